@@ -1,0 +1,1 @@
+"""The PyTorch side: the reference model, checkpoints, the graph and the model image."""

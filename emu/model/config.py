@@ -1,0 +1,46 @@
+"""The shape of a model: the numbers that every other module of the PyTorch side agrees on."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Pooling = Literal["mean", "last"]
+BlockKind = Literal["plain", "residual"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Dimensions and choices of a Mamba sequence classifier.
+
+    A model is: linear in (optional) -> N blocks -> final norm (residual only) -> pooling -> linear head (optional).
+    """
+
+    n_features: int
+    """F: width of one input row."""
+    n_outputs: int
+    """C: number of logits (or of pooled features, where there is no head)."""
+    d_model: int = 64
+    """M: width between blocks."""
+    d_inner: int = 128
+    """D: width inside a block (expand * d_model)."""
+    d_state: int = 16
+    """N: states per inner channel."""
+    d_conv: int = 4
+    """K: taps of the causal depthwise convolution."""
+    dt_rank: int = 4
+    """R: rank of the time step's projection."""
+    n_blocks: int = 1
+    block: BlockKind = "plain"
+    """``plain``: x = mixer(x). ``residual``: x = x + mixer(rms_norm(x)), as in mamba_ssm's MixerModel."""
+    pooling: Pooling = "mean"
+    linear_in: bool = True
+    head: bool = True
+    projection_bias: bool = False
+    """Whether in_proj and out_proj have biases (mamba_ssm's ``bias``)."""
+    conv_bias: bool = True
+    norm_epsilon: float = 1e-5
+
+
+def default_dt_rank(d_model: int) -> int:
+    """Return mamba_ssm's ``dt_rank="auto"``: ceil(d_model / 16)."""
+    return math.ceil(d_model / 16)
