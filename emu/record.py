@@ -1,0 +1,185 @@
+"""The run record: plain data about one run, the only thing that verdicts and reports read.
+
+Its JSON form is a contract with other programs (schema 1): a field may be added, never renamed or removed without a
+new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Location(_Part):
+    """A place in the firmware; every part is None where the debug information does not say."""
+
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+class Frame(Location):
+    """One frame of the stack, innermost first."""
+
+    pc: int
+    frame_bytes: int | None
+    """None where there is no unwind information for the frame."""
+
+
+class Fault(Location):
+    """Something that the firmware must not do, with the place where it did it."""
+
+    kind: str
+    """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
+    ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
+    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``."""
+    address: int | None = None
+    pc: int | None = None
+    detail: str
+    backtrace: list[Frame] = []
+
+
+class Firmware(_Part):
+    """The ELF that ran."""
+
+    path: str
+    sha256: str
+    toolchain: str | None
+
+
+class Memory(_Part):
+    """Bytes of each kind of memory."""
+
+    flash_bytes: int
+    static_ram_bytes: int
+    stack_peak_bytes: int | None = None
+    """Reserved: from the initial stack pointer to the lowest one ever held."""
+    stack_touched_bytes: int | None = None
+    """From the initial stack pointer to the lowest byte ever written."""
+    stack_limit_bytes: int | None = None
+    heap_peak_bytes: int | None = None
+    ram_peak_bytes: int | None = None
+    """Static + heap peak + reserved stack peak; the mailbox exists only under test and is not in it."""
+    mailbox_bytes: int = 0
+
+
+class Stack(_Part):
+    """The stack at its peak."""
+
+    backtrace: list[Frame] = []
+
+
+class Heap(_Part):
+    """What the allocator was asked for."""
+
+    attached: bool
+    peak_live_bytes: int | None = None
+    allocations: int | None = None
+    frees: int | None = None
+    failed_allocations: int | None = None
+    live_at_exit_bytes: int | None = None
+    leaks: list[dict[str, Any]] = []
+
+
+class Instructions(_Part):
+    """Retired instructions; an instruction that an IT block skips counts as one, as the core fetches and retires it."""
+
+    per_inference: int | None = None
+    """The largest count of any input."""
+    per_inference_smallest: int | None = None
+    total: int | None = None
+    """Boot and all inputs."""
+    by_function: dict[str, int] = {}
+    """Self counts over the whole run, largest first; they add up to ``total``."""
+    loads_by_region: dict[str, int] | None = None
+    stores_by_region: dict[str, int] | None = None
+
+
+class WorstInput(_Part):
+    """The input with the largest error."""
+
+    index: int
+    max_abs_error: float
+    predicted: int
+    expected: int
+
+
+class Errors(_Part):
+    """Distance of the firmware's logits from one reference."""
+
+    max_abs_error: float
+    mean_abs_error: float
+
+
+class Parity(_Part):
+    """The firmware's outputs against PyTorch's on the same inputs."""
+
+    inputs: int
+    reference: str
+    max_abs_error: float
+    mean_abs_error: float
+    relative_mean_error: float
+    """``mean_abs_error`` over the reference's largest absolute logit."""
+    argmax_agreement: float
+    """Share of inputs, 0..1, on which the largest logit is the reference's."""
+    worst_input: WorstInput
+    float32: Errors | None = None
+    """The same distances from float32 PyTorch, where the inputs come with its logits."""
+    label_accuracy: float | None = None
+    """Share of inputs on which the firmware is right about the true label, where labels are given."""
+
+
+class LayerError(_Part):
+    """One intermediate tensor of one input against PyTorch's."""
+
+    tensor: str
+    max_abs_error: float
+    largest: float
+    """The reference tensor's largest absolute value."""
+    diverged: bool
+
+
+class Verdict(_Part):
+    """One thing that had to hold."""
+
+    name: str
+    ok: bool
+    value: str
+    limit: str
+
+
+class Run(_Part):
+    """One model (or firmware) on one target."""
+
+    model: str
+    target: str
+    firmware: Firmware
+    memory: Memory
+    stack: Stack = Stack()
+    heap: Heap = Heap(attached=False)
+    instructions: Instructions = Instructions()
+    parity: Parity | None = None
+    layers: list[LayerError] | None = None
+    faults: list[Fault] = []
+    verdicts: list[Verdict] = []
+    not_measured: dict[str, str] = {}
+    environment: dict[str, str] = {}
+
+    @property
+    def ok(self) -> bool:
+        """Whether every verdict holds."""
+        return all(verdict.ok for verdict in self.verdicts)
+
+
+class RunFile(_Part):
+    """What ``emu run --json`` writes."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    runs: list[Run]
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)

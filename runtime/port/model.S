@@ -1,0 +1,7 @@
+/* The model image, as it is, in flash. */
+    .section .rodata.model, "a"
+    .balign 16
+    .global model_image, model_image_end
+model_image:
+    .incbin MODEL_IMAGE
+model_image_end:

@@ -1,0 +1,75 @@
+/* exp, log1p and the activations built on them, without libc.
+ *
+ * exp(x) = 2^(k / 64) * exp(r) with k = round(64 x / ln 2) and |r| <= ln 2 / 128: a table of 64 entries for the first factor and
+ * a parabola for the second (relative error of the parabola 2.7e-8). Adding and subtracting 1.5 * 2^23 rounds to an
+ * integer, which is also the low bits of the sum. Never compile this with -ffast-math: it would remove the rounding.
+ */
+#ifndef MAMBA_ACTIVATION_H
+#define MAMBA_ACTIVATION_H
+
+#include <stdint.h>
+
+#define EXP_STEPS_PER_OCTAVE 64 /* entries of the table */
+#define EXP_OCTAVE_SHIFT     17 /* 23 fraction bits of a float less 6 bits of table index */
+
+/* The float's bits of 2^(i / 64), less i << EXP_OCTAVE_SHIFT: adding k << EXP_OCTAVE_SHIFT gives the bits of 2^(k / 64). */
+extern const uint32_t mamba_exp_table[EXP_STEPS_PER_OCTAVE];
+
+typedef union mamba_bits {
+    float value;
+    uint32_t bits;
+} mamba_bits;
+
+static const float exp_rounder = 0x1.8p23f;
+
+/* 2^(k / 64), where k is the integer in the low bits of rounded = exp_rounder + k. */
+static inline float exp2_steps(mamba_bits rounded)
+{
+    mamba_bits power;
+    power.bits = mamba_exp_table[rounded.bits % EXP_STEPS_PER_OCTAVE] + (rounded.bits << EXP_OCTAVE_SHIFT);
+    return power.value;
+}
+
+/* 2^(steps / 64) for steps in [-7900, 0]: the decay exp(dt * A). */
+static inline float exp2_decay(float dt, float rate)
+{
+    const float linear = 0x1.62e430p-7f, square = 0x1.ebfbe0p-15f; /* ln 2 / 64 and (ln 2 / 64)^2 / 2 */
+    mamba_bits rounded;
+    rounded.value = dt * rate + exp_rounder;
+    const float fraction = dt * rate - (rounded.value - exp_rounder); /* in [-1/2, 1/2] */
+    const float power = exp2_steps(rounded);
+    return power + power * (fraction * (linear + fraction * square));
+}
+
+/* e^x, at most 2 ulp off for x in [-87, 88]; beyond that x counts as the nearer bound. */
+static inline float exp_bounded(float x)
+{
+    const float steps_per_unit = 0x1.715476p6f; /* 64 / ln 2 */
+    const float unit_high = 0x1.62ep-7f, unit_low = 0x1.0bfbe8p-21f; /* ln 2 / 64 in two parts: k * unit_high is exact */
+    x = __builtin_fminf(__builtin_fmaxf(x, -87.0f), 88.0f);
+    mamba_bits rounded;
+    rounded.value = x * steps_per_unit + exp_rounder;
+    const float k = rounded.value - exp_rounder;
+    const float r = (x - k * unit_high) - k * unit_low;
+    const float power = exp2_steps(rounded);
+    return power + power * (r + 0.5f * r * r);
+}
+
+/* log(1 + x), at most 2 ulp off for x in [0, 1]: 2 artanh(s) with s = x / (2 + x) <= 1/3. */
+static inline float log1p_unit(float x)
+{
+    const float s = x / (2.0f + x);
+    const float q = s * s;
+    const float tail = 0x1.5555p-2f + q * (0x1.99d27cp-3f + q * (0x1.1eb610p-3f + q * 0x1.1ef87ap-3f));
+    return 2.0f * (s + s * q * tail);
+}
+
+static inline float silu(float x) { return x / (1.0f + exp_bounded(-x)); }
+
+/* log(1 + e^x) without overflow. */
+static inline float softplus(float x)
+{
+    return __builtin_fmaxf(x, 0.0f) + log1p_unit(exp_bounded(-__builtin_fabsf(x)));
+}
+
+#endif

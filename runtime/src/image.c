@@ -1,0 +1,157 @@
+/* Reading a model image: nothing in it is believed before it is checked, and no input makes the engine read or write
+ * outside the image and the arena. */
+#include "image.h"
+
+static const uint32_t *offsets(const struct mamba_header *header) { return (const uint32_t *)(header + 1); }
+
+static const float *tensor_at(const struct mamba_header *header, uint32_t offset)
+{
+    return offset == 0 ? NULL : (const float *)(const void *)((const uint8_t *)header + offset);
+}
+
+const float *mamba_model_tensor(const struct mamba_header *header, uint32_t slot)
+{
+    return tensor_at(header, offsets(header)[slot]);
+}
+
+const float *mamba_block_tensor(const struct mamba_header *header, uint32_t block, uint32_t slot)
+{
+    return tensor_at(header, offsets(header)[MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS + slot]);
+}
+
+int mamba_out_proj_is_folded(const struct mamba_header *header)
+{
+    return mamba_block_tensor(header, header->n_blocks - 1, MAMBA_OUT_WEIGHT) == NULL;
+}
+
+uint32_t mamba_pooled_width(const struct mamba_header *header)
+{
+    return mamba_out_proj_is_folded(header) ? header->d_inner : header->d_model;
+}
+
+/* ---- Validation ---- */
+
+static uint32_t crc32(const uint8_t *bytes, size_t count)
+{
+    static const uint32_t nibble[16] = {0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u,
+                                        0x4db26158u, 0x5005713cu, 0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu,
+                                        0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < count; i++) {
+        crc ^= bytes[i];
+        crc = (crc >> 4) ^ nibble[crc & 15u];
+        crc = (crc >> 4) ^ nibble[crc & 15u];
+    }
+    return ~crc;
+}
+
+static int dimension_ok(uint32_t value) { return value >= 1u && value <= MAMBA_LARGEST; }
+
+static mamba_status check_header(const struct mamba_header *h, size_t image_bytes)
+{
+    if (h->magic != MAMBA_MAGIC) return MAMBA_ERROR_MAGIC;
+    if (h->version != MAMBA_FORMAT_VERSION) return MAMBA_ERROR_VERSION;
+    if (h->image_bytes != image_bytes) return MAMBA_ERROR_TRUNCATED;
+    const size_t covered = offsetof(struct mamba_header, n_features);
+    if (h->checksum != crc32((const uint8_t *)h + covered, image_bytes - covered)) return MAMBA_ERROR_CHECKSUM;
+    const int dimensions_ok = dimension_ok(h->n_features) && dimension_ok(h->n_outputs) && dimension_ok(h->d_model) &&
+                              dimension_ok(h->d_inner) && dimension_ok(h->d_state) && h->d_state % 4u == 0 &&
+                              dimension_ok(h->d_conv) && dimension_ok(h->dt_rank) && h->dt_rank % 4u == 0 &&
+                              dimension_ok(h->n_blocks);
+    if (!dimensions_ok || (h->flags & ~(uint32_t)MAMBA_FLAGS) || h->reserved != 0 || !(h->norm_epsilon >= 0.0f)) {
+        return MAMBA_ERROR_DIMENSION;
+    }
+    const uint64_t table = (uint64_t)MAMBA_MODEL_TENSORS + (uint64_t)h->n_blocks * MAMBA_BLOCK_TENSORS;
+    return sizeof *h + table * sizeof(uint32_t) <= image_bytes ? MAMBA_OK : MAMBA_ERROR_TRUNCATED;
+}
+
+/* Whether `floats` floats at `offset` lie inside the image; an absent tensor is right where it is optional. */
+static int tensor_ok(const struct mamba_header *h, uint32_t offset, uint64_t floats, int optional)
+{
+    if (offset == 0) return optional;
+    return offset % MAMBA_ALIGNMENT == 0 && offset + floats * sizeof(float) <= h->image_bytes;
+}
+
+static uint64_t matrix_floats(uint32_t rows, uint32_t columns) { return (uint64_t)mamba_padded(rows) * columns; }
+
+static int block_ok(const struct mamba_header *h, uint32_t block)
+{
+    const uint32_t *slot = offsets(h) + MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS;
+    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
+    const int last = block == h->n_blocks - 1u;
+    const uint32_t D = h->d_inner;
+    const uint32_t width = block == 0 && offsets(h)[MAMBA_LINEAR_IN_WEIGHT] == 0 ? h->n_features : h->d_model;
+    return (slot[MAMBA_NORM] != 0) == residual && tensor_ok(h, slot[MAMBA_NORM], h->d_model, 1) &&
+           tensor_ok(h, slot[MAMBA_IN_X_WEIGHT], matrix_floats(D, width), 0) &&
+           tensor_ok(h, slot[MAMBA_IN_X_BIAS], mamba_padded(D), 1) &&
+           tensor_ok(h, slot[MAMBA_IN_Z_WEIGHT], matrix_floats(D, width), 0) &&
+           tensor_ok(h, slot[MAMBA_IN_Z_BIAS], mamba_padded(D), 1) &&
+           tensor_ok(h, slot[MAMBA_CONV_WEIGHT], (uint64_t)D * h->d_conv, 0) &&
+           tensor_ok(h, slot[MAMBA_CONV_BIAS], D, 0) &&
+           tensor_ok(h, slot[MAMBA_X_PROJ], matrix_floats(h->dt_rank + 2u * h->d_state, D), 0) &&
+           tensor_ok(h, slot[MAMBA_DT_WEIGHT], matrix_floats(D, h->dt_rank), 0) &&
+           tensor_ok(h, slot[MAMBA_DT_BIAS], mamba_padded(D), 0) &&
+           tensor_ok(h, slot[MAMBA_RATE], (uint64_t)D * h->d_state, 0) &&
+           tensor_ok(h, slot[MAMBA_DT_LIMIT], D, 0) && tensor_ok(h, slot[MAMBA_SKIP], D, 0) &&
+           tensor_ok(h, slot[MAMBA_OUT_WEIGHT], matrix_floats(h->d_model, D), last && !residual) &&
+           tensor_ok(h, slot[MAMBA_OUT_BIAS], mamba_padded(h->d_model), 1);
+}
+
+static int tensors_ok(const struct mamba_header *h)
+{
+    const uint32_t *slot = offsets(h);
+    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
+    for (uint32_t block = 0; block < h->n_blocks; block++) {
+        if (!block_ok(h, block)) return 0;
+    }
+    const uint32_t pooled = mamba_pooled_width(h);
+    return (slot[MAMBA_LINEAR_IN_WEIGHT] != 0 || !residual || h->n_features == h->d_model) &&
+           tensor_ok(h, slot[MAMBA_LINEAR_IN_WEIGHT], matrix_floats(h->d_model, h->n_features), 1) &&
+           tensor_ok(h, slot[MAMBA_LINEAR_IN_BIAS], mamba_padded(h->d_model), 1) &&
+           (slot[MAMBA_NORM_F] == 0 || residual) && tensor_ok(h, slot[MAMBA_NORM_F], h->d_model, 1) &&
+           (slot[MAMBA_HEAD_WEIGHT] != 0 || h->n_outputs == pooled) &&
+           tensor_ok(h, slot[MAMBA_HEAD_WEIGHT], matrix_floats(h->n_outputs, pooled), 1) &&
+           tensor_ok(h, slot[MAMBA_HEAD_BIAS], mamba_padded(h->n_outputs), 1);
+}
+
+mamba_status mamba_open(mamba_model *model, const void *image, size_t image_bytes)
+{
+    const struct mamba_header *header = image;
+    if ((uintptr_t)image % MAMBA_ALIGNMENT != 0) return MAMBA_ERROR_ALIGNMENT;
+    if (image_bytes < sizeof *header) return MAMBA_ERROR_TRUNCATED;
+    const mamba_status status = check_header(header, image_bytes);
+    if (status != MAMBA_OK) return status;
+    if (!tensors_ok(header)) return MAMBA_ERROR_TENSOR;
+    if (mamba_layout(header, NULL, NULL) != header->arena_bytes) return MAMBA_ERROR_ARENA;
+    model->header = header;
+    model->n_features = header->n_features;
+    model->n_outputs = header->n_outputs;
+    return MAMBA_OK;
+}
+
+/* ---- Arena ---- */
+
+/* Take `floats` floats, rounded up so that the next buffer is aligned. Sizes fit 64 bits: see MAMBA_LARGEST. */
+static float *take(float *arena, uint64_t *used, uint64_t floats)
+{
+    float *buffer = arena ? arena + *used : NULL;
+    *used += (floats + 3u) & ~(uint64_t)3u;
+    return buffer;
+}
+
+uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence *sequence)
+{
+    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
+    const int has_hidden = mamba_model_tensor(h, MAMBA_LINEAR_IN_WEIGHT) || h->n_blocks > 1 || !mamba_out_proj_is_folded(h);
+    mamba_sequence unused;
+    mamba_sequence *s = sequence ? sequence : &unused;
+    uint64_t used = 0;
+    s->state = take(arena, &used, (uint64_t)h->n_blocks * h->d_inner * h->d_state);
+    s->tail = take(arena, &used, (uint64_t)h->n_blocks * h->d_inner * (h->d_conv - 1u));
+    s->u = take(arena, &used, h->d_inner);
+    s->x_dbl = take(arena, &used, h->dt_rank + 2u * h->d_state);
+    s->hidden = has_hidden ? take(arena, &used, h->d_model) : NULL;
+    s->normed = residual ? take(arena, &used, h->d_model) : NULL;
+    s->pooled = h->flags & MAMBA_FLAG_LAST ? NULL : take(arena, &used, mamba_pooled_width(h));
+    return used * sizeof(float);
+}

@@ -1,0 +1,91 @@
+/* The model image: what the exporter writes and the engine reads in place. Format version 1.
+ *
+ *     header | offsets of the model's tensors | offsets of each block's tensors | tensors
+ *
+ * Little-endian, float32. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0
+ * for a tensor that the model does not have. emu/model/image.py writes it and holds the same description.
+ *
+ * A matrix (rows, columns) is stored for a kernel that makes eight rows at a time: groups of (columns, 8), and at the
+ * end one group of (columns, 4) where four rows or fewer are left; missing rows are zero. See matrix.h.
+ */
+#ifndef MAMBA_IMAGE_H
+#define MAMBA_IMAGE_H
+
+#include "mamba.h"
+
+#define MAMBA_MAGIC          0x424d414du /* "MAMB" */
+#define MAMBA_FORMAT_VERSION 1u
+#define MAMBA_LARGEST        0xffffu /* of any dimension: keeps every size within 64 bits */
+
+enum {
+    MAMBA_FLAG_LAST     = 1u << 0, /* pooling: the last step instead of the mean */
+    MAMBA_FLAG_RESIDUAL = 1u << 1, /* x = x + mixer(rms_norm(x)) instead of x = mixer(x) */
+    MAMBA_FLAGS         = MAMBA_FLAG_LAST | MAMBA_FLAG_RESIDUAL
+};
+
+struct mamba_header {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t image_bytes;
+    uint32_t checksum; /* CRC-32 (as in zlib) of everything behind this field */
+    uint32_t n_features; /* F */
+    uint32_t n_outputs;  /* C */
+    uint32_t d_model;    /* M */
+    uint32_t d_inner;    /* D */
+    uint32_t d_state;    /* N, a multiple of 4 (padded by the exporter) */
+    uint32_t d_conv;     /* K */
+    uint32_t dt_rank;    /* R, a multiple of 4 (padded by the exporter) */
+    uint32_t n_blocks;
+    uint32_t flags;
+    float norm_epsilon;
+    uint32_t arena_bytes;
+    uint32_t reserved; /* 0 */
+};
+
+/* The model's tensors. */
+enum {
+    MAMBA_LINEAR_IN_WEIGHT, /* matrix (M, F); absent: the first block takes the input row itself */
+    MAMBA_LINEAR_IN_BIAS,   /* (M) */
+    MAMBA_NORM_F,           /* (M); residual models only */
+    MAMBA_HEAD_WEIGHT,      /* matrix (C, pooled width); absent: the pooled vector is the output */
+    MAMBA_HEAD_BIAS,        /* (C) */
+    MAMBA_MODEL_TENSORS
+};
+
+/* A block's tensors. The input width of the first block is F where there is no linear_in, else M. */
+enum {
+    MAMBA_NORM,        /* (M); residual models only */
+    MAMBA_IN_X_WEIGHT, /* matrix (D, width): the half of in_proj that goes through convolution and scan */
+    MAMBA_IN_X_BIAS,   /* (D), optional */
+    MAMBA_IN_Z_WEIGHT, /* matrix (D, width): the half of in_proj that becomes the gate */
+    MAMBA_IN_Z_BIAS,   /* (D), optional */
+    MAMBA_CONV_WEIGHT, /* (D, K) */
+    MAMBA_CONV_BIAS,   /* (D) */
+    MAMBA_X_PROJ,      /* matrix (R + N + N, D) */
+    MAMBA_DT_WEIGHT,   /* matrix (D, R) */
+    MAMBA_DT_BIAS,     /* (D) */
+    MAMBA_RATE,        /* (D, N): A * EXP_STEPS_PER_OCTAVE / ln 2, the exponent of the decay in steps of the table */
+    MAMBA_DT_LIMIT,    /* (D): up to this time step, no decay of the channel underflows */
+    MAMBA_SKIP,        /* (D): the parameter D of the paper */
+    MAMBA_OUT_WEIGHT,  /* matrix (M, D); absent only in the last block, where the exporter folded it into the head */
+    MAMBA_OUT_BIAS,    /* (M), optional */
+    MAMBA_BLOCK_TENSORS
+};
+
+/* The floats of a vector that the matrix kernel may read or write past `rows`: up to a multiple of four. */
+static inline uint32_t mamba_padded(uint32_t rows) { return (rows + 3u) & ~3u; }
+
+/* The tensor in `slot` of the model, or of a block, or NULL. The image must be open. */
+const float *mamba_model_tensor(const struct mamba_header *header, uint32_t slot);
+const float *mamba_block_tensor(const struct mamba_header *header, uint32_t block, uint32_t slot);
+
+/* Whether the exporter folded the last block's out_proj into the head: then its gated output (D) is what is pooled. */
+int mamba_out_proj_is_folded(const struct mamba_header *header);
+
+/* The width of the vector that is pooled over time: D or M. */
+uint32_t mamba_pooled_width(const struct mamba_header *header);
+
+/* Lay the arena out; with a NULL arena, only count. Returns its size in bytes. */
+uint64_t mamba_layout(const struct mamba_header *header, float *arena, mamba_sequence *sequence);
+
+#endif
