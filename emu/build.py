@@ -1,7 +1,7 @@
 """Build firmware: the C engine, one model image, a port and a linker script make one ELF.
 
-A build depends on nothing but its inputs (no paths, no time), so it is the same bytes everywhere, and it is cached by the
-hash of those inputs.
+A build depends on nothing but its inputs (no paths, no time), so it is the same bytes everywhere, and it is cached by
+the hash of those inputs.
 """
 
 from dataclasses import dataclass
@@ -121,10 +121,6 @@ def _compile(
             [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", str(source), "-o", target], directory
         )
         objects.append(target)
-    toolchain.run(
-        [*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory
-    )
+    toolchain.run([*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory)
     for intermediate in [*objects, model.name]:
         (directory / intermediate).unlink()
-
-

@@ -16,7 +16,7 @@ _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
 
 
 def parse_size(text: object) -> int:
-    """Return the bytes that ``"128 KB"``, ``"2 MB"``, ``"512 B"`` or a plain number of bytes stands for (1 KB = 1024 B).
+    """Return the bytes that ``"128 KB"``, ``"2 MB"``, ``"512 B"`` or a plain number stands for (1 KB = 1024 B).
 
     Raises ValueError where the text is not a size.
     """

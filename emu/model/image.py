@@ -1,7 +1,7 @@
 """The model image (``.mamba``): what the exporter writes and the C engine reads in place from flash.
 
-``runtime/src/image.h`` holds the same description for the engine. Layout, little-endian, every tensor float32 at a multiple
-of 16 bytes::
+``runtime/src/image.h`` holds the same description for the engine. Layout, little-endian, every tensor float32 at a
+multiple of 16 bytes::
 
     header (64 bytes) | offsets of the model's tensors | offsets of each block's tensors | tensors
 """
@@ -26,6 +26,8 @@ _FLAG_LAST, _FLAG_RESIDUAL = 1, 2
 _HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
 _CHECKED_FROM = 16  # the checksum covers everything behind itself
 
+_MODEL_TENSORS, _BLOCK_TENSORS = 5, 15  # entries of the tables of offsets
+
 _EXP_STEPS_PER_OCTAVE = 64
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
@@ -46,10 +48,14 @@ class ImageInfo:
     n_blocks: int
     arena_bytes: int
     """RAM that one sequence needs."""
+    has_linear_in: bool
+    """False where it is folded into the first block, or the model has none."""
+    has_last_out_proj: bool
+    """False where it is folded into the head."""
 
 
 def write_image(graph: Graph) -> bytes:
-    """Return the image of ``graph``; raises InputError where a dimension is beyond the format or a value beyond float32."""
+    """Return the image of ``graph``; raises InputError for a dimension beyond the format or a value beyond float32."""
     c = graph.config
     d_state, dt_rank = _padded(c.d_state), _padded(c.dt_rank)
     dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, c.n_blocks)
@@ -93,12 +99,24 @@ def read_image_info(path: Path) -> ImageInfo:
         raise InputError(f"{path}: truncated: {len(data)} bytes are less than an image's header")
     _, version, image_bytes, checksum, *rest = _HEADER.unpack_from(data)
     if version != FORMAT_VERSION:
-        raise InputError(f"{path}: image format {version}; this emu reads format {FORMAT_VERSION}: export the model again")
+        raise InputError(f"{path}: image format {version}; this emu reads {FORMAT_VERSION}: export the model again")
     if len(data) != image_bytes:
         raise InputError(f"{path}: truncated or padded: {len(data)} bytes, its header says {image_bytes}")
     if zlib.crc32(data[_CHECKED_FROM:]) != checksum:
         raise InputError(f"{path}: damaged: its checksum does not match; export the model again")
-    return ImageInfo(*rest[:8], arena_bytes=rest[10])
+    if not all(1 <= dimension <= LARGEST_DIMENSION for dimension in rest[:8]):
+        raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
+    n_blocks: int = rest[7]
+    linear_in, last_out_proj = 0, _MODEL_TENSORS + n_blocks * _BLOCK_TENSORS - 2
+    if len(data) < _HEADER.size + 4 * (_MODEL_TENSORS + n_blocks * _BLOCK_TENSORS):
+        raise InputError(f"{path}: truncated: {len(data)} bytes cannot hold {n_blocks} blocks")
+    offsets = struct.unpack_from(f"<{_MODEL_TENSORS + n_blocks * _BLOCK_TENSORS}I", data, _HEADER.size)
+    return ImageInfo(
+        *rest[:8],
+        arena_bytes=rest[10],
+        has_linear_in=offsets[linear_in] != 0,
+        has_last_out_proj=offsets[last_out_proj] != 0,
+    )
 
 
 def c_header(info: ImageInfo, image: bytes, name: str) -> str:
@@ -165,7 +183,7 @@ def _matrix_and_bias(linear: Linear | None) -> list[np.ndarray | None]:
 
 
 def _grouped(matrix: np.ndarray) -> np.ndarray:
-    """Reorder (rows, columns) for the engine's kernel: groups of (columns, 8), the last one (columns, 4) if 4 rows suffice."""
+    """Reorder (rows, columns) for the kernel: groups of (columns, 8), the last (columns, 4) if four rows are left."""
     rows = _padded(len(matrix))
     padded = _pad(matrix, rows)
     groups = [padded[first : first + 8].T.ravel() for first in range(0, rows, 8)]
@@ -188,7 +206,7 @@ def _float32(tensor: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         rounded = np.ascontiguousarray(tensor, dtype="<f4")
     if not np.isfinite(rounded).all():
-        raise InputError("a weight is not a finite float32 after folding; export with --no-fold, or check the checkpoint")
+        raise InputError("a weight is beyond float32 after folding; export with --no-fold, or check the checkpoint")
     return rounded
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
+from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
 
 Tap = Callable[[str, Tensor], None]
@@ -104,13 +105,12 @@ class Mamba(nn.Module):
         y = SelectiveScan.apply(time_major[0], time_major[1], a, time_major[2], time_major[3])
         y = y.transpose(0, 1) + u * self.D  # (B, T, D)
         gated = y * F.silu(z)  # (B, T, D)
-        out = self.out_proj(gated)  # (B, T, M)
         if tap is not None:
             for name, tensor in {
-                "in_proj.x": x, "in_proj.z": z, "conv1d": u, "x_proj": x_dbl, "dt": dt, "gated": gated, "out_proj": out,
+                "in_proj.x": x, "in_proj.z": z, "conv1d": u, "x_proj": x_dbl, "dt": dt, "gated": gated,
             }.items():  # fmt: skip
                 tap(name, tensor)
-        return out
+        return self.out_proj(gated)  # (B, T, M)
 
 
 class Layer(nn.Module):
@@ -124,9 +124,10 @@ class Layer(nn.Module):
 
     def forward(self, hidden: Tensor, tap: Tap | None = None) -> Tensor:
         """Map hidden (B, T, M) to (B, T, M)."""
-        if self.norm is None:
-            return self.mixer(hidden, tap)
-        return hidden + self.mixer(self.norm(hidden), tap)
+        output = self.mixer(hidden, tap) if self.norm is None else hidden + self.mixer(self.norm(hidden), tap)
+        if tap is not None:
+            tap("output", output)
+        return output
 
 
 class MambaClassifier(nn.Module):
@@ -155,6 +156,13 @@ class MambaClassifier(nn.Module):
         if tap is not None:
             tap("logits", logits)
         return logits
+
+
+def from_checkpoint(checkpoint: Checkpoint) -> MambaClassifier:
+    """Return the float32 reference of a checkpoint, ready for inference (``.double()`` makes the float64 one)."""
+    model = MambaClassifier(checkpoint.config)
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.weights.items()})
+    return model.eval()
 
 
 def _prefixed(tap: Tap | None, prefix: str) -> Tap | None:

@@ -1,13 +1,83 @@
-"""The engine's intermediate tensors: their names, widths and order, and PyTorch's tensors of the same names.
+"""The engine's intermediate tensors of one input, beside PyTorch's of the same names.
 
 ``runtime/src/trace.h`` lists the same tensors in the same order.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.errors import MissingToolError
+from emu.model.checkpoint import Checkpoint
 from emu.model.image import ImageInfo
+from emu.record import LayerError
+
+_BLOCK_TENSORS = ("in_proj.x", "in_proj.z", "conv1d", "x_proj", "dt", "gated", "output")
+
+DIVERGED = 1e-4
+"""Error relative to a tensor's largest value beyond which float32 roundings cannot explain it."""
 
 
 def trace_widths(info: ImageInfo) -> list[int]:
     """Return the floats of each traced tensor: linear_in, then a block's tensors in the engine's order."""
-    x_proj = info.dt_rank + 2 * info.d_state
-    inner = info.d_inner
+    inner, x_proj = info.d_inner, info.dt_rank + 2 * info.d_state
     return [info.d_model, inner, inner, inner, x_proj, inner, inner, info.d_model]
+
+
+def split_trace(trace: NDArray[np.float32], info: ImageInfo) -> dict[str, NDArray[np.float32]]:
+    """Cut the trace of T steps (T, floats) into tensors (T, width) by name, without those that the export folded."""
+    names = ["linear_in", *(f"layers.{block}.{name}" for block in range(info.n_blocks) for name in _BLOCK_TENSORS)]
+    linear_in, *of_a_block = trace_widths(info)
+    edges = np.cumsum([linear_in, *(of_a_block * info.n_blocks)])[:-1]
+    tensors = dict(zip(names, np.split(trace, edges, axis=1), strict=True))
+    if not info.has_linear_in:
+        del tensors["linear_in"]
+    if not info.has_last_out_proj:
+        del tensors[names[-1]]
+    return tensors
+
+
+def reference_tensors(checkpoint: Checkpoint, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Return PyTorch's float64 tensors (T, width) of one input x (T, F), by name, and ``logits`` (1, C).
+
+    Raises MissingToolError where torch is not installed.
+    """
+    try:
+        import torch
+
+        from emu.model.reference import from_checkpoint
+    except ImportError as error:
+        raise MissingToolError("PyTorch is not installed; install it with: pip install 'emu-mcu[torch]'") from error
+    tensors: dict[str, NDArray[np.float64]] = {}
+    with torch.no_grad():
+        from_checkpoint(checkpoint).double()(
+            torch.from_numpy(x).double().unsqueeze(0),
+            tap=lambda name, tensor: tensors.__setitem__(name, tensor.numpy().reshape(-1, tensor.shape[-1])),
+        )
+    return tensors
+
+
+def compare_layers(
+    traced: dict[str, NDArray[np.float32]], checkpoint: Checkpoint, x: NDArray[np.float32]
+) -> list[LayerError]:
+    """Compare the tensors of one input x (T, F), in the order in which they are computed.
+
+    The first one that diverged is where to look: those behind it are computed from it.
+    """
+    reference = reference_tensors(checkpoint, x)
+    errors = []
+    for name, tensor in traced.items():
+        expected = reference[name]
+        if name.endswith("x_proj"):
+            expected = _padded_like_the_image(expected, checkpoint.config.dt_rank, checkpoint.config.d_state)
+        largest = float(np.abs(expected).max())
+        error = float(np.abs(tensor.astype(np.float64) - expected).max())
+        errors.append(
+            LayerError(tensor=name, max_abs_error=error, largest=largest, diverged=not error <= DIVERGED * largest)
+        )
+    return errors
+
+
+def _padded_like_the_image(x_proj: NDArray[np.float64], dt_rank: int, d_state: int) -> NDArray[np.float64]:
+    """Pad the three parts of x_proj's output (T, R + 2N), each to a multiple of four columns."""
+    parts = np.split(x_proj, [dt_rank, dt_rank + d_state], axis=1)
+    return np.concatenate([np.pad(part, ((0, 0), (0, -part.shape[1] % 4))) for part in parts], axis=1)

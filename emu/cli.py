@@ -1,0 +1,245 @@
+"""The command line: parse, call, render."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import emu
+from emu import doctor as diagnosis
+from emu.build import build_firmware
+from emu.errors import EmuError, InputError
+from emu.inputs import EvaluationInputs, load_inputs
+from emu.machines import Limits
+from emu.model.checkpoint import load_checkpoint
+from emu.model.config import Pooling
+from emu.model.graph import build_graph
+from emu.model.image import c_header, read_image_info, write_image
+from emu.model.sources import find_model
+from emu.record import Run, RunFile
+from emu.reports.terminal import print_run
+from emu.run import RunOptions, run_firmware, run_model, trace_layers
+from emu.targets import Target, find_target, load_targets
+from emu.verdicts import DEFAULT_TOLERANCE, judge
+
+app = typer.Typer(
+    name="emu",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Prove firmware without hardware: does the C program give PyTorch's answers, and does its memory fit?",
+    epilog="Try: emu run kws --target stm32h7-unicorn",
+)
+
+TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an emulator; `emu targets` lists them.")]
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends in one line on stderr, never in a traceback."""
+    try:
+        app()
+    except EmuError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"emu {emu.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which targets can run, and how to get the rest."""
+    console = Console()
+    findings = diagnosis.examine()
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
+        table.add_row(
+            mark, finding.name, finding.detail if finding.ok else f"{finding.detail}  [bold]{finding.remedy}[/]"
+        )
+    console.print(table)
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(3)
+
+
+def _detail(finding: diagnosis.Finding) -> str:
+    return finding.detail if finding.ok else f"{finding.detail}  [bold]{finding.remedy}[/]"
+
+
+@app.command()
+def targets() -> None:
+    """List the targets: what each emulates, and what it does not."""
+    console = Console()
+    for target in load_targets().values():
+        console.print(f"[bold]{target.name}[/]  {target.board.title}")
+        console.print(f"    {target.emulator.title}")
+        for gap in target.emulator.not_emulated:
+            console.print(f"    [dim]not emulated: {gap}[/]")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A trained model: .safetensors, or .pt (weights only).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model image goes (.mamba).")],
+    fold: Annotated[
+        bool,
+        typer.Option("--fold/--no-fold", help="Fold neighbouring linear layers: smaller, faster, the same answers."),
+    ] = True,
+    pooling: Annotated[
+        str | None, typer.Option(help="'mean' or 'last', where the checkpoint does not say.", metavar="[mean|last]")
+    ] = None,
+    header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
+) -> None:
+    """Export a trained Mamba model to an image that the C engine runs from flash."""
+    image = write_image(build_graph(load_checkpoint(checkpoint, _pooling(pooling)), fold=fold))
+    _write(output, image)
+    info = read_image_info(output)
+    if header is not None:
+        _write(header, c_header(info, image, _identifier(output.stem)).encode())
+    print(f"{output}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
+
+
+@app.command()
+def build(
+    model: Annotated[str, typer.Argument(help="A demo's name, a checkpoint or a .mamba image.")],
+    target: TargetName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the firmware goes (.elf).")],
+) -> None:
+    """Build the firmware that runs a model on a target's board."""
+    elf = build_firmware(find_model(model).image, find_target(target).board)
+    _write(output, elf.read_bytes())
+    print(f"{output}: {output.stat().st_size:,} bytes, for {target}")
+
+
+@app.command()
+def run(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+    ],
+    target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
+    traffic: Annotated[bool, typer.Option("--traffic", help="Also count loads and stores by region (slower).")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace-layers", help="Also compare every intermediate tensor of one input with PyTorch's.")
+    ] = False,
+    trace_input: Annotated[int, typer.Option(min=0, help="Which input --trace-layers takes.")] = 0,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Mean logit error allowed, relative to the largest logit.")
+    ] = DEFAULT_TOLERANCE,
+    max_instructions: Annotated[
+        int, typer.Option(min=1, help="End any one input (and the boot) after so many instructions.")
+    ] = Limits.instructions,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of the host.")
+    ] = Limits.seconds,
+    json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
+) -> None:
+    """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
+
+    The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
+    """
+    console = Console()
+    options = RunOptions(traffic=traffic, limits=Limits(max_instructions, max_seconds), tolerance=tolerance)
+    chosen = [find_target(name) for name in target]
+    given = None if inputs is None else load_inputs(inputs).first(limit)
+    runs: list[Run] = []
+    for text in models:
+        for each in chosen:
+            record = _run_one(text, each, given, limit, options, trace_input if trace else None, console)
+            print_run(console, record, each.board)
+            runs.append(record)
+    if json is not None:
+        _write(json, RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n")
+    if not all(record.ok for record in runs):
+        raise typer.Exit(1)
+
+
+def _run_one(
+    text: str,
+    target: Target,
+    given: EvaluationInputs | None,
+    limit: int | None,
+    options: RunOptions,
+    traced_input: int | None,
+    console: Console,
+) -> Run:
+    if text.endswith(".elf"):
+        if traced_input is not None:
+            raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
+        with _progress(console, text) as progress:
+            return run_firmware(Path(text), Path(text).stem, target, given, options, progress)
+    model = find_model(text)
+    inputs = given
+    if inputs is None:
+        if model.inputs is None:
+            raise InputError(f"{text}: give its inputs with --inputs x.npz (an array x float32 [N, T, F])")
+        inputs = load_inputs(model.inputs).first(limit)
+    if traced_input is not None and traced_input >= len(inputs):
+        raise InputError(f"--trace-input {traced_input}: there are {len(inputs)} inputs")
+    with _progress(console, model.name) as progress:
+        record = run_model(model, target, inputs, options, progress)
+    if traced_input is not None:
+        record.layers = trace_layers(model, target, inputs.x[traced_input], options.limits)
+        record.verdicts = judge(record, options.tolerance)
+    return record
+
+
+class _progress:  # noqa: N801 - reads as a statement
+    """A progress bar over the inputs, gone when it is done."""
+
+    def __init__(self, console: Console, name: str):
+        self._bar = Progress(
+            TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
+        )
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self._bar.start()
+        task = self._bar.add_task("", total=None)
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+def _pooling(text: str | None) -> Pooling | None:
+    if text is None or text == "mean" or text == "last":
+        return text
+    raise InputError(f"--pooling {text}: choose mean or last")
+
+
+def _identifier(text: str) -> str:
+    name = "".join(character if character.isalnum() and character.isascii() else "_" for character in text)
+    return name if not name[:1].isdigit() else f"model_{name}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

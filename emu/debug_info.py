@@ -1,0 +1,167 @@
+"""Debug information of an ELF: which source line an instruction comes from, and how to unwind its frame.
+
+Reading DWARF takes time, so each table is read when something in it is asked for.
+"""
+
+import posixpath
+import struct
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.dwarf.callframe import FDE
+from elftools.dwarf.compileunit import CompileUnit
+from elftools.dwarf.dwarfinfo import DWARFInfo
+from elftools.dwarf.lineprogram import LineProgram
+from elftools.elf.elffile import ELFFile
+
+CORRUPT = (
+    ELFError,
+    DWARFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+)
+"""What pyelftools raises on a file whose parts contradict each other."""
+
+Place = tuple[str | None, int | None]
+"""File and line."""
+
+
+@dataclass(frozen=True)
+class _LineTable:
+    addresses: list[int]
+    places: list[Place]
+
+    def at(self, pc: int) -> Place:
+        index = bisect_right(self.addresses, pc) - 1
+        return self.places[index] if index >= 0 else (None, None)
+
+
+class DebugInfo:
+    """The line tables and the unwind information of one ELF; where they are damaged they are as good as missing."""
+
+    def __init__(self, elf: ELFFile):
+        self._elf = elf
+        self._line_tables: dict[int, _LineTable] = {}
+
+    def line_at(self, pc: int) -> Place:
+        """Return file and line of the instruction at ``pc``, as far as they are known."""
+        starts, ranges = self._unit_ranges
+        index = bisect_right(starts, pc) - 1
+        if index >= 0 and pc < ranges[index][1]:
+            return self._line_table(ranges[index][2]).at(pc)
+        return (None, None)
+
+    def unwind_entry(self, pc: int) -> FDE | None:
+        """Return the ``.debug_frame`` entry that covers ``pc``, or None."""
+        starts, entries = self._unwind_entries
+        index = bisect_right(starts, pc) - 1
+        if index < 0:
+            return None
+        header = entries[index].header
+        return entries[index] if pc < header["initial_location"] + header["address_range"] else None
+
+    @cached_property
+    def _unwind_entries(self) -> tuple[list[int], list[FDE]]:
+        dwarf = self._dwarf
+        if dwarf is None or dwarf.debug_frame_sec is None:
+            return [], []
+        try:
+            # The linker leaves entries of discarded functions behind at address 0.
+            entries = [e for e in dwarf.CFI_entries() if isinstance(e, FDE) and e.header["initial_location"] != 0]
+        except CORRUPT:
+            return [], []
+        entries.sort(key=lambda entry: entry.header["initial_location"])
+        return [entry.header["initial_location"] for entry in entries], entries
+
+    @cached_property
+    def _dwarf(self) -> DWARFInfo | None:
+        try:
+            if self._elf.get_section_by_name(".debug_frame") is None and not self._elf.has_dwarf_info():
+                return None
+            return self._elf.get_dwarf_info(relocate_dwarf_sections=False)
+        except CORRUPT:
+            return None
+
+    @cached_property
+    def _unit_ranges(self) -> tuple[list[int], list[tuple[int, int, int]]]:
+        """Start, end and offset of the compilation unit of each piece of code, by address."""
+        dwarf = self._dwarf
+        if dwarf is None or dwarf.debug_line_sec is None:
+            return [], []
+        ranges: list[tuple[int, int, int]] = []
+        try:
+            aranges = dwarf.get_aranges() if dwarf.debug_aranges_sec is not None else None
+            if aranges is not None:
+                ranges = [(e.begin_addr, e.begin_addr + e.length, e.info_offset) for e in aranges.entries]
+            covered = {offset for _, _, offset in ranges}
+            for unit in dwarf.iter_CUs():
+                if unit.cu_offset not in covered:
+                    table = self._line_table(unit.cu_offset)
+                    spans = zip(table.addresses, table.addresses[1:], table.places, strict=False)
+                    ranges += [(start, end, unit.cu_offset) for start, end, place in spans if place[0] is not None]
+        except CORRUPT:
+            return [], []
+        # The linker leaves ranges of discarded functions behind at address 0.
+        ranges = sorted(span for span in ranges if span[0] != 0)
+        return [start for start, _, _ in ranges], ranges
+
+    def _line_table(self, unit_offset: int) -> _LineTable:
+        if unit_offset not in self._line_tables:
+            try:
+                self._line_tables[unit_offset] = self._read_line_table(unit_offset)
+            except CORRUPT:
+                self._line_tables[unit_offset] = _LineTable([], [])
+        return self._line_tables[unit_offset]
+
+    def _read_line_table(self, unit_offset: int) -> _LineTable:
+        if self._dwarf is None:
+            return _LineTable([], [])
+        unit = self._dwarf.get_CU_at(unit_offset)
+        program = self._dwarf.line_program_for_CU(unit)
+        if program is None:
+            return _LineTable([], [])
+        names = _file_names(unit, program)
+        rows: list[tuple[int, bool, Place]] = []
+        sequence: list[tuple[int, bool, Place]] = []
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            if state.end_sequence:
+                if sequence and sequence[0][0] != 0:
+                    rows += [*sequence, (state.address, False, (None, None))]
+                sequence = []
+            else:
+                sequence.append((state.address, True, (names.get(state.file), state.line or None)))
+        # Stable, with the end of one sequence before the start of the next one at the same address.
+        rows.sort(key=lambda row: row[:2])
+        return _LineTable([row[0] for row in rows], [row[2] for row in rows])
+
+
+def _file_names(unit: CompileUnit, program: LineProgram) -> dict[int, str]:
+    """Return the unit's source files by their number in the line table, relative to where it was compiled."""
+    header = program.header
+    top = unit.get_top_DIE().attributes.get("DW_AT_comp_dir")
+    compiled_in = _text(top.value) if top is not None else ""
+    directories = [_text(directory) for directory in header["include_directory"]]
+    since_5 = header["version"] >= 5  # which counts files and directories from 0, and lists the compilation's own
+    if not since_5:
+        directories = [compiled_in, *directories]
+    names = {}
+    for number, entry in enumerate(header["file_entry"], start=0 if since_5 else 1):
+        directory = directories[entry.dir_index] if entry.dir_index < len(directories) else ""
+        path = posixpath.normpath(posixpath.join(compiled_in, directory, _text(entry.name)))
+        prefix = posixpath.normpath(compiled_in) + "/" if compiled_in else ""
+        names[number] = path.removeprefix(prefix) if prefix else path
+    return names
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,54 @@
+"""What is installed here, and what that lets run."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from emu.errors import EmuError
+from emu.targets import load_targets
+from emu.toolchains import find_toolchain
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    """The command that mends it."""
+    required: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look for everything that a run needs, in the order in which it needs it."""
+    findings = [_toolchain("host", "compiles the probes that run inside the emulator")]
+    findings += [_toolchain(name, "") for name in sorted({t.board.build.toolchain for t in load_targets().values()})]
+    findings.append(_package("unicorn", required=True, remedy="pip install unicorn"))
+    findings.append(
+        _package(
+            "torch", required=False, remedy="only for .pt checkpoints and --trace-layers: pip install 'emu-mcu[torch]'"
+        )
+    )
+    ready = {finding.name: finding.ok for finding in findings}
+    for target in load_targets().values():
+        needs = ("host", target.board.build.toolchain, target.emulator_name)
+        missing = [need for need in needs if not ready[need]]
+        detail = "ready" if not missing else f"needs {', '.join(missing)}"
+        findings.append(Finding(f"target {target.name}", not missing, detail))
+    return findings
+
+
+def _toolchain(name: str, purpose: str) -> Finding:
+    try:
+        toolchain = find_toolchain(name)
+    except EmuError as error:
+        return Finding(name, False, str(error))
+    return Finding(name, True, f"{toolchain.version}{f' ({purpose})' if purpose else ''}")
+
+
+def _package(name: str, required: bool, remedy: str) -> Finding:
+    try:
+        return Finding(name, True, version(name), required=required)
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", remedy, required)

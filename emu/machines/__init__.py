@@ -1,0 +1,75 @@
+"""Machines: a CPU and its memory that runs firmware; one file for each emulator behind the same small face."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from emu.record import Fault, Heap, Instructions, Stack
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends one ``boot`` or ``resume`` that would not end by itself."""
+
+    instructions: int = 10_000_000_000
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a machine stopped."""
+
+    reason: Literal["yield", "exit", "fault"]
+    instructions: int | None
+    """Retired since ``boot`` or ``resume`` was called; None where the machine does not count."""
+    fault: Fault | None = None
+    exit_status: int | None = None
+    """What the firmware's exit function was given, where it ended that way."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What was measured since ``boot``; a figure that was not is None, with the reason in ``not_measured``."""
+
+    stack_peak_bytes: int | None = None
+    stack_touched_bytes: int | None = None
+    stack_limit_bytes: int | None = None
+    stack: Stack = field(default_factory=Stack)
+    heap: Heap = field(default_factory=lambda: Heap(attached=False))
+    instructions: Instructions = field(default_factory=Instructions)
+    faults: tuple[Fault, ...] = ()
+    not_measured: dict[str, str] = field(default_factory=dict)
+
+
+class Machine(Protocol):
+    """Runs one firmware. It is a context manager; nothing is left behind when it ends."""
+
+    def boot(self) -> Stop:
+        """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
+        ...
+
+    def resume(self) -> Stop:
+        """Go on as if ``emu_yield`` had returned, to the next arrival or to the end."""
+        ...
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        ...
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        ...
+
+    def measure(self) -> Measurements:
+        """Return what was measured since ``boot``."""
+        ...
+
+    def close(self) -> None:
+        """Release what the machine holds; calling it again does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

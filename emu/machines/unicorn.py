@@ -1,0 +1,406 @@
+"""Firmware in Unicorn: the instructions, the memory and the FPU of the core, and nothing else of the board."""
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_MODE_THUMB,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
+)
+from unicorn.arm_const import (
+    UC_ARM_REG_CPSR,
+    UC_ARM_REG_LR,
+    UC_ARM_REG_PC,
+    UC_ARM_REG_R0,
+    UC_ARM_REG_SP,
+    UC_CPU_ARM_CORTEX_M4,
+    UC_CPU_ARM_CORTEX_M7,
+)
+from unicorn.unicorn import Uc, UcError
+from unicorn.unicorn_const import (
+    UC_ERR_NOMEM,
+    UC_MEM_READ_PROT,
+    UC_MEM_READ_UNMAPPED,
+    UC_MEM_WRITE_PROT,
+    UC_MEM_WRITE_UNMAPPED,
+)
+
+from emu import native
+from emu.firmware import Firmware
+from emu.machines import Limits, Measurements, Stop
+from emu.machines.access import Access, describe_access
+from emu.native.hooks import CodeMap, NativeHooks
+from emu.probes.heap import HeapLedger, allocator_entries
+from emu.probes.instructions import measure_instructions
+from emu.probes.stack import PAINT, StackPaint, peak_backtrace
+from emu.probes.traffic import by_region
+from emu.record import Fault, Frame, Heap, Stack
+from emu.targets import Region, Target
+from emu.thumb import DYNAMIC, instruction_addresses, instruction_size
+from emu.unwind import unwind
+
+_CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
+_REGISTERS = (*range(UC_ARM_REG_R0, UC_ARM_REG_R0 + 13), UC_ARM_REG_SP, UC_ARM_REG_LR)
+_SP = 13
+_PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
+_ERASED = 0xFF
+_THUMB_STATE = 1 << 5
+
+_EXIT_FUNCTIONS = ("_exit", "emu_exit")
+_NOWHERE = 0xFFFF_FFF0
+"""An address that nothing reaches: Unicorn's own stop address must be one and the same for all runs of an engine."""
+_PAUSE = 16_000_000
+"""Instructions after which the limits are looked at: some hundredths of a second."""
+
+_YIELD = "YIELD"
+_HINTS = {0xBF30: "WFI", 0xBF20: "WFE", 0xBF10: _YIELD}
+_SUPERVISOR_CALL, _PREFETCH_ABORT, _BREAKPOINT = 2, 3, 7
+_ACCESSES: dict[int, Access] = {
+    UC_MEM_READ_UNMAPPED: "read",
+    UC_MEM_READ_PROT: "read",
+    UC_MEM_WRITE_UNMAPPED: "write",
+    UC_MEM_WRITE_PROT: "write",
+}
+
+
+@dataclass
+class _Run:
+    """What one boot made: the engine, and what has been seen of it since."""
+
+    engine: Uc
+    hooks: NativeHooks
+    paint: StackPaint | None
+    ledger: HeapLedger = field(default_factory=HeapLedger)
+    resumes: list[int] = field(default_factory=list)
+    """Instructions of each ``resume``."""
+    faults: list[Fault] = field(default_factory=list)
+    waiting: bool = False
+    """Whether the firmware stands at ``emu_yield``."""
+    access: tuple[Access, int, int] | None = None
+    """Kind, address and bytes of the access to memory that stopped the engine."""
+    exception: int | None = None
+    """Number of the exception that stopped the engine."""
+
+    @property
+    def pc(self) -> int:
+        """Where the engine stands."""
+        return self.engine.reg_read(UC_ARM_REG_PC)
+
+
+class UnicornMachine:
+    """One firmware in Unicorn (see ``emu.machines.Machine``).
+
+    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``bare`` measures nothing, for
+    a comparison of speed; then only the time limit ends a run.
+    """
+
+    def __init__(
+        self,
+        firmware: Firmware,
+        target: Target,
+        *,
+        limits: Limits | None = None,
+        traffic: bool = False,
+        bare: bool = False,
+    ):
+        self._firmware = firmware
+        self._target = target
+        self._limits = limits or Limits()
+        self._traffic, self._bare = traffic, bare
+        self._code = CodeMap(firmware)
+        self._allocator = allocator_entries(firmware)
+        self._run: _Run | None = None
+
+    def boot(self) -> Stop:
+        """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
+        self.close()
+        self._run = run = self._reset()
+        return self._go(run, self._firmware.reset_pc)
+
+    def resume(self) -> Stop:
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        run = self._running
+        if not run.waiting:
+            raise RuntimeError("the firmware does not wait at emu_yield")
+        stop = self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
+        if stop.instructions is not None:
+            run.resumes.append(stop.instructions)
+        return stop
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        try:
+            return bytes(self._running.engine.mem_read(address, size))
+        except UcError as error:
+            raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        try:
+            self._running.engine.mem_write(address, data)
+        except UcError as error:
+            raise ValueError(f"{self._target.name} has no {len(data)} bytes of memory at {address:#010x}") from error
+
+    def close(self) -> None:
+        """Release the engine and its counters; calling it again does nothing."""
+        if self._run is not None:
+            self._run.hooks.close()
+            self._run = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _running(self) -> _Run:
+        if self._run is None:
+            raise RuntimeError("the machine has not been booted")
+        return self._run
+
+    # ---- measuring ---------------------------------------------------------------------------------------------------
+
+    def measure(self) -> Measurements:
+        """Return what was measured since ``boot``."""
+        run, firmware = self._running, self._firmware
+        if self._bare:
+            reason = "the machine ran bare"
+            return Measurements(
+                faults=tuple(run.faults),
+                not_measured=dict.fromkeys(("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions"), reason),
+            )
+        not_measured: dict[str, str] = {}
+        instructions = measure_instructions(firmware, run.hooks.instructions, run.resumes, run.hooks.blocks, self._peek)
+        if not firmware.symbols:
+            not_measured["by_function"] = "the ELF has no symbols"
+            instructions = instructions.model_copy(update={"by_function": {}})
+        if self._traffic:
+            memory = firmware.board.memory
+            loads, stores = by_region(memory, run.hooks.loads), by_region(memory, run.hooks.stores)
+            instructions = instructions.model_copy(update={"loads_by_region": loads, "stores_by_region": stores})
+        else:
+            not_measured["loads_by_region"] = "counted only on request (--traffic)"
+            not_measured["stores_by_region"] = "counted only on request (--traffic)"
+        if run.paint is None:
+            not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
+        if not firmware.symbols:
+            not_measured["heap_peak_bytes"] = "the ELF has no symbols, so its allocator is not known"
+        peak = run.hooks.peak
+        return Measurements(
+            stack_peak_bytes=firmware.initial_sp - peak.lowest,
+            stack_touched_bytes=firmware.initial_sp - run.paint.lowest if run.paint else None,
+            stack_limit_bytes=firmware.initial_sp - firmware.stack_limit,
+            stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
+            heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
+            instructions=instructions,
+            faults=tuple(run.faults),
+            not_measured=not_measured,
+        )
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> _Run:
+        firmware = self._firmware
+        engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
+        engine.ctl_set_cpu_model(_CPU_MODELS[self._target.emulator.options["cpu_model"]])
+        for region in firmware.board.memory:
+            engine.mem_map(region.start, region.size, _protection(region))
+            if region.kind == "memory":
+                engine.mem_write(region.start, bytes([PAINT if region.writable else _ERASED]) * region.size)
+        for segment in firmware.segments:
+            engine.mem_write(segment.load_address, segment.data)
+        engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
+        engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
+        exits = [entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None]
+        hooks = NativeHooks(
+            engine,
+            firmware,
+            self._code,
+            firmware.entry_of("emu_yield"),
+            exits,
+            self._allocator,
+            traffic=self._traffic,
+            bare=self._bare,
+        )
+        run = _Run(engine, hooks, self._paint(engine))
+
+        def on_access(_engine: Uc, kind: int, address: int, size: int, _value: int, _data: object) -> bool:
+            run.access = (_ACCESSES.get(kind, "fetch"), address, size)
+            return False
+
+        def on_exception(engine: Uc, number: int, _data: object) -> None:
+            run.exception = number
+            engine.emu_stop()
+
+        engine.hook_add(UC_HOOK_MEM_INVALID, on_access)
+        engine.hook_add(UC_HOOK_INTR, on_exception)
+        return run
+
+    def _paint(self, engine: Uc) -> StackPaint | None:
+        firmware = self._firmware
+        if self._bare or self._heap_may_be_below_stack:
+            return None
+        return StackPaint(
+            firmware.stack_limit,
+            firmware.initial_sp,
+            read=lambda address, size: bytes(engine.mem_read(address, size)),
+            write=engine.mem_write if firmware.stack_is_reserved else None,
+        )
+
+    @property
+    def _heap_may_be_below_stack(self) -> bool:
+        return not self._firmware.stack_is_reserved and bool(self._allocator or not self._firmware.symbols)
+
+    def _go(self, run: _Run, pc: int) -> Stop:
+        before = run.hooks.instructions
+        run.waiting = False
+        fault = self._run_on(run, pc, before)
+        if not self._bare and run.hooks.stop_reason != native.STOP_PAUSE:
+            run.hooks.cut_block(run.pc)
+        run.ledger.add(run.hooks.take_heap_events())
+        if run.paint is not None:
+            run.paint.look()
+        if fault is not None:
+            run.faults.append(fault)
+        count = None if self._bare else run.hooks.instructions - before
+        run.waiting = run.hooks.stop_reason == native.STOP_YIELD
+        if run.waiting:
+            return Stop("yield", count)
+        if run.hooks.stop_reason == native.STOP_EXIT:
+            return Stop("exit", count, exit_status=run.engine.reg_read(UC_ARM_REG_R0))
+        return Stop("fault", count, fault=fault)
+
+    def _run_on(self, run: _Run, pc: int, before: int) -> Fault | None:
+        """Run from ``pc`` until the hooks stop the engine or it faults; the limits are looked at in pauses."""
+        limits, hooks = self._limits, run.hooks
+        budget = before + limits.instructions
+        deadline = time.monotonic() + limits.seconds
+        while True:
+            hooks.run_until(min(budget, hooks.instructions + _PAUSE))
+            self._emulate(run, pc, deadline)
+            pc = run.pc
+            match hooks.stop_reason:
+                case native.STOP_YIELD | native.STOP_EXIT:
+                    return None
+                case native.STOP_STACK_OVERFLOW:
+                    return self._stack_overflow(run)
+                case native.STOP_OUT_OF_MEMORY:
+                    raise MemoryError("no memory left for the counters")
+                case native.STOP_PAUSE if hooks.instructions >= budget:
+                    detail = f"the run has not ended after {limits.instructions} instructions"
+                    return self._fault(run, "instruction_budget", pc, detail)
+                case native.STOP_PAUSE if time.monotonic() < deadline:
+                    run.ledger.add(hooks.take_heap_events())
+                case native.STOP_PAUSE:
+                    return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+                case _ if self._bare and time.monotonic() >= deadline:
+                    return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+                case _ if self._last_hint(run) != _YIELD:  # which means nothing where there is one thread
+                    return self._unicorn_fault(run, pc)
+
+    def _emulate(self, run: _Run, pc: int, deadline: float) -> None:
+        run.access = run.exception = None
+        # Without a block hook only Unicorn's own clock can end the run.
+        timeout = max(1, int(1e6 * (deadline - time.monotonic()))) if self._bare else 0
+        try:
+            run.engine.emu_start(pc | 1, _NOWHERE, timeout=timeout)
+        except UcError as error:
+            if error.errno == UC_ERR_NOMEM:
+                raise MemoryError("Unicorn has no memory left") from error
+
+    # ---- faults ------------------------------------------------------------------------------------------------------
+
+    def _unicorn_fault(self, run: _Run, pc: int) -> Fault:
+        """Say why the engine stopped by itself at ``pc``."""
+        if run.access is not None and run.access[0] != "fetch":
+            kind, detail = describe_access(self._firmware.board, *run.access)
+            return self._fault(run, kind, pc, detail, address=run.access[1])
+        if run.access is not None or run.exception == _PREFETCH_ABORT:
+            kind, detail = describe_access(self._firmware.board, "fetch", pc, 2)
+            return self._fault(run, kind, self._last_instruction(run), detail, address=pc)
+        if run.exception == _BREAKPOINT:
+            return self._fault(run, "breakpoint", pc, f"BKPT {self._peek(pc, 1)[0]:#04x}")
+        if run.exception == _SUPERVISOR_CALL:
+            return self._fault(run, "exception", pc - 2, "SVC: exceptions are not emulated")
+        if run.exception is not None:
+            return self._fault(run, "exception", pc, f"exception {run.exception} of the emulated core")
+        hint = self._last_hint(run)
+        if hint is not None:
+            return self._fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
+        if not run.engine.reg_read(UC_ARM_REG_CPSR) & _THUMB_STATE:
+            detail = f"jump to {pc:#010x} without the Thumb bit: the core has no Arm instructions"
+            return self._fault(run, "invalid_instruction", self._last_instruction(run), detail, address=pc)
+        code = self._peek(pc, 4)
+        size = instruction_size(int.from_bytes(code[:2], "little"))
+        detail = f"the core does not know the instruction {code[:size].hex(' ', 2)}"
+        return self._fault(run, "invalid_instruction", pc, detail)
+
+    def _stack_overflow(self, run: _Run) -> Fault:
+        firmware, peak = self._firmware, run.hooks.peak
+        backtrace = peak_backtrace(firmware, peak, self._code.delta_at)
+        pc = backtrace[0].pc
+        below = firmware.stack_limit - peak.lowest
+        detail = f"SP goes to {peak.lowest:#010x}, {below} bytes below the stack's limit {firmware.stack_limit:#010x}"
+        return Fault(
+            **firmware.locate(pc).model_dump(),
+            kind="stack_overflow",
+            address=peak.lowest,
+            pc=pc,
+            detail=detail,
+            backtrace=backtrace,
+        )
+
+    def _fault(self, run: _Run, kind: str, pc: int, detail: str, address: int | None = None) -> Fault:
+        return Fault(
+            **self._firmware.locate(pc).model_dump(),
+            kind=kind,
+            address=address,
+            pc=pc,
+            detail=detail,
+            backtrace=self._backtrace(run, pc),
+        )
+
+    def _backtrace(self, run: _Run, pc: int) -> list[Frame]:
+        registers = [run.engine.reg_read(register) for register in _REGISTERS]
+        registers[_SP] -= self._popped(run, pc)
+        return unwind(self._firmware, [*registers, pc], self._peek, registers[_SP], pc)
+
+    def _popped(self, run: _Run, pc: int) -> int:
+        """Return by how much the instruction at ``pc`` raised SP, where it has run: a return to where no code is."""
+        delta = self._code.delta_at(pc)
+        return delta if run.pc != pc and delta != DYNAMIC else 0
+
+    def _last_instruction(self, run: _Run) -> int:
+        """Return the address of the instruction that ran last."""
+        block = run.hooks.current_block
+        if block is None:
+            return run.pc
+        return [*instruction_addresses(self._peek(block.address, block.size), block.address)][-1]
+
+    def _last_hint(self, run: _Run) -> str | None:
+        """Return the hint (WFI, WFE, YIELD) that has just run and at which Unicorn stops, or None."""
+        block = run.hooks.current_block
+        if block is None or run.pc != block.address + block.size or run.access is not None or run.exception is not None:
+            return None
+        return _HINTS.get(int.from_bytes(self._peek(run.pc - 2, 2), "little"))
+
+    def _peek(self, address: int, size: int) -> bytes:
+        """Return memory, or nothing where there is none."""
+        try:
+            return self.read(address, size)
+        except ValueError:
+            return b""
+
+
+def _protection(region: Region) -> int:
+    return sum(bit for letter, bit in _PROTECTION.items() if letter in region.access)

@@ -1,0 +1,104 @@
+"""The harness's end of the mailbox: inputs into the firmware's RAM, a command, outputs back.
+
+``runtime/port/mailbox.h`` describes the protocol. It needs nothing of a machine but memory and ``resume``, so it works
+the same in every emulator and over a debug probe.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.errors import InputError
+from emu.machines import Machine, Stop
+
+SYMBOL = "emu_mailbox"
+
+_MAGIC, _VERSION = 0x584F424D, 1
+_LAYOUT = struct.Struct("<12I")
+_COMMAND_OFFSET, _STATUS_OFFSET = 8, 16
+_START, _STEP, _FINISH = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back of a command: the stop of its last part, and the instructions of all parts."""
+
+    stop: Stop
+    status: int
+    """The firmware's own error code; 0 is success. Only meaningful if the firmware yielded."""
+    instructions: int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the firmware carried the command out."""
+        return self.stop.reason == "yield" and self.status == 0
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """The mailbox of firmware that has arrived at its first ``emu_yield``."""
+
+    machine: Machine
+    address: int
+    status: int
+    """What the firmware said of itself when it started: 0, or its own error code."""
+    columns: int
+    """F: floats in an input row."""
+    outputs: int
+    """C: floats of output."""
+    input_address: int
+    input_rows: int
+    """Rows that fit into the buffer at a time."""
+    output_address: int
+    trace_address: int
+    trace_floats: int
+
+    @classmethod
+    def open(cls, machine: Machine, address: int) -> Self:
+        """Read the mailbox at ``address``; raises InputError where there is none that this version understands."""
+        fields = _LAYOUT.unpack(machine.read(address, _LAYOUT.size))
+        magic, version, _, _, status, columns, outputs, input_address, input_floats, output_address, *trace = fields
+        if magic != _MAGIC or version != _VERSION:
+            raise InputError(
+                f"{SYMBOL} at {address:#x} holds magic {magic:#x} version {version}, "
+                f"expected {_MAGIC:#x} version {_VERSION}: build it with this version's runtime/port/mailbox.h"
+            )
+        rows = input_floats // columns if columns else 0
+        return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
+
+    def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
+        """Run one sequence x (T, F) and return the reply and the outputs (C), which count only if the reply is ok."""
+        instructions = 0
+        reply = None
+        for first in range(0, len(x), self.input_rows):
+            last = first + self.input_rows >= len(x)
+            command = (_START if first == 0 else 0) | _STEP | (_FINISH if last else 0)
+            reply = self._command(command, x[first : first + self.input_rows])
+            if reply.instructions is not None:
+                instructions += reply.instructions
+            if not reply.ok:
+                break
+        assert reply is not None, "a sequence has at least one row"
+        counted = None if reply.instructions is None else instructions
+        outputs = np.frombuffer(self.machine.read(self.output_address, 4 * self.outputs), "<f4")
+        return Reply(reply.stop, reply.status, counted), outputs
+
+    def step(self, row: NDArray[np.float32], first: bool, last: bool) -> tuple[Reply, NDArray[np.float32]]:
+        """Run one row (F) of a sequence and return the reply and the traced tensors of that step (trace_floats)."""
+        command = (_START if first else 0) | _STEP | (_FINISH if last else 0)
+        reply = self._command(command, row[np.newaxis])
+        return reply, np.frombuffer(self.machine.read(self.trace_address, 4 * self.trace_floats), "<f4")
+
+    def read_outputs(self) -> NDArray[np.float32]:
+        """Return the outputs (C) of the last sequence that finished."""
+        return np.frombuffer(self.machine.read(self.output_address, 4 * self.outputs), "<f4")
+
+    def _command(self, command: int, rows: NDArray[np.float32]) -> Reply:
+        self.machine.write(self.input_address, np.ascontiguousarray(rows, "<f4").tobytes())
+        self.machine.write(self.address + _COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
+        stop = self.machine.resume()
+        (status,) = struct.unpack("<I", self.machine.read(self.address + _STATUS_OFFSET, 4))
+        return Reply(stop, status, stop.instructions)

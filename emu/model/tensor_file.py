@@ -1,0 +1,97 @@
+"""Files of named tensors: safetensors, and PyTorch's own format where PyTorch is installed."""
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
+
+from emu.errors import InputError, MissingToolError
+
+Tensors = dict[str, NDArray[np.float32]]
+
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+
+
+def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """Return the tensors of a file, cast to float32, and its metadata (empty for PyTorch's format).
+
+    Raises:
+        InputError: the file cannot be read, is empty or corrupt, or holds something that is no floating-point tensor.
+        MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
+
+    """
+    if path.suffix != ".safetensors" and path.suffix not in _TORCH_SUFFIXES:
+        raise InputError(f"a checkpoint's name ends in one of .safetensors, {', '.join(_TORCH_SUFFIXES)}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}") from error
+    if not content:
+        raise InputError("the file is empty")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(content)
+    return _read_torch(content), {}
+
+
+def _read_safetensors(content: bytes) -> tuple[Tensors, dict[str, str]]:
+    """Decode without PyTorch. ``safetensors.numpy`` would do, but numpy has no bfloat16."""
+    try:
+        entries = deserialize(content)
+    except SafetensorError as error:
+        raise InputError(f"truncated or corrupt safetensors file ({' '.join(str(error).split())})") from error
+    # `deserialize` has validated the header, but does not return its metadata
+    header_bytes = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + header_bytes]).get("__metadata__") or {}
+    # sorted, because `deserialize` returns another order at each run, and the first of two errors is the one reported
+    return {name: _decode(name, entry) for name, entry in sorted(entries, key=itemgetter(0))}, metadata
+
+
+def _decode(name: str, entry: Mapping[str, Any]) -> NDArray[np.float32]:
+    match entry["dtype"]:
+        case "BF16":  # the upper half of a float32
+            values = (np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16).view(np.float32)
+        case "F16" | "F32" | "F64" as dtype:
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in float32, the caller rejects
+                values = np.frombuffer(entry["data"], f"<f{int(dtype[1:]) // 8}").astype(np.float32)
+        case dtype:
+            raise _wrong_dtype(name, dtype)
+    return values.reshape(entry["shape"])
+
+
+def _read_torch(content: bytes) -> Tensors:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingToolError("reading a PyTorch file needs PyTorch: pip install 'emu-mcu[torch]'") from error
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about pickles that are rejected anyway
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling corrupt bytes can raise nearly anything
+        raise InputError(
+            "cannot be loaded as weights only: it is truncated or corrupt, or holds Python objects, which are never "
+            "run; save model.state_dict()"
+        ) from error
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")
+    for key in ("state_dict", "model"):
+        if isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    tensors: Tensors = {}
+    for name, value in loaded.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise InputError(f"entry {name!r} is not a named dense tensor; save model.state_dict()")
+        if value.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+            raise _wrong_dtype(name, str(value.dtype).removeprefix("torch."))
+        tensors[name] = np.ascontiguousarray(value.detach().to(torch.float32).numpy())
+    return tensors
+
+
+def _wrong_dtype(name: str, dtype: str) -> InputError:
+    return InputError(f"tensor {name!r} has dtype {dtype}; weights must be float64, float32, float16 or bfloat16")

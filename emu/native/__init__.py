@@ -1,0 +1,146 @@
+"""C that runs beside an emulator: compiled with the host's compiler on first use, kept by content, called by ctypes.
+
+The structures mirror ``unicorn_probe.h`` field by field; their meaning is written there.
+"""
+
+import ctypes
+import platform
+from ctypes import POINTER, Structure, c_bool, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from emu.cache import cached, content_key
+from emu.toolchains import find_toolchain
+
+STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY = range(6)
+HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
+
+_LIBRARY = "unicorn_probe.so"
+_FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
+
+
+class UnicornApi(Structure):
+    """The functions of Unicorn that the hooks call."""
+
+    _fields_ = (("reg_read", c_void_p), ("mem_read", c_void_p), ("emu_stop", c_void_p))
+
+
+class CodeRegion(Structure):
+    """Memory that instructions may be fetched from."""
+
+    _fields_ = (
+        ("start", c_uint32),
+        ("end", c_uint32),
+        ("block_at", c_void_p),
+        ("sp_delta", c_void_p),
+    )
+
+
+class Block(Structure):
+    """A translation block: straight-line code."""
+
+    _fields_ = (
+        ("address", c_uint32),
+        ("size", c_uint32),
+        ("instructions", c_uint32),
+        ("lowest", c_int32),
+        ("executions", c_uint64),
+    )
+
+
+class Snapshot(Structure):
+    """The machine when the stack pointer reached a new low."""
+
+    _fields_ = (
+        ("lowest", c_uint32),
+        ("pc", c_uint32),
+        ("registers", c_uint32 * 16),
+        ("block_serial", c_uint64),
+        ("stack", POINTER(c_uint8)),
+    )
+
+
+class AllocatorEntry(Structure):
+    """The first instruction of an allocator function."""
+
+    _fields_ = (("address", c_uint32), ("function", c_uint32), ("first_argument", c_uint32))
+
+
+class HeapEvent(Structure):
+    """One call of the allocator."""
+
+    _fields_ = (
+        ("function", c_uint32),
+        ("size", c_uint32),
+        ("pointer", c_uint32),
+        ("result", c_uint32),
+        ("call_site", c_uint32),
+        ("instructions", c_uint64),
+    )
+
+
+class HeapCall(Structure):
+    """The outermost allocator call that has not returned yet."""
+
+    _fields_ = (("return_address", c_uint32), ("sp", c_uint32), ("event", HeapEvent))
+
+
+class Probe(Structure):
+    """The state of all hooks on one engine."""
+
+    _fields_ = (
+        ("api", UnicornApi),
+        ("stop_reason", c_uint32),
+        ("yield_address", c_uint32),
+        ("instructions", c_uint64),
+        ("pause_at", c_uint64),
+        ("block_serial", c_uint64),
+        ("blocks", POINTER(Block)),
+        ("block_count", c_uint32),
+        ("block_capacity", c_uint32),
+        ("current_block", c_uint32),
+        ("code_region_count", c_uint32),
+        ("code_regions", POINTER(CodeRegion)),
+        ("stack_top", c_uint32),
+        ("stack_limit", c_uint32),
+        ("stack_floor", c_uint32),
+        ("latest_snapshot", c_uint32),
+        ("snapshots", Snapshot * 2),
+        ("allocator_entries", POINTER(AllocatorEntry)),
+        ("heap_call", HeapCall),
+        ("heap_events", POINTER(HeapEvent)),
+        ("heap_event_count", c_uint32),
+        ("heap_event_capacity", c_uint32),
+        ("data_region_count", c_uint64),
+        ("data_regions", c_void_p),
+        ("loads", c_void_p),
+        ("stores", c_void_p),
+    )
+
+
+@cache
+def unicorn_probe() -> ctypes.CDLL:
+    """Return the compiled hooks; raises MissingToolError where the host has no C compiler to make them with."""
+    library = ctypes.CDLL(str(_compiled()))
+    library.probe_size.restype = c_size_t
+    library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
+    library.probe_cut_block.restype = c_bool
+    library.probe_release.argtypes = (POINTER(Probe),)
+    library.probe_release.restype = None
+    if library.probe_size() != ctypes.sizeof(Probe):
+        raise AssertionError("emu/native/__init__.py does not mirror unicorn_probe.h")
+    return library
+
+
+def _compiled() -> Path:
+    here = Path(__file__).parent
+    headers = Path(str(files("unicorn") / "include"))
+    sources = [here / "unicorn_probe.c", here / "unicorn_probe.h", headers / "unicorn" / "unicorn.h"]
+    parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in sources)]
+
+    def make(directory: Path) -> None:
+        arguments = [*_FLAGS, "-I", str(headers), str(sources[0]), "-o", _LIBRARY]
+        find_toolchain("host").run(arguments, directory)
+
+    return cached("native", content_key(parts), make) / _LIBRARY

@@ -1,0 +1,217 @@
+"""The native hooks on one Unicorn engine: what they need to know of the code, and the counters that they fill."""
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from ctypes import POINTER, c_uint8, c_uint32, c_uint64, c_void_p, cast
+from typing import TypeVar
+
+import numpy as np
+from unicorn import UC_ERR_OK, UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+from unicorn.unicorn_py3.unicorn import Uc, uclib
+
+from emu.firmware import Firmware
+from emu.native import AllocatorEntry, Block, CodeRegion, HeapEvent, Probe, Snapshot, UnicornApi, unicorn_probe
+from emu.targets import Board
+from emu.thumb import DYNAMIC, stack_effects
+
+_Array = TypeVar("_Array")
+
+_HEAP_EVENTS = 65_536
+_NO_INSTRUCTION = 1
+"""An address at which no instruction can be."""
+
+
+class CodeMap:
+    """How the firmware's instructions change SP: for each region that code may run from, one entry a halfword."""
+
+    def __init__(self, firmware: Firmware):
+        self.regions = tuple(region for region in firmware.board.memory if region.executable)
+        self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
+        self.behind_dynamic: set[int] = set()
+        """The addresses at which SP has to be looked at."""
+        for start, code in firmware.code():
+            for effect in stack_effects(code, start):
+                self._set(effect.address, effect.delta)
+                if effect.delta == DYNAMIC:
+                    self.behind_dynamic.add(effect.following)
+        self.unknown = tuple(self._without(firmware))
+        """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
+
+    def delta_at(self, address: int) -> int:
+        """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""
+        for region, deltas in zip(self.regions, self.deltas, strict=True):
+            if address in region:
+                return int(deltas[(address - region.start) // 2])
+        return 0
+
+    def _set(self, address: int, delta: int) -> None:
+        for region, deltas in zip(self.regions, self.deltas, strict=True):
+            if address in region:
+                deltas[(address - region.start) // 2] = delta
+                return
+
+    def _without(self, firmware: Firmware) -> Iterator[tuple[int, int]]:
+        known = sorted((section.address, section.end) for section in firmware.mapped_sections)
+        for region in self.regions:
+            start = region.start
+            for first, end in known:
+                if first in region:
+                    if start < first:
+                        yield start, first - 1
+                    start = max(start, end)
+            if start < region.end:
+                yield start, region.end - 1
+
+
+class NativeHooks:
+    """Counters of one run, from reset on. ``close`` must be called after the engine has stopped for good."""
+
+    def __init__(
+        self,
+        engine: Uc,
+        firmware: Firmware,
+        code: CodeMap,
+        yield_address: int | None,
+        exits: Sequence[int],
+        allocator: Sequence[AllocatorEntry],
+        *,
+        traffic: bool,
+        bare: bool,
+    ):
+        self._library = unicorn_probe()
+        self._engine = engine
+        self._code = code
+        self._probe = Probe()
+        self._kept: list[object] = []  # what the C side points to
+        self._probe.api = UnicornApi(
+            *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
+        )
+        self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
+        for address in exits if yield_address is None else (yield_address, *exits):
+            self._hook(UC_HOOK_CODE, "probe_stop_point", address, address)
+        if bare:
+            return
+        self._watch_code()
+        self._watch_stack(firmware)
+        self._watch_heap(allocator)
+        if traffic:
+            self._watch_traffic(firmware.board)
+
+    # ---- attaching ---------------------------------------------------------------------------------------------------
+
+    def _hook(self, kind: int, callback: str, first: int = 1, last: int = 0) -> None:
+        handle = ctypes.c_size_t()
+        function = cast(getattr(self._library, callback), c_void_p)
+        probe = cast(ctypes.byref(self._probe), c_void_p)
+        error = uclib.uc_hook_add(self._engine._uch, ctypes.byref(handle), kind, function, probe, first, last)
+        if error != UC_ERR_OK:
+            raise MemoryError(f"Unicorn cannot add a hook (error {error})")
+
+    def _keep(self, array: _Array) -> _Array:
+        self._kept.append(array)
+        return array
+
+    def _watch_code(self) -> None:
+        regions = []
+        for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
+            block_at = self._keep(np.zeros(region.size // 2, np.uint32))
+            regions.append(CodeRegion(region.start, region.end, block_at.ctypes.data, deltas.ctypes.data))
+        self._probe.code_regions = self._structures(CodeRegion, regions)
+        self._probe.code_region_count = len(regions)
+        self._hook(UC_HOOK_BLOCK, "probe_block")
+
+    def _watch_stack(self, firmware: Firmware) -> None:
+        top, floor = firmware.initial_sp, firmware.stack_region.start
+        self._probe.stack_top, self._probe.stack_limit, self._probe.stack_floor = top, firmware.stack_limit, floor
+        for snapshot in self._probe.snapshots:
+            snapshot.lowest = snapshot.pc = top
+            snapshot.registers[13] = top
+            snapshot.stack = cast(self._keep((c_uint8 * (top - floor))()), POINTER(c_uint8))
+        for address in sorted(self._code.behind_dynamic):
+            self._hook(UC_HOOK_CODE, "probe_stack_pointer", address, address)
+        for first, last in self._code.unknown:
+            self._hook(UC_HOOK_CODE, "probe_stack_pointer", first, last)
+
+    def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
+        self._probe.allocator_entries = self._structures(AllocatorEntry, allocator)
+        self._probe.heap_events = cast(
+            self._keep((HeapEvent * (_HEAP_EVENTS if allocator else 1))()), POINTER(HeapEvent)
+        )
+        self._probe.heap_event_capacity = _HEAP_EVENTS if allocator else 1
+        for entry in allocator:
+            self._hook(UC_HOOK_CODE, "probe_allocator_entry", entry.address, entry.address)
+
+    def _watch_traffic(self, board: Board) -> None:
+        bounds = self._keep((c_uint32 * (2 * len(board.memory)))())
+        bounds[:] = [bound for region in board.memory for bound in (region.start, region.end)]
+        self._loads, self._stores = (self._keep((c_uint64 * len(board.memory))()) for _ in range(2))
+        self._probe.data_regions, self._probe.data_region_count = ctypes.addressof(bounds), len(board.memory)
+        self._probe.loads, self._probe.stores = ctypes.addressof(self._loads), ctypes.addressof(self._stores)
+        self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_traffic")
+
+    def _structures(self, kind: type[ctypes.Structure], values: Sequence[ctypes.Structure]) -> "ctypes._Pointer":
+        return cast(self._keep((kind * max(1, len(values)))(*values)), POINTER(kind))
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def run_until(self, instructions: int) -> None:
+        """Let the engine pause when so many instructions have retired since reset; forget why it stopped before."""
+        self._probe.pause_at = instructions
+        self._probe.stop_reason = 0
+
+    @property
+    def stop_reason(self) -> int:
+        """Why the hooks stopped the engine: one of the ``STOP_`` numbers."""
+        return self._probe.stop_reason
+
+    def cut_block(self, pc: int) -> None:
+        """Take back what did not run of the current block, where the engine stopped at ``pc`` inside it."""
+        block = self.current_block
+        if block is None or not block.address <= pc < block.address + block.size:
+            return
+        if not self._library.probe_cut_block(ctypes.byref(self._probe), self._engine._uch, pc):
+            raise MemoryError("no memory left for the counters")
+
+    def close(self) -> None:
+        """Release the counters."""
+        self._library.probe_release(ctypes.byref(self._probe))
+        self._probe.block_count = self._probe.block_capacity = 0
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def instructions(self) -> int:
+        """Retired since reset."""
+        return self._probe.instructions
+
+    @property
+    def current_block(self) -> Block | None:
+        """The piece of straight-line code that ran last, or None where none did."""
+        return self._probe.blocks[self._probe.current_block] if self._probe.block_count else None
+
+    @property
+    def blocks(self) -> Iterator[tuple[int, int, int, int]]:
+        """Address, bytes, instructions and executions of each piece of straight-line code that ran."""
+        for index in range(self._probe.block_count):
+            block = self._probe.blocks[index]
+            yield block.address, block.size, block.instructions, block.executions
+
+    @property
+    def peak(self) -> Snapshot:
+        """The machine when the stack was lowest."""
+        return self._probe.snapshots[self._probe.latest_snapshot]
+
+    def take_heap_events(self) -> list[HeapEvent]:
+        """Return the allocator calls since the last time."""
+        count, self._probe.heap_event_count = self._probe.heap_event_count, 0
+        return self._probe.heap_events[:count]
+
+    @property
+    def loads(self) -> list[int]:
+        """Loads from each memory of the board."""
+        return list(self._loads)
+
+    @property
+    def stores(self) -> list[int]:
+        """Stores to each memory of the board."""
+        return list(self._stores)

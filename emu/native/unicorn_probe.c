@@ -1,0 +1,253 @@
+/* Hooks that run inside Unicorn and count without calling Python.
+ *
+ * A hook at the start of each block knows how many instructions the block has and how far it lowers the stack pointer,
+ * so single instructions are hooked only where SP changes by an amount that the code does not tell. */
+#include "unicorn_probe.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES_MAX 4096u
+
+size_t probe_size(void) { return sizeof(struct probe); }
+
+static uint32_t read_register(const struct probe *probe, uc_engine *uc, int id)
+{
+    uint32_t value = 0;
+    probe->api.reg_read(uc, id, &value);
+    return value;
+}
+
+static void stop(struct probe *probe, uc_engine *uc, enum stop_reason reason)
+{
+    probe->stop_reason = reason;
+    probe->api.emu_stop(uc);
+}
+
+/* ---- code ---- */
+
+static const struct code_region *code_region_at(const struct probe *probe, uint32_t address)
+{
+    for (uint32_t i = 0; i < probe->code_region_count; i++) {
+        const struct code_region *region = &probe->code_regions[i];
+        if (address >= region->start && address < region->end)
+            return region;
+    }
+    return NULL;
+}
+
+/* The lowest SP relative to SP at start, up to end or to a dynamic change: a hook behind that one goes on from there. */
+static int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end)
+{
+    int32_t depth = 0, lowest = 0;
+    for (uint32_t address = start; address < end && address < region->end; address += 2) {
+        int32_t delta = region->sp_delta[(address - region->start) / 2];
+        if (delta == SP_DYNAMIC)
+            break;
+        depth += delta;
+        if (depth < lowest)
+            lowest = depth;
+    }
+    return lowest;
+}
+
+static uint32_t count_instructions(const struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
+{
+    uint8_t code[BLOCK_BYTES_MAX];
+    uint32_t count = 0;
+    if (size > sizeof code || probe->api.mem_read(uc, address, code, size) != UC_ERR_OK)
+        return 0;
+    for (uint32_t offset = 0; offset < size; count++)
+        offset += code[offset + 1] >> 3 >= 0x1d ? 4 : 2;
+    return count;
+}
+
+/* Index of the block, which is made where it is new; -1 where the host has no memory left. */
+static int64_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
+{
+    const struct code_region *region = code_region_at(probe, address);
+    uint32_t *slot = &region->block_at[(address - region->start) / 2];
+    if (*slot != 0 && probe->blocks[*slot - 1].size == size)
+        return (int64_t)*slot - 1;
+    if (probe->block_count == probe->block_capacity) {
+        uint32_t capacity = probe->block_capacity ? 2 * probe->block_capacity : 1024;
+        struct block *blocks = realloc(probe->blocks, capacity * sizeof *blocks);
+        if (blocks == NULL)
+            return -1;
+        probe->blocks = blocks;
+        probe->block_capacity = capacity;
+    }
+    probe->blocks[probe->block_count] = (struct block){
+        .address = address,
+        .size = size,
+        .instructions = count_instructions(probe, uc, address, size),
+        .lowest = lowest_between(region, address, address + size),
+    };
+    *slot = ++probe->block_count;
+    return (int64_t)*slot - 1;
+}
+
+/* ---- stack ---- */
+
+/* Note that SP goes to its present value plus delta. */
+static void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
+{
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    uint32_t lowest = sp + (uint32_t)delta;
+    if (lowest >= probe->snapshots[probe->latest_snapshot].lowest)
+        return;
+    probe->latest_snapshot ^= 1;
+    struct snapshot *snapshot = &probe->snapshots[probe->latest_snapshot];
+    snapshot->lowest = lowest;
+    snapshot->pc = pc;
+    snapshot->block_serial = probe->block_serial;
+    for (int i = 0; i <= 12; i++)
+        snapshot->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);
+    snapshot->registers[13] = sp;
+    snapshot->registers[14] = read_register(probe, uc, UC_ARM_REG_LR);
+    snapshot->registers[15] = pc;
+    if (sp >= probe->stack_floor && sp < probe->stack_top)
+        probe->api.mem_read(uc, sp, snapshot->stack, probe->stack_top - sp);
+    if (lowest < probe->stack_limit)
+        stop(probe, uc, STOP_STACK_OVERFLOW);
+}
+
+/* ---- heap ---- */
+
+static void record_heap_event(struct probe *probe, const struct heap_event *event)
+{
+    if (probe->heap_event_count < probe->heap_event_capacity)
+        probe->heap_events[probe->heap_event_count++] = *event;
+    if (probe->heap_event_count + 2 > probe->heap_event_capacity)
+        probe->pause_at = 0; /* so that Python empties the list before it is full */
+}
+
+static void note_heap_return(struct probe *probe, uc_engine *uc)
+{
+    struct heap_call *call = &probe->heap_call;
+    if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
+        return;
+    call->return_address = 0;
+    if (call->event.function == HEAP_FREE)
+        return;
+    call->event.result = read_register(probe, uc, UC_ARM_REG_R0);
+    record_heap_event(probe, &call->event);
+}
+
+/* Code hook at the entry of each allocator function. */
+void probe_allocator_entry(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    struct heap_call *call = &probe->heap_call;
+    const struct allocator_entry *entry = probe->allocator_entries;
+    (void)size;
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    if (call->return_address != 0 && sp <= call->sp)
+        return; /* malloc calling _malloc_r is one call; an outer frame that longjmp left does not come back */
+    while (entry->address != address)
+        entry++;
+
+    int first = UC_ARM_REG_R0 + (int)entry->first_argument;
+    uint32_t a = read_register(probe, uc, first), b = read_register(probe, uc, first + 1);
+    uint64_t product = (uint64_t)a * b;
+    call->event = (struct heap_event){.function = entry->function, .instructions = probe->instructions};
+    switch ((enum heap_function)entry->function) {
+    case HEAP_MALLOC: call->event.size = a; break;
+    case HEAP_CALLOC: call->event.size = product > UINT32_MAX ? UINT32_MAX : (uint32_t)product; break;
+    case HEAP_REALLOC: call->event.pointer = a, call->event.size = b; break;
+    case HEAP_MEMALIGN: call->event.size = b; break;
+    case HEAP_FREE: call->event.pointer = a; break;
+    }
+    call->sp = sp;
+    call->return_address = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
+    call->event.call_site = call->return_address;
+    if (entry->function == HEAP_FREE)
+        record_heap_event(probe, &call->event); /* now, as a bad pointer may keep free from returning */
+}
+
+/* ---- hooks on execution ---- */
+
+void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    uint32_t address = (uint32_t)address64;
+    if (address == probe->heap_call.return_address && address != 0)
+        note_heap_return(probe, uc);
+    if (probe->instructions >= probe->pause_at) {
+        stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook comes again */
+        return;
+    }
+    int64_t index = find_block(probe, uc, address, size);
+    if (index < 0) {
+        stop(probe, uc, STOP_OUT_OF_MEMORY);
+        return;
+    }
+    struct block *block = &probe->blocks[index];
+    probe->current_block = (uint32_t)index;
+    probe->block_serial++;
+    probe->instructions += block->instructions;
+    block->executions++;
+    if (block->lowest < 0)
+        note_stack(probe, uc, address, block->lowest);
+}
+
+/* Code hook behind each instruction that changes SP dynamically, and on each instruction of code without symbols. */
+void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    uint32_t address = (uint32_t)address64;
+    const struct block *block = &probe->blocks[probe->current_block];
+    (void)size;
+    note_stack(probe, uc, address, lowest_between(code_region_at(probe, address), address, block->address + block->size));
+}
+
+/* Code hook at the first instruction of emu_yield and of the functions that end the program. */
+void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)size;
+    stop(probe, uc, address == probe->yield_address ? STOP_YIELD : STOP_EXIT);
+}
+
+/* The machine stopped at pc inside the current block: take back what did not run. False where memory is short. */
+bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
+{
+    struct block block = probe->blocks[probe->current_block];
+    probe->blocks[probe->current_block].executions--;
+    probe->instructions -= block.instructions;
+
+    const struct code_region *region = code_region_at(probe, block.address);
+    struct snapshot *snapshot = &probe->snapshots[probe->latest_snapshot];
+    if (snapshot->block_serial == probe->block_serial && snapshot->lowest >= probe->stack_limit) {
+        uint32_t lowest = snapshot->registers[13] + (uint32_t)lowest_between(region, snapshot->pc, pc);
+        if (lowest < probe->snapshots[probe->latest_snapshot ^ 1].lowest)
+            snapshot->lowest = lowest;
+        else
+            probe->latest_snapshot ^= 1;
+    }
+    if (pc == block.address)
+        return true;
+    int64_t index = find_block(probe, uc, block.address, pc - block.address);
+    if (index < 0)
+        return false;
+    probe->current_block = (uint32_t)index;
+    probe->blocks[index].executions++;
+    probe->instructions += probe->blocks[index].instructions;
+    return true;
+}
+
+void probe_release(struct probe *probe) { free(probe->blocks); }
+
+/* ---- hook on data ---- */
+
+void probe_traffic(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)size, (void)value;
+    for (uint32_t i = 0; i < probe->data_region_count; i++)
+        if (address >= probe->data_regions[2 * i] && address < probe->data_regions[2 * i + 1]) {
+            (type == UC_MEM_WRITE ? probe->stores : probe->loads)[i]++;
+            return;
+        }
+}

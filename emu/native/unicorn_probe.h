@@ -1,0 +1,103 @@
+/* What the hooks that run inside Unicorn share with Python: emu/native/__init__.py mirrors these structures. */
+#ifndef EMU_UNICORN_PROBE_H
+#define EMU_UNICORN_PROBE_H
+
+#include <stdint.h>
+#include <unicorn/unicorn.h>
+
+/* SP changes by an amount that is known only at run time (DYNAMIC in emu/thumb.py). */
+#define SP_DYNAMIC INT32_MIN
+
+enum stop_reason {
+    STOP_NONE,           /* Unicorn stopped by itself: a fault, or an instruction that waits */
+    STOP_PAUSE,          /* Python has something to do; running on changes nothing */
+    STOP_YIELD,          /* about to execute the first instruction of emu_yield */
+    STOP_EXIT,           /* about to execute the first instruction of an exit function */
+    STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
+    STOP_OUT_OF_MEMORY   /* the host has no memory left for the counters */
+};
+
+enum heap_function { HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE };
+
+/* Unicorn's functions, from the library that Python has loaded already. */
+struct unicorn_api {
+    uc_err (*reg_read)(uc_engine *, int, void *);
+    uc_err (*mem_read)(uc_engine *, uint64_t, void *, uint64_t);
+    uc_err (*emu_stop)(uc_engine *);
+};
+
+/* Memory that instructions may be fetched from; both arrays have one entry for each halfword. */
+struct code_region {
+    uint32_t start, end;
+    uint32_t *block_at;      /* 1 + index of the block that starts here, 0 where none did */
+    const int32_t *sp_delta; /* bytes by which the instruction here changes SP */
+};
+
+/* A translation block: straight-line code from address up to address + size. */
+struct block {
+    uint32_t address, size;
+    uint32_t instructions;
+    int32_t lowest; /* the lowest SP in it, relative to SP at its start */
+    uint64_t executions;
+};
+
+/* The machine when the stack pointer reached a new low. */
+struct snapshot {
+    uint32_t lowest;        /* the lowest SP */
+    uint32_t pc;            /* of the state below: where the block began, or behind a dynamic change of SP */
+    uint32_t registers[16]; /* r0 to r15 */
+    uint64_t block_serial;  /* which block execution it was */
+    uint8_t *stack;         /* the bytes from registers[13] up to the top of the stack */
+};
+
+struct allocator_entry {
+    uint32_t address;
+    uint32_t function;       /* enum heap_function */
+    uint32_t first_argument; /* 1 where r0 is newlib's reentrancy structure */
+};
+
+struct heap_event {
+    uint32_t function;
+    uint32_t size;    /* bytes asked for */
+    uint32_t pointer; /* what realloc or free was given */
+    uint32_t result;  /* what the allocator returned */
+    uint32_t call_site;
+    uint64_t instructions; /* retired when it was called */
+};
+
+/* The outermost allocator call that has not returned yet; return_address is 0 when there is none. */
+struct heap_call {
+    uint32_t return_address, sp;
+    struct heap_event event;
+};
+
+struct probe {
+    struct unicorn_api api;
+    uint32_t stop_reason;
+    uint32_t yield_address;
+
+    uint64_t instructions; /* retired so far */
+    uint64_t pause_at;     /* instructions after which Python wants to look */
+    uint64_t block_serial; /* block executions so far */
+    struct block *blocks;
+    uint32_t block_count, block_capacity;
+    uint32_t current_block; /* index into blocks */
+    uint32_t code_region_count;
+    struct code_region *code_regions;
+
+    uint32_t stack_top, stack_limit;
+    uint32_t stack_floor;     /* start of the memory that the stack is in */
+    uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
+    struct snapshot snapshots[2];
+
+    const struct allocator_entry *allocator_entries;
+    struct heap_call heap_call;
+    struct heap_event *heap_events;
+    uint32_t heap_event_count, heap_event_capacity;
+
+    uint64_t data_region_count;
+    const uint32_t *data_regions; /* start, end of each region */
+    uint64_t *loads, *stores;     /* of each region */
+};
+
+#endif

@@ -1,0 +1,54 @@
+"""Parity: the firmware's outputs against PyTorch's, on the same inputs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.inputs import EvaluationInputs
+from emu.record import Errors, Parity, WorstInput
+
+
+def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | None:
+    """Compare outputs (N, C) with the reference logits; None where the inputs come with no logits.
+
+    The reference is float64 PyTorch where it is known, else float32. An output that is not a number agrees with
+    nothing, and its error is infinite.
+    """
+    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
+    if reference is None:
+        return None
+    error = _absolute_error(outputs, reference)  # (N, C)
+    predicted, expected = _argmax(outputs), reference.argmax(axis=1)
+    agrees = predicted == expected
+    # The worst input: a wrong class is worse than any distance.
+    worst = int(np.lexsort((error.max(axis=1), ~agrees))[-1])
+    labels = inputs.labels
+    return Parity(
+        inputs=len(outputs),
+        reference="PyTorch float64" if inputs.logits64 is not None else "PyTorch float32",
+        max_abs_error=float(error.max()),
+        mean_abs_error=float(error.mean()),
+        relative_mean_error=float(error.mean() / max(float(np.abs(reference).max()), np.finfo(np.float64).tiny)),
+        argmax_agreement=float(agrees.mean()),
+        worst_input=WorstInput(
+            index=worst,
+            max_abs_error=float(error[worst].max()),
+            predicted=int(predicted[worst]),
+            expected=int(expected[worst]),
+        ),
+        float32=_errors(outputs, inputs.logits32) if inputs.logits32 is not None else None,
+        label_accuracy=float((predicted == labels).mean()) if labels is not None else None,
+    )
+
+
+def _argmax(outputs: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.where(np.isfinite(outputs).all(axis=1), outputs.argmax(axis=1), -1)
+
+
+def _absolute_error(outputs: NDArray[np.float32], reference: np.ndarray) -> NDArray[np.float64]:
+    error = np.abs(outputs.astype(np.float64) - reference)
+    return np.where(np.isfinite(error), error, np.inf)
+
+
+def _errors(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> Errors:
+    error = _absolute_error(outputs, reference)
+    return Errors(max_abs_error=float(error.max()), mean_abs_error=float(error.mean()))

@@ -1,0 +1,1 @@
+"""Probes: each turns the raw counters of a machine into one part of the run record."""

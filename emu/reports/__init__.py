@@ -1,0 +1,1 @@
+"""Renderings of run records; none of them runs or measures anything."""

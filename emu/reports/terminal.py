@@ -1,0 +1,192 @@
+"""The report that a person reads in the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from emu.record import Fault, Frame, LayerError, Run
+from emu.targets import Board
+
+_BAR_WIDTH = 20
+_LARGEST_FUNCTIONS = 8
+
+
+def print_run(console: Console, run: Run, board: Board) -> None:
+    """Print one run: the verdicts first, then what they rest on."""
+    parts: list[RenderableType] = [_verdicts(run), Text(), _memory(run, board)]
+    if run.stack.backtrace:
+        parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
+    if run.instructions.total is not None:
+        parts += [Text(), _heading("Instructions"), _instructions(run)]
+    if run.parity is not None:
+        parts += [Text(), _heading("Parity"), _parity(run)]
+    if run.layers is not None:
+        parts += [Text(), _heading("Layer by layer"), _layers(run.layers)]
+    for fault in run.faults:
+        parts += [Text(), _fault(fault)]
+    if run.not_measured:
+        reasons: dict[str, list[str]] = {}
+        for name, why in run.not_measured.items():
+            reasons.setdefault(why, []).append(name)
+        lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons.items())
+        parts += [Text(), *(Text(line, "dim") for line in lines)]
+    colour = "green" if run.ok else "red"
+    console.print(
+        Panel(Group(*parts), title=f"[bold]{run.model}[/] on {run.target}", border_style=colour, padding=(1, 2))
+    )
+
+
+def _heading(text: str) -> Text:
+    return Text(text, "bold")
+
+
+def _grid(*justify: str) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for side in justify:
+        table.add_column(justify="right" if side == "right" else "left", no_wrap=side == "bar", overflow="fold")
+    return table
+
+
+def _verdicts(run: Run) -> Table:
+    table = _grid("left", "left", "left", "left")
+    for verdict in run.verdicts:
+        mark = Text("✓", "bold green") if verdict.ok else Text("✗", "bold red")
+        table.add_row(mark, verdict.name, Text(verdict.value, "bold"), Text(f"limit: {verdict.limit}", "dim"))
+    return table
+
+
+def _bar(share: float, width: int = _BAR_WIDTH) -> Text:
+    filled = min(width, max(1 if share > 0 else 0, round(share * width)))
+    style = "red" if share > 1 else "cyan"
+    return Text.assemble(("█" * filled, style), ("·" * (width - filled), "dim"))
+
+
+def _bytes(count: int | None) -> str:
+    return "not measured" if count is None else f"{count:,} B"
+
+
+def _memory(run: Run, board: Board) -> Group:
+    memory = run.memory
+    flash = sum(region.size for region in board.memory if region.kind == "memory" and not region.writable)
+    ram = sum(region.size for region in board.ram)
+    table = _grid("left", "right", "bar", "left")
+
+    def row(name: str, used: int | None, size: int | None, note: str = "") -> None:
+        share = "" if used is None or not size else f"{used / size:.1%} of {_size(size)}"
+        table.add_row(
+            name, Text(_bytes(used), "bold"), _bar(used / size) if used is not None and size else "", share or note
+        )
+
+    row("flash", memory.flash_bytes, flash)
+    row("static RAM", memory.static_ram_bytes, ram)
+    row("stack (reserved)", memory.stack_peak_bytes, memory.stack_limit_bytes)
+    row("stack (touched)", memory.stack_touched_bytes, memory.stack_limit_bytes)
+    row("heap", memory.heap_peak_bytes, None, _heap_note(run))
+    row("RAM at its peak", memory.ram_peak_bytes, ram)
+    row("mailbox", memory.mailbox_bytes, None, "only under test")
+    return Group(_heading("Memory"), table)
+
+
+def _heap_note(run: Run) -> str:
+    heap = run.heap
+    if not heap.attached or heap.allocations is None:
+        return ""
+    return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
+
+
+def _size(count: int) -> str:
+    for unit, name in ((1024 * 1024, "MB"), (1024, "KB")):
+        if count % unit == 0:
+            return f"{count // unit} {name}"
+    return f"{count:,} B"
+
+
+def _place(file: str | None, line: int | None) -> str:
+    return "" if file is None else f"{file}:{line}"
+
+
+def _backtrace(frames: Iterable[Frame]) -> Table:
+    table = _grid("right", "left", "left")
+    for frame in frames:
+        size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
+        note = "" if frame.frame_bytes is not None else "  (no unwind information)"
+        function = frame.function or f"{frame.pc:#010x}"
+        table.add_row(Text(size, "bold"), function, Text(_place(frame.file, frame.line) + note, "dim"))
+    return table
+
+
+def _instructions(run: Run) -> Group:
+    counts = run.instructions
+    assert counts.total is not None
+    lines: list[RenderableType] = []
+    if counts.per_inference is not None:
+        spread = ""
+        if counts.per_inference_smallest != counts.per_inference:
+            spread = f" at most, {counts.per_inference_smallest:,} at least"
+        lines.append(
+            Text.assemble((f"{counts.per_inference:,}", "bold"), f" an inference{spread}; {counts.total:,} in all")
+        )
+    else:
+        lines.append(Text(f"{counts.total:,} in all"))
+    table = _grid("right", "bar", "left")
+    largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
+    for name, count in largest:
+        share = count / counts.total if counts.total else 0.0
+        table.add_row(f"{share:.1%}", _bar(share), name)
+    lines.append(table)
+    for title, regions in (("loads", counts.loads_by_region), ("stores", counts.stores_by_region)):
+        if regions is not None:
+            lines.append(Text(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in regions.items())))
+    return Group(*lines)
+
+
+def _parity(run: Run) -> Table:
+    parity = run.parity
+    assert parity is not None
+    table = _grid("left", "left")
+    table.add_row(
+        f"against {parity.reference}",
+        f"mean {parity.mean_abs_error:.2e}, largest {parity.max_abs_error:.2e}, "
+        f"mean relative {parity.relative_mean_error:.1e}",
+    )
+    if parity.float32 is not None:
+        table.add_row(
+            "against PyTorch float32",
+            f"mean {parity.float32.mean_abs_error:.2e}, largest {parity.float32.max_abs_error:.2e}",
+        )
+    worst = parity.worst_input
+    table.add_row(
+        "worst input",
+        f"#{worst.index}: error {worst.max_abs_error:.2e}, class {worst.predicted}, PyTorch says {worst.expected}",
+    )
+    if parity.label_accuracy is not None:
+        table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.inputs} inputs")
+    return table
+
+
+def _layers(layers: list[LayerError]) -> Table:
+    table = _grid("left", "left", "right", "left")
+    first = next((layer.tensor for layer in layers if layer.diverged), None)
+    for layer in layers:
+        mark = Text("✗", "bold red") if layer.diverged else Text("✓", "green")
+        note = "  <- the first to diverge" if layer.tensor == first else ""
+        error = f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
+        table.add_row(mark, layer.tensor, error, Text(note, "bold red"))
+    return table
+
+
+def _fault(fault: Fault) -> Group:
+    place = _place(fault.file, fault.line)
+    where = " ".join(part for part in (f"in {fault.function}" if fault.function else "", place) if part)
+    pc = f" (pc {fault.pc:#010x})" if fault.pc is not None else ""
+    lines: list[RenderableType] = [
+        Text.assemble((f"{fault.kind.replace('_', ' ')}: ", "bold red"), fault.detail),
+    ]
+    if where or pc:
+        lines.append(Text(f"  {where}{pc}"))
+    if fault.backtrace:
+        lines.append(_backtrace(fault.backtrace))
+    return Group(*lines)

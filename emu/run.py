@@ -1,0 +1,225 @@
+"""One run: firmware on a target, every input through it, and the record of what was measured."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import emu
+from emu.build import BuildOptions, build_firmware
+from emu.errors import InputError
+from emu.firmware import Firmware
+from emu.inputs import EvaluationInputs
+from emu.machines import Limits, Machine, Measurements, Stop
+from emu.machines.unicorn import UnicornMachine
+from emu.mailbox import SYMBOL, Mailbox
+from emu.model.image import read_image_info
+from emu.model.sources import Model
+from emu.model.tracing import compare_layers, split_trace
+from emu.parity import compare
+from emu.record import Fault, Instructions, LayerError, Memory, Run
+from emu.record import Firmware as FirmwareRecord
+from emu.targets import Target
+from emu.verdicts import DEFAULT_TOLERANCE, judge
+
+Progress = Callable[[int, int], None]
+"""Called with the inputs done and their number."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a user can choose about a run."""
+
+    traffic: bool = False
+    """Also count loads and stores by memory region, which makes the run several times slower."""
+    limits: Limits = field(default_factory=Limits)
+    tolerance: float = DEFAULT_TOLERANCE
+
+
+def run_model(model: Model, target: Target, inputs: EvaluationInputs, options: RunOptions, progress: Progress) -> Run:
+    """Build firmware for ``model``, run every input through it, and return the record with its verdicts."""
+    elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
+    return run_firmware(elf, model.name, target, inputs, options, progress)
+
+
+def run_firmware(
+    elf: Path,
+    name: str,
+    target: Target,
+    inputs: EvaluationInputs | None,
+    options: RunOptions,
+    progress: Progress,
+) -> Run:
+    """Run an ELF: with a mailbox and inputs, every input; without, from reset to its end.
+
+    Raises InputError where the ELF or the inputs are not for this target or firmware. What the firmware does wrong is
+    no exception but a fault in the record.
+    """
+    firmware = Firmware.load(elf, target)
+    mailbox_address = _mailbox_address(firmware, inputs)
+    with open_machine(firmware, target, options) as machine:
+        stop = machine.boot()
+        served = _Served()
+        if stop.reason == "yield" and mailbox_address is not None:
+            mailbox = Mailbox.open(machine, mailbox_address)
+            served = _serve(mailbox, inputs, firmware, progress)
+        elif stop.reason == "exit" and stop.exit_status:
+            served.faults.append(_exit_fault(stop))
+        measured = machine.measure()
+    run = _record(firmware, name, target, measured, served)
+    if inputs is not None and served.outputs is not None:
+        run.parity = compare(served.outputs, inputs)
+    if run.parity is None:
+        run.not_measured["parity"] = _why_no_parity(inputs, served)
+    run.verdicts = judge(run, options.tolerance)
+    return run
+
+
+def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: Limits) -> list[LayerError]:
+    """Run one input x (T, F) through firmware that hands out its intermediate tensors, and compare them with PyTorch's.
+
+    Raises InputError for a model that is only an image, and where the firmware does not get through the input.
+    """
+    if model.checkpoint is None:
+        raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")
+    info = read_image_info(model.image)
+    firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
+    address = _mailbox_address(firmware, None)
+    assert address is not None, "our own firmware has a mailbox"
+    with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
+        machine.boot()
+        mailbox = Mailbox.open(machine, address)
+        _require_width(x, mailbox)
+        steps = []
+        for index, row in enumerate(x):
+            reply, trace = mailbox.step(row, first=index == 0, last=index == len(x) - 1)
+            if not reply.ok:
+                detail = reply.stop.fault.detail if reply.stop.fault else f"status {reply.status}"
+                raise InputError(f"the firmware stopped at step {index}: {detail}")
+            steps.append(trace)
+        traced = split_trace(np.stack(steps), info)
+        traced["logits"] = mailbox.read_outputs()[np.newaxis]
+    return compare_layers(traced, model.checkpoint, x)
+
+
+def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Machine:
+    """Return the machine of the target's emulator with ``firmware`` in it."""
+    return UnicornMachine(firmware, target, limits=options.limits, traffic=options.traffic)
+
+
+@dataclass
+class _Served:
+    """What came of the inputs."""
+
+    outputs: NDArray[np.float32] | None = None
+    """(N, C): not a number from the first input on that was not answered."""
+    instructions: list[int | None] = field(default_factory=list)
+    """For each input that was answered."""
+    faults: list[Fault] = field(default_factory=list)
+
+
+def _serve(mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware, progress: Progress) -> _Served:
+    served = _Served()
+    if mailbox.status != 0:
+        served.faults.append(_refusal(firmware, f"the firmware refused to start: status {mailbox.status}"))
+        return served
+    if inputs is None:
+        return served
+    _require_width(inputs.x[0], mailbox)
+    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
+    if reference is not None and reference.shape[1] != mailbox.outputs:
+        raise InputError(
+            f"the reference logits have {reference.shape[1]} columns; the firmware gives {mailbox.outputs} outputs"
+        )
+    outputs = np.full((len(inputs), mailbox.outputs), np.nan, np.float32)
+    for index, x in enumerate(inputs.x):
+        progress(index, len(inputs))
+        reply, answer = mailbox.infer(x)
+        if not reply.ok:
+            if reply.stop.reason == "yield":
+                served.faults.append(_refusal(firmware, f"input {index}: the firmware answered status {reply.status}"))
+            elif reply.stop.reason == "exit":
+                served.faults.append(_refusal(firmware, f"input {index}: the firmware ended instead of answering"))
+            break
+        outputs[index] = answer
+        served.instructions.append(reply.instructions)
+    progress(len(inputs), len(inputs))
+    served.outputs = outputs
+    return served
+
+
+def _mailbox_address(firmware: Firmware, inputs: EvaluationInputs | None) -> int | None:
+    symbol = firmware.symbol(SYMBOL)
+    if symbol is None and inputs is not None:
+        raise InputError(
+            f"{firmware.path} has no mailbox (symbol {SYMBOL}), so it can take no inputs; "
+            "run it without --inputs, or add runtime/port/mailbox.h to it"
+        )
+    return None if symbol is None else symbol.address
+
+
+def _require_width(x: NDArray[np.float32], mailbox: Mailbox) -> None:
+    if x.shape[-1] != mailbox.columns:
+        raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {mailbox.columns}")
+
+
+def _refusal(firmware: Firmware, detail: str) -> Fault:
+    entry = firmware.entry_of("emu_yield")
+    place = firmware.locate(entry) if entry is not None else None
+    return Fault(kind="firmware_error", detail=detail, pc=entry, **(place.model_dump() if place else {}))
+
+
+def _exit_fault(stop: Stop) -> Fault:
+    return Fault(kind="firmware_error", detail=f"the firmware ended with exit status {stop.exit_status}")
+
+
+def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
+    heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
+    static = firmware.static_ram_bytes
+    counts = [count for count in served.instructions if count is not None]
+    not_measured = dict(measured.not_measured)
+    if not counts:
+        not_measured.setdefault("per_inference", "no input ran")
+    if heap is None or stack_peak is None:
+        not_measured["ram_peak_bytes"] = "the heap or the stack was not measured"
+    instructions: Instructions = measured.instructions.model_copy()
+    if counts:
+        instructions.per_inference, instructions.per_inference_smallest = max(counts), min(counts)
+    return Run(
+        model=name,
+        target=target.name,
+        firmware=FirmwareRecord(path=str(firmware.path), sha256=firmware.sha256, toolchain=firmware.toolchain),
+        memory=Memory(
+            flash_bytes=firmware.flash_bytes,
+            static_ram_bytes=static,
+            stack_peak_bytes=stack_peak,
+            stack_touched_bytes=measured.stack_touched_bytes,
+            stack_limit_bytes=measured.stack_limit_bytes,
+            heap_peak_bytes=heap,
+            ram_peak_bytes=None if heap is None or stack_peak is None else static + heap + stack_peak,
+            mailbox_bytes=firmware.mailbox_bytes,
+        ),
+        stack=measured.stack,
+        heap=measured.heap,
+        instructions=instructions,
+        faults=[*measured.faults, *served.faults],
+        not_measured=not_measured,
+        environment={
+            "emu": emu.__version__,
+            "unicorn": version("unicorn"),
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+    )
+
+
+def _why_no_parity(inputs: EvaluationInputs | None, served: _Served) -> str:
+    if inputs is None:
+        return "no inputs were given"
+    if served.outputs is None:
+        return "the firmware did not get to its inputs"
+    return "the inputs come with no reference logits"

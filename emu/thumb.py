@@ -1,0 +1,101 @@
+"""What a Thumb-2 instruction does to the stack pointer, read from the machine code."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import capstone
+from capstone.arm_const import ARM_REG_SP
+
+DYNAMIC = -(2**31)
+"""The change of SP is known only when the instruction has run (alloca, a load into SP, a conditional push)."""
+
+_FORMS = (
+    # (mnemonics, operands, sign); the size is the register list or the number that the operands end in.
+    (("push", "vpush"), re.compile(r"\{(?P<registers>.*)\}"), -1),
+    (("pop", "vpop"), re.compile(r"\{(?P<registers>.*)\}"), +1),
+    (("stmdb", "vstmdb"), re.compile(r"sp!, \{(?P<registers>.*)\}"), -1),
+    (("ldm", "ldmia", "vldmia"), re.compile(r"sp!, \{(?P<registers>.*)\}"), +1),
+    (("sub", "subw"), re.compile(r"sp, (?:sp, )?#(?P<number>\w+)"), -1),
+    (("add", "addw"), re.compile(r"sp, (?:sp, )?#(?P<number>\w+)"), +1),
+    (("str", "ldr", "strd", "ldrd"), re.compile(r"(?!sp).*\[sp, #(?P<number>-?\w+)\]!"), +1),
+    (("str", "ldr", "strd", "ldrd"), re.compile(r"(?!sp).*\[sp\], #(?P<number>-?\w+)"), +1),
+)
+
+
+@dataclass(frozen=True)
+class StackEffect:
+    """One instruction that changes SP: by ``delta`` bytes, or ``DYNAMIC``."""
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: str
+    delta: int
+
+    @property
+    def following(self) -> int:
+        """The address behind the instruction."""
+        return self.address + self.size
+
+    @property
+    def saved_registers(self) -> tuple[str, ...]:
+        """The registers that a push stores, lowest address first; empty for everything else."""
+        if self.delta >= 0 or "{" not in self.operands:
+            return ()
+        return tuple(self.operands[self.operands.index("{") + 1 : -1].split(", "))
+
+
+def instruction_size(first_halfword: int) -> int:
+    """Return 2 or 4: the bytes of the Thumb instruction that begins with ``first_halfword``."""
+    return 4 if first_halfword >> 11 >= 0b11101 else 2
+
+
+def instruction_addresses(code: bytes, address: int) -> Iterator[int]:
+    """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
+    offset = 0
+    while offset < len(code):
+        yield address + offset
+        offset += instruction_size(int.from_bytes(code[offset : offset + 2], "little"))
+
+
+def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
+    """Yield the instructions in ``code`` (which is loaded at ``address``) that change SP, in order."""
+    disassembler = capstone.Cs(
+        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
+    )
+    disassembler.detail = True  # asked for below, instruction by instruction: the light pass over all of them skips it
+    disassembler.skipdata = True
+    conditional = 0  # instructions still to come in an IT block
+    for at, size, mnemonic, operands in disassembler.disasm_lite(code, address):
+        in_it_block, conditional = conditional > 0, max(0, conditional - 1)
+        if re.fullmatch(r"it[te]*", mnemonic):
+            conditional = len(mnemonic) - 1
+        elif _mentions_sp(mnemonic, operands):
+            instruction = next(disassembler.disasm(code[at - address : at - address + size], at))
+            if _writes_sp(instruction):
+                delta = DYNAMIC if in_it_block else _delta(mnemonic.removesuffix(".w"), operands)
+                yield StackEffect(at, size, mnemonic, operands, delta)
+
+
+def _mentions_sp(mnemonic: str, operands: str) -> bool:
+    return "sp" in operands or "push" in mnemonic or "pop" in mnemonic or mnemonic.startswith("msr")
+
+
+def _writes_sp(instruction: capstone.CsInsn) -> bool:
+    # Capstone lists no SP among the registers that VPUSH, VPOP and MSR write.
+    if instruction.mnemonic.startswith(("vpush", "vpop", "msr")) or "sp!" in instruction.op_str:
+        return True
+    return ARM_REG_SP in instruction.regs_access()[1]
+
+
+def _delta(mnemonic: str, operands: str) -> int:
+    for mnemonics, pattern, sign in _FORMS:
+        match = pattern.fullmatch(operands) if mnemonic in mnemonics else None
+        if match is None:
+            continue
+        parts = match.groupdict()
+        if "number" in parts:
+            return sign * int(parts["number"], 0)
+        return sign * sum(8 if name.startswith("d") else 4 for name in parts["registers"].split(", "))
+    return DYNAMIC

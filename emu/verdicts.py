@@ -1,0 +1,48 @@
+"""Verdicts: what has to hold of a run, judged from its record alone."""
+
+from emu.record import Run, Verdict
+
+DEFAULT_TOLERANCE = 1e-6
+"""Mean absolute logit error allowed, relative to the reference's largest absolute logit: a few float32 roundings."""
+
+
+def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
+    """Return the verdicts on a run, those about parity only where it was measured."""
+    verdicts = [Verdict(name="no fault", ok=not run.faults, value=_count(len(run.faults), "fault"), limit="0")]
+    if run.parity is not None:
+        agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
+        verdicts.append(
+            Verdict(
+                name="labels agree with PyTorch",
+                ok=agreeing == run.parity.inputs,
+                value=f"{agreeing} of {run.parity.inputs}",
+                limit="all",
+            )
+        )
+        relative = run.parity.relative_mean_error
+        verdicts.append(
+            Verdict(
+                name="mean logit error",
+                ok=relative <= tolerance,
+                value=f"{relative:.1e}",
+                limit=f"{tolerance:.0e} relative",
+            )
+        )
+    peak, limit = run.memory.stack_peak_bytes, run.memory.stack_limit_bytes
+    if peak is not None and limit is not None:
+        verdicts.append(Verdict(name="stack fits", ok=peak <= limit, value=f"{peak:,} B", limit=f"{limit:,} B"))
+    if run.layers is not None:
+        diverged = [layer.tensor for layer in run.layers if layer.diverged]
+        verdicts.append(
+            Verdict(
+                name="layers agree with PyTorch",
+                ok=not diverged,
+                value=f"first to diverge: {diverged[0]}" if diverged else "all",
+                limit="all",
+            )
+        )
+    return verdicts
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
