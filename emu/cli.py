@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import emu
 from emu import doctor as diagnosis
@@ -72,19 +71,12 @@ def doctor() -> None:
     """Say what is installed, which targets can run, and how to get the rest."""
     console = Console()
     findings = diagnosis.examine()
-    table = Table(box=None, padding=(0, 2), show_header=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
-        table.add_row(
-            mark, finding.name, finding.detail if finding.ok else f"{finding.detail}  [bold]{finding.remedy}[/]"
-        )
-    console.print(table)
+        remedy = "" if finding.ok else f"  [bold]{finding.remedy}[/]"
+        console.print(f"{mark} {finding.name}: {finding.detail}{remedy}", soft_wrap=True, highlight=False)
     if any(finding.required and not finding.ok for finding in findings):
         raise typer.Exit(3)
-
-
-def _detail(finding: diagnosis.Finding) -> str:
-    return finding.detail if finding.ok else f"{finding.detail}  [bold]{finding.remedy}[/]"
 
 
 @app.command()

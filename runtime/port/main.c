@@ -27,7 +27,7 @@ static const uint32_t trace_widths[] = MAMBA_TRACE_WIDTHS; /* by enum mamba_trac
 void mamba_trace(enum mamba_traced tensor, uint32_t block, uint32_t first, const float *values, uint32_t count)
 {
     uint32_t start = 0, block_floats = 0;
-    for (uint32_t i = MAMBA_TRACE_LINEAR_IN + 1; i <= MAMBA_TRACE_OUT_PROJ; i++) {
+    for (uint32_t i = MAMBA_TRACE_LINEAR_IN + 1; i <= MAMBA_TRACE_OUTPUT; i++) {
         if (i < tensor) start += trace_widths[i];
         block_floats += trace_widths[i];
     }

@@ -157,6 +157,7 @@ static void step_block(const mamba_sequence *s, uint32_t block, const float *inp
     const float *out_weight = mamba_block_tensor(h, block, MAMBA_OUT_WEIGHT); /* matrix (M, D) or NULL */
     if (out_weight) {
         mamba_matrix_vector(s->hidden, out_weight, mamba_block_tensor(h, block, MAMBA_OUT_BIAS), s->u, D, M, residual);
+        mamba_trace(MAMBA_TRACE_OUTPUT, block, 0, s->hidden, M);
     }
 }
 

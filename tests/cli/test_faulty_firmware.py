@@ -1,0 +1,114 @@
+"""Firmware that does wrong ends within its budget, with exit code 1 and a fault entry that names the place."""
+
+from pathlib import Path
+
+import pytest
+from records import read_runs
+
+from emu.resources import resource
+from emu.targets import find_target
+from emu.toolchains import find_toolchain
+
+# name: (source, kind of fault, function that does it); the line is marked in the source
+PLANTED = {
+    "wild_write": (
+        """
+        __attribute__((noinline)) static void poke(void) {
+            *(volatile int *)0x60000000 = 1; /* FAULT */
+        }
+        int main(void) { poke(); return 0; }
+        """,
+        "unmapped_write",
+        "poke",
+    ),
+    "write_to_flash": (
+        """
+        static const int table[2] = {1, 2};
+        int main(void) {
+            *(volatile int *)table = 3; /* FAULT */
+            return 0;
+        }
+        """,
+        "write_to_read_only",
+        "main",
+    ),
+    "never_yields": (
+        """
+        __attribute__((noinline)) static void spin(void) {
+            for (;;) __asm__ volatile("nop"); /* FAULT */
+        }
+        int main(void) { spin(); return 0; }
+        """,
+        "instruction_budget",
+        "spin",
+    ),
+    "stack_overflow": (
+        """
+        __attribute__((noinline)) static int deep(volatile int n) { /* FAULT */
+            volatile char frame[256];
+            frame[0] = (char)n;
+            return n == 0 ? frame[0] : deep(n - 1) + frame[0];
+        }
+        int main(void) { return deep(1000); }
+        """,
+        "stack_overflow",
+        "deep",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found_at_its_line(emu, tmp_path: Path, name: str):
+    source, kind, function = PLANTED[name]
+    elf = build(tmp_path, name, source)
+    outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json", "--max-instructions", "1000000")
+    assert outcome.code == 1, outcome
+    (run,) = read_runs(tmp_path / "r.json")
+    fault = run.faults[0]
+    assert (fault.kind, fault.function) == (kind, function)
+    assert fault.file is not None
+    assert fault.file.endswith(f"{name}.c")
+    assert fault.line is not None
+    assert fault.line == line_of_fault(source)
+    assert function in outcome.stdout  # and a person sees it as well
+    assert not run.ok
+
+
+def test_its_clean_twin_is_clean(emu, tmp_path: Path):
+    elf = build(
+        tmp_path, "clean", "static volatile int sink;\nint main(void) { sink = 1; return 0; }\nvoid _exit(int);"
+    )
+    outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json", "--max-instructions", "1000000")
+    (run,) = read_runs(tmp_path / "r.json")
+    # The port's start-up code spins behind main: nothing is wrong but that it never ends.
+    assert [fault.kind for fault in run.faults] == ["instruction_budget"]
+    assert run.faults[0].function == "reset_handler"
+    assert outcome.code == 1
+
+
+def build(directory: Path, name: str, source: str) -> Path:
+    """Compile a program with the project's own start-up code for the STM32H7."""
+    board = find_target("stm32h7-unicorn").board
+    (directory / f"{name}.c").write_text(source)
+    find_toolchain("arm-none-eabi").run(
+        [
+            *board.build.flags,
+            *(
+                "-g",
+                "-O1",
+                "-std=gnu99",
+                "-ffreestanding",
+                "-nostdlib",
+                f"-T{resource('linker') / board.build.linker_script}",
+            ),
+            f"{name}.c",
+            str(resource("runtime") / "port" / board.architecture / "startup.c"),
+            *("-o", f"{name}.elf"),
+        ],
+        directory,
+    )
+    return directory / f"{name}.elf"
+
+
+def line_of_fault(source: str) -> int:
+    return next(number for number, line in enumerate(source.splitlines(), 1) if "FAULT" in line)

@@ -1,0 +1,64 @@
+"""Builds are the same bytes everywhere, and a build that cannot be says why."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import emu.build
+from emu.build import build_firmware
+from emu.errors import EmuError
+from emu.model.sources import find_model
+from emu.resources import resource
+from emu.targets import Board, find_target
+
+BOARD = find_target("stm32h7-unicorn").board
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    image = find_model("har").image
+    here = build_firmware(image, BOARD)
+    for name in ("runtime", "linker"):
+        shutil.copytree(resource(name), tmp_path / "elsewhere" / name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another cache"))
+    monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "elsewhere" / name)
+    there = build_firmware(image, BOARD)
+    assert here != there
+    assert here.read_bytes() == there.read_bytes()
+
+
+def test_a_second_build_compiles_nothing(monkeypatch: pytest.MonkeyPatch):
+    image = find_model("har").image
+    first = build_firmware(image, BOARD)
+    written = first.stat().st_mtime_ns
+    assert build_firmware(image, BOARD) == first
+    assert first.stat().st_mtime_ns == written
+
+
+def test_a_changed_source_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    image = find_model("har").image
+    first = build_firmware(image, BOARD)
+    for name in ("runtime", "linker"):
+        shutil.copytree(resource(name), tmp_path / "changed" / name)
+    header = tmp_path / "changed" / "runtime" / "src" / "image.h"
+    header.write_text(header.read_text().replace("MAMBA_LARGEST        0xffffu", "MAMBA_LARGEST        0x7fffu"))
+    monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "changed" / name)
+    assert build_firmware(image, BOARD) != first
+
+
+def test_a_model_that_does_not_fit_says_by_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    script = (resource("linker") / BOARD.build.linker_script).read_text()
+    (tmp_path / "linker").mkdir()
+    (tmp_path / "linker" / "tiny.ld").write_text(script.replace("LENGTH = 2M", "LENGTH = 32K"))
+    monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / name if name == "linker" else resource(name))
+    tiny = Board.model_validate(
+        BOARD.model_dump() | {"build": BOARD.build.model_copy(update={"linker_script": "tiny.ld"})}
+    )
+    with pytest.raises(EmuError, match=r"FLASH' overflowed by \d+ bytes"):
+        build_firmware(find_model("har").image, tiny)
+    assert not list((tmp_path / "cache" / "emu" / "firmware").iterdir())  # nothing half-built stays

@@ -1,0 +1,56 @@
+"""Parity by hand-made outputs whose distances are known."""
+
+import numpy as np
+import pytest
+
+from emu.inputs import EvaluationInputs
+from emu.parity import compare
+
+LOGITS = np.array([[1.0, 2.0, -4.0], [3.0, 0.0, 1.0]])
+
+
+def inputs(**given: np.ndarray) -> EvaluationInputs:
+    return EvaluationInputs(x=np.zeros((2, 4, 1), np.float32), **given)  # pyright: ignore[reportArgumentType]
+
+
+def test_equal_outputs_have_no_error():
+    parity = compare(LOGITS.astype(np.float32), inputs(logits64=LOGITS))
+    assert parity is not None
+    assert (parity.max_abs_error, parity.mean_abs_error, parity.argmax_agreement) == (0.0, 0.0, 1.0)
+
+
+def test_errors_are_of_the_float64_reference_where_there_is_one():
+    outputs = LOGITS.astype(np.float32)
+    outputs[1, 2] += 0.5
+    parity = compare(outputs, inputs(logits64=LOGITS, logits32=outputs.copy()))
+    assert parity is not None
+    assert parity.reference == "PyTorch float64"
+    assert parity.max_abs_error == 0.5
+    assert parity.mean_abs_error == pytest.approx(0.5 / 6)
+    assert parity.relative_mean_error == pytest.approx(0.5 / 6 / 4.0)
+    assert parity.worst_input.index == 1
+    assert parity.float32 is not None
+    assert parity.float32.max_abs_error == 0.0
+
+
+def test_a_wrong_label_is_the_worst_input_whatever_its_distance():
+    outputs = np.array([[1.0, 2.0, -9.0], [0.9, 1.0, 1.1]], np.float32)
+    parity = compare(outputs, inputs(logits64=LOGITS, labels=np.array([1, 2])))
+    assert parity is not None
+    assert parity.argmax_agreement == 0.5
+    assert (parity.worst_input.index, parity.worst_input.predicted, parity.worst_input.expected) == (1, 2, 0)
+    assert parity.label_accuracy == 1.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_output_that_is_no_number_agrees_with_nothing(value: float):
+    outputs = LOGITS.astype(np.float32)
+    outputs[0, 1] = value
+    parity = compare(outputs, inputs(logits64=LOGITS))
+    assert parity is not None
+    assert parity.argmax_agreement == 0.5
+    assert parity.max_abs_error == np.inf
+
+
+def test_without_logits_there_is_no_parity():
+    assert compare(LOGITS.astype(np.float32), inputs()) is None
