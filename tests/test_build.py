@@ -32,7 +32,7 @@ def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(tmp_path: 
     assert here.read_bytes() == there.read_bytes()
 
 
-def test_a_second_build_compiles_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_a_second_build_compiles_nothing():
     image = find_model("har").image
     first = build_firmware(image, BOARD)
     written = first.stat().st_mtime_ns

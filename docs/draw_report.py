@@ -1,0 +1,16 @@
+"""Draws the picture in the README from a run record: python docs/draw_report.py runs.json docs/report.svg."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from emu.record import RunFile
+from emu.reports.terminal import print_run
+from emu.targets import find_target
+
+records, picture = map(Path, sys.argv[1:])
+console = Console(record=True, width=100, file=Path("/dev/null").open("w"))
+for run in RunFile.model_validate_json(records.read_text()).runs:
+    print_run(console, run, find_target(run.target).board)
+console.save_svg(str(picture), title="emu run kws --target stm32h7-unicorn")
