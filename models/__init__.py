@@ -1,0 +1,1 @@
+"""The demo models: how they were trained, and on what."""

@@ -1,0 +1,1 @@
+"""Human activity recognition: seven shoulder exercises from a smartwatch."""

@@ -1,0 +1,1 @@
+"""Keyword spotting: ten words from 1 s of sound."""
