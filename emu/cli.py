@@ -18,7 +18,7 @@ from emu.machines import Limits
 from emu.model.checkpoint import load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
-from emu.model.image import c_header, read_image_info, write_image
+from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
 from emu.record import Run, RunFile
 from emu.reports.terminal import print_run
@@ -94,17 +94,18 @@ def targets() -> None:
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A trained model: .safetensors, or .pt (weights only).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the model image goes (.mamba).")],
+    dtype: Annotated[
+        MatrixType, typer.Option(help="How matrices are stored; int8 has a scale for each row. Arithmetic is float32.")
+    ] = "f32",
     fold: Annotated[
         bool,
         typer.Option("--fold/--no-fold", help="Fold neighbouring linear layers: smaller, faster, the same answers."),
     ] = True,
-    pooling: Annotated[
-        str | None, typer.Option(help="'mean' or 'last', where the checkpoint does not say.", metavar="[mean|last]")
-    ] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="Over time, where the checkpoint does not say it.")] = None,
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
     """Export a trained Mamba model to an image that the C engine runs from flash."""
-    image = write_image(build_graph(load_checkpoint(checkpoint, _pooling(pooling)), fold=fold))
+    image = write_image(build_graph(load_checkpoint(checkpoint, pooling), fold=fold), dtype)
     _write(output, image)
     info = read_image_info(output)
     if header is not None:
@@ -217,12 +218,6 @@ class _progress:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
-
-
-def _pooling(text: str | None) -> Pooling | None:
-    if text is None or text == "mean" or text == "last":
-        return text
-    raise InputError(f"--pooling {text}: choose mean or last")
 
 
 def _identifier(text: str) -> str:

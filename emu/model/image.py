@@ -1,9 +1,12 @@
 """The model image (``.mamba``): what the exporter writes and the C engine reads in place from flash.
 
-``runtime/src/image.h`` holds the same description for the engine. Layout, little-endian, every tensor float32 at a
+``runtime/src/image.h`` holds the same description for the engine. Layout, little-endian, every tensor at a
 multiple of 16 bytes::
 
     header (64 bytes) | offsets of the model's tensors | offsets of each block's tensors | tensors
+
+Matrices are float32, float16 or int8 with a float32 scale for each row; everything else is float32, and so is all
+arithmetic.
 """
 
 import math
@@ -11,11 +14,14 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from emu.errors import InputError
 from emu.model.graph import Block, Graph, Linear
+
+MatrixType = Literal["f32", "f16", "int8"]
 
 MAGIC = b"MAMB"
 FORMAT_VERSION = 1
@@ -23,11 +29,13 @@ ALIGNMENT = 16
 LARGEST_DIMENSION = 0xFFFF
 
 _FLAG_LAST, _FLAG_RESIDUAL = 1, 2
+_MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
 _HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
 _CHECKED_FROM = 16  # the checksum covers everything behind itself
 
 _MODEL_TENSORS, _BLOCK_TENSORS = 5, 15  # entries of the tables of offsets
 
+_LARGEST_INT8 = 127
 _EXP_STEPS_PER_OCTAVE = 64
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
@@ -54,8 +62,11 @@ class ImageInfo:
     """False where it is folded into the head."""
 
 
-def write_image(graph: Graph) -> bytes:
-    """Return the image of ``graph``; raises InputError for a dimension beyond the format or a value beyond float32."""
+def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
+    """Return the image of ``graph``, its matrices stored as ``matrix_type``.
+
+    Raises InputError for a dimension beyond the format, or a value beyond the type.
+    """
     c = graph.config
     d_state, dt_rank = _padded(c.d_state), _padded(c.dt_rank)
     dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, c.n_blocks)
@@ -71,13 +82,13 @@ def write_image(graph: Graph) -> bytes:
     for tensor in tensors:
         offsets.append(0 if tensor is None else start + len(body))
         if tensor is not None:
-            data = _float32(tensor).tobytes()
+            data = _encode(tensor, matrix_type)
             body += data + bytes(-len(data) % ALIGNMENT)
     table = struct.pack(f"<{len(offsets)}I", *offsets)
     table += bytes(start - _HEADER.size - len(table))
 
     flags = (_FLAG_LAST if c.pooling == "last" else 0) | (_FLAG_RESIDUAL if c.block == "residual" else 0)
-    tail = (*dimensions, flags, c.norm_epsilon, _arena_bytes(graph), 0)
+    tail = (*dimensions, flags, c.norm_epsilon, _arena_bytes(graph), _MATRIX_TYPES.index(matrix_type))
     image_bytes = start + len(body)
     unchecked = _HEADER.pack(MAGIC, FORMAT_VERSION, image_bytes, 0, *tail) + table + body
     checksum = zlib.crc32(unchecked[_CHECKED_FROM:])
@@ -136,11 +147,21 @@ def c_header(info: ImageInfo, image: bytes, name: str) -> str:
     )
 
 
-def _model_tensors(graph: Graph) -> list[np.ndarray | None]:
+@dataclass(frozen=True, eq=False)
+class _Matrix:
+    """A matrix (rows, columns), in distinction to the tensors that are always float32."""
+
+    values: np.ndarray
+
+
+_Tensor = np.ndarray | _Matrix | None
+
+
+def _model_tensors(graph: Graph) -> list[_Tensor]:
     return [*_matrix_and_bias(graph.linear_in), graph.norm_f, *_matrix_and_bias(graph.head)]
 
 
-def _block_tensors(block: Block, d_state: int, dt_rank: int) -> list[np.ndarray | None]:
+def _block_tensors(block: Block, d_state: int, dt_rank: int) -> list[_Tensor]:
     """Return a block's tensors in the order of ``runtime/src/image.h``; see there for the shapes."""
     channels, states = block.a.shape
     ranks = block.dt_proj.weight.shape[1]
@@ -158,7 +179,7 @@ def _block_tensors(block: Block, d_state: int, dt_rank: int) -> list[np.ndarray 
         *_matrix_and_bias(in_z),
         block.conv_weight,
         block.conv_bias,
-        _grouped(x_proj),
+        _Matrix(x_proj),
         *_matrix_and_bias(dt_proj),
         rate,
         dt_limit,
@@ -175,19 +196,31 @@ def _halves(in_proj: Linear) -> tuple[Linear, Linear]:
     return Linear(x, x_bias), Linear(z, z_bias)
 
 
-def _matrix_and_bias(linear: Linear | None) -> list[np.ndarray | None]:
+def _matrix_and_bias(linear: Linear | None) -> list[_Tensor]:
     if linear is None:
         return [None, None]
     bias = None if linear.bias is None else _pad(linear.bias, _padded(len(linear.bias)))
-    return [_grouped(linear.weight), bias]
+    return [_Matrix(linear.weight), bias]
 
 
-def _grouped(matrix: np.ndarray) -> np.ndarray:
-    """Reorder (rows, columns) for the kernel: groups of (columns, 8), the last (columns, 4) if four rows are left."""
-    rows = _padded(len(matrix))
-    padded = _pad(matrix, rows)
-    groups = [padded[first : first + 8].T.ravel() for first in range(0, rows, 8)]
-    return np.concatenate(groups)
+def _encode(tensor: np.ndarray | _Matrix, matrix_type: MatrixType) -> bytes:
+    """Return the bytes of a tensor: a vector or table as it is, a matrix in groups of eight rows.
+
+    A group is (columns, 8), the last one (columns, 4) if four rows are left; with int8, behind the scales of its rows.
+    """
+    if isinstance(tensor, np.ndarray):
+        return _rounded(tensor, "<f4").tobytes()
+    rows = _pad(tensor.values, _padded(len(tensor.values)))
+    groups = [rows[first : first + 8] for first in range(0, len(rows), 8)]
+    if matrix_type != "int8":
+        dtype = "<f4" if matrix_type == "f32" else "<f2"
+        return b"".join(_rounded(group.T, dtype).tobytes() for group in groups)
+    encoded = b""
+    for group in groups:
+        scale = _rounded(np.abs(group).max(axis=1) / _LARGEST_INT8, "<f4")
+        steps = group / np.where(scale > 0, scale, 1)[:, np.newaxis]
+        encoded += scale.tobytes() + np.rint(steps).clip(-_LARGEST_INT8, _LARGEST_INT8).astype(np.int8).T.tobytes()
+    return encoded
 
 
 def _pad(array: np.ndarray, rows: int) -> np.ndarray:
@@ -202,11 +235,12 @@ def _aligned(count: int) -> int:
     return (count + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
-def _float32(tensor: np.ndarray) -> np.ndarray:
+def _rounded(tensor: np.ndarray, dtype: str) -> np.ndarray:
     with np.errstate(over="ignore"):
-        rounded = np.ascontiguousarray(tensor, dtype="<f4")
+        rounded = np.ascontiguousarray(tensor, dtype=dtype)
     if not np.isfinite(rounded).all():
-        raise InputError("a weight is beyond float32 after folding; export with --no-fold, or check the checkpoint")
+        name = rounded.dtype.name
+        raise InputError(f"a weight of {np.abs(tensor).max():.3g} is beyond {name}; try --dtype f32, or --no-fold")
     return rounded
 
 

@@ -19,6 +19,16 @@ const float *mamba_block_tensor(const struct mamba_header *header, uint32_t bloc
     return tensor_at(header, offsets(header)[MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS + slot]);
 }
 
+mamba_matrix mamba_model_matrix(const struct mamba_header *header, uint32_t slot, uint32_t columns)
+{
+    return (mamba_matrix){(const uint8_t *)mamba_model_tensor(header, slot), columns, header->matrix_type};
+}
+
+mamba_matrix mamba_block_matrix(const struct mamba_header *header, uint32_t block, uint32_t slot, uint32_t columns)
+{
+    return (mamba_matrix){(const uint8_t *)mamba_block_tensor(header, block, slot), columns, header->matrix_type};
+}
+
 int mamba_out_proj_is_folded(const struct mamba_header *header)
 {
     return mamba_block_tensor(header, header->n_blocks - 1, MAMBA_OUT_WEIGHT) == NULL;
@@ -58,21 +68,29 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
                               dimension_ok(h->d_inner) && dimension_ok(h->d_state) && h->d_state % 4u == 0 &&
                               dimension_ok(h->d_conv) && dimension_ok(h->dt_rank) && h->dt_rank % 4u == 0 &&
                               dimension_ok(h->n_blocks);
-    if (!dimensions_ok || (h->flags & ~(uint32_t)MAMBA_FLAGS) || h->reserved != 0 || !(h->norm_epsilon >= 0.0f)) {
+    if (!dimensions_ok || (h->flags & ~(uint32_t)MAMBA_FLAGS) || h->matrix_type > MAMBA_INT8 || !(h->norm_epsilon >= 0.0f)) {
         return MAMBA_ERROR_DIMENSION;
     }
     const uint64_t table = (uint64_t)MAMBA_MODEL_TENSORS + (uint64_t)h->n_blocks * MAMBA_BLOCK_TENSORS;
     return sizeof *h + table * sizeof(uint32_t) <= image_bytes ? MAMBA_OK : MAMBA_ERROR_TRUNCATED;
 }
 
-/* Whether `floats` floats at `offset` lie inside the image; an absent tensor is right where it is optional. */
-static int tensor_ok(const struct mamba_header *h, uint32_t offset, uint64_t floats, int optional)
+/* Whether `bytes` bytes at `offset` lie inside the image; an absent tensor is right where it is optional. */
+static int bytes_ok(const struct mamba_header *h, uint32_t offset, uint64_t bytes, int optional)
 {
     if (offset == 0) return optional;
-    return offset % MAMBA_ALIGNMENT == 0 && offset + floats * sizeof(float) <= h->image_bytes;
+    return offset % MAMBA_ALIGNMENT == 0 && offset + bytes <= h->image_bytes;
 }
 
-static uint64_t matrix_floats(uint32_t rows, uint32_t columns) { return (uint64_t)mamba_padded(rows) * columns; }
+static int tensor_ok(const struct mamba_header *h, uint32_t offset, uint64_t floats, int optional)
+{
+    return bytes_ok(h, offset, floats * sizeof(float), optional);
+}
+
+static int matrix_ok(const struct mamba_header *h, uint32_t offset, uint32_t rows, uint32_t columns, int optional)
+{
+    return bytes_ok(h, offset, (uint64_t)mamba_padded(rows) * mamba_row_bytes(h->matrix_type, columns), optional);
+}
 
 static int block_ok(const struct mamba_header *h, uint32_t block)
 {
@@ -82,18 +100,18 @@ static int block_ok(const struct mamba_header *h, uint32_t block)
     const uint32_t D = h->d_inner;
     const uint32_t width = block == 0 && offsets(h)[MAMBA_LINEAR_IN_WEIGHT] == 0 ? h->n_features : h->d_model;
     return (slot[MAMBA_NORM] != 0) == residual && tensor_ok(h, slot[MAMBA_NORM], h->d_model, 1) &&
-           tensor_ok(h, slot[MAMBA_IN_X_WEIGHT], matrix_floats(D, width), 0) &&
+           matrix_ok(h, slot[MAMBA_IN_X_WEIGHT], D, width, 0) &&
            tensor_ok(h, slot[MAMBA_IN_X_BIAS], mamba_padded(D), 1) &&
-           tensor_ok(h, slot[MAMBA_IN_Z_WEIGHT], matrix_floats(D, width), 0) &&
+           matrix_ok(h, slot[MAMBA_IN_Z_WEIGHT], D, width, 0) &&
            tensor_ok(h, slot[MAMBA_IN_Z_BIAS], mamba_padded(D), 1) &&
            tensor_ok(h, slot[MAMBA_CONV_WEIGHT], (uint64_t)D * h->d_conv, 0) &&
            tensor_ok(h, slot[MAMBA_CONV_BIAS], D, 0) &&
-           tensor_ok(h, slot[MAMBA_X_PROJ], matrix_floats(h->dt_rank + 2u * h->d_state, D), 0) &&
-           tensor_ok(h, slot[MAMBA_DT_WEIGHT], matrix_floats(D, h->dt_rank), 0) &&
+           matrix_ok(h, slot[MAMBA_X_PROJ], h->dt_rank + 2u * h->d_state, D, 0) &&
+           matrix_ok(h, slot[MAMBA_DT_WEIGHT], D, h->dt_rank, 0) &&
            tensor_ok(h, slot[MAMBA_DT_BIAS], mamba_padded(D), 0) &&
            tensor_ok(h, slot[MAMBA_RATE], (uint64_t)D * h->d_state, 0) &&
            tensor_ok(h, slot[MAMBA_DT_LIMIT], D, 0) && tensor_ok(h, slot[MAMBA_SKIP], D, 0) &&
-           tensor_ok(h, slot[MAMBA_OUT_WEIGHT], matrix_floats(h->d_model, D), last && !residual) &&
+           matrix_ok(h, slot[MAMBA_OUT_WEIGHT], h->d_model, D, last && !residual) &&
            tensor_ok(h, slot[MAMBA_OUT_BIAS], mamba_padded(h->d_model), 1);
 }
 
@@ -106,11 +124,11 @@ static int tensors_ok(const struct mamba_header *h)
     }
     const uint32_t pooled = mamba_pooled_width(h);
     return (slot[MAMBA_LINEAR_IN_WEIGHT] != 0 || !residual || h->n_features == h->d_model) &&
-           tensor_ok(h, slot[MAMBA_LINEAR_IN_WEIGHT], matrix_floats(h->d_model, h->n_features), 1) &&
+           matrix_ok(h, slot[MAMBA_LINEAR_IN_WEIGHT], h->d_model, h->n_features, 1) &&
            tensor_ok(h, slot[MAMBA_LINEAR_IN_BIAS], mamba_padded(h->d_model), 1) &&
            (slot[MAMBA_NORM_F] == 0 || residual) && tensor_ok(h, slot[MAMBA_NORM_F], h->d_model, 1) &&
            (slot[MAMBA_HEAD_WEIGHT] != 0 || h->n_outputs == pooled) &&
-           tensor_ok(h, slot[MAMBA_HEAD_WEIGHT], matrix_floats(h->n_outputs, pooled), 1) &&
+           matrix_ok(h, slot[MAMBA_HEAD_WEIGHT], h->n_outputs, pooled, 1) &&
            tensor_ok(h, slot[MAMBA_HEAD_BIAS], mamba_padded(h->n_outputs), 1);
 }
 

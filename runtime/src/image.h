@@ -2,16 +2,15 @@
  *
  *     header | offsets of the model's tensors | offsets of each block's tensors | tensors
  *
- * Little-endian, float32. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0
- * for a tensor that the model does not have. emu/model/image.py writes it and holds the same description.
- *
- * A matrix (rows, columns) is stored for a kernel that makes eight rows at a time: groups of (columns, 8), and at the
- * end one group of (columns, 4) where four rows or fewer are left; missing rows are zero. See matrix.h.
+ * Little-endian. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0 for a tensor
+ * that the model does not have. Matrices are of the header's matrix_type, in groups of rows (see matrix.h); everything else is
+ * float32. emu/model/image.py writes it and holds the same description.
  */
 #ifndef MAMBA_IMAGE_H
 #define MAMBA_IMAGE_H
 
 #include "mamba.h"
+#include "matrix.h"
 
 #define MAMBA_MAGIC          0x424d414du /* "MAMB" */
 #define MAMBA_FORMAT_VERSION 1u
@@ -39,7 +38,7 @@ struct mamba_header {
     uint32_t flags;
     float norm_epsilon;
     uint32_t arena_bytes;
-    uint32_t reserved; /* 0 */
+    uint32_t matrix_type; /* enum mamba_matrix_type */
 };
 
 /* The model's tensors. */
@@ -81,6 +80,10 @@ const float *mamba_block_tensor(const struct mamba_header *header, uint32_t bloc
 
 /* Whether the exporter folded the last block's out_proj into the head: then its gated output (D) is what is pooled. */
 int mamba_out_proj_is_folded(const struct mamba_header *header);
+
+/* The matrix in `slot` of the model, or of a block; its data is NULL where the model does not have it. */
+mamba_matrix mamba_model_matrix(const struct mamba_header *header, uint32_t slot, uint32_t columns);
+mamba_matrix mamba_block_matrix(const struct mamba_header *header, uint32_t block, uint32_t slot, uint32_t columns);
 
 /* The width of the vector that is pooled over time: D or M. */
 uint32_t mamba_pooled_width(const struct mamba_header *header);

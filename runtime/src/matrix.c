@@ -5,49 +5,100 @@
 
 #include <stddef.h>
 
-#define GROUP 8u
+#define GROUP  8u
+#define INLINE static inline __attribute__((always_inline)) /* with constant arguments: a kernel for each type and group */
 
-/* sum (group) += weight (group) * value; returns the next column's weights. */
-static inline __attribute__((always_inline)) const float *add_column(float *sum, const float *weight, float value,
-                                                                     uint32_t group)
+/* IEEE 754 binary16 to float32. */
+INLINE float from_half(uint16_t half)
+{
+#ifdef __ARM_FP16_FORMAT_IEEE
+    const union {
+        uint16_t bits;
+        __fp16 value;
+    } exact = {half};
+    return (float)exact.value; /* one instruction */
+#else
+    /* The exponent is rebiased by a multiplication, which is right for subnormals too. */
+    union {
+        uint32_t bits;
+        float value;
+    } magnitude = {(half & 0x7fffu) << 13}, result;
+    magnitude.value *= 0x1p112f;
+    result.bits = magnitude.bits | (half & 0x8000u) << 16;
+    return result.value;
+#endif
+}
+
+/* column (group) = the next `group` weights; returns what is behind them. */
+INLINE const uint8_t *load_column(float *column, const uint8_t *weight, uint32_t group, uint32_t type)
+{
+    const float *floats = (const float *)(const void *)weight;
+    const uint16_t *halves = (const uint16_t *)(const void *)weight;
+    const int8_t *bytes = (const int8_t *)weight;
+    if (type == MAMBA_FLOAT16) {
+        UNROLLED_FOR(row, group) column[row] = from_half(halves[row]);
+        return weight + group * sizeof *halves;
+    }
+    if (type == MAMBA_INT8) {
+        UNROLLED_FOR(row, group) column[row] = (float)bytes[row];
+        return weight + group;
+    }
+    if (group == GROUP) {
+        LOAD_EIGHT(column, floats, s16, s17, s18, s19, s20, s21, s22, s23);
+    } else {
+        LOAD_FOUR(column, floats, s16, s17, s18, s19);
+    }
+    return (const uint8_t *)floats;
+}
+
+/* sum (group) += weights of one column (group) * value; returns the next column's weights. */
+INLINE const uint8_t *add_column(float *sum, const uint8_t *weight, float value, uint32_t group, uint32_t type)
 {
     float column[GROUP];
-    if (group == GROUP) {
-        LOAD_EIGHT(column, weight, s16, s17, s18, s19, s20, s21, s22, s23);
-    } else {
-        LOAD_FOUR(column, weight, s16, s17, s18, s19);
-    }
+    weight = load_column(column, weight, group, type);
     UNROLLED_FOR(row, group) sum[row] += column[row] * value;
     return weight;
 }
 
-static inline __attribute__((always_inline)) void rows_of(uint32_t group, float *out, const float *weight,
-                                                          const float *bias, const float *x, uint32_t columns)
+INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *weight, const float *bias, const float *x,
+                    uint32_t columns)
 {
+    const float *scale = (const float *)(const void *)weight; /* (group), MAMBA_INT8 only */
     float sum[GROUP];
-    UNROLLED_FOR(row, group) sum[row] = bias ? bias[row] : 0.0f;
-    const float *const end = x + columns, *const end_of_fours = x + (columns & ~3u);
-    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group);
-    for (; x < end; x++) weight = add_column(sum, weight, *x, group);
+    UNROLLED_FOR(row, group) sum[row] = bias && type != MAMBA_INT8 ? bias[row] : 0.0f;
+    if (type == MAMBA_INT8) weight += group * sizeof *scale;
+    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
+    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
+    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+    if (type == MAMBA_INT8) UNROLLED_FOR(row, group) sum[row] = sum[row] * scale[row] + (bias ? bias[row] : 0.0f);
     UNROLLED_FOR(row, group) out[row] = sum[row];
 }
 
-void mamba_rows(float *out, const float *weight, const float *bias, const float *x, uint32_t columns, uint32_t rows)
+void mamba_rows(float *out, const mamba_matrix *matrix, uint32_t first, uint32_t count, const float *bias, const float *x)
 {
-    if (rows > GROUP / 2u) {
-        rows_of(GROUP, out, weight, bias, x, columns);
+    const uint32_t columns = matrix->columns, type = matrix->type;
+    const uint8_t *weight = matrix->data + first * (size_t)mamba_row_bytes(type, columns);
+    const int whole = count > GROUP / 2u;
+    if (bias) bias += first;
+    if (type == MAMBA_FLOAT32) {
+        if (whole) rows_of(GROUP, MAMBA_FLOAT32, out, weight, bias, x, columns);
+        else rows_of(GROUP / 2u, MAMBA_FLOAT32, out, weight, bias, x, columns);
+    } else if (type == MAMBA_FLOAT16) {
+        if (whole) rows_of(GROUP, MAMBA_FLOAT16, out, weight, bias, x, columns);
+        else rows_of(GROUP / 2u, MAMBA_FLOAT16, out, weight, bias, x, columns);
     } else {
-        rows_of(GROUP / 2u, out, weight, bias, x, columns);
+        if (whole) rows_of(GROUP, MAMBA_INT8, out, weight, bias, x, columns);
+        else rows_of(GROUP / 2u, MAMBA_INT8, out, weight, bias, x, columns);
     }
 }
 
-void mamba_matrix_vector(float *out, const float *weight, const float *bias, const float *x, uint32_t columns,
-                         uint32_t rows, int accumulate)
+void mamba_matrix_vector(float *out, const mamba_matrix *matrix, uint32_t rows, const float *bias, const float *x,
+                         int accumulate)
 {
     float group[GROUP];
     for (uint32_t first = 0; first < rows; first += GROUP) {
         const uint32_t count = rows - first < GROUP ? rows - first : GROUP;
-        mamba_rows(group, weight + (size_t)first * columns, bias ? bias + first : 0, x, columns, count);
+        mamba_rows(group, matrix, first, count, bias, x);
         for (uint32_t row = 0; row < count; row++) {
             out[first + row] = accumulate ? out[first + row] + group[row] : group[row];
         }

@@ -53,16 +53,16 @@ STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const f
 {
     const struct mamba_header *h = s->model->header;
     const uint32_t D = h->d_inner, K = h->d_conv;
-    const float *in_weight = mamba_block_tensor(h, block, MAMBA_IN_X_WEIGHT);     /* matrix (D, width) */
-    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_X_BIAS);         /* (D) or NULL */
-    const float *conv_weight = mamba_block_tensor(h, block, MAMBA_CONV_WEIGHT);   /* (D, K) */
-    const float *conv_bias = mamba_block_tensor(h, block, MAMBA_CONV_BIAS);       /* (D) */
-    float *tail = s->tail + (size_t)block * D * (K - 1);                          /* (D, K - 1) */
+    const mamba_matrix in_x = mamba_block_matrix(h, block, MAMBA_IN_X_WEIGHT, width); /* (D, width) */
+    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_X_BIAS);             /* (D) or NULL */
+    const float *conv_weight = mamba_block_tensor(h, block, MAMBA_CONV_WEIGHT);       /* (D, K) */
+    const float *conv_bias = mamba_block_tensor(h, block, MAMBA_CONV_BIAS);           /* (D) */
+    float *tail = s->tail + (size_t)block * D * (K - 1);                              /* (D, K - 1) */
     float x[GROUP];
 
     for (uint32_t first = 0; first < D; first += GROUP) {
         const uint32_t count = D - first < GROUP ? D - first : GROUP;
-        mamba_rows(x, in_weight + (size_t)first * width, in_bias ? in_bias + first : NULL, input, width, count);
+        mamba_rows(x, &in_x, first, count, in_bias, input);
         mamba_trace(MAMBA_TRACE_IN_X, block, first, x, count);
         for (uint32_t i = 0; i < count; i++, conv_weight += K, tail += K - 1) {
             const float sum = K == 4 ? convolve(x[i], tail, conv_weight, 4) : convolve(x[i], tail, conv_weight, K);
@@ -109,21 +109,21 @@ STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *i
 {
     const struct mamba_header *h = s->model->header;
     const uint32_t D = h->d_inner, N = h->d_state, R = h->dt_rank;
-    const float *in_weight = mamba_block_tensor(h, block, MAMBA_IN_Z_WEIGHT); /* matrix (D, width) */
-    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_Z_BIAS);     /* (D) or NULL */
-    const float *dt_weight = mamba_block_tensor(h, block, MAMBA_DT_WEIGHT);   /* matrix (D, R) */
-    const float *dt_bias = mamba_block_tensor(h, block, MAMBA_DT_BIAS);       /* (D) */
-    const float *rate = mamba_block_tensor(h, block, MAMBA_RATE);             /* (D, N) */
-    const float *dt_limit = mamba_block_tensor(h, block, MAMBA_DT_LIMIT);     /* (D) */
-    const float *skip = mamba_block_tensor(h, block, MAMBA_SKIP);             /* (D) */
-    const float *B = s->x_dbl + R, *C = B + N;                                /* (N) each */
-    float *state = s->state + (size_t)block * D * N;                          /* (D, N) */
+    const mamba_matrix in_z = mamba_block_matrix(h, block, MAMBA_IN_Z_WEIGHT, width); /* (D, width) */
+    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_Z_BIAS);             /* (D) or NULL */
+    const mamba_matrix dt_proj = mamba_block_matrix(h, block, MAMBA_DT_WEIGHT, R);    /* (D, R) */
+    const float *dt_bias = mamba_block_tensor(h, block, MAMBA_DT_BIAS);               /* (D) */
+    const float *rate = mamba_block_tensor(h, block, MAMBA_RATE);                     /* (D, N) */
+    const float *dt_limit = mamba_block_tensor(h, block, MAMBA_DT_LIMIT);             /* (D) */
+    const float *skip = mamba_block_tensor(h, block, MAMBA_SKIP);                     /* (D) */
+    const float *B = s->x_dbl + R, *C = B + N;                                        /* (N) each */
+    float *state = s->state + (size_t)block * D * N;                                  /* (D, N) */
     float z[GROUP], dt[GROUP];
 
     for (uint32_t first = 0; first < D; first += GROUP) {
         const uint32_t count = D - first < GROUP ? D - first : GROUP;
-        mamba_rows(z, in_weight + (size_t)first * width, in_bias ? in_bias + first : NULL, input, width, count);
-        mamba_rows(dt, dt_weight + (size_t)first * R, dt_bias + first, s->x_dbl, R, count);
+        mamba_rows(z, &in_z, first, count, in_bias, input);
+        mamba_rows(dt, &dt_proj, first, count, dt_bias, s->x_dbl);
         mamba_trace(MAMBA_TRACE_IN_Z, block, first, z, count);
         for (uint32_t i = 0; i < count; i++) dt[i] = softplus(dt[i]);
         for (uint32_t i = 0; i < count; i++) z[i] = silu(z[i]);
@@ -150,13 +150,13 @@ static void step_block(const mamba_sequence *s, uint32_t block, const float *inp
         input = s->normed;
     }
     project_and_convolve(s, block, input, width);
-    mamba_matrix_vector(s->x_dbl, mamba_block_tensor(h, block, MAMBA_X_PROJ), NULL, s->u, D,
-                        h->dt_rank + 2 * h->d_state, 0);
+    const mamba_matrix x_proj = mamba_block_matrix(h, block, MAMBA_X_PROJ, D);     /* (R + N + N, D) */
+    const mamba_matrix out_proj = mamba_block_matrix(h, block, MAMBA_OUT_WEIGHT, D); /* (M, D) or absent */
+    mamba_matrix_vector(s->x_dbl, &x_proj, h->dt_rank + 2 * h->d_state, NULL, s->u, 0);
     mamba_trace(MAMBA_TRACE_X_PROJ, block, 0, s->x_dbl, h->dt_rank + 2 * h->d_state);
     scan_and_gate(s, block, input, width);
-    const float *out_weight = mamba_block_tensor(h, block, MAMBA_OUT_WEIGHT); /* matrix (M, D) or NULL */
-    if (out_weight) {
-        mamba_matrix_vector(s->hidden, out_weight, mamba_block_tensor(h, block, MAMBA_OUT_BIAS), s->u, D, M, residual);
+    if (out_proj.data) {
+        mamba_matrix_vector(s->hidden, &out_proj, M, mamba_block_tensor(h, block, MAMBA_OUT_BIAS), s->u, residual);
         mamba_trace(MAMBA_TRACE_OUTPUT, block, 0, s->hidden, M);
     }
 }
@@ -188,13 +188,12 @@ mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, voi
 void mamba_step(mamba_sequence *s, const float *x)
 {
     const struct mamba_header *h = s->model->header;
-    const float *linear_in = mamba_model_tensor(h, MAMBA_LINEAR_IN_WEIGHT); /* matrix (M, F) or NULL */
-    const float *norm_f = mamba_model_tensor(h, MAMBA_NORM_F);              /* (M) or NULL */
+    const mamba_matrix linear_in = mamba_model_matrix(h, MAMBA_LINEAR_IN_WEIGHT, h->n_features); /* (M, F) or absent */
+    const float *norm_f = mamba_model_tensor(h, MAMBA_NORM_F);                                   /* (M) or NULL */
     const float *input = x;
     uint32_t width = h->n_features;
-    if (linear_in) {
-        mamba_matrix_vector(s->hidden, linear_in, mamba_model_tensor(h, MAMBA_LINEAR_IN_BIAS), x, h->n_features, h->d_model,
-                            0);
+    if (linear_in.data) {
+        mamba_matrix_vector(s->hidden, &linear_in, h->d_model, mamba_model_tensor(h, MAMBA_LINEAR_IN_BIAS), x, 0);
         mamba_trace(MAMBA_TRACE_LINEAR_IN, 0, 0, s->hidden, h->d_model);
         input = s->hidden;
         width = h->d_model;
@@ -216,13 +215,13 @@ mamba_status mamba_finish(const mamba_sequence *s, float *logits)
 {
     const struct mamba_header *h = s->model->header;
     if (s->steps == 0) return MAMBA_ERROR_EMPTY;
-    const float *pooled = s->pooled ? s->pooled : final_vector(s);           /* (M or D) */
-    const float scale = s->pooled ? 1.0f / (float)s->steps : 1.0f;           /* the mean's 1 / T */
-    const float *head = mamba_model_tensor(h, MAMBA_HEAD_WEIGHT);            /* matrix (C, M or D) or NULL */
-    const float *bias = mamba_model_tensor(h, MAMBA_HEAD_BIAS);              /* (C) or NULL */
-    if (head) mamba_matrix_vector(logits, head, NULL, pooled, mamba_pooled_width(h), h->n_outputs, 0);
+    const float *pooled = s->pooled ? s->pooled : final_vector(s);                                    /* (M or D) */
+    const float scale = s->pooled ? 1.0f / (float)s->steps : 1.0f;                                    /* the mean's 1 / T */
+    const mamba_matrix head = mamba_model_matrix(h, MAMBA_HEAD_WEIGHT, mamba_pooled_width(h));        /* or absent */
+    const float *bias = mamba_model_tensor(h, MAMBA_HEAD_BIAS);                                       /* (C) or NULL */
+    if (head.data) mamba_matrix_vector(logits, &head, h->n_outputs, NULL, pooled, 0);
     for (uint32_t i = 0; i < h->n_outputs; i++) {
-        logits[i] = (head ? logits[i] : pooled[i]) * scale + (bias ? bias[i] : 0.0f);
+        logits[i] = (head.data ? logits[i] : pooled[i]) * scale + (bias ? bias[i] : 0.0f);
     }
     return MAMBA_OK;
 }
