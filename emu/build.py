@@ -14,7 +14,7 @@ from emu.resources import resource
 from emu.targets import Board
 from emu.toolchains import Toolchain, find_toolchain
 
-_FLAGS = (
+COMPILER_FLAGS = (
     "-std=c99",
     "-O2",
     "-g",
@@ -63,7 +63,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
         *sorted((runtime / "port" / board.architecture).glob("*.[cS]")),
     ]
     headers = sorted(runtime.rglob("*.h"))
-    flags = [*board.build.flags, *_FLAGS, *_defines(info, options)]
+    flags = [*board.build.flags, *COMPILER_FLAGS, *_defines(info, options)]
     key = content_key(
         [
             toolchain.version,

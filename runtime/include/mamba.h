@@ -16,6 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The alignment in bytes of an image and of an arena. */
 #define MAMBA_ALIGNMENT 16u
 
@@ -66,5 +70,9 @@ void mamba_step(mamba_sequence *sequence, const float *x);
 
 /* Pool, and write the logits (C). The sequence may go on with further steps (streaming): this changes no state. */
 mamba_status mamba_finish(const mamba_sequence *sequence, float *logits);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -45,7 +45,7 @@ static inline float exp2_decay(float dt, float rate)
 static inline float exp_bounded(float x)
 {
     const float steps_per_unit = 0x1.715476p6f; /* 64 / ln 2 */
-    const float unit_high = 0x1.62ep-7f, unit_low = 0x1.0bfbe8p-21f; /* ln 2 / 64 in two parts: k * unit_high is exact */
+    const float unit_high = 0x1.62cp-7f, unit_low = 0x1.217f7ep-18f; /* ln 2 / 64 in two parts: k * unit_high is exact */
     x = __builtin_fminf(__builtin_fmaxf(x, -87.0f), 88.0f);
     mamba_bits rounded;
     rounded.value = x * steps_per_unit + exp_rounder;
