@@ -24,7 +24,7 @@ CORRUPT = (
     TypeError,
     AttributeError,
     AssertionError,
-    OverflowError,
+    ArithmeticError,
     struct.error,
 )
 """What pyelftools raises on a file whose parts contradict each other."""

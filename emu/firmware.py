@@ -213,7 +213,7 @@ class Firmware:
                     named[start] = symbol
         starts = sorted(named)
         functions = []
-        for start, following in zip(starts, [*starts[1:], 1 << 32], strict=True):
+        for start, following in zip(starts, [*starts, 1 << 32][1:], strict=True):
             symbol = named[start]
             end = start + symbol.size if symbol.size else min(following, self._section_end(start))
             functions.append(Function(symbol.name, start, end))
@@ -309,7 +309,7 @@ class Firmware:
         if not self._elf.little_endian:
             raise InputError(f"{self.path} is big-endian; {target.name} runs little-endian {cpu}")
         if header["e_type"] != "ET_EXEC":
-            raise InputError(f"{self.path} is not linked: it is an {header['e_type'][3:]} ELF, not an executable")
+            raise InputError(f"{self.path} is not linked: its ELF type is {header['e_type']}, not an executable")
         tables = (
             (header["e_phoff"], header["e_phnum"] * header["e_phentsize"]),
             (header["e_shoff"], header["e_shnum"] * header["e_shentsize"]),

@@ -11,7 +11,8 @@ DYNAMIC = -(2**31)
 """The change of SP is known only when the instruction has run (alloca, a load into SP, a conditional push)."""
 
 _FORMS = (
-    # (mnemonics, operands, sign); the size is the register list or the number that the operands end in.
+    # (mnemonics, operands, sign); the size is the register list or the number that the operands end in. In an IT block
+    # the mnemonic carries the condition (pusheq), so that none of these forms is taken for it.
     (("push", "vpush"), re.compile(r"\{(?P<registers>.*)\}"), -1),
     (("pop", "vpop"), re.compile(r"\{(?P<registers>.*)\}"), +1),
     (("stmdb", "vstmdb"), re.compile(r"sp!, \{(?P<registers>.*)\}"), -1),
@@ -29,7 +30,6 @@ class StackEffect:
 
     address: int
     size: int
-    mnemonic: str
     operands: str
     delta: int
 
@@ -66,16 +66,11 @@ def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
     )
     disassembler.detail = True  # asked for below, instruction by instruction: the light pass over all of them skips it
     disassembler.skipdata = True
-    conditional = 0  # instructions still to come in an IT block
     for at, size, mnemonic, operands in disassembler.disasm_lite(code, address):
-        in_it_block, conditional = conditional > 0, max(0, conditional - 1)
-        if re.fullmatch(r"it[te]*", mnemonic):
-            conditional = len(mnemonic) - 1
-        elif _mentions_sp(mnemonic, operands):
+        if _mentions_sp(mnemonic, operands):
             instruction = next(disassembler.disasm(code[at - address : at - address + size], at))
             if _writes_sp(instruction):
-                delta = DYNAMIC if in_it_block else _delta(mnemonic.removesuffix(".w"), operands)
-                yield StackEffect(at, size, mnemonic, operands, delta)
+                yield StackEffect(at, size, operands, _delta(mnemonic.removesuffix(".w"), operands))
 
 
 def _mentions_sp(mnemonic: str, operands: str) -> bool:

@@ -7,6 +7,7 @@ from emu.targets import Board
 Access = Literal["read", "write", "fetch"]
 
 _NULL_PAGE = 0x1000
+_NULL_POINTER = "a null pointer"
 _PERIPHERALS = range(0x4000_0000, 0x6000_0000)  # Armv7-M, B3.1: the system address map
 _SYSTEM = range(0xE000_0000, 0xE010_0000)
 _RETURN_VALUES = range(0xF000_0000, 0x1_0000_0000)
@@ -25,9 +26,16 @@ def describe_access(board: Board, access: Access, address: int, size: int) -> tu
     return f"unmapped_{access}", f"{what}: {_why_nothing(board, address, fetch=False)}"
 
 
+def describe_arm_state(address: int) -> str:
+    """Return why a jump to ``address`` left Thumb state, in which alone the core can be."""
+    if address < _NULL_PAGE:
+        return _NULL_POINTER
+    return "the address is without the Thumb bit, and the core has no Arm instructions"
+
+
 def _why_nothing(board: Board, address: int, *, fetch: bool) -> str:
     if address < _NULL_PAGE:
-        return "a null pointer"
+        return _NULL_POINTER
     if fetch and address in _RETURN_VALUES:
         return "a return from the reset handler or from an exception, of which there is none"
     nothing = f"no memory there on {board.name}"

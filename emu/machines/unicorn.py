@@ -7,8 +7,6 @@ from typing import Self
 
 from unicorn import (
     UC_ARCH_ARM,
-    UC_HOOK_INTR,
-    UC_HOOK_MEM_INVALID,
     UC_MODE_THUMB,
     UC_PROT_EXEC,
     UC_PROT_READ,
@@ -35,7 +33,8 @@ from unicorn.unicorn_const import (
 from emu import native
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
-from emu.machines.access import Access, describe_access
+from emu.machines.access import Access, describe_access, describe_arm_state
+from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
 from emu.probes.heap import HeapLedger, allocator_entries
 from emu.probes.instructions import measure_instructions
@@ -43,7 +42,7 @@ from emu.probes.stack import PAINT, StackPaint, peak_backtrace
 from emu.probes.traffic import by_region
 from emu.record import Fault, Frame, Heap, Stack
 from emu.targets import Region, Target
-from emu.thumb import DYNAMIC, instruction_addresses, instruction_size
+from emu.thumb import DYNAMIC, instruction_addresses
 from emu.unwind import unwind
 
 _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
@@ -83,10 +82,6 @@ class _Run:
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
-    access: tuple[Access, int, int] | None = None
-    """Kind, address and bytes of the access to memory that stopped the engine."""
-    exception: int | None = None
-    """Number of the exception that stopped the engine."""
 
     @property
     def pc(self) -> int:
@@ -97,8 +92,8 @@ class _Run:
 class UnicornMachine:
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``bare`` measures nothing, for
-    a comparison of speed; then only the time limit ends a run.
+    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``bare`` measures nothing and
+    knows no limits: it is there to compare the speed with.
     """
 
     def __init__(
@@ -191,14 +186,15 @@ class UnicornMachine:
         else:
             not_measured["loads_by_region"] = "counted only on request (--traffic)"
             not_measured["stores_by_region"] = "counted only on request (--traffic)"
-        if run.paint is None:
+        touched = self._touched(run)
+        if touched is None:
             not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
         if not firmware.symbols:
             not_measured["heap_peak_bytes"] = "the ELF has no symbols, so its allocator is not known"
         peak = run.hooks.peak
         return Measurements(
             stack_peak_bytes=firmware.initial_sp - peak.lowest,
-            stack_touched_bytes=firmware.initial_sp - run.paint.lowest if run.paint else None,
+            stack_touched_bytes=touched,
             stack_limit_bytes=firmware.initial_sp - firmware.stack_limit,
             stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
             heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
@@ -232,23 +228,11 @@ class UnicornMachine:
             traffic=self._traffic,
             bare=self._bare,
         )
-        run = _Run(engine, hooks, self._paint(engine))
-
-        def on_access(_engine: Uc, kind: int, address: int, size: int, _value: int, _data: object) -> bool:
-            run.access = (_ACCESSES.get(kind, "fetch"), address, size)
-            return False
-
-        def on_exception(engine: Uc, number: int, _data: object) -> None:
-            run.exception = number
-            engine.emu_stop()
-
-        engine.hook_add(UC_HOOK_MEM_INVALID, on_access)
-        engine.hook_add(UC_HOOK_INTR, on_exception)
-        return run
+        return _Run(engine, hooks, self._paint(engine))
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
-        if self._bare or self._heap_may_be_below_stack:
+        if self._bare:
             return None
         return StackPaint(
             firmware.stack_limit,
@@ -257,9 +241,13 @@ class UnicornMachine:
             write=engine.mem_write if firmware.stack_is_reserved else None,
         )
 
-    @property
-    def _heap_may_be_below_stack(self) -> bool:
-        return not self._firmware.stack_is_reserved and bool(self._allocator or not self._firmware.symbols)
+    def _touched(self, run: _Run) -> int | None:
+        """Return the stack's touched bytes; None where it may have been the heap that touched them."""
+        firmware = self._firmware
+        own = firmware.stack_is_reserved or (
+            firmware.symbols and not run.ledger.lay_in(firmware.stack_limit, firmware.initial_sp)
+        )
+        return firmware.initial_sp - run.paint.lowest if run.paint is not None and own else None
 
     def _go(self, run: _Run, pc: int) -> Stop:
         before = run.hooks.instructions
@@ -287,7 +275,7 @@ class UnicornMachine:
         deadline = time.monotonic() + limits.seconds
         while True:
             hooks.run_until(min(budget, hooks.instructions + _PAUSE))
-            self._emulate(run, pc, deadline)
+            self._emulate(run, pc)
             pc = run.pc
             match hooks.stop_reason:
                 case native.STOP_YIELD | native.STOP_EXIT:
@@ -303,17 +291,12 @@ class UnicornMachine:
                     run.ledger.add(hooks.take_heap_events())
                 case native.STOP_PAUSE:
                     return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
-                case _ if self._bare and time.monotonic() >= deadline:
-                    return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
                 case _ if self._last_hint(run) != _YIELD:  # which means nothing where there is one thread
                     return self._unicorn_fault(run, pc)
 
-    def _emulate(self, run: _Run, pc: int, deadline: float) -> None:
-        run.access = run.exception = None
-        # Without a block hook only Unicorn's own clock can end the run.
-        timeout = max(1, int(1e6 * (deadline - time.monotonic()))) if self._bare else 0
+    def _emulate(self, run: _Run, pc: int) -> None:
         try:
-            run.engine.emu_start(pc | 1, _NOWHERE, timeout=timeout)
+            run.engine.emu_start(pc | 1, _NOWHERE)
         except UcError as error:
             if error.errno == UC_ERR_NOMEM:
                 raise MemoryError("Unicorn has no memory left") from error
@@ -322,27 +305,28 @@ class UnicornMachine:
 
     def _unicorn_fault(self, run: _Run, pc: int) -> Fault:
         """Say why the engine stopped by itself at ``pc``."""
-        if run.access is not None and run.access[0] != "fetch":
-            kind, detail = describe_access(self._firmware.board, *run.access)
-            return self._fault(run, kind, pc, detail, address=run.access[1])
-        if run.access is not None or run.exception == _PREFETCH_ABORT:
+        exception, access = run.hooks.exception, run.hooks.access
+        if access is not None and access[0] in _ACCESSES:
+            kind, detail = describe_access(self._firmware.board, _ACCESSES[access[0]], *access[1:])
+            return self._fault(run, kind, pc, detail, address=access[1])
+        if access is not None or exception == _PREFETCH_ABORT:
             kind, detail = describe_access(self._firmware.board, "fetch", pc, 2)
-            return self._fault(run, kind, self._last_instruction(run), detail, address=pc)
-        if run.exception == _BREAKPOINT:
+            return self._fault(run, kind, self._jump(run, run.hooks.current_block), detail, address=pc)
+        if exception == _BREAKPOINT:
             return self._fault(run, "breakpoint", pc, f"BKPT {self._peek(pc, 1)[0]:#04x}")
-        if run.exception == _SUPERVISOR_CALL:
+        if exception == _SUPERVISOR_CALL:
             return self._fault(run, "exception", pc - 2, "SVC: exceptions are not emulated")
-        if run.exception is not None:
-            return self._fault(run, "exception", pc, f"exception {run.exception} of the emulated core")
+        if exception is not None:
+            return self._fault(run, "exception", pc, f"exception {exception} of the emulated core")
         hint = self._last_hint(run)
         if hint is not None:
             return self._fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
         if not run.engine.reg_read(UC_ARM_REG_CPSR) & _THUMB_STATE:
-            detail = f"jump to {pc:#010x} without the Thumb bit: the core has no Arm instructions"
-            return self._fault(run, "invalid_instruction", self._last_instruction(run), detail, address=pc)
-        code = self._peek(pc, 4)
-        size = instruction_size(int.from_bytes(code[:2], "little"))
-        detail = f"the core does not know the instruction {code[:size].hex(' ', 2)}"
+            detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
+            return self._fault(
+                run, "invalid_instruction", self._jump(run, run.hooks.previous_block), detail, address=pc
+            )
+        detail = f"the core does not know the instruction {int.from_bytes(self._peek(pc, 2), 'little'):#06x}"
         return self._fault(run, "invalid_instruction", pc, detail)
 
     def _stack_overflow(self, run: _Run) -> Fault:
@@ -380,9 +364,8 @@ class UnicornMachine:
         delta = self._code.delta_at(pc)
         return delta if run.pc != pc and delta != DYNAMIC else 0
 
-    def _last_instruction(self, run: _Run) -> int:
-        """Return the address of the instruction that ran last."""
-        block = run.hooks.current_block
+    def _jump(self, run: _Run, block: Block | None) -> int:
+        """Return the address of the instruction that ended ``block``."""
         if block is None:
             return run.pc
         return [*instruction_addresses(self._peek(block.address, block.size), block.address)][-1]
@@ -390,7 +373,7 @@ class UnicornMachine:
     def _last_hint(self, run: _Run) -> str | None:
         """Return the hint (WFI, WFE, YIELD) that has just run and at which Unicorn stops, or None."""
         block = run.hooks.current_block
-        if block is None or run.pc != block.address + block.size or run.access is not None or run.exception is not None:
+        if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
             return None
         return _HINTS.get(int.from_bytes(self._peek(run.pc - 2, 2), "little"))
 

@@ -93,6 +93,10 @@ class Probe(Structure):
         ("api", UnicornApi),
         ("stop_reason", c_uint32),
         ("yield_address", c_uint32),
+        ("exception", c_uint32),
+        ("access_type", c_uint32),
+        ("access_address", c_uint32),
+        ("access_size", c_uint32),
         ("instructions", c_uint64),
         ("pause_at", c_uint64),
         ("block_serial", c_uint64),
@@ -100,7 +104,8 @@ class Probe(Structure):
         ("block_count", c_uint32),
         ("block_capacity", c_uint32),
         ("current_block", c_uint32),
-        ("code_region_count", c_uint32),
+        ("previous_block", c_uint32),
+        ("code_region_count", c_uint64),
         ("code_regions", POINTER(CodeRegion)),
         ("stack_top", c_uint32),
         ("stack_limit", c_uint32),
@@ -113,9 +118,9 @@ class Probe(Structure):
         ("heap_event_count", c_uint32),
         ("heap_event_capacity", c_uint32),
         ("data_region_count", c_uint64),
-        ("data_regions", c_void_p),
-        ("loads", c_void_p),
-        ("stores", c_void_p),
+        ("data_regions", POINTER(c_uint32)),
+        ("loads", POINTER(c_uint64)),
+        ("stores", POINTER(c_uint64)),
     )
 
 
@@ -126,6 +131,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
+    library.probe_start.argtypes = (POINTER(Probe),)
+    library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)
     library.probe_release.restype = None
     if library.probe_size() != ctypes.sizeof(Probe):

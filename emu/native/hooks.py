@@ -2,11 +2,18 @@
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from ctypes import POINTER, c_uint8, c_uint32, c_uint64, c_void_p, cast
-from typing import TypeVar
+from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, cast
 
 import numpy as np
-from unicorn import UC_ERR_OK, UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+from unicorn import (
+    UC_ERR_OK,
+    UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_INVALID,
+    UC_HOOK_MEM_READ,
+    UC_HOOK_MEM_WRITE,
+)
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.firmware import Firmware
@@ -14,9 +21,8 @@ from emu.native import AllocatorEntry, Block, CodeRegion, HeapEvent, Probe, Snap
 from emu.targets import Board
 from emu.thumb import DYNAMIC, stack_effects
 
-_Array = TypeVar("_Array")
-
-_HEAP_EVENTS = 65_536
+_HEAP_EVENTS = 16_384
+_NO_MEMORY = "no memory left for the counters"
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
 
@@ -82,13 +88,14 @@ class NativeHooks:
         self._engine = engine
         self._code = code
         self._probe = Probe()
-        self._kept: list[object] = []  # what the C side points to
         self._probe.api = UnicornApi(
             *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
         )
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
             self._hook(UC_HOOK_CODE, "probe_stop_point", address, address)
+        self._hook(UC_HOOK_INTR, "probe_exception")
+        self._hook(UC_HOOK_MEM_INVALID, "probe_invalid_access")
         if bare:
             return
         self._watch_code()
@@ -107,17 +114,17 @@ class NativeHooks:
         if error != UC_ERR_OK:
             raise MemoryError(f"Unicorn cannot add a hook (error {error})")
 
-    def _keep(self, array: _Array) -> _Array:
-        self._kept.append(array)
-        return array
-
     def _watch_code(self) -> None:
         regions = []
+        self._block_at: list[np.ndarray] = []  # the C side does not keep them alive
         for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
-            block_at = self._keep(np.zeros(region.size // 2, np.uint32))
+            block_at = np.zeros(region.size // 2, np.uint32)
+            self._block_at.append(block_at)
             regions.append(CodeRegion(region.start, region.end, block_at.ctypes.data, deltas.ctypes.data))
-        self._probe.code_regions = self._structures(CodeRegion, regions)
+        self._probe.code_regions = (CodeRegion * len(regions))(*regions)
         self._probe.code_region_count = len(regions)
+        if not self._library.probe_start(ctypes.byref(self._probe)):
+            raise MemoryError(_NO_MEMORY)
         self._hook(UC_HOOK_BLOCK, "probe_block")
 
     def _watch_stack(self, firmware: Firmware) -> None:
@@ -126,43 +133,49 @@ class NativeHooks:
         for snapshot in self._probe.snapshots:
             snapshot.lowest = snapshot.pc = top
             snapshot.registers[13] = top
-            snapshot.stack = cast(self._keep((c_uint8 * (top - floor))()), POINTER(c_uint8))
+            snapshot.stack = (c_uint8 * (top - floor))()
         for address in sorted(self._code.behind_dynamic):
             self._hook(UC_HOOK_CODE, "probe_stack_pointer", address, address)
         for first, last in self._code.unknown:
             self._hook(UC_HOOK_CODE, "probe_stack_pointer", first, last)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
-        self._probe.allocator_entries = self._structures(AllocatorEntry, allocator)
-        self._probe.heap_events = cast(
-            self._keep((HeapEvent * (_HEAP_EVENTS if allocator else 1))()), POINTER(HeapEvent)
-        )
-        self._probe.heap_event_capacity = _HEAP_EVENTS if allocator else 1
+        self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
+        self._probe.heap_event_capacity = _HEAP_EVENTS if allocator else 0
+        self._probe.heap_events = (HeapEvent * self._probe.heap_event_capacity)()
         for entry in allocator:
             self._hook(UC_HOOK_CODE, "probe_allocator_entry", entry.address, entry.address)
 
     def _watch_traffic(self, board: Board) -> None:
-        bounds = self._keep((c_uint32 * (2 * len(board.memory)))())
-        bounds[:] = [bound for region in board.memory for bound in (region.start, region.end)]
-        self._loads, self._stores = (self._keep((c_uint64 * len(board.memory))()) for _ in range(2))
-        self._probe.data_regions, self._probe.data_region_count = ctypes.addressof(bounds), len(board.memory)
-        self._probe.loads, self._probe.stores = ctypes.addressof(self._loads), ctypes.addressof(self._stores)
+        count = len(board.memory)
+        bounds = [bound for region in board.memory for bound in (region.start, region.end)]
+        self._probe.data_regions = (c_uint32 * len(bounds))(*bounds)
+        self._probe.data_region_count = count
+        self._probe.loads, self._probe.stores = (c_uint64 * count)(), (c_uint64 * count)()
         self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_traffic")
-
-    def _structures(self, kind: type[ctypes.Structure], values: Sequence[ctypes.Structure]) -> "ctypes._Pointer":
-        return cast(self._keep((kind * max(1, len(values)))(*values)), POINTER(kind))
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def run_until(self, instructions: int) -> None:
         """Let the engine pause when so many instructions have retired since reset; forget why it stopped before."""
         self._probe.pause_at = instructions
-        self._probe.stop_reason = 0
+        self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
 
     @property
     def stop_reason(self) -> int:
         """Why the hooks stopped the engine: one of the ``STOP_`` numbers."""
         return self._probe.stop_reason
+
+    @property
+    def exception(self) -> int | None:
+        """The number of the exception that stopped the engine."""
+        return self._probe.exception or None
+
+    @property
+    def access(self) -> tuple[int, int, int] | None:
+        """Unicorn's type, the address and the bytes of the access to memory that stopped the engine."""
+        probe = self._probe
+        return (probe.access_type, probe.access_address, probe.access_size) if probe.access_type else None
 
     def cut_block(self, pc: int) -> None:
         """Take back what did not run of the current block, where the engine stopped at ``pc`` inside it."""
@@ -170,7 +183,7 @@ class NativeHooks:
         if block is None or not block.address <= pc < block.address + block.size:
             return
         if not self._library.probe_cut_block(ctypes.byref(self._probe), self._engine._uch, pc):
-            raise MemoryError("no memory left for the counters")
+            raise MemoryError(_NO_MEMORY)
 
     def close(self) -> None:
         """Release the counters."""
@@ -187,12 +200,17 @@ class NativeHooks:
     @property
     def current_block(self) -> Block | None:
         """The piece of straight-line code that ran last, or None where none did."""
-        return self._probe.blocks[self._probe.current_block] if self._probe.block_count else None
+        return self._probe.blocks[self._probe.current_block] if self._probe.current_block else None
+
+    @property
+    def previous_block(self) -> Block | None:
+        """The piece of straight-line code that ran before the current one."""
+        return self._probe.blocks[self._probe.previous_block] if self._probe.previous_block else None
 
     @property
     def blocks(self) -> Iterator[tuple[int, int, int, int]]:
         """Address, bytes, instructions and executions of each piece of straight-line code that ran."""
-        for index in range(self._probe.block_count):
+        for index in range(1, self._probe.block_count):
             block = self._probe.blocks[index]
             yield block.address, block.size, block.instructions, block.executions
 
@@ -209,9 +227,9 @@ class NativeHooks:
     @property
     def loads(self) -> list[int]:
         """Loads from each memory of the board."""
-        return list(self._loads)
+        return self._probe.loads[: self._probe.data_region_count]
 
     @property
     def stores(self) -> list[int]:
         """Stores to each memory of the board."""
-        return list(self._stores)
+        return self._probe.stores[: self._probe.data_region_count]

@@ -29,7 +29,7 @@ static void stop(struct probe *probe, uc_engine *uc, enum stop_reason reason)
 
 static const struct code_region *code_region_at(const struct probe *probe, uint32_t address)
 {
-    for (uint32_t i = 0; i < probe->code_region_count; i++) {
+    for (uint64_t i = 0; i < probe->code_region_count; i++) {
         const struct code_region *region = &probe->code_regions[i];
         if (address >= region->start && address < region->end)
             return region;
@@ -63,30 +63,46 @@ static uint32_t count_instructions(const struct probe *probe, uc_engine *uc, uin
     return count;
 }
 
-/* Index of the block, which is made where it is new; -1 where the host has no memory left. */
-static int64_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
+static bool make_room(struct probe *probe)
+{
+    uint32_t capacity = probe->block_capacity ? 2 * probe->block_capacity : 1024;
+    struct block *blocks = realloc(probe->blocks, capacity * sizeof *blocks);
+    if (blocks == NULL)
+        return false;
+    probe->blocks = blocks;
+    probe->block_capacity = capacity;
+    return true;
+}
+
+/* Index of the block, which is made where it is new; 0 where the host has no memory left. */
+static uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
 {
     const struct code_region *region = code_region_at(probe, address);
     uint32_t *slot = &region->block_at[(address - region->start) / 2];
-    if (*slot != 0 && probe->blocks[*slot - 1].size == size)
-        return (int64_t)*slot - 1;
-    if (probe->block_count == probe->block_capacity) {
-        uint32_t capacity = probe->block_capacity ? 2 * probe->block_capacity : 1024;
-        struct block *blocks = realloc(probe->blocks, capacity * sizeof *blocks);
-        if (blocks == NULL)
-            return -1;
-        probe->blocks = blocks;
-        probe->block_capacity = capacity;
-    }
+    if (*slot != 0 && probe->blocks[*slot].size == size)
+        return *slot;
+    if (probe->block_count == probe->block_capacity && !make_room(probe))
+        return 0;
     probe->blocks[probe->block_count] = (struct block){
         .address = address,
         .size = size,
         .instructions = count_instructions(probe, uc, address, size),
         .lowest = lowest_between(region, address, address + size),
     };
-    *slot = ++probe->block_count;
-    return (int64_t)*slot - 1;
+    *slot = probe->block_count;
+    return probe->block_count++;
 }
+
+/* Must be called before the hooks are; false where the host has no memory. */
+bool probe_start(struct probe *probe)
+{
+    if (!make_room(probe))
+        return false;
+    probe->blocks[probe->block_count++] = (struct block){0};
+    return true;
+}
+
+void probe_release(struct probe *probe) { free(probe->blocks); }
 
 /* ---- stack ---- */
 
@@ -107,8 +123,9 @@ static void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t 
     snapshot->registers[13] = sp;
     snapshot->registers[14] = read_register(probe, uc, UC_ARM_REG_LR);
     snapshot->registers[15] = pc;
-    if (sp >= probe->stack_floor && sp < probe->stack_top)
-        probe->api.mem_read(uc, sp, snapshot->stack, probe->stack_top - sp);
+    uint32_t from = sp < probe->stack_floor ? probe->stack_floor : sp; /* an overflow may have left the memory */
+    if (from < probe->stack_top)
+        probe->api.mem_read(uc, from, snapshot->stack, probe->stack_top - from);
     if (lowest < probe->stack_limit)
         stop(probe, uc, STOP_STACK_OVERFLOW);
 }
@@ -178,13 +195,17 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook comes again */
         return;
     }
-    int64_t index = find_block(probe, uc, address, size);
-    if (index < 0) {
-        stop(probe, uc, STOP_OUT_OF_MEMORY);
-        return;
+    struct block *block = &probe->blocks[probe->current_block];
+    if (block->address != address || block->size != size) { /* a loop of one block is worth a shortcut */
+        uint32_t index = find_block(probe, uc, address, size);
+        if (index == 0) {
+            stop(probe, uc, STOP_OUT_OF_MEMORY);
+            return;
+        }
+        block = &probe->blocks[index];
+        probe->previous_block = probe->current_block;
+        probe->current_block = index;
     }
-    struct block *block = &probe->blocks[index];
-    probe->current_block = (uint32_t)index;
     probe->block_serial++;
     probe->instructions += block->instructions;
     block->executions++;
@@ -210,6 +231,23 @@ void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user
     stop(probe, uc, address == probe->yield_address ? STOP_YIELD : STOP_EXIT);
 }
 
+void probe_exception(uc_engine *uc, uint32_t number, void *user_data)
+{
+    struct probe *probe = user_data;
+    probe->exception = number;
+    stop(probe, uc, STOP_NONE);
+}
+
+bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)value;
+    probe->access_type = (uint32_t)type;
+    probe->access_address = (uint32_t)address;
+    probe->access_size = (uint32_t)size;
+    return false; /* do not try again */
+}
+
 /* The machine stopped at pc inside the current block: take back what did not run. False where memory is short. */
 bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
@@ -228,16 +266,14 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
     }
     if (pc == block.address)
         return true;
-    int64_t index = find_block(probe, uc, block.address, pc - block.address);
-    if (index < 0)
+    uint32_t index = find_block(probe, uc, block.address, pc - block.address);
+    if (index == 0)
         return false;
-    probe->current_block = (uint32_t)index;
+    probe->current_block = index;
     probe->blocks[index].executions++;
     probe->instructions += probe->blocks[index].instructions;
     return true;
 }
-
-void probe_release(struct probe *probe) { free(probe->blocks); }
 
 /* ---- hook on data ---- */
 

@@ -29,7 +29,7 @@ struct unicorn_api {
 /* Memory that instructions may be fetched from; both arrays have one entry for each halfword. */
 struct code_region {
     uint32_t start, end;
-    uint32_t *block_at;      /* 1 + index of the block that starts here, 0 where none did */
+    uint32_t *block_at;      /* index of the block that starts here, 0 where none did */
     const int32_t *sp_delta; /* bytes by which the instruction here changes SP */
 };
 
@@ -47,7 +47,7 @@ struct snapshot {
     uint32_t pc;            /* of the state below: where the block began, or behind a dynamic change of SP */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* which block execution it was */
-    uint8_t *stack;         /* the bytes from registers[13] up to the top of the stack */
+    uint8_t *stack;         /* the memory from registers[13] (at least stack_floor) up to stack_top */
 };
 
 struct allocator_entry {
@@ -76,13 +76,18 @@ struct probe {
     uint32_t stop_reason;
     uint32_t yield_address;
 
+    /* What the core could not do when Unicorn stopped by itself; 0 where it was something else. */
+    uint32_t exception;   /* its number in QEMU's terms */
+    uint32_t access_type; /* enum uc_mem_type */
+    uint32_t access_address, access_size;
+
     uint64_t instructions; /* retired so far */
     uint64_t pause_at;     /* instructions after which Python wants to look */
     uint64_t block_serial; /* block executions so far */
-    struct block *blocks;
+    struct block *blocks; /* the first one stands for none */
     uint32_t block_count, block_capacity;
-    uint32_t current_block; /* index into blocks */
-    uint32_t code_region_count;
+    uint32_t current_block, previous_block; /* indices into blocks */
+    uint64_t code_region_count;
     struct code_region *code_regions;
 
     uint32_t stack_top, stack_limit;

@@ -49,6 +49,7 @@ class HeapLedger:
         self._live: dict[int, _Allocation] = {}
         self._live_bytes = self._peak = 0
         self._allocations = self._frees = self._failed = 0
+        self._lowest, self._highest = 1 << 32, 0
 
     def add(self, events: Iterable[HeapEvent]) -> None:
         """Take the next allocator calls into account."""
@@ -61,11 +62,16 @@ class HeapLedger:
                 if event.function == HEAP_REALLOC:
                     self._release(event.pointer)
                 self._allocations += 1
+                self._lowest, self._highest = min(self._lowest, event.result), max(self._highest, event.result)
                 self._live[event.result] = _Allocation(event.size, event.call_site)
                 self._live_bytes += event.size
                 self._peak = max(self._peak, self._live_bytes)
             elif event.size:
                 self._failed += 1
+
+    def lay_in(self, start: int, end: int) -> bool:
+        """Return whether the heap may ever have used memory between ``start`` and ``end``."""
+        return self._lowest < end and start <= self._highest
 
     def _release(self, pointer: int) -> None:
         allocation = self._live.pop(pointer, None)

@@ -46,11 +46,11 @@ def peak_backtrace(firmware: Firmware, snapshot: Snapshot, delta_at: Callable[[i
     ``snapshot`` is the machine when the stack was lowest, ``delta_at`` tells the change of SP of the instruction at an
     address.
     """
-    sp = snapshot.registers[13]
-    stack = bytes(snapshot.stack[: max(0, firmware.initial_sp - sp)]) if sp >= firmware.stack_region.start else b""
+    start = max(snapshot.registers[13], firmware.stack_region.start)
+    stack = bytes(snapshot.stack[: max(0, firmware.initial_sp - start)])
 
     def read(address: int, size: int) -> bytes:
-        return stack[address - sp :][:size] if address >= sp else b""
+        return stack[address - start :][:size] if address >= start else b""
 
     at = _lowering_instruction(snapshot, delta_at)
     return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at)

@@ -1,0 +1,157 @@
+"""An ELF seen from outside: what is refused, and what is read."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from builds import SOURCES, TARGET, build, firmware, line_of
+
+from emu.errors import InputError
+from emu.firmware import Firmware
+
+GCC = "arm-none-eabi-gcc"
+
+
+def compiled(directory: Path, compiler: str, *arguments: str) -> Path:
+    source, out = directory / "small.c", directory / "out.elf"
+    source.write_text("int main(void) { return 0; } void _start(void) { for (;;); }")
+    subprocess.run([compiler, *arguments, str(source), "-o", str(out)], check=True)
+    return out
+
+
+def refused(path: Path, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        Firmware.load(path, TARGET)
+    message = str(raised.value)
+    assert str(path) in message
+    assert words in message
+    assert "\n" not in message
+    assert raised.value.exit_code == 2
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    refused(tmp_path / "none.elf", "No such file")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fEL", b"hello, this is text", b"\0" * 4096])
+def test_no_elf(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.elf"
+    path.write_bytes(content)
+    refused(path, "is not an ELF file")
+
+
+def test_elf_for_the_host(tmp_path: Path) -> None:
+    refused(compiled(tmp_path, "cc", "-nostdlib"), "stm32h7-unicorn runs Arm")
+
+
+def test_object_file(tmp_path: Path) -> None:
+    refused(compiled(tmp_path, GCC, "-mcpu=cortex-m7", "-c"), "is not linked")
+
+
+def test_big_endian(tmp_path: Path) -> None:
+    refused(compiled(tmp_path, GCC, "-mcpu=cortex-m7", "-mbig-endian", "-nostdlib"), "big-endian")
+
+
+def test_memory_that_the_board_does_not_have(tmp_path: Path) -> None:
+    elf = compiled(tmp_path, GCC, "-mcpu=cortex-m7", "-nostdlib", "-Wl,-Ttext=0x60000000")
+    refused(elf, "0x60000000, outside the memory of stm32h7-unicorn (itcm 0x00000000-0x0000ffff")
+
+
+def test_no_vector_table(tmp_path: Path) -> None:
+    elf = compiled(tmp_path, GCC, "-mcpu=cortex-m7", "-nostdlib", "-Wl,-Ttext=0x08000000", "-Wl,--no-warn-rwx-segments")
+    refused(elf, "vector table")
+
+
+def test_every_truncation_is_refused_in_one_line(tmp_path: Path) -> None:
+    whole = build(tmp_path, "exact.S").read_bytes()
+    cut = tmp_path / "cut.elf"
+    for size in [*range(4, 300, 7), *range(300, len(whole), len(whole) // 60)]:
+        cut.write_bytes(whole[:size])
+        refused(cut, "ELF" if size < 52 else "is")
+
+
+def test_damage_never_ends_in_a_traceback(tmp_path: Path) -> None:
+    """Each byte of the headers and of the section table damaged: refused, or read; nothing else."""
+    whole = build(tmp_path, "exact.S").read_bytes()
+    table = int.from_bytes(whole[32:36], "little")
+    damaged = tmp_path / "damaged.elf"
+    outcomes, lines = set(), set()
+    for offset in [*range(4, 52 + 4 * 32), *range(table, len(whole), 3)]:
+        for value in (0x00, 0xFF):
+            damaged.write_bytes(whole[:offset] + bytes([value]) + whole[offset + 1 :])
+            try:
+                read = Firmware.load(damaged, TARGET)
+                read.locate(read.reset_pc)
+                outcomes.add("read")
+            except InputError as error:
+                outcomes.add("refused")
+                lines.add(str(error).count("\n"))
+    assert outcomes == {"read", "refused"}
+    assert lines == {0}
+
+
+def test_sizes_are_those_of_the_binary_tools(tmp_path: Path) -> None:
+    program = firmware(tmp_path, "newlib_mix.c")
+    report = subprocess.run(["arm-none-eabi-size", "-A", str(program.path)], check=True, capture_output=True, text=True)
+    size = {name: int(count) for name, count in re.findall(r"^(\.\S+)\s+(\d+)\s+\d+", report.stdout, re.MULTILINE)}
+    image = tmp_path / "image.bin"
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", str(program.path), str(image)], check=True)
+    assert program.flash_bytes == image.stat().st_size
+    assert program.static_ram_bytes == size[".data"] + size[".bss"] + size.get(".itcm", 0)
+    assert program.mailbox_bytes == 0
+
+
+def test_mailbox_and_reservations_are_no_static_ram(tmp_path: Path) -> None:
+    program = firmware(tmp_path, "reservations.c")
+    assert program.mailbox_bytes == 1000
+    without = program.static_ram_bytes  # bss is 300 bytes, rounded up to a multiple of 8
+    assert without == 304 + next(section.size for section in program.sections if section.name == ".data")
+    assert program.initial_sp - program.stack_limit > 2048, "room kept for the stack is the stack's"
+
+
+def test_toolchain_and_hash(tmp_path: Path) -> None:
+    program = firmware(tmp_path, "exact.S")
+    digest = subprocess.run(
+        ["sha256sum", str(program.path)], check=True, capture_output=True, text=True
+    ).stdout.split()[0]
+    assert program.sha256 == digest
+    version = subprocess.run([GCC, "-dumpversion"], check=True, capture_output=True, text=True).stdout.strip()
+    assert program.toolchain is not None
+    assert version in program.toolchain
+
+
+@pytest.mark.parametrize("dwarf", ["-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"])
+def test_every_address_has_the_line_that_addr2line_gives(tmp_path: Path, dwarf: str) -> None:
+    program = firmware(tmp_path, "faults.c", "-DFAULT=unmapped_read()", dwarf)
+    addresses = [
+        address
+        for function in program.functions
+        if function.name in ("main", "reset_handler", "unmapped_read", "_sbrk")
+        for address in range(function.start, function.end, 2)
+    ]
+    command = ["arm-none-eabi-addr2line", "-e", str(program.path), *map(hex, addresses)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    for address, place in zip(addresses, lines, strict=True):
+        location = program.locate(address)
+        file, line = place.split(" (")[0].rsplit(":", 1)
+        assert location.line == (None if line in ("?", "0") else int(line)), hex(address)
+        if location.file is not None:
+            assert Path(file).name == Path(location.file).name
+    assert line_of("faults.c", "unmapped_read") in {program.locate(address).line for address in addresses}
+
+
+def test_paths_are_relative_to_where_it_was_compiled(tmp_path: Path) -> None:
+    flag = f"-ffile-prefix-map={SOURCES}=firmware"
+    program = firmware(tmp_path, "exact.S")
+    assert program.entry_of("main") is not None
+    mapped = firmware(tmp_path, "faults.c", "-DFAULT=exits()", flag)
+    assert mapped.locate(mapped.entry_of("main") or 0).file == "firmware/faults.c"
+
+
+def test_without_debug_information_functions_are_still_known(tmp_path: Path) -> None:
+    elf = build(tmp_path, "faults.c", "-DFAULT=exits()")
+    subprocess.run(["arm-none-eabi-strip", "--strip-debug", str(elf)], check=True)
+    program = Firmware.load(elf, TARGET)
+    place = program.locate(program.entry_of("main") or 0)
+    assert (place.function, place.file, place.line) == ("main", None, None)
