@@ -8,6 +8,7 @@ from typing import Self
 from unicorn import (
     UC_ARCH_ARM,
     UC_MODE_THUMB,
+    UC_PROT_ALL,
     UC_PROT_EXEC,
     UC_PROT_READ,
     UC_PROT_WRITE,
@@ -53,6 +54,7 @@ _ERASED = 0xFF
 _THUMB_STATE = 1 << 5
 
 _EXIT_FUNCTIONS = ("_exit", "emu_exit")
+_PAGE = 4096
 _NOWHERE = 0xFFFF_FFF0
 """An address that nothing reaches: Unicorn's own stop address must be one and the same for all runs of an engine."""
 _PAUSE = 16_000_000
@@ -82,6 +84,19 @@ class _Run:
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
+    executable_pages: set[int] = field(default_factory=set)
+    """Pages of RAM that code has run from."""
+
+    @property
+    def fetch_failed(self) -> bool:
+        """Whether the engine stopped because it could not fetch the next instruction."""
+        access = self.hooks.access
+        return self.hooks.exception == _PREFETCH_ABORT or (access is not None and access[0] not in _ACCESSES)
+
+    @property
+    def in_thumb_state(self) -> bool:
+        """Whether the core can execute what it stands at: it has no other instructions."""
+        return bool(self.engine.reg_read(UC_ARM_REG_CPSR) & _THUMB_STATE)
 
     @property
     def pc(self) -> int:
@@ -291,8 +306,28 @@ class UnicornMachine:
                     run.ledger.add(hooks.take_heap_events())
                 case native.STOP_PAUSE:
                     return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
-                case _ if self._last_hint(run) != _YIELD:  # which means nothing where there is one thread
+                case _ if self._last_hint(run) == _YIELD:
+                    pass  # which means nothing where there is one thread
+                case _ if not self._let_execute(run, pc):
                     return self._unicorn_fault(run, pc)
+
+    def _let_execute(self, run: _Run, pc: int) -> bool:
+        """Make the page at ``pc`` executable, where it is RAM that code may run from and this was all that was missing.
+
+        Unicorn translates again what a store to an executable page may have changed, so a stack in RAM that is
+        executable from the start makes firmware several times slower.
+        """
+        page = pc & -_PAGE
+        missing = run.fetch_failed and self._executable(pc) and page not in run.executable_pages
+        if not missing or not run.in_thumb_state:
+            return False
+        run.executable_pages.add(page)
+        run.engine.mem_protect(page, _PAGE, UC_PROT_ALL)
+        return True
+
+    def _executable(self, address: int) -> bool:
+        region = self._firmware.board.region_at(address)
+        return region is not None and region.executable
 
     def _emulate(self, run: _Run, pc: int) -> None:
         try:
@@ -309,7 +344,7 @@ class UnicornMachine:
         if access is not None and access[0] in _ACCESSES:
             kind, detail = describe_access(self._firmware.board, _ACCESSES[access[0]], *access[1:])
             return self._fault(run, kind, pc, detail, address=access[1])
-        if access is not None or exception == _PREFETCH_ABORT:
+        if run.fetch_failed and (run.in_thumb_state or not self._executable(pc)):
             kind, detail = describe_access(self._firmware.board, "fetch", pc, 2)
             return self._fault(run, kind, self._jump(run, run.hooks.current_block), detail, address=pc)
         if exception == _BREAKPOINT:
@@ -321,11 +356,10 @@ class UnicornMachine:
         hint = self._last_hint(run)
         if hint is not None:
             return self._fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
-        if not run.engine.reg_read(UC_ARM_REG_CPSR) & _THUMB_STATE:
+        if not run.in_thumb_state:
             detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
-            return self._fault(
-                run, "invalid_instruction", self._jump(run, run.hooks.previous_block), detail, address=pc
-            )
+            jumped = run.hooks.current_block if run.fetch_failed else run.hooks.previous_block
+            return self._fault(run, "invalid_instruction", self._jump(run, jumped), detail, address=pc)
         detail = f"the core does not know the instruction {int.from_bytes(self._peek(pc, 2), 'little'):#06x}"
         return self._fault(run, "invalid_instruction", pc, detail)
 
@@ -386,4 +420,5 @@ class UnicornMachine:
 
 
 def _protection(region: Region) -> int:
-    return sum(bit for letter, bit in _PROTECTION.items() if letter in region.access)
+    letters = region.access.replace("x", "") if region.writable else region.access  # see _let_execute
+    return sum(bit for letter, bit in _PROTECTION.items() if letter in letters)
