@@ -1,5 +1,6 @@
 """Draws the picture in the README from a run record: python docs/draw_report.py runs.json docs/report.svg."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from emu.reports.terminal import print_run
 from emu.targets import find_target
 
 records, picture = map(Path, sys.argv[1:])
-console = Console(record=True, width=100, file=Path("/dev/null").open("w"))
+console = Console(record=True, width=100, file=io.StringIO())
 for run in RunFile.model_validate_json(records.read_text()).runs:
     print_run(console, run, find_target(run.target).board)
 console.save_svg(str(picture), title="emu run kws --target stm32h7-unicorn")

@@ -108,14 +108,16 @@ def test_a_firmware_file_runs_with_inputs(emu, tmp_path: Path):
 
 
 def test_a_sequence_longer_than_the_mailbox_goes_through_in_parts(emu, tmp_path: Path):
-    har = find_model("har")
-    x = load_inputs(har.inputs).x[:1]
+    inputs = find_model("har").inputs
+    assert inputs is not None
+    x = load_inputs(inputs).x[:1]
     np.savez(tmp_path / "long.npz", x=np.concatenate([x] * 3, axis=1))
     emu("build", "har", "-t", "stm32h7-unicorn", "-o", tmp_path / "short.elf")  # room for 128 rows, the input has 384
     for model in ("har", tmp_path / "short.elf"):
         emu("run", model, "-t", "stm32h7-unicorn", "--inputs", tmp_path / "long.npz", "--json", tmp_path / "r.json")
         (run,) = read_runs(tmp_path / "r.json")
         assert run.not_measured["parity"] == "the inputs come with no reference logits"
+        assert run.instructions.per_inference is not None
         assert run.instructions.per_inference > 3 * 400_000
 
 
@@ -164,7 +166,9 @@ def test_the_demos_are_known():
 
 
 def test_parity_can_fail(emu, tmp_path: Path):
-    inputs = load_inputs(find_model("har").inputs).first(4)
+    path = find_model("har").inputs
+    assert path is not None
+    inputs = load_inputs(path).first(4)
     assert inputs.logits64 is not None
     wrong = inputs.logits64.copy()
     wrong[2] = np.roll(wrong[2], 1)

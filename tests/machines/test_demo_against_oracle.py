@@ -1,11 +1,12 @@
 """The demo firmware's figures against the watch on every instruction, over short sequences (the watch is slow)."""
 
-import numpy as np
 import oracle
+import pytest
 from builds import TARGET
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
+from emu.inputs import load_inputs
 from emu.machines import Stop
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
@@ -30,9 +31,11 @@ class RecordingMachine(UnicornMachine):
         return super().resume()
 
 
-def test_inferences_are_measured_exactly() -> None:
-    model = find_model("har")
-    x = np.load(model.inputs)["x"][:INPUTS, :STEPS].astype(np.float32)
+@pytest.mark.parametrize("name", ["kws", "har"])
+def test_inferences_are_measured_exactly(name: str) -> None:
+    model = find_model(name)
+    assert model.inputs is not None
+    x = load_inputs(model.inputs).x[:INPUTS, :STEPS]
     firmware = Firmware.load(build_firmware(model.image, TARGET.board, BuildOptions(input_rows=x.shape[1])), TARGET)
     address = firmware.symbol(SYMBOL)
     assert address is not None
