@@ -317,9 +317,13 @@ class UnicornMachine:
         Unicorn translates again what a store to an executable page may have changed, so a stack in RAM that is
         executable from the start makes firmware several times slower.
         """
-        page = pc & -_PAGE
-        missing = run.fetch_failed and self._executable(pc) and page not in run.executable_pages
-        if not missing or not run.in_thumb_state:
+        if not run.fetch_failed or not run.in_thumb_state:
+            return False
+        ram = [region for region in self._firmware.board.ram if region.executable]
+        # The second half of an instruction may be in the next page.
+        pages = [address & -_PAGE for address in (pc, pc + 2) if any(address in region for region in ram)]
+        page = next((page for page in pages if page not in run.executable_pages), None)
+        if page is None:
             return False
         run.executable_pages.add(page)
         run.engine.mem_protect(page, _PAGE, UC_PROT_ALL)

@@ -31,6 +31,7 @@ NO_UNWIND_INFORMATION = {"push_behind_dynamic", "conditional_pushes"}
 PROGRAMS = [("stack_shapes.c", level, f"-DSHAPE={call}") for call in SHAPES.values() for level in LEVELS]
 PROGRAMS += [("newlib_mix.c", level, "") for level in LEVELS]
 PROGRAMS += [("exact.S", "-O2", ""), ("heap_values.c", "-O2", ""), ("heap_values.c", "-O0", "")]
+PROGRAMS += [("page_crossing.c", "-O2", "")]
 
 
 def measure(firmware: Firmware) -> tuple[list[int], Measurements]:
