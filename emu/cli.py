@@ -46,9 +46,6 @@ def main() -> None:
     except EmuError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def _show_version(wanted: bool) -> None:
@@ -158,13 +155,17 @@ def run(
     The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
     """
     console = Console()
+    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):
+        raise InputError(
+            f"{json}: cannot be written: no such directory, or a directory itself"
+        )  # now, not after the run
     options = RunOptions(traffic=traffic, limits=Limits(max_instructions, max_seconds), tolerance=tolerance)
     chosen = [find_target(name) for name in target]
     given = None if inputs is None else load_inputs(inputs).first(limit)
     runs: list[Run] = []
     for text in models:
         for each in chosen:
-            record = _run_one(text, each, given, limit, options, trace_input if trace else None, console)
+            record = _run_one(text, each, given, limit, options, trace_input if trace else None)
             print_run(console, record, each.board)
             runs.append(record)
     if json is not None:
@@ -180,12 +181,11 @@ def _run_one(
     limit: int | None,
     options: RunOptions,
     traced_input: int | None,
-    console: Console,
 ) -> Run:
     if text.endswith(".elf"):
         if traced_input is not None:
             raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
-        with _progress(console, text) as progress:
+        with _progress(text) as progress:
             return run_firmware(Path(text), Path(text).stem, target, given, options, progress)
     model = find_model(text)
     inputs = given
@@ -195,7 +195,7 @@ def _run_one(
         inputs = load_inputs(model.inputs).first(limit)
     if traced_input is not None and traced_input >= len(inputs):
         raise InputError(f"--trace-input {traced_input}: there are {len(inputs)} inputs")
-    with _progress(console, model.name) as progress:
+    with _progress(model.name) as progress:
         record = run_model(model, target, inputs, options, progress)
     if traced_input is not None:
         record.layers = trace_layers(model, target, inputs.x[traced_input], options.limits)
@@ -204,12 +204,12 @@ def _run_one(
 
 
 class _progress:  # noqa: N801 - reads as a statement
-    """A progress bar over the inputs, gone when it is done."""
+    """A progress bar over the inputs, on stderr and gone when it is done."""
 
-    def __init__(self, console: Console, name: str):
-        self._bar = Progress(
-            TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
-        )
+    def __init__(self, name: str):
+        console = Console(stderr=True)
+        columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
     def __enter__(self) -> Callable[[int, int], None]:
         self._bar.start()
