@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import emu
@@ -70,8 +71,8 @@ def doctor() -> None:
     findings = diagnosis.examine()
     for finding in findings:
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
-        remedy = "" if finding.ok else f"  [bold]{finding.remedy}[/]"
-        console.print(f"{mark} {finding.name}: {finding.detail}{remedy}", soft_wrap=True, highlight=False)
+        remedy = "" if finding.ok else f"  [bold]{escape(finding.remedy)}[/]"
+        console.print(f"{mark} {finding.name}: {escape(finding.detail)}{remedy}", soft_wrap=True, highlight=False)
     if any(finding.required and not finding.ok for finding in findings):
         raise typer.Exit(3)
 

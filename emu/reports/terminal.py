@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -35,7 +36,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), *(Text(line, "dim") for line in lines)]
     colour = "green" if run.ok else "red"
     console.print(
-        Panel(Group(*parts), title=f"[bold]{run.model}[/] on {run.target}", border_style=colour, padding=(1, 2))
+        Panel(Group(*parts), title=f"[bold]{escape(run.model)}[/] on {run.target}", border_style=colour, padding=(1, 2))
     )
 
 

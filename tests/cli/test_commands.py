@@ -1,6 +1,7 @@
 """What each command says and does when all is well."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,19 @@ def test_doctor_names_the_command_that_installs_what_is_missing(emu, tmp_path: P
     outcome = emu("doctor")
     assert outcome.code == 3
     assert "apt-get install gcc-arm-none-eabi" in outcome.stdout
+
+
+def test_doctor_says_how_to_get_torch(emu, tmp_path: Path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from importlib import metadata\nversion = metadata.version\n"
+        "def hidden(name):\n    if name == 'torch':\n        raise metadata.PackageNotFoundError(name)\n"
+        "    return version(name)\nmetadata.version = hidden\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    outcome = emu("doctor")
+    assert outcome.code == 0, outcome  # it is needed for little
+    assert "torch: not installed" in outcome.stdout
+    assert "pip install 'emu-mcu[torch]'" in outcome.stdout
 
 
 def test_a_run_without_the_compiler_names_the_command_that_installs_it(emu, tmp_path: Path, monkeypatch):
