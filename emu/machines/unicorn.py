@@ -37,6 +37,7 @@ from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.access import Access, describe_access, describe_arm_state
 from emu.machines.output import Output
+from emu.machines.peripherals import Peripherals
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
@@ -83,6 +84,7 @@ class _Run:
     hooks: NativeHooks
     paint: StackPaint | None
     output: Output
+    peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger = field(default_factory=HeapLedger)
     resumes: list[int] = field(default_factory=list)
@@ -256,8 +258,10 @@ class UnicornMachine:
             bare=self._bare,
         )
         output = Output()
+        peripherals = Peripherals(firmware.board, output.write)
+        peripherals.attach(engine)
         semihosting = Semihosting(self.read, self.write, output.write, firmware.initial_sp)
-        return _Run(engine, hooks, self._paint(engine), output, semihosting)
+        return _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting)
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
@@ -368,6 +372,7 @@ class UnicornMachine:
         return region is not None and region.executable
 
     def _emulate(self, run: _Run, pc: int) -> None:
+        run.peripherals.refused = None
         try:
             run.engine.emu_start(pc | 1, _NOWHERE)
         except UcError as error:
@@ -379,6 +384,10 @@ class UnicornMachine:
     def _unicorn_fault(self, run: _Run, pc: int) -> Fault:
         """Say why the engine stopped by itself at ``pc``."""
         exception, access = run.hooks.exception, run.hooks.access
+        refused = run.peripherals.refused
+        if refused is not None:
+            kind, detail = describe_access(self._firmware.board, *refused)
+            return self._fault(run, kind, pc, detail, address=refused[1])
         if access is not None and access[0] in _ACCESSES:
             kind, detail = describe_access(self._firmware.board, _ACCESSES[access[0]], *access[1:])
             return self._fault(run, kind, pc, detail, address=access[1])
