@@ -34,7 +34,8 @@ class Peripherals:
         return next((p for p in self._modelled if address in p and address + size <= p.end), None)
 
     def _refuse(self, engine: Uc, access: Access, address: int, size: int) -> None:
-        self.refused = (access, address, size)
+        if self.refused is None:  # an unaligned access comes in pieces
+            self.refused = (access, address, size)
         engine.emu_stop()
 
     def _read(self, engine: Uc, offset: int, size: int, page: int) -> int:

@@ -85,6 +85,12 @@ __attribute__((noinline)) static void unmodelled_write(void)
     *(volatile uint32_t *)0x58024410u = 1; /* unmodelled_write */
 }
 
+__attribute__((noinline)) static void unmodelled_fetch(void)
+{
+    ((void (*)(void))0x58024401u)(); /* unmodelled_fetch */
+    __asm__ volatile(""); /* so that it is no tail call */
+}
+
 __attribute__((noinline)) static void unmodelled_neighbour(void)
 {
     volatile uint32_t *i2c1 = (volatile uint32_t *)0x40005400u; /* in UART5's page */

@@ -24,7 +24,6 @@ def run(
     directory: Path,
     call: str,
     *flags: str,
-    target: Target = TARGET,
     limits: Limits | None = None,
     traffic: bool = False,
 ) -> tuple[Stop, Measurements]:
@@ -171,6 +170,7 @@ def test_capturing_changes_no_count(tmp_path: Path) -> None:
             "",
         ),
         ("unmodelled_neighbour", "unmapped_read", 0x40005400, "read of 4 bytes at 0x40005400: I2C1 is not mod", "!"),
+        ("unmodelled_fetch", "unmapped_fetch", 0x58024400, "jump to 0x58024400: RCC holds no instructions", ""),
     ],
 )
 def test_an_unmodelled_peripheral_is_named(
