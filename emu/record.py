@@ -37,7 +37,7 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``."""
+    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``, ``semihosting``."""
     address: int | None = None
     pc: int | None = None
     detail: str
@@ -166,6 +166,10 @@ class Run(_Part):
     parity: Parity | None = None
     layers: list[LayerError] | None = None
     faults: list[Fault] = []
+    output: str = ""
+    """What the firmware printed: all of it, or its end."""
+    output_cut_bytes: int = 0
+    """What it printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
     environment: dict[str, str] = {}

@@ -207,6 +207,8 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         heap=measured.heap,
         instructions=instructions,
         faults=[*measured.faults, *served.faults],
+        output=measured.output,
+        output_cut_bytes=measured.output_cut_bytes,
         not_measured=not_measured,
         environment={
             "emu": emu.__version__,

@@ -4,10 +4,11 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from emu.errors import InputError
 from emu.resources import resource
@@ -58,6 +59,45 @@ class Region(_Strict):
         return self.start <= address < self.end
 
 
+def _parse_offset(text: object) -> int:
+    """Return the number that a key of a TOML table, which is always text, stands for."""
+    return int(str(text), 0)
+
+
+class Peripheral(_Strict):
+    """Registers of the board. An access to them is a fault that names them, unless they are modelled."""
+
+    name: str
+    start: int
+    size: Annotated[int, BeforeValidator(parse_size)]
+    stub: bool = False
+    """Whether the registers keep what is written to them, and do nothing else."""
+    output: int | None = None
+    """Offset of the register that transmits what is written to it, a byte at a time."""
+    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], int] = {}
+    """By its offset, what a register always reads as."""
+
+    @property
+    def end(self) -> int:
+        """The first address behind the peripheral."""
+        return self.start + self.size
+
+    @property
+    def modelled(self) -> bool:
+        """Whether firmware may access it."""
+        return self.stub or self.output is not None or bool(self.reads)
+
+    def __contains__(self, address: int) -> bool:
+        return self.start <= address < self.end
+
+    @model_validator(mode="after")
+    def _registers_are_inside(self) -> Self:
+        offsets = [*self.reads, *([] if self.output is None else [self.output])]
+        if not all(0 <= offset < self.size for offset in offsets):
+            raise ValueError(f"{self.name} has {self.size} bytes of registers, and an offset that is not in them")
+        return self
+
+
 class Build(_Strict):
     """How firmware for the board is compiled and linked."""
 
@@ -82,11 +122,24 @@ class Board(_Strict):
     architecture: str
     build: Build
     memory: tuple[Region, ...]
+    peripherals: tuple[Peripheral, ...] = ()
     emulators: dict[str, Emulator]
+
+    @model_validator(mode="after")
+    def _addresses_are_apart(self) -> Self:
+        taken = [(part.start, part.end, part.name) for part in (*self.memory, *self.peripherals)]
+        for (_, end, name), (start, _, other) in pairwise(sorted(taken)):
+            if start < end:
+                raise ValueError(f"{name} and {other} overlap")
+        return self
 
     def region_at(self, address: int) -> Region | None:
         """Return the region that holds ``address``, or None where the board has no memory there."""
         return next((region for region in self.memory if address in region), None)
+
+    def peripheral_at(self, address: int) -> Peripheral | None:
+        """Return the peripheral whose registers are at ``address``, or None where the board file names none."""
+        return next((peripheral for peripheral in self.peripherals if address in peripheral), None)
 
     @cached_property
     def ram(self) -> tuple[Region, ...]:

@@ -24,7 +24,7 @@ class Stop:
     """Retired since ``boot`` or ``resume`` was called; None where the machine does not count."""
     fault: Fault | None = None
     exit_status: int | None = None
-    """What the firmware's exit function was given, where it ended that way."""
+    """What the firmware's exit function, or its debugger, was given, where it ended that way."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Measurements:
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     instructions: Instructions = field(default_factory=Instructions)
     faults: tuple[Fault, ...] = ()
+    output: str = ""
+    output_cut_bytes: int = 0
     not_measured: dict[str, str] = field(default_factory=dict)
 
 

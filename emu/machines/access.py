@@ -38,9 +38,14 @@ def _why_nothing(board: Board, address: int, *, fetch: bool) -> str:
         return _NULL_POINTER
     if fetch and address in _RETURN_VALUES:
         return "a return from the reset handler or from an exception, of which there is none"
+    peripheral = board.peripheral_at(address)
+    if peripheral is not None and fetch:
+        return f"{peripheral.name} holds no instructions"
+    if peripheral is not None:
+        return f"{peripheral.name} is not modelled; add `stub = true` to it in targets/{board.name}.toml"
     nothing = f"no memory there on {board.name}"
     if address in _PERIPHERALS:
-        return f"{nothing} (peripherals are not emulated)"
+        return f"{nothing} (and no peripheral that its board file knows)"
     if address in _SYSTEM:
         return f"{nothing} (the core's own peripherals are not emulated)"
     return nothing

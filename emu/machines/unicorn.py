@@ -18,6 +18,7 @@ from unicorn.arm_const import (
     UC_ARM_REG_LR,
     UC_ARM_REG_PC,
     UC_ARM_REG_R0,
+    UC_ARM_REG_R1,
     UC_ARM_REG_SP,
     UC_CPU_ARM_CORTEX_M4,
     UC_CPU_ARM_CORTEX_M7,
@@ -35,6 +36,9 @@ from emu import native
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.access import Access, describe_access, describe_arm_state
+from emu.machines.output import Output
+from emu.machines.peripherals import Peripherals
+from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
 from emu.probes.heap import HeapLedger, allocator_entries
@@ -63,6 +67,7 @@ _PAUSE = 16_000_000
 _YIELD = "YIELD"
 _HINTS = {0xBF30: "WFI", 0xBF20: "WFE", 0xBF10: _YIELD}
 _SUPERVISOR_CALL, _PREFETCH_ABORT, _BREAKPOINT = 2, 3, 7
+_SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 _ACCESSES: dict[int, Access] = {
     UC_MEM_READ_UNMAPPED: "read",
     UC_MEM_READ_PROT: "read",
@@ -78,12 +83,17 @@ class _Run:
     engine: Uc
     hooks: NativeHooks
     paint: StackPaint | None
+    output: Output
+    peripherals: Peripherals
+    semihosting: Semihosting
     ledger: HeapLedger = field(default_factory=HeapLedger)
     resumes: list[int] = field(default_factory=list)
     """Instructions of each ``resume``."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
+    exit_status: int | None = None
+    """Set when the firmware has ended."""
     executable_pages: set[int] = field(default_factory=set)
     """Pages of RAM that code has run from."""
 
@@ -187,6 +197,8 @@ class UnicornMachine:
             reason = "the machine ran bare"
             return Measurements(
                 faults=tuple(run.faults),
+                output=run.output.text,
+                output_cut_bytes=run.output.cut_bytes,
                 not_measured=dict.fromkeys(("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions"), reason),
             )
         not_measured: dict[str, str] = {}
@@ -215,6 +227,8 @@ class UnicornMachine:
             heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
             instructions=instructions,
             faults=tuple(run.faults),
+            output=run.output.text,
+            output_cut_bytes=run.output.cut_bytes,
             not_measured=not_measured,
         )
 
@@ -243,7 +257,11 @@ class UnicornMachine:
             traffic=self._traffic,
             bare=self._bare,
         )
-        return _Run(engine, hooks, self._paint(engine))
+        output = Output()
+        peripherals = Peripherals(firmware.board, output.write)
+        peripherals.attach(engine)
+        semihosting = Semihosting(self.read, self.write, output.write, firmware.initial_sp)
+        return _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting)
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
@@ -279,8 +297,8 @@ class UnicornMachine:
         run.waiting = run.hooks.stop_reason == native.STOP_YIELD
         if run.waiting:
             return Stop("yield", count)
-        if run.hooks.stop_reason == native.STOP_EXIT:
-            return Stop("exit", count, exit_status=run.engine.reg_read(UC_ARM_REG_R0))
+        if run.exit_status is not None:
+            return Stop("exit", count, exit_status=run.exit_status)
         return Stop("fault", count, fault=fault)
 
     def _run_on(self, run: _Run, pc: int, before: int) -> Fault | None:
@@ -293,7 +311,10 @@ class UnicornMachine:
             self._emulate(run, pc)
             pc = run.pc
             match hooks.stop_reason:
-                case native.STOP_YIELD | native.STOP_EXIT:
+                case native.STOP_YIELD:
+                    return None
+                case native.STOP_EXIT:
+                    run.exit_status = run.engine.reg_read(UC_ARM_REG_R0)
                     return None
                 case native.STOP_STACK_OVERFLOW:
                     return self._stack_overflow(run)
@@ -302,14 +323,31 @@ class UnicornMachine:
                 case native.STOP_PAUSE if hooks.instructions >= budget:
                     detail = f"the run has not ended after {limits.instructions} instructions"
                     return self._fault(run, "instruction_budget", pc, detail)
-                case native.STOP_PAUSE if time.monotonic() < deadline:
-                    run.ledger.add(hooks.take_heap_events())
                 case native.STOP_PAUSE:
-                    return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+                    run.ledger.add(hooks.take_heap_events())
                 case _ if self._last_hint(run) == _YIELD:
                     pass  # which means nothing where there is one thread
+                case _ if hooks.exception == _BREAKPOINT and self._peek(pc, 2) == _SEMIHOSTING_CALL:
+                    try:
+                        self._serve_semihosting(run)
+                    except SemihostingError as error:
+                        return self._fault(run, "semihosting", pc, str(error))
+                    pc += 2
+                    run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
+                    if run.exit_status is not None:
+                        return None
                 case _ if not self._let_execute(run, pc):
                     return self._unicorn_fault(run, pc)
+            if time.monotonic() >= deadline:
+                return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+
+    def _serve_semihosting(self, run: _Run) -> None:
+        """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
+        answer = run.semihosting.call(run.engine.reg_read(UC_ARM_REG_R0), run.engine.reg_read(UC_ARM_REG_R1))
+        if isinstance(answer, Exit):
+            run.exit_status = answer.status
+        else:
+            run.engine.reg_write(UC_ARM_REG_R0, answer)
 
     def _let_execute(self, run: _Run, pc: int) -> bool:
         """Make the page at ``pc`` executable, where it is RAM that code may run from and this was all that was missing.
@@ -334,6 +372,7 @@ class UnicornMachine:
         return region is not None and region.executable
 
     def _emulate(self, run: _Run, pc: int) -> None:
+        run.peripherals.refused = None
         try:
             run.engine.emu_start(pc | 1, _NOWHERE)
         except UcError as error:
@@ -345,6 +384,10 @@ class UnicornMachine:
     def _unicorn_fault(self, run: _Run, pc: int) -> Fault:
         """Say why the engine stopped by itself at ``pc``."""
         exception, access = run.hooks.exception, run.hooks.access
+        refused = run.peripherals.refused
+        if refused is not None:
+            kind, detail = describe_access(self._firmware.board, *refused)
+            return self._fault(run, kind, pc, detail, address=refused[1])
         if access is not None and access[0] in _ACCESSES:
             kind, detail = describe_access(self._firmware.board, _ACCESSES[access[0]], *access[1:])
             return self._fault(run, kind, pc, detail, address=access[1])

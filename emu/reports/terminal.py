@@ -13,6 +13,8 @@ from emu.targets import Board
 
 _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
+_LAST_LINES = 20
+_LINE_WIDTH = 500
 
 
 def print_run(console: Console, run: Run, board: Board) -> None:
@@ -26,6 +28,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading("Parity"), _parity(run)]
     if run.layers is not None:
         parts += [Text(), _heading("Layer by layer"), _layers(run.layers)]
+    if run.output:
+        parts += [Text(), _output(run)]
     for fault in run.faults:
         parts += [Text(), _fault(fault)]
     if run.not_measured:
@@ -177,6 +181,24 @@ def _layers(layers: list[LayerError]) -> Table:
         error = f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
         table.add_row(mark, layer.tensor, error, Text(note, "bold red"))
     return table
+
+
+def _output(run: Run) -> Group:
+    lines = run.output.removesuffix("\n").split("\n")
+    shown = lines[-_LAST_LINES:]
+    note = f"  the last {len(shown)} of {len(lines):,} lines" if len(shown) < len(lines) else ""
+    if run.output_cut_bytes:
+        note += f"; cut: {run.output_cut_bytes:,} bytes before them were not kept"
+    heading = Text.assemble(("What the firmware printed", "bold"), (note, "dim"))
+    return Group(heading, *(Text.assemble(("| ", "dim"), _printable(line.removesuffix("\r"))) for line in shown))
+
+
+def _printable(line: str) -> str:
+    """Return ``line`` with escapes for what could command the terminal."""
+    escaped = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line[:_LINE_WIDTH]
+    )
+    return escaped + "…" * (len(line) > _LINE_WIDTH)
 
 
 def _fault(fault: Fault) -> Group:

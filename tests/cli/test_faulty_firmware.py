@@ -112,3 +112,27 @@ def build(directory: Path, name: str, source: str) -> Path:
 
 def line_of_fault(source: str) -> int:
     return next(number for number, line in enumerate(source.splitlines(), 1) if "FAULT" in line)
+
+
+def test_what_firmware_prints_is_shown_without_commanding_the_terminal(emu, tmp_path: Path):
+    source = r"""
+    static void print(const char *text) {
+        register int operation __asm__("r0") = 4;
+        register const char *parameter __asm__("r1") = text;
+        __asm__ volatile("bkpt #0xab" : "+r"(operation) : "r"(parameter) : "memory");
+    }
+    int main(void) {
+        for (int i = 0; i < 30; i++) print("a line\n");
+        print("[red]\x1b[2J\xff\n");
+        __asm__ volatile("movs r0, #0x18; ldr r1, =0x20026; bkpt #0xab" ::: "r0", "r1");
+        return 0;
+    }
+    """
+    elf = build(tmp_path, "prints", source)
+    outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json")
+    assert outcome.code == 0, outcome
+    (run,) = read_runs(tmp_path / "r.json")
+    assert run.output == 30 * "a line\n" + "[red]\x1b[2J\ufffd\n"
+    assert "the last 20 of 31 lines" in outcome.stdout
+    assert outcome.stdout.count("| a line") == 19
+    assert r"| [red]\x1b[2J" in outcome.stdout

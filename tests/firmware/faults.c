@@ -10,7 +10,7 @@ static volatile int sink;
 __attribute__((noinline)) static void unmapped_read(void)
 {
     sink = 1;
-    sink = (int)*(volatile uint32_t *)0x40011000u; /* unmapped_read */
+    sink = (int)*(volatile uint32_t *)0x40002C00u; /* unmapped_read */
     sink = 2;
 }
 

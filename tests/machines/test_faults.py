@@ -26,8 +26,8 @@ def run(directory: Path, call: str, limits: Limits = LIMITS, *flags: str) -> tup
         (
             "unmapped_read()",
             "unmapped_read",
-            0x40011000,
-            "read of 4 bytes at 0x40011000: no memory there on stm32h7 (per",
+            0x40002C00,
+            "read of 4 bytes at 0x40002c00: no memory there on stm32h7 (and",
         ),
         ("unmapped_write()", "unmapped_write", 0x10000000, "write of 1 byte at 0x10000000: no memory there"),
         ("write_to_read_only()", "write_to_read_only", 0x08000100, "write of 2 bytes at 0x08000100: flash cannot be"),

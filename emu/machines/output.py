@@ -1,0 +1,28 @@
+"""What firmware prints, by whichever way: kept up to a bound."""
+
+KEPT_BYTES = 1024 * 1024
+
+
+class Output:
+    """Text that grows as the firmware runs; of more than ``KEPT_BYTES`` only the end is kept."""
+
+    def __init__(self) -> None:
+        self._end = bytearray()
+        self._written = 0
+
+    def write(self, data: bytes) -> None:
+        """Add ``data``."""
+        self._written += len(data)
+        self._end += data
+        if len(self._end) > 2 * KEPT_BYTES:
+            del self._end[:-KEPT_BYTES]
+
+    @property
+    def text(self) -> str:
+        """What is kept, as UTF-8; bytes that are not become U+FFFD."""
+        return self._end[-KEPT_BYTES:].decode(errors="replace")
+
+    @property
+    def cut_bytes(self) -> int:
+        """Bytes that were printed before those that are kept."""
+        return max(0, self._written - KEPT_BYTES)

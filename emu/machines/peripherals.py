@@ -1,0 +1,66 @@
+"""The board's peripherals in Unicorn: registers that keep what is written, and those whose writes are output."""
+
+from collections.abc import Callable
+
+from unicorn.unicorn import Uc
+
+from emu.machines.access import Access
+from emu.targets import Board, Peripheral
+
+_PAGE = 4096
+
+
+class Peripherals:
+    """The modelled peripherals of ``board``, as after a reset; ``output`` takes what is written to transmit registers.
+
+    Unicorn maps pages, and peripherals share them: an access to a page that is to none of them stops the engine before
+    it retires, and is ``refused``.
+    """
+
+    def __init__(self, board: Board, output: Callable[[bytes], None]):
+        self._modelled = [peripheral for peripheral in board.peripherals if peripheral.modelled]
+        self._contents = {peripheral.start: bytearray(peripheral.size) for peripheral in self._modelled}
+        self._output = output
+        self.refused: tuple[Access, int, int] | None = None
+        """The access, address and bytes for which the engine stopped."""
+
+    def attach(self, engine: Uc) -> None:
+        """Map the pages."""
+        pages = {page for p in self._modelled for page in range(p.start & -_PAGE, p.end, _PAGE)}
+        for page in sorted(pages):
+            engine.mmio_map(page, _PAGE, self._read, page, self._write, page)
+
+    def _find(self, address: int, size: int) -> Peripheral | None:
+        return next((p for p in self._modelled if address in p and address + size <= p.end), None)
+
+    def _refuse(self, engine: Uc, access: Access, address: int, size: int) -> None:
+        if self.refused is None:  # an unaligned access comes in pieces
+            self.refused = (access, address, size)
+        engine.emu_stop()
+
+    def _read(self, engine: Uc, offset: int, size: int, page: int) -> int:
+        address = page + offset
+        peripheral = self._find(address, size)
+        if peripheral is None:
+            self._refuse(engine, "read", address, size)
+            return 0
+        register = address - peripheral.start
+        if register in peripheral.reads:
+            return peripheral.reads[register] & _mask(size)
+        return int.from_bytes(self._contents[peripheral.start][register : register + size], "little")
+
+    def _write(self, engine: Uc, offset: int, size: int, value: int, page: int) -> None:
+        address = page + offset
+        peripheral = self._find(address, size)
+        if peripheral is None:
+            self._refuse(engine, "write", address, size)
+            return
+        register = address - peripheral.start
+        data = (value & _mask(size)).to_bytes(size, "little")
+        self._contents[peripheral.start][register : register + size] = data
+        if register == peripheral.output:
+            self._output(data[:1])
+
+
+def _mask(size: int) -> int:
+    return (1 << 8 * size) - 1
