@@ -4,9 +4,12 @@ Its JSON form is a contract with other programs (schema 1): a field may be added
 new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emu.errors import InputError
 
 SCHEMA = 1
 
@@ -226,3 +229,15 @@ class RunFile(_Part):
     runs: list[Run]
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Read what ``emu run --json`` wrote; raises InputError where it is missing or something else."""
+    try:
+        return RunFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path} is not a run record of `emu run --json`: {where}: {first['msg']}") from error

@@ -34,7 +34,7 @@ from emu.targets import Board
 from emu.thumb import DYNAMIC, stack_effects
 
 _HEAP_EVENTS = 16_384
-_CALL_PATHS = _CALL_DEPTH = 65_536
+_CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _NO_MEMORY = "no memory left for the counters"
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from emu.firmware import Firmware
-from emu.record import CoveredFunction, Coverage
+from emu.record import Coverage, CoveredFunction
 from emu.thumb import instruction_addresses
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from emu.record import CoveredFunction, Coverage, Run
+from emu.record import Coverage, CoveredFunction, Run
 
 
 def render_lcov(runs: Iterable[Run]) -> str:

@@ -1,4 +1,4 @@
-"""Instructions by call path for https://www.speedscope.app (file format: speedscope.app/file-format-schema.json)."""
+"""Instructions by call path for https://www.speedscope.app (the format: speedscope.app/file-format-schema.json)."""
 
 import json
 from collections.abc import Iterable
@@ -6,21 +6,55 @@ from typing import Any
 
 import emu
 from emu.record import CallPath, Run
-from emu.reports.collapsed import call_stacks
+
+_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
 def render_speedscope(runs: Iterable[Run]) -> str:
-    """Return the JSON, with one sampled profile for each run that has one: a sample is a path, its weight the count."""
-    frames: dict[tuple[str | None, str | None, int | None], int] = {}
+    """Return the JSON, with one profile for each run that has its own.
 
-    def frame(path: CallPath) -> int:
-        return frames.setdefault((path.function, path.file, path.line), len(frames))
+    Time is counted in instructions, and each call path is entered once: its own instructions come first, then what it
+    called.
+    """
+    frames = _Frames()
+    profiles = [
+        _profile(f"{run.model} on {run.target}", run.profile.call_paths, frames)
+        for run in runs
+        if run.profile is not None
+    ]
+    shared = {"frames": frames.listed}
+    return json.dumps(
+        {"$schema": _SCHEMA, "exporter": f"emu {emu.__version__}", "shared": shared, "profiles": profiles}
+    )
 
-    profiles = [_profile(run, frame) for run in runs if run.profile is not None]
-    document = {
-        "$schema": "https://www.speedscope.app/file-format-schema.json",
-        "exporter": f"emu {emu.__version__}",
-        "shared": {"frames": [_frame(*key) for key in frames]},
-        "profiles": profiles,
-    }
-    return json.dumps(document)
+
+class _Frames:
+    """The functions of all profiles, each once."""
+
+    def __init__(self) -> None:
+        self.listed: list[dict[str, Any]] = []
+        self._index_of: dict[tuple[str | None, str | None, int | None], int] = {}
+
+    def index(self, path: CallPath) -> int:
+        key = (path.function, path.file, path.line)
+        if key not in self._index_of:
+            self._index_of[key] = len(self.listed)
+            place = {"file": path.file, "line": path.line}
+            self.listed.append({"name": path.function, **{k: v for k, v in place.items() if v is not None}})
+        return self._index_of[key]
+
+
+def _profile(name: str, paths: list[CallPath], frames: _Frames) -> dict[str, Any]:
+    callees: dict[int | None, list[int]] = {}
+    for index, path in enumerate(paths):
+        callees.setdefault(path.caller, []).append(index)
+    events: list[dict[str, Any]] = []
+    now = 0
+    pending = [(index, True) for index in reversed(callees.get(None, []))]
+    while pending:
+        index, opens = pending.pop()
+        events.append({"type": "O" if opens else "C", "frame": frames.index(paths[index]), "at": now})
+        if opens:
+            now += paths[index].self_instructions
+            pending += [(index, False), *((callee, True) for callee in reversed(callees.get(index, [])))]
+    return {"type": "evented", "name": name, "unit": "none", "startValue": 0, "endValue": now, "events": events}
