@@ -1,8 +1,8 @@
-"""What measuring costs: inferences of a demo, bare and with stack, heap and instructions by function, in one process.
+"""What measuring costs: inferences of a demo, bare, with stack, heap and instructions by function, and with call paths.
 
     python bench/instrumentation.py [MODEL]
 
-prints the median of nine inferences of each and their ratio; the exit code is 1 where the ratio is above 1.5.
+prints the median of nine inferences of each and its ratio to bare; the exit code is 1 where one is above 1.5.
 """
 
 import statistics
@@ -28,9 +28,13 @@ def main(name: str = "kws") -> int:
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(len(x))), target)
     symbol = firmware.symbol(SYMBOL)
     assert symbol is not None
-    with UnicornMachine(firmware, target, bare=True) as bare, UnicornMachine(firmware, target) as measuring:
+    with (
+        UnicornMachine(firmware, target, bare=True) as bare,
+        UnicornMachine(firmware, target) as measuring,
+        UnicornMachine(firmware, target, profile=True) as profiling,
+    ):
         mailboxes = []
-        for machine in (bare, measuring):
+        for machine in (bare, measuring, profiling):
             machine.boot()
             mailboxes.append(Mailbox.open(machine, symbol.address))
 
@@ -44,14 +48,13 @@ def main(name: str = "kws") -> int:
         for mailbox in mailboxes:
             seconds(mailbox)  # translates the code
         rounds = [[seconds(mailbox) for mailbox in mailboxes] for _ in range(ROUNDS)]
-        without, measured = (statistics.median(column) for column in zip(*rounds, strict=True))
+        without, measured, profiled = (statistics.median(column) for column in zip(*rounds, strict=True))
         instructions = measuring.measure().instructions.total
-    ratio = measured / without
     print(f"{name}: {instructions:,} instructions measured, boot included")
     print(f"bare      {without * 1000:8.1f} ms of the host")
-    print(f"measured  {measured * 1000:8.1f} ms of the host")
-    print(f"ratio     {ratio:8.2f}    (at most {LARGEST_RATIO})")
-    return 0 if ratio <= LARGEST_RATIO else 1
+    for title, took in (("measured", measured), ("profiled", profiled)):
+        print(f"{title}  {took * 1000:8.1f} ms of the host, ratio {took / without:.2f} (at most {LARGEST_RATIO})")
+    return 0 if max(measured, profiled) / without <= LARGEST_RATIO else 1
 
 
 if __name__ == "__main__":

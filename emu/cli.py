@@ -21,7 +21,10 @@ from emu.model.config import Pooling
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
-from emu.record import Run, RunFile
+from emu.record import Run, RunFile, read_run_file
+from emu.reports.collapsed import render_collapsed
+from emu.reports.lcov import render_lcov
+from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
 from emu.run import RunOptions, run_firmware, run_model, trace_layers
 from emu.targets import Target, find_target, load_targets
@@ -136,6 +139,12 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, typer.Option("--traffic", help="Also count loads and stores by region (slower).")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also count instructions by line and call path (see `emu report`).")
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also tell which lines and functions ran (see `emu report`).")
+    ] = False,
     trace: Annotated[
         bool, typer.Option("--trace-layers", help="Also compare every intermediate tensor of one input with PyTorch's.")
     ] = False,
@@ -156,11 +165,15 @@ def run(
     The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
     """
     console = Console()
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):
-        raise InputError(
-            f"{json}: cannot be written: no such directory, or a directory itself"
-        )  # now, not after the run
-    options = RunOptions(traffic=traffic, limits=Limits(max_instructions, max_seconds), tolerance=tolerance)
+    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
+        raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+    options = RunOptions(
+        traffic=traffic,
+        profile=profile,
+        coverage=coverage,
+        limits=Limits(max_instructions, max_seconds),
+        tolerance=tolerance,
+    )
     chosen = [find_target(name) for name in target]
     given = None if inputs is None else load_inputs(inputs).first(limit)
     runs: list[Run] = []
@@ -173,6 +186,31 @@ def run(
         _write(json, RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n")
     if not all(record.ok for record in runs):
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What `emu run --json` wrote.")],
+    lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
+    speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
+    collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
+) -> None:
+    """Render run records for other tools, from the records alone: nothing runs again."""
+    if lcov is None and speedscope is None and collapsed is None:
+        raise InputError("say what to write: --lcov FILE, --speedscope FILE or --collapsed FILE")
+    runs = [run for path in records for run in read_run_file(path).runs]
+    given = ", ".join(map(str, records))
+    if lcov is not None:
+        if not any(run.coverage for run in runs):
+            raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
+        _write(lcov, render_lcov(runs).encode())
+    if speedscope is not None or collapsed is not None:
+        if not any(run.profile for run in runs):
+            raise InputError(f"{given}: no profile in it; record it with `emu run --profile --json RUN.json`")
+        if speedscope is not None:
+            _write(speedscope, render_speedscope(runs).encode())
+        if collapsed is not None:
+            _write(collapsed, render_collapsed(runs).encode())
 
 
 def _run_one(

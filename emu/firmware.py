@@ -207,7 +207,8 @@ class Firmware:
         """Every function once, by address; code that only an assembly label names reaches to the next name."""
         named: dict[int, Symbol] = {}
         for symbol in self.symbols:
-            if symbol.kind == _FUNCTION or (symbol.kind == _NOTYPE and self._is_code(symbol)):
+            is_function = symbol.kind == _FUNCTION and symbol.defined
+            if is_function or (symbol.kind == _NOTYPE and self._is_code(symbol)):
                 start = symbol.address & ~1
                 if start not in named or _preference(symbol) < _preference(named[start]):
                     named[start] = symbol

@@ -4,9 +4,12 @@ Its JSON form is a contract with other programs (schema 1): a field may be added
 new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emu.errors import InputError
 
 SCHEMA = 1
 
@@ -100,6 +103,47 @@ class Instructions(_Part):
     stores_by_region: dict[str, int] | None = None
 
 
+class CallPath(Location):
+    """A function as it was called on one path; the place is the function's start."""
+
+    caller: int | None
+    """Index of the caller's path, which comes before this one; None where the function is the first."""
+    self_instructions: int
+    inclusive_instructions: int
+    """With those of everything that it called."""
+
+
+class Profile(_Part):
+    """Where the instructions went, over the boot and all inputs."""
+
+    by_line: dict[str, dict[int, int]] = {}
+    """Instructions by file and line."""
+    without_line: int = 0
+    """Instructions of code without line information; with those of ``by_line`` they add up to the total."""
+    call_paths: list[CallPath] = []
+    """Their self counts add up to the total. After a tail call the callee has its caller's place on the path, as in a
+    debugger; a straight piece of code belongs to the function that it begins in."""
+    cut: bool = False
+    """Whether there were more paths than are kept: the instructions of the rest count for their callers."""
+
+
+class CoveredFunction(Location):
+    """A function of the firmware."""
+
+    executions: int
+    """How often its first instruction ran."""
+
+
+class Coverage(_Part):
+    """What ran of the firmware's code, over the boot and all inputs."""
+
+    lines: dict[str, dict[int, int]] = {}
+    """How often each line with code ran, by file: of its instructions in one function the one that ran most counts,
+    and functions (copies of an inline function) are added up. 0 where it never ran."""
+    functions: list[CoveredFunction] = []
+    """By address, with those that were never entered."""
+
+
 class WorstInput(_Part):
     """The input with the largest error."""
 
@@ -163,6 +207,8 @@ class Run(_Part):
     stack: Stack = Stack()
     heap: Heap = Heap(attached=False)
     instructions: Instructions = Instructions()
+    profile: Profile | None = None
+    coverage: Coverage | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
     faults: list[Fault] = []
@@ -187,3 +233,15 @@ class RunFile(_Part):
     runs: list[Run]
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Read what ``emu run --json`` wrote; raises InputError where it is missing or something else."""
+    try:
+        return RunFile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path} is not a run record of `emu run --json`: {where}: {first['msg']}") from error

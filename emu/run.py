@@ -36,6 +36,10 @@ class RunOptions:
 
     traffic: bool = False
     """Also count loads and stores by memory region, which makes the run several times slower."""
+    profile: bool = False
+    """Also count instructions by line and by call path."""
+    coverage: bool = False
+    """Also tell which lines and functions ran."""
     limits: Limits = field(default_factory=Limits)
     tolerance: float = DEFAULT_TOLERANCE
 
@@ -108,7 +112,14 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
 
 def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Machine:
     """Return the machine of the target's emulator with ``firmware`` in it."""
-    return UnicornMachine(firmware, target, limits=options.limits, traffic=options.traffic)
+    return UnicornMachine(
+        firmware,
+        target,
+        limits=options.limits,
+        traffic=options.traffic,
+        profile=options.profile,
+        coverage=options.coverage,
+    )
 
 
 @dataclass
@@ -206,6 +217,8 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         stack=measured.stack,
         heap=measured.heap,
         instructions=instructions,
+        profile=measured.profile,
+        coverage=measured.coverage,
         faults=[*measured.faults, *served.faults],
         output=measured.output,
         output_cut_bytes=measured.output_cut_bytes,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from emu.record import Fault, Heap, Instructions, Stack
+from emu.record import Coverage, Fault, Heap, Instructions, Profile, Stack
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Measurements:
     stack: Stack = field(default_factory=Stack)
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     instructions: Instructions = field(default_factory=Instructions)
+    profile: Profile | None = None
+    coverage: Coverage | None = None
     faults: tuple[Fault, ...] = ()
     output: str = ""
     output_cut_bytes: int = 0

@@ -41,8 +41,10 @@ from emu.machines.peripherals import Peripherals
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
+from emu.probes.coverage import measure_coverage
 from emu.probes.heap import HeapLedger, allocator_entries
-from emu.probes.instructions import measure_instructions
+from emu.probes.instructions import executions_by_address, measure_instructions
+from emu.probes.profile import measure_profile
 from emu.probes.stack import PAINT, StackPaint, peak_backtrace
 from emu.probes.traffic import by_region
 from emu.record import Fault, Frame, Heap, Stack
@@ -117,8 +119,9 @@ class _Run:
 class UnicornMachine:
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``bare`` measures nothing and
-    knows no limits: it is there to compare the speed with.
+    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``profile`` also follows calls,
+    and counts by line and call path; ``coverage`` also tells which lines and functions ran. ``bare`` measures nothing
+    and knows no limits: it is there to compare the speed with.
     """
 
     def __init__(
@@ -128,12 +131,14 @@ class UnicornMachine:
         *,
         limits: Limits | None = None,
         traffic: bool = False,
+        profile: bool = False,
+        coverage: bool = False,
         bare: bool = False,
     ):
         self._firmware = firmware
         self._target = target
         self._limits = limits or Limits()
-        self._traffic, self._bare = traffic, bare
+        self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
         self._code = CodeMap(firmware)
         self._allocator = allocator_entries(firmware)
         self._run: _Run | None = None
@@ -213,6 +218,16 @@ class UnicornMachine:
         else:
             not_measured["loads_by_region"] = "counted only on request (--traffic)"
             not_measured["stores_by_region"] = "counted only on request (--traffic)"
+        executions = executions_by_address(run.hooks.blocks, self._peek) if self._profile or self._coverage else {}
+        profile = coverage = None
+        if self._profile:
+            profile = measure_profile(firmware, executions, run.hooks.call_paths, cut=run.hooks.call_paths_cut)
+        else:
+            not_measured["profile"] = "only on request (--profile)"
+        if self._coverage:
+            coverage = measure_coverage(firmware, executions)
+        else:
+            not_measured["coverage"] = "only on request (--coverage)"
         touched = self._touched(run)
         if touched is None:
             not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
@@ -226,6 +241,8 @@ class UnicornMachine:
             stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
             heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
             instructions=instructions,
+            profile=profile,
+            coverage=coverage,
             faults=tuple(run.faults),
             output=run.output.text,
             output_cut_bytes=run.output.cut_bytes,
@@ -255,6 +272,7 @@ class UnicornMachine:
             exits,
             self._allocator,
             traffic=self._traffic,
+            profile=self._profile,
             bare=self._bare,
         )
         output = Output()

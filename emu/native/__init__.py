@@ -46,6 +46,49 @@ class Block(Structure):
         ("instructions", c_uint32),
         ("lowest", c_int32),
         ("executions", c_uint64),
+        ("function", c_uint32),
+        ("return_address", c_uint32),
+    )
+
+
+class FunctionRange(Structure):
+    """A function's code."""
+
+    _fields_ = (("start", c_uint32), ("end", c_uint32))
+
+
+class CallNode(Structure):
+    """A call path."""
+
+    _fields_ = (
+        ("caller", c_uint32),
+        ("function", c_uint32),
+        ("first_callee", c_uint32),
+        ("next_sibling", c_uint32),
+        ("instructions", c_uint64),
+    )
+
+
+class CallFrame(Structure):
+    """A call that has not returned."""
+
+    _fields_ = (("return_address", c_uint32), ("sp", c_uint32), ("caller", c_uint32))
+
+
+class CallTree(Structure):
+    """Where the instructions go, by call path."""
+
+    _fields_ = (
+        ("functions", POINTER(FunctionRange)),
+        ("nodes", POINTER(CallNode)),
+        ("frames", POINTER(CallFrame)),
+        ("function_count", c_uint32),
+        ("node_count", c_uint32),
+        ("node_capacity", c_uint32),
+        ("frame_count", c_uint32),
+        ("frame_capacity", c_uint32),
+        ("current", c_uint32),
+        ("cut", c_uint32),
     )
 
 
@@ -107,6 +150,7 @@ class Probe(Structure):
         ("previous_block", c_uint32),
         ("code_region_count", c_uint64),
         ("code_regions", POINTER(CodeRegion)),
+        ("calls", CallTree),
         ("stack_top", c_uint32),
         ("stack_limit", c_uint32),
         ("stack_floor", c_uint32),

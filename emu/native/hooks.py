@@ -17,11 +17,24 @@ from unicorn import (
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.firmware import Firmware
-from emu.native import AllocatorEntry, Block, CodeRegion, HeapEvent, Probe, Snapshot, UnicornApi, unicorn_probe
+from emu.native import (
+    AllocatorEntry,
+    Block,
+    CallFrame,
+    CallNode,
+    CodeRegion,
+    FunctionRange,
+    HeapEvent,
+    Probe,
+    Snapshot,
+    UnicornApi,
+    unicorn_probe,
+)
 from emu.targets import Board
 from emu.thumb import DYNAMIC, stack_effects
 
 _HEAP_EVENTS = 16_384
+_CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _NO_MEMORY = "no memory left for the counters"
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
@@ -82,6 +95,7 @@ class NativeHooks:
         allocator: Sequence[AllocatorEntry],
         *,
         traffic: bool,
+        profile: bool,
         bare: bool,
     ):
         self._library = unicorn_probe()
@@ -98,6 +112,8 @@ class NativeHooks:
         self._hook(UC_HOOK_MEM_INVALID, "probe_invalid_access")
         if bare:
             return
+        if profile:
+            self._watch_calls(firmware)
         self._watch_code()
         self._watch_stack(firmware)
         self._watch_heap(allocator)
@@ -113,6 +129,13 @@ class NativeHooks:
         error = uclib.uc_hook_add(self._engine._uch, ctypes.byref(handle), kind, function, probe, first, last)
         if error != UC_ERR_OK:
             raise MemoryError(f"Unicorn cannot add a hook (error {error})")
+
+    def _watch_calls(self, firmware: Firmware) -> None:
+        calls, functions = self._probe.calls, firmware.functions
+        calls.functions = (FunctionRange * len(functions))(*(FunctionRange(f.start, f.end) for f in functions))
+        calls.function_count = len(functions)
+        calls.nodes, calls.node_capacity = (CallNode * _CALL_PATHS)(), _CALL_PATHS
+        calls.frames, calls.frame_capacity = (CallFrame * _CALL_DEPTH)(), _CALL_DEPTH
 
     def _watch_code(self) -> None:
         regions = []
@@ -213,6 +236,21 @@ class NativeHooks:
         for index in range(1, self._probe.block_count):
             block = self._probe.blocks[index]
             yield block.address, block.size, block.instructions, block.executions
+
+    @property
+    def call_paths(self) -> Iterator[tuple[int, int, int]]:
+        """Of each call path: the number of its caller's, the index of its function + 1 or 0, and its instructions.
+
+        Callers come before what they call; the first path is number 0 and has no function.
+        """
+        for index in range(self._probe.calls.node_count):
+            node = self._probe.calls.nodes[index]
+            yield node.caller, node.function, node.instructions
+
+    @property
+    def call_paths_cut(self) -> bool:
+        """Whether there were more call paths than are kept, or a deeper one."""
+        return bool(self._probe.calls.cut)
 
     @property
     def peak(self) -> Snapshot:

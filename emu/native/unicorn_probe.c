@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define BLOCK_BYTES_MAX 4096u
+#define NO_FUNCTION UINT32_MAX  /* of the node at which nothing has run yet */
+#define NO_RETURN_ADDRESS 1u    /* at which no instruction can be */
 
 size_t probe_size(void) { return sizeof(struct probe); }
 
@@ -52,15 +54,36 @@ static int32_t lowest_between(const struct code_region *region, uint32_t start, 
     return lowest;
 }
 
-static uint32_t count_instructions(const struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
+/* Fill in what the machine code tells: how many instructions it is, and whether the last one is a call. */
+static void read_code(const struct probe *probe, uc_engine *uc, struct block *block)
 {
     uint8_t code[BLOCK_BYTES_MAX];
-    uint32_t count = 0;
-    if (size > sizeof code || probe->api.mem_read(uc, address, code, size) != UC_ERR_OK)
-        return 0;
-    for (uint32_t offset = 0; offset < size; count++)
+    uint32_t last = 0;
+    if (block->size > sizeof code || probe->api.mem_read(uc, block->address, code, block->size) != UC_ERR_OK)
+        return;
+    for (uint32_t offset = 0; offset < block->size; block->instructions++) {
+        last = offset;
         offset += code[offset + 1] >> 3 >= 0x1d ? 4 : 2;
-    return count;
+    }
+    uint32_t first_half = (uint32_t)(code[last] | code[last + 1] << 8);
+    bool blx = block->size - last == 2 && (first_half & 0xff87) == 0x4780;
+    bool bl = block->size - last == 4 && first_half >> 11 == 0x1e && (code[last + 3] & 0xd0) == 0xd0;
+    if (bl || blx)
+        block->return_address = block->address + block->size;
+}
+
+/* Index + 1 of the function with the last start up to address, where address is in it; else 0. */
+static uint32_t function_at(const struct call_tree *calls, uint32_t address)
+{
+    uint32_t first = 0, end = calls->function_count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (calls->functions[middle].start <= address)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first != 0 && address < calls->functions[first - 1].end ? first : 0;
 }
 
 static bool make_room(struct probe *probe)
@@ -83,12 +106,14 @@ static uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address,
         return *slot;
     if (probe->block_count == probe->block_capacity && !make_room(probe))
         return 0;
-    probe->blocks[probe->block_count] = (struct block){
+    struct block *block = &probe->blocks[probe->block_count];
+    *block = (struct block){
         .address = address,
         .size = size,
-        .instructions = count_instructions(probe, uc, address, size),
         .lowest = lowest_between(region, address, address + size),
+        .function = function_at(&probe->calls, address),
     };
+    read_code(probe, uc, block);
     *slot = probe->block_count;
     return probe->block_count++;
 }
@@ -99,10 +124,79 @@ bool probe_start(struct probe *probe)
     if (!make_room(probe))
         return false;
     probe->blocks[probe->block_count++] = (struct block){0};
+    struct call_tree *calls = &probe->calls;
+    if (calls->node_capacity != 0) {
+        calls->nodes[calls->node_count++] = (struct call_node){.function = NO_FUNCTION};
+        calls->frames[calls->frame_count++] = (struct call_frame){.return_address = NO_RETURN_ADDRESS, .sp = UINT32_MAX};
+    }
     return true;
 }
 
 void probe_release(struct probe *probe) { free(probe->blocks); }
+
+/* ---- calls ---- */
+
+/* The node for function called on the path of caller, which is made where it is new; caller where there is no room. */
+static uint32_t callee_of(struct call_tree *calls, uint32_t caller, uint32_t function)
+{
+    uint32_t *link = &calls->nodes[caller].first_callee;
+    while (*link != 0 && calls->nodes[*link].function != function)
+        link = &calls->nodes[*link].next_sibling;
+    if (*link == 0) {
+        if (calls->node_count == calls->node_capacity) {
+            calls->cut = 1;
+            return caller;
+        }
+        calls->nodes[calls->node_count] = (struct call_node){.caller = caller, .function = function};
+        *link = calls->node_count++;
+    }
+    return *link;
+}
+
+/* Remove the frame that a return to address leaves, or that a longjmp does: then code goes on in a function on the
+ * path, behind its start. */
+static void leave_frame(struct call_tree *calls, const struct block *block, uint32_t sp)
+{
+    bool at_start = block->function != 0 && calls->functions[block->function - 1].start == block->address;
+    for (uint32_t count = calls->frame_count; calls->frames[count - 1].sp == sp; count--) {
+        const struct call_frame *frame = &calls->frames[count - 1];
+        bool jumped_back = !at_start && calls->nodes[frame->caller].function == block->function;
+        if (frame->return_address == block->address || jumped_back) {
+            calls->frame_count = count - 1;
+            return;
+        }
+    }
+}
+
+static void enter_frame(struct call_tree *calls, uint32_t return_address, uint32_t sp, uint32_t caller)
+{
+    if (calls->frame_count == calls->frame_capacity)
+        calls->cut = 1;
+    else
+        calls->frames[calls->frame_count++] =
+            (struct call_frame){.return_address = return_address, .sp = sp, .caller = caller};
+}
+
+/* Keep up with the call path when block is about to run; return_address is where a call in the block before it would
+ * return to, or 0. SP is what tells the truth: a function never raises it above what it was called with, so frames
+ * with a lower one are gone, however they were left. A jump to another function (a tail call) takes over the frame. */
+static void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address)
+{
+    struct call_tree *calls = &probe->calls;
+    bool called = return_address != 0 && return_address != block->address &&
+                  read_register(probe, uc, UC_ARM_REG_LR) == (return_address | 1u);
+    uint32_t function = calls->nodes[calls->current].function;
+    if (!called && function == block->function && calls->frames[calls->frame_count - 1].return_address != block->address)
+        return;
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    while (calls->frames[calls->frame_count - 1].sp < sp)
+        calls->frame_count--;
+    if (called)
+        enter_frame(calls, return_address, sp, callee_of(calls, calls->frames[calls->frame_count - 1].caller, function));
+    else
+        leave_frame(calls, block, sp);
+    calls->current = callee_of(calls, calls->frames[calls->frame_count - 1].caller, block->function);
+}
 
 /* ---- stack ---- */
 
@@ -196,6 +290,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         return;
     }
     struct block *block = &probe->blocks[probe->current_block];
+    uint32_t return_address = block->return_address;
     if (block->address != address || block->size != size) { /* a loop of one block is worth a shortcut */
         uint32_t index = find_block(probe, uc, address, size);
         if (index == 0) {
@@ -209,6 +304,10 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
     probe->block_serial++;
     probe->instructions += block->instructions;
     block->executions++;
+    if (probe->calls.node_capacity != 0) {
+        follow_calls(probe, uc, block, return_address);
+        probe->calls.nodes[probe->calls.current].instructions += block->instructions;
+    }
     if (block->lowest < 0)
         note_stack(probe, uc, address, block->lowest);
 }
@@ -254,6 +353,9 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
     struct block block = probe->blocks[probe->current_block];
     probe->blocks[probe->current_block].executions--;
     probe->instructions -= block.instructions;
+    struct call_node *node = probe->calls.node_capacity != 0 ? &probe->calls.nodes[probe->calls.current] : NULL;
+    if (node != NULL)
+        node->instructions -= block.instructions;
 
     const struct code_region *region = code_region_at(probe, block.address);
     struct snapshot *snapshot = &probe->snapshots[probe->latest_snapshot];
@@ -272,6 +374,8 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
     probe->current_block = index;
     probe->blocks[index].executions++;
     probe->instructions += probe->blocks[index].instructions;
+    if (node != NULL)
+        node->instructions += probe->blocks[index].instructions;
     return true;
 }
 

@@ -1,4 +1,4 @@
-"""Retired instructions: in total, for each run from stop to stop, and by function."""
+"""Retired instructions: in total, for each run from stop to stop, by address and by function."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,19 +9,16 @@ from emu.thumb import instruction_addresses
 
 UNNAMED = "(no symbol)"
 
+Blocks = Iterable[tuple[int, int, int, int]]
+"""Address, bytes, instructions and executions of the straight-line pieces of code that ran."""
+Memory = Callable[[int, int], bytes]
+"""Returns the machine's memory: so many bytes from an address."""
+
 
 def measure_instructions(
-    firmware: Firmware,
-    total: int,
-    resumes: list[int],
-    blocks: Iterable[tuple[int, int, int, int]],
-    read: Callable[[int, int], bytes],
+    firmware: Firmware, total: int, resumes: list[int], blocks: Blocks, read: Memory
 ) -> Instructions:
-    """Return the counts.
-
-    ``resumes`` are the instructions of each ``resume``; ``blocks`` are (address, bytes, instructions, executions) of
-    the straight-line pieces of code that ran, and ``read`` returns the machine's memory.
-    """
+    """Return the counts; ``resumes`` are the instructions of each ``resume``."""
     functions: Counter[str] = Counter()
     for address, size, instructions, executions in blocks:
         if executions == 0:
@@ -40,3 +37,17 @@ def measure_instructions(
         total=total,
         by_function=dict(sorted(functions.items(), key=lambda item: (-item[1], item[0]))),
     )
+
+
+def executions_by_address(blocks: Blocks, read: Memory) -> Counter[int]:
+    """Return how often the instruction at each address ran; the counts add up to the total."""
+    counts: Counter[int] = Counter()
+    for address, size, instructions, executions in blocks:
+        if executions == 0:
+            continue
+        addresses = list(instruction_addresses(read(address, size), address))
+        if len(addresses) == instructions:
+            counts.update(dict.fromkeys(addresses, executions))
+        else:  # other code has been written over it since
+            counts[address] += instructions * executions
+    return counts

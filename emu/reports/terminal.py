@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from emu.record import Fault, Frame, LayerError, Run
+from emu.record import Coverage, Fault, Frame, LayerError, Run
 from emu.targets import Board
 
 _BAR_WIDTH = 20
@@ -24,6 +24,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
     if run.instructions.total is not None:
         parts += [Text(), _heading("Instructions"), _instructions(run)]
+    if run.coverage is not None:
+        parts += [Text(), _heading("Coverage"), _coverage(run.coverage)]
     if run.parity is not None:
         parts += [Text(), _heading("Parity"), _parity(run)]
     if run.layers is not None:
@@ -146,6 +148,16 @@ def _instructions(run: Run) -> Group:
         if regions is not None:
             lines.append(Text(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in regions.items())))
     return Group(*lines)
+
+
+def _coverage(coverage: Coverage) -> Text:
+    lines = [count for counts in coverage.lines.values() for count in counts.values()]
+    functions = [function.executions for function in coverage.functions]
+    parts = (
+        (f"{sum(map(bool, counts)):,} of {len(counts):,} ", name)
+        for counts, name in ((functions, "functions"), (lines, "lines"))
+    )
+    return Text(", ".join(count + name for count, name in parts) + " ran; `emu report --lcov` says which")
 
 
 def _parity(run: Run) -> Table:

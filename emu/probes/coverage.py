@@ -1,0 +1,37 @@
+"""Coverage: which lines and functions ran, and which have code that never did."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from emu.firmware import Firmware
+from emu.record import Coverage, CoveredFunction
+from emu.thumb import instruction_addresses
+
+
+def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Coverage:
+    """Return the coverage; ``executions`` are by address."""
+    most: Counter[tuple[str, int, str | None]] = Counter()  # of a line's instructions in one function
+    for address in {*executions, *_code_of_functions(firmware)}:
+        place = firmware.locate(address)
+        if place.file is not None and place.line is not None:
+            key = (place.file, place.line, place.function)
+            most[key] = max(most[key], executions.get(address, 0))
+    lines: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for (file, line, _), count in most.items():
+        lines[file][line] += count
+    return Coverage(
+        lines={file: dict(sorted(lines[file].items())) for file in sorted(lines)},
+        functions=[
+            CoveredFunction(
+                **firmware.locate(function.start).model_copy(update={"function": function.name}).model_dump(),
+                executions=executions.get(function.start, 0),
+            )
+            for function in firmware.functions
+        ],
+    )
+
+
+def _code_of_functions(firmware: Firmware) -> Iterator[int]:
+    """Yield the address of each instruction that belongs to a function, and is no padding between two."""
+    for start, code in firmware.code():
+        yield from (at for at in instruction_addresses(code, start) if firmware.function_at(at) is not None)

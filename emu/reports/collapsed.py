@@ -1,0 +1,26 @@
+"""Instructions by call path as collapsed stacks: one line ``a;b;c 123`` for each, as flame graph tools read them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from emu.record import CallPath, Run
+
+
+def render_collapsed(runs: Sequence[Run]) -> str:
+    """Return the stacks of the runs that have a profile; where there are several runs, each is a first frame."""
+    counts: Counter[str] = Counter()
+    for run in runs:
+        start = [f"{run.model} on {run.target}"] if len(runs) > 1 else []
+        paths = run.profile.call_paths if run.profile is not None else []
+        for path in paths:
+            if path.self_instructions:
+                functions = reversed([*_outwards(paths, path)])
+                counts[";".join([*start, *functions])] += path.self_instructions
+    return "".join(f"{stack} {count}\n" for stack, count in counts.items())
+
+
+def _outwards(paths: list[CallPath], path: CallPath) -> Iterator[str]:
+    yield str(path.function)
+    while path.caller is not None:
+        path = paths[path.caller]
+        yield str(path.function)

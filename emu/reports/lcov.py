@@ -1,0 +1,40 @@
+"""Coverage in lcov's tracefile format, for ``genhtml``, editors and services that show it beside the source."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from emu.record import Coverage, CoveredFunction, Run
+
+
+def render_lcov(runs: Iterable[Run]) -> str:
+    """Return a tracefile with one test for each run that has its coverage; lcov adds tests of the same file up."""
+    return "".join(
+        f"{line}\n"
+        for run in runs
+        if run.coverage is not None
+        for file in sorted(run.coverage.lines)
+        for line in (f"TN:{_test_name(run)}", *_file(run.coverage, file))
+    )
+
+
+def _test_name(run: Run) -> str:
+    return re.sub(r"\W", "_", f"{run.model}_{run.target}", flags=re.ASCII)  # lcov allows nothing else
+
+
+def _file(coverage: Coverage, file: str) -> Iterator[str]:
+    functions: dict[str, list[CoveredFunction]] = {}
+    for function in coverage.functions:
+        if function.file == file and function.function is not None:
+            functions.setdefault(function.function, []).append(function)
+    lines = coverage.lines[file]
+    yield f"SF:{file}"
+    # A header's static function may be there several times.
+    executions = {name: sum(copy.executions for copy in copies) for name, copies in functions.items()}
+    yield from (f"FN:{copies[0].line or 0},{name}" for name, copies in functions.items())
+    yield from (f"FNDA:{count},{name}" for name, count in executions.items())
+    yield f"FNF:{len(executions)}"
+    yield f"FNH:{sum(count > 0 for count in executions.values())}"
+    yield from (f"DA:{line},{count}" for line, count in lines.items())
+    yield f"LF:{len(lines)}"
+    yield f"LH:{sum(count > 0 for count in lines.values())}"
+    yield "end_of_record"
