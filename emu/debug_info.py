@@ -5,7 +5,7 @@ Reading DWARF takes time, so each table is read when something in it is asked fo
 
 import posixpath
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,11 @@ class _LineTable:
         index = bisect_right(self.addresses, pc) - 1
         return self.places[index] if index >= 0 else (None, None)
 
+    def first_at(self, pc: int) -> Place:
+        """Return the first of several places that have the same address."""
+        rows = self.places[bisect_left(self.addresses, pc) : bisect_right(self.addresses, pc)]
+        return next((place for place in rows if place[0] is not None), self.at(pc))
+
 
 class DebugInfo:
     """The line tables and the unwind information of one ELF; where they are damaged they are as good as missing."""
@@ -52,11 +57,17 @@ class DebugInfo:
 
     def line_at(self, pc: int) -> Place:
         """Return file and line of the instruction at ``pc``, as far as they are known."""
+        return self._table_at(pc).at(pc)
+
+    def declaration_at(self, start: int) -> Place:
+        """Return file and line of the function that starts at ``start``, even where it starts with inlined code."""
+        return self._table_at(start).first_at(start)
+
+    def _table_at(self, pc: int) -> _LineTable:
         starts, ranges = self._unit_ranges
         index = bisect_right(starts, pc) - 1
-        if index >= 0 and pc < ranges[index][1]:
-            return self._line_table(ranges[index][2]).at(pc)
-        return (None, None)
+        known = index >= 0 and pc < ranges[index][1]
+        return self._line_table(ranges[index][2]) if known else _LineTable([], [])
 
     def unwind_entry(self, pc: int) -> FDE | None:
         """Return the ``.debug_frame`` entry that covers ``pc``, or None."""

@@ -296,6 +296,11 @@ class Firmware:
         file, line = self._debug.line_at(pc)
         return Location(function=function.name if function else None, file=file, line=line)
 
+    def declaration_of(self, function: Function) -> Location:
+        """Return where ``function`` stands in the source; what the ELF does not tell is None."""
+        file, line = self._debug.declaration_at(function.start)
+        return Location(function=function.name, file=file, line=line)
+
     def unwind_entry(self, pc: int) -> FDE | None:
         """Return the ``.debug_frame`` entry that covers ``pc``, or None."""
         return self._debug.unwind_entry(pc)

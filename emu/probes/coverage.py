@@ -23,7 +23,7 @@ def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Cover
         lines={file: dict(sorted(lines[file].items())) for file in sorted(lines)},
         functions=[
             CoveredFunction(
-                **firmware.locate(function.start).model_copy(update={"function": function.name}).model_dump(),
+                **firmware.declaration_of(function).model_dump(),
                 executions=executions.get(function.start, 0),
             )
             for function in firmware.functions

@@ -49,7 +49,4 @@ def _call_paths(firmware: Firmware, paths: list[tuple[int, int, int]]) -> list[C
 
 
 def _place(firmware: Firmware, function: int) -> Location:
-    if function == 0:
-        return Location(function=UNNAMED)
-    named = firmware.functions[function - 1]
-    return firmware.locate(named.start).model_copy(update={"function": named.name})
+    return firmware.declaration_of(firmware.functions[function - 1]) if function else Location(function=UNNAMED)

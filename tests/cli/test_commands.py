@@ -57,7 +57,7 @@ def test_targets_say_what_they_do_not_emulate(emu):
 
 
 def test_help_teaches(emu):
-    for command in ("--help", "run", "export", "build"):
+    for command in ("--help", "run", "export", "build", "report"):
         outcome = emu(*([command] if command == "--help" else [command, "--help"]))
         assert outcome.code == 0
         assert "Usage" in outcome.stdout

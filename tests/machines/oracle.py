@@ -8,7 +8,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from unicorn import UC_ARCH_ARM, UC_HOOK_CODE, UC_MODE_THUMB
-from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7
+from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7
 from unicorn.unicorn import Uc
 
 MEMORY = {0: 64, 0x0800_0000: 2048, 0x2000_0000: 128, 0x2400_0000: 512, 0xE000_E000: 4}
@@ -20,12 +20,51 @@ class Truth:
     legs: list[int] = field(default_factory=list)
     """Instructions from stop to stop, the boot first."""
     by_function: Counter[str] = field(default_factory=Counter)
+    by_address: Counter[int] = field(default_factory=Counter)
+    by_path: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """Of the functions that had called each other, outermost first."""
     lowest_sp: int = 0xFFFF_FFFF
     stack_bytes: int = 0
 
     @property
     def total(self) -> int:
         return sum(self.legs)
+
+
+@dataclass
+class Calls:
+    """Follows each instruction: calls by the instruction before, returns by address and SP, longjmp by its name."""
+
+    symbols: dict[str, int]
+    path: list[str] = field(default_factory=list)
+    returns: list[tuple[int, int]] = field(default_factory=list)
+    """Address and SP with which each function but the first goes back to its caller."""
+    depths: dict[int, int] = field(default_factory=dict)
+    """Of the callers of setjmp, by its buffer."""
+    target: int | None = None
+    before: bytes = b"\0\0"
+    following: int = 0
+
+    def step(self, address: int, code: bytes, name: str, sp: int, r0: int) -> None:
+        first, last = (int.from_bytes(self.before[at : at + 2], "little") for at in (0, len(self.before) - 2))
+        is_call = first & 0xFF87 == 0x4780 if len(self.before) == 2 else (first >> 11, last & 0xD000) == (0x1E, 0xD000)
+        if is_call and address != self.following:
+            self.returns.append((self.following, sp))
+            self.path.append(name)
+        elif (address, sp) in self.returns:
+            while self.returns.pop() != (address, sp):
+                self.path.pop()
+            self.path.pop()
+        elif self.target is not None and name != "longjmp":
+            del self.returns[self.target :], self.path[self.target + 1 :]
+            self.target = None
+        if not self.path or self.path[-1] != name:
+            self.path[-1:] = [name]
+        if address == self.symbols.get("setjmp"):
+            self.depths[r0] = len(self.returns) - 1
+        if address == self.symbols.get("longjmp"):
+            self.target = self.depths[r0]
+        self.before, self.following = code, address + len(code)
 
 
 def watch(
@@ -52,6 +91,7 @@ def watch(
 
     truth = Truth()
     seen: list[int] = []
+    calls = Calls(symbols)
     it_blocks: dict[int, list[int]] = {}
     credited: set[int] = set()  # instructions of IT blocks, counted with their IT whether they take effect or not
     end, pause = symbols.get("_exit"), symbols["emu_yield"]
@@ -70,17 +110,21 @@ def watch(
             block.append(block[-1] + (4 if halfword(block[-1]) >> 11 >= 29 else 2))
         return block
 
-    def on_instruction(engine: Uc, address: int, _size: int, _data: object) -> None:
-        truth.lowest_sp = min(truth.lowest_sp, engine.reg_read(UC_ARM_REG_SP))
+    def on_instruction(engine: Uc, address: int, size: int, _data: object) -> None:
+        sp = engine.reg_read(UC_ARM_REG_SP)
+        truth.lowest_sp = min(truth.lowest_sp, sp)
+        calls.step(address, bytes(engine.mem_read(address, size)), name_of(address), sp, engine.reg_read(UC_ARM_REG_R0))
         if address in (end, pause):
             engine.emu_stop()
             return
+        before = len(seen)
         if address not in credited:
             seen.append(address)
         if address not in it_blocks:
             it_blocks[address] = it_block_at(address)
             credited.update(it_blocks[address])
         seen.extend(it_blocks[address])
+        truth.by_path[tuple(calls.path)] += len(seen) - before
 
     engine.hook_add(UC_HOOK_CODE, on_instruction)
     pending = list(writes) if writes is not None else None
@@ -89,6 +133,7 @@ def watch(
         engine.emu_start(pc | 1, 0xFFFF_FFF0)
         truth.legs.append(len(seen))
         truth.by_function.update(map(name_of, seen))
+        truth.by_address.update(seen)
         pc = engine.reg_read(UC_ARM_REG_PC)
         if pc == end or pending == []:
             break

@@ -3,6 +3,7 @@
 import oracle
 import pytest
 from builds import TARGET
+from test_profile import by_path
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
@@ -19,7 +20,7 @@ class RecordingMachine(UnicornMachine):
     """Notes what the harness writes before each resume."""
 
     def __init__(self, firmware: Firmware):
-        super().__init__(firmware, TARGET)
+        super().__init__(firmware, TARGET, profile=True)
         self.writes: list[list[tuple[int, bytes]]] = [[]]
 
     def write(self, address: int, data: bytes) -> None:
@@ -57,5 +58,11 @@ def test_inferences_are_measured_exactly(name: str) -> None:
     truth = oracle.watch(firmware.path, name_at, writes)
     assert legs == truth.legs
     assert measured.instructions.by_function == dict(truth.by_function)
+    profile, total = measured.profile, measured.instructions.total
+    assert profile is not None
+    assert by_path(profile) == truth.by_path
+    main = next(path for path in profile.call_paths if path.function == "main")
+    assert main.inclusive_instructions == total - truth.by_path["reset_handler",]
+    assert sum(sum(lines.values()) for lines in profile.by_line.values()) + profile.without_line == total
     assert measured.stack_peak_bytes == truth.stack_bytes
     assert sum(frame.frame_bytes or 0 for frame in measured.stack.backtrace) == truth.stack_bytes
