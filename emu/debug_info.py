@@ -17,6 +17,8 @@ from elftools.dwarf.lineprogram import LineProgram
 from elftools.elf.elffile import ELFFile
 
 CORRUPT = (
+    RecursionError,
+    NotImplementedError,
     ELFError,
     DWARFError,
     ValueError,

@@ -1,6 +1,7 @@
 """Evaluation inputs: the rows that go through the firmware, and what PyTorch says about them."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.errors import InputError
+
+# What numpy and zipfile raise on a file that is no archive (TypeError: a bare .npy), or a damaged one.
+_NOT_AN_ARCHIVE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,7 @@ def load_inputs(path: Path) -> EvaluationInputs:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _NOT_AN_ARCHIVE as error:
         raise InputError(f"{path}: not a readable .npz file: {error}") from error
     if "x" not in arrays:
         raise InputError(f"{path}: has no array 'x' (float32 [N, T, F]); found {', '.join(arrays) or 'nothing'}")

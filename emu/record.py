@@ -15,7 +15,8 @@ SCHEMA = 1
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # An infinite error (an output that is no number) has to survive the way through JSON.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 class Location(_Part):

@@ -54,3 +54,11 @@ def test_an_output_that_is_no_number_agrees_with_nothing(value: float):
 
 def test_without_logits_there_is_no_parity():
     assert compare(LOGITS.astype(np.float32), inputs()) is None
+
+
+def test_an_infinite_error_survives_json():
+    outputs = LOGITS.astype(np.float32)
+    outputs[0, 1] = np.nan
+    parity = compare(outputs, inputs(logits64=LOGITS, logits32=LOGITS.astype(np.float32)))
+    assert parity is not None
+    assert type(parity).model_validate_json(parity.model_dump_json()) == parity

@@ -121,7 +121,7 @@ def _backtrace(frames: Iterable[Frame]) -> Table:
         size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
         note = "" if frame.frame_bytes is not None else "  (no unwind information)"
         function = frame.function or f"{frame.pc:#010x}"
-        table.add_row(Text(size, "bold"), function, Text(_place(frame.file, frame.line) + note, "dim"))
+        table.add_row(Text(size, "bold"), Text(function), Text(_place(frame.file, frame.line) + note, "dim"))
     return table
 
 
@@ -142,7 +142,7 @@ def _instructions(run: Run) -> Group:
     largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
     for name, count in largest:
         share = count / counts.total if counts.total else 0.0
-        table.add_row(f"{share:.1%}", _bar(share), name)
+        table.add_row(f"{share:.1%}", _bar(share), Text(name))
     lines.append(table)
     for title, regions in (("loads", counts.loads_by_region), ("stores", counts.stores_by_region)):
         if regions is not None:

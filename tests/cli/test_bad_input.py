@@ -86,6 +86,11 @@ def test_inputs_that_are_no_archive(emu, tmp_path: Path):
     emu("run", "har", "-t", "stm32h7-unicorn", "--inputs", tmp_path / "x.npz").assert_one_clear_line("x.npz")
 
 
+def test_inputs_that_are_a_bare_array(emu, tmp_path: Path):
+    np.save(tmp_path / "x.npy", np.zeros((1, 128, 6), np.float32))
+    emu("run", "har", "-t", "stm32h7-unicorn", "--inputs", tmp_path / "x.npy").assert_one_clear_line("x.npy")
+
+
 def test_an_elf_for_another_cpu(emu, tmp_path: Path):
     (tmp_path / "main.c").write_text("int main(void) { return 0; }")
     subprocess.run(["cc", "main.c", "-o", "host.elf"], cwd=tmp_path, check=True)

@@ -60,6 +60,7 @@ def test_inferences_are_measured_exactly(name: str) -> None:
     assert measured.instructions.by_function == dict(truth.by_function)
     profile, total = measured.profile, measured.instructions.total
     assert profile is not None
+    assert total is not None
     assert by_path(profile) == truth.by_path
     main = next(path for path in profile.call_paths if path.function == "main")
     assert main.inclusive_instructions == total - truth.by_path["reset_handler",]
