@@ -226,6 +226,8 @@ class UnicornMachine:
             not_measured["profile"] = "only on request (--profile)"
         if self._coverage:
             coverage = measure_coverage(firmware, executions)
+            if not coverage.lines:
+                not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
         else:
             not_measured["coverage"] = "only on request (--coverage)"
         touched = self._touched(run)

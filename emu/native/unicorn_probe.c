@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define BLOCK_BYTES_MAX 4096u
-#define NO_FUNCTION UINT32_MAX  /* of the node at which nothing has run yet */
-#define NO_RETURN_ADDRESS 1u    /* at which no instruction can be */
+#define NO_FUNCTION UINT32_MAX /* of the node at which nothing has run yet */
+#define NO_RETURN_ADDRESS 1u   /* at which no instruction can be */
 
 size_t probe_size(void) { return sizeof(struct probe); }
 

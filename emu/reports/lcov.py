@@ -12,7 +12,7 @@ def render_lcov(runs: Iterable[Run]) -> str:
         f"{line}\n"
         for run in runs
         if run.coverage is not None
-        for file in sorted(run.coverage.lines)
+        for file in sorted({*run.coverage.lines, *(f.file for f in run.coverage.functions if f.file is not None)})
         for line in (f"TN:{_test_name(run)}", *_file(run.coverage, file))
     )
 
@@ -26,7 +26,7 @@ def _file(coverage: Coverage, file: str) -> Iterator[str]:
     for function in coverage.functions:
         if function.file == file and function.function is not None:
             functions.setdefault(function.function, []).append(function)
-    lines = coverage.lines[file]
+    lines = coverage.lines.get(file, {})
     yield f"SF:{file}"
     # A header's static function may be there several times.
     executions = {name: sum(copy.executions for copy in copies) for name, copies in functions.items()}

@@ -16,9 +16,7 @@ function main
     ldr r4, =leaf
     blx r4
     bl enters_sideways
-    cmp r0, #0
-    it ne
-    blne leaf           /* not taken */
+    bl sometimes_calls
     pop {r4, pc}
     .size main, . - main
 
@@ -30,13 +28,24 @@ function counts_down
 1:  pop {r4, pc}
     .size counts_down, . - counts_down
 
+function sometimes_calls
+    push {r4, lr}
+    movs r4, #1
+1:  cmp r4, #0
+    it ne
+    blne leaf           /* taken at first; then LR is still what it left behind */
+    subs r4, #1
+    bpl 1b
+    pop {r4, pc}
+    .size sometimes_calls, . - sometimes_calls
+
 function jumps_on
     nop
     b leaf
     .size jumps_on, . - jumps_on
 
 function leaf
-    nop                 /* twice */
+    nop                 /* thrice */
     nop
     bx lr
     .size leaf, . - leaf

@@ -9,6 +9,7 @@ import pytest
 from builds import LEVELS, SOURCES, TARGET, build, firmware, line_of
 
 from emu.firmware import Firmware
+from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.record import Coverage, Profile
 
@@ -115,13 +116,15 @@ def test_calls_that_are_known_by_construction(tmp_path: Path) -> None:
     within_main = {path[2:]: count for path, count in by_path(profile).items() if path[:2] == main}
     down = "counts_down"
     assert within_main == {
-        (): 11,
+        (): 9,
         (down,): 5,
         (down, down): 5,
         (down, down, down): 5,
         (down, down, down, down): 3,
         ("jumps_on",): 2,
         ("leaf",): 3 + 3,  # a tail call takes its caller's place; the other call is through a pointer
+        ("sometimes_calls",): 13,
+        ("sometimes_calls", "leaf"): 3,
         ("enters_sideways",): 2,
         ("never_entered",): 2,  # but for its start
     }
@@ -129,7 +132,7 @@ def test_calls_that_are_known_by_construction(tmp_path: Path) -> None:
     assert inclusive == sum(within_main.values())
 
     file = next(file for file in coverage.lines if file.endswith(source))
-    expected = {"main": 1, "four times": 4, "three times": 3, "twice": 2, "never": 0, "sideways": 1}
+    expected = {"main": 1, "four times": 4, "three times": 3, "thrice": 3, "never": 0, "sideways": 1}
     for mark, executions in expected.items():
         line = line_of(source, mark)
         assert coverage.lines[file][line] == executions
@@ -161,6 +164,22 @@ def test_a_recursion_deeper_than_what_is_kept_is_told(tmp_path: Path) -> None:
             "reset_handler", "main"
         ]
     ), "the way back is found"
+
+
+@pytest.mark.parametrize(
+    "call", ["unmapped_read()", "null_call()", "unmapped_fetch()", "endless_loop()", "endless_recursion(1)"]
+)
+def test_a_run_that_ends_in_a_fault_is_counted_to_the_instruction(tmp_path: Path, call: str) -> None:
+    program = firmware(tmp_path, "faults.c", f"-DFAULT={call}", "-O0")
+    with UnicornMachine(program, TARGET, limits=Limits(instructions=100_000), profile=True) as machine:
+        machine.boot()
+        assert machine.resume().reason == "fault"
+        measured = machine.measure()
+    profile, total = measured.profile, measured.instructions.total
+    assert profile is not None
+    assert sum(path.self_instructions for path in profile.call_paths) == total
+    assert sum(sum(lines.values()) for lines in profile.by_line.values()) + profile.without_line == total
+    assert ("reset_handler", "main", call.split("(")[0]) in by_path(profile)
 
 
 def test_code_without_line_information_is_counted_apart(tmp_path: Path) -> None:
