@@ -1,6 +1,6 @@
 """C that runs beside an emulator: compiled with the host's compiler on first use, kept by content, called by ctypes.
 
-The structures mirror ``unicorn_probe.h`` field by field; their meaning is written there.
+The structures mirror ``probe.h`` field by field; their meaning is written there.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_M
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 
 _LIBRARY = "unicorn_probe.so"
-_FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
+_FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
 
 
 class UnicornApi(Structure):
@@ -180,18 +180,19 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_release.argtypes = (POINTER(Probe),)
     library.probe_release.restype = None
     if library.probe_size() != ctypes.sizeof(Probe):
-        raise AssertionError("emu/native/__init__.py does not mirror unicorn_probe.h")
+        raise AssertionError("emu/native/__init__.py does not mirror probe.h")
     return library
 
 
 def _compiled() -> Path:
     here = Path(__file__).parent
-    headers = Path(str(files("unicorn") / "include"))
-    sources = [here / "unicorn_probe.c", here / "unicorn_probe.h", headers / "unicorn" / "unicorn.h"]
-    parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in sources)]
+    include = Path(str(files("unicorn") / "include"))
+    sources = sorted(here.glob("*.c"))
+    read = [*sources, *sorted(here.glob("*.h")), include / "unicorn" / "unicorn.h"]
+    parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
 
     def make(directory: Path) -> None:
-        arguments = [*_FLAGS, "-I", str(headers), str(sources[0]), "-o", _LIBRARY]
+        arguments = [*_FLAGS, "-I", str(include), *map(str, sources), "-o", _LIBRARY]
         find_toolchain("host").run(arguments, directory)
 
     return cached("native", content_key(parts), make) / _LIBRARY

@@ -1,6 +1,6 @@
 /* What the hooks that run inside Unicorn share with Python: emu/native/__init__.py mirrors these structures. */
-#ifndef EMU_UNICORN_PROBE_H
-#define EMU_UNICORN_PROBE_H
+#ifndef EMU_PROBE_H
+#define EMU_PROBE_H
 
 #include <stdint.h>
 #include <unicorn/unicorn.h>

@@ -1,0 +1,105 @@
+/* Straight-line code: what the machine code of a block tells, looked up once. */
+#include "parts.h"
+
+#include <stdlib.h>
+
+#define BLOCK_BYTES_MAX 4096u
+
+const struct code_region *code_region_at(const struct probe *probe, uint32_t address)
+{
+    for (uint64_t i = 0; i < probe->code_region_count; i++) {
+        const struct code_region *region = &probe->code_regions[i];
+        if (address >= region->start && address < region->end)
+            return region;
+    }
+    return NULL;
+}
+
+/* The lowest SP relative to SP at start, up to end or to a dynamic change: a hook behind that one goes on from there. */
+int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end)
+{
+    int32_t depth = 0, lowest = 0;
+    for (uint32_t address = start; address < end && address < region->end; address += 2) {
+        int32_t delta = region->sp_delta[(address - region->start) / 2];
+        if (delta == SP_DYNAMIC)
+            break;
+        depth += delta;
+        if (depth < lowest)
+            lowest = depth;
+    }
+    return lowest;
+}
+
+/* Fill in what the machine code tells: how many instructions it is, and whether the last one is a call. */
+static void read_code(const struct probe *probe, uc_engine *uc, struct block *block)
+{
+    uint8_t code[BLOCK_BYTES_MAX];
+    uint32_t last = 0;
+    if (block->size > sizeof code || probe->api.mem_read(uc, block->address, code, block->size) != UC_ERR_OK)
+        return;
+    for (uint32_t offset = 0; offset < block->size; block->instructions++) {
+        last = offset;
+        offset += code[offset + 1] >> 3 >= 0x1d ? 4 : 2;
+    }
+    uint32_t first_half = (uint32_t)(code[last] | code[last + 1] << 8);
+    bool blx = block->size - last == 2 && (first_half & 0xff87) == 0x4780;
+    bool bl = block->size - last == 4 && first_half >> 11 == 0x1e && (code[last + 3] & 0xd0) == 0xd0;
+    if (bl || blx)
+        block->return_address = block->address + block->size;
+}
+
+/* Index + 1 of the function with the last start up to address, where address is in it; else 0. */
+static uint32_t function_at(const struct call_tree *calls, uint32_t address)
+{
+    uint32_t first = 0, end = calls->function_count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (calls->functions[middle].start <= address)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first != 0 && address < calls->functions[first - 1].end ? first : 0;
+}
+
+static bool make_room(struct probe *probe)
+{
+    uint32_t capacity = probe->block_capacity ? 2 * probe->block_capacity : 1024;
+    struct block *blocks = realloc(probe->blocks, capacity * sizeof *blocks);
+    if (blocks == NULL)
+        return false;
+    probe->blocks = blocks;
+    probe->block_capacity = capacity;
+    return true;
+}
+
+bool start_code(struct probe *probe)
+{
+    if (!make_room(probe))
+        return false;
+    probe->blocks[probe->block_count++] = (struct block){0};
+    return true;
+}
+
+void release_code(struct probe *probe) { free(probe->blocks); }
+
+/* Index of the block, which is made where it is new; 0 where the host has no memory left. */
+uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
+{
+    const struct code_region *region = code_region_at(probe, address);
+    uint32_t *slot = &region->block_at[(address - region->start) / 2];
+    if (*slot != 0 && probe->blocks[*slot].size == size)
+        return *slot;
+    if (probe->block_count == probe->block_capacity && !make_room(probe))
+        return 0;
+    struct block *block = &probe->blocks[probe->block_count];
+    *block = (struct block){
+        .address = address,
+        .size = size,
+        .lowest = lowest_between(region, address, address + size),
+        .function = function_at(&probe->calls, address),
+    };
+    read_code(probe, uc, block);
+    *slot = probe->block_count;
+    return probe->block_count++;
+}

@@ -1,0 +1,131 @@
+/* Hooks that run inside Unicorn and count without calling Python.
+ *
+ * A hook at the start of each block knows how many instructions the block has and how far it lowers the stack pointer,
+ * so single instructions are hooked only where SP changes by an amount that the code does not tell. */
+#include "parts.h"
+
+size_t probe_size(void) { return sizeof(struct probe); }
+
+/* Must be called before the hooks are; false where the host has no memory. */
+bool probe_start(struct probe *probe)
+{
+    start_calls(&probe->calls);
+    return start_code(probe);
+}
+
+void probe_release(struct probe *probe) { release_code(probe); }
+
+/* ---- on execution ---- */
+
+void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    uint32_t address = (uint32_t)address64;
+    if (address == probe->heap_call.return_address && address != 0)
+        note_heap_return(probe, uc);
+    if (probe->instructions >= probe->pause_at) {
+        stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook comes again */
+        return;
+    }
+    struct block *block = &probe->blocks[probe->current_block];
+    uint32_t return_address = block->return_address;
+    if (block->address != address || block->size != size) { /* a loop of one block is worth a shortcut */
+        uint32_t index = find_block(probe, uc, address, size);
+        if (index == 0) {
+            stop(probe, uc, STOP_OUT_OF_MEMORY);
+            return;
+        }
+        block = &probe->blocks[index];
+        probe->previous_block = probe->current_block;
+        probe->current_block = index;
+    }
+    probe->block_serial++;
+    probe->instructions += block->instructions;
+    block->executions++;
+    if (probe->calls.node_capacity != 0) {
+        follow_calls(probe, uc, block, return_address);
+        probe->calls.nodes[probe->calls.current].instructions += block->instructions;
+    }
+    if (block->lowest < 0)
+        note_stack(probe, uc, address, block->lowest);
+}
+
+/* Code hook behind each instruction that changes SP dynamically, and on each instruction of code without symbols. */
+void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    uint32_t address = (uint32_t)address64;
+    const struct block *block = &probe->blocks[probe->current_block];
+    (void)size;
+    note_stack(probe, uc, address, lowest_between(code_region_at(probe, address), address, block->address + block->size));
+}
+
+/* Code hook at the first instruction of emu_yield and of the functions that end the program. */
+void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)size;
+    stop(probe, uc, address == probe->yield_address ? STOP_YIELD : STOP_EXIT);
+}
+
+void probe_exception(uc_engine *uc, uint32_t number, void *user_data)
+{
+    struct probe *probe = user_data;
+    probe->exception = number;
+    stop(probe, uc, STOP_NONE);
+}
+
+bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)value;
+    probe->access_type = (uint32_t)type;
+    probe->access_address = (uint32_t)address;
+    probe->access_size = (uint32_t)size;
+    return false; /* do not try again */
+}
+
+/* The machine stopped at pc inside the current block: take back what did not run. False where memory is short. */
+bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
+{
+    struct block block = probe->blocks[probe->current_block];
+    probe->blocks[probe->current_block].executions--;
+    probe->instructions -= block.instructions;
+    struct call_node *node = probe->calls.node_capacity != 0 ? &probe->calls.nodes[probe->calls.current] : NULL;
+    if (node != NULL)
+        node->instructions -= block.instructions;
+
+    const struct code_region *region = code_region_at(probe, block.address);
+    struct snapshot *snapshot = &probe->snapshots[probe->latest_snapshot];
+    if (snapshot->block_serial == probe->block_serial && snapshot->lowest >= probe->stack_limit) {
+        uint32_t lowest = snapshot->registers[13] + (uint32_t)lowest_between(region, snapshot->pc, pc);
+        if (lowest < probe->snapshots[probe->latest_snapshot ^ 1].lowest)
+            snapshot->lowest = lowest;
+        else
+            probe->latest_snapshot ^= 1;
+    }
+    if (pc == block.address)
+        return true;
+    uint32_t index = find_block(probe, uc, block.address, pc - block.address);
+    if (index == 0)
+        return false;
+    probe->current_block = index;
+    probe->blocks[index].executions++;
+    probe->instructions += probe->blocks[index].instructions;
+    if (node != NULL)
+        node->instructions += probe->blocks[index].instructions;
+    return true;
+}
+
+/* ---- on data ---- */
+
+void probe_traffic(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)size, (void)value;
+    for (uint32_t i = 0; i < probe->data_region_count; i++)
+        if (address >= probe->data_regions[2 * i] && address < probe->data_regions[2 * i + 1]) {
+            (type == UC_MEM_WRITE ? probe->stores : probe->loads)[i]++;
+            return;
+        }
+}

@@ -1,0 +1,39 @@
+/* What the parts of the probe offer each other. */
+#ifndef EMU_PARTS_H
+#define EMU_PARTS_H
+
+#include "probe.h"
+
+#include <stdbool.h>
+
+static inline uint32_t read_register(const struct probe *probe, uc_engine *uc, int id)
+{
+    uint32_t value = 0;
+    probe->api.reg_read(uc, id, &value);
+    return value;
+}
+
+static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason reason)
+{
+    probe->stop_reason = reason;
+    probe->api.emu_stop(uc);
+}
+
+/* code.c */
+bool start_code(struct probe *probe); /* false where the host has no memory */
+void release_code(struct probe *probe);
+const struct code_region *code_region_at(const struct probe *probe, uint32_t address);
+int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end);
+uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size);
+
+/* calls.c */
+void start_calls(struct call_tree *calls);
+void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address);
+
+/* stack.c */
+void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
+
+/* heap.c */
+void note_heap_return(struct probe *probe, uc_engine *uc);
+
+#endif
