@@ -27,6 +27,7 @@ from emu.reports.lcov import render_lcov
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
 from emu.run import RunOptions, run_firmware, run_model, trace_layers
+from emu.suppressions import load_suppressions
 from emu.targets import Target, find_target, load_targets
 from emu.verdicts import DEFAULT_TOLERANCE, judge
 
@@ -145,6 +146,16 @@ def run(
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Also tell which lines and functions ran (see `emu report`).")
     ] = False,
+    memcheck: Annotated[
+        bool,
+        typer.Option(
+            "--memcheck",
+            help="Also check every access to memory, and whether values that were never set decide anything (slower).",
+        ),
+    ] = False,
+    suppressions: Annotated[
+        Path | None, typer.Option(help="A .toml of findings of --memcheck that are accepted.")
+    ] = None,
     trace: Annotated[
         bool, typer.Option("--trace-layers", help="Also compare every intermediate tensor of one input with PyTorch's.")
     ] = False,
@@ -167,10 +178,14 @@ def run(
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+    if suppressions is not None and not memcheck:
+        raise InputError("--suppressions is about what --memcheck finds: give that too")
     options = RunOptions(
         traffic=traffic,
         profile=profile,
         coverage=coverage,
+        memcheck=memcheck,
+        suppressions=tuple(load_suppressions(suppressions)) if suppressions is not None else (),
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,
     )

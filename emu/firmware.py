@@ -30,7 +30,7 @@ _SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
 _SYMBOL = np.dtype(
     [("name", "<u4"), ("value", "<u4"), ("size", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")]
 )
-_NOTYPE, _FUNCTION = 0, 2
+_NOTYPE, _OBJECT, _FUNCTION = 0, 1, 2
 _GLOBAL = 1
 
 
@@ -196,6 +196,12 @@ class Firmware:
     def symbol(self, name: str) -> Symbol | None:
         """Return the symbol called ``name``, or None."""
         return self._symbols_by_name.get(name)
+
+    @cached_property
+    def objects(self) -> tuple[Symbol, ...]:
+        """Every variable and constant that has a size, by address."""
+        objects = (s for s in self.symbols if s.kind == _OBJECT and s.defined and s.size)
+        return tuple(sorted(objects, key=lambda symbol: symbol.address))
 
     def entry_of(self, name: str) -> int | None:
         """Return the address of the first instruction of the function called ``name``, or None."""

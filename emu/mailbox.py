@@ -83,7 +83,8 @@ class Mailbox:
                 break
         assert reply is not None, "a sequence has at least one row"
         counted = None if reply.instructions is None else instructions
-        outputs = np.frombuffer(self.machine.read(self.output_address, 4 * self.outputs), "<f4")
+        read = self.machine.read_output if reply.ok else self.machine.read
+        outputs = np.frombuffer(read(self.output_address, 4 * self.outputs), "<f4")
         return Reply(reply.stop, reply.status, counted), outputs
 
     def step(self, row: NDArray[np.float32], first: bool, last: bool) -> tuple[Reply, NDArray[np.float32]]:

@@ -104,6 +104,46 @@ class Instructions(_Part):
     stores_by_region: dict[str, int] | None = None
 
 
+class Origin(Location):
+    """Where an undefined value was loaded first; the place is the instruction's."""
+
+    pc: int
+    address: int
+    memory: str
+    """Whose memory it was loaded from."""
+
+
+class MemoryFinding(Fault):
+    """An error that the memory checker found, once for each instruction that made it.
+
+    Its kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
+    ``write_to_read_only``, or one of ``heap_out_of_bounds``, ``use_after_free``, ``null_pointer`` with ``_read`` or
+    ``_write`` behind it, or ``read_`` or ``write_`` before ``below_stack``, ``outside_objects``.
+    """
+
+    memory: str | None = None
+    """Whose memory ``address`` is in, or near."""
+    origin: Origin | None = None
+    """Of the undefined value."""
+    times: int = 1
+
+
+class MemoryCheck(_Part):
+    """What the memory checker found.
+
+    It follows undefined bits through registers and memory: a load or a copy of one is no finding, but it is one where
+    it reaches a branch, an address or an output.
+    """
+
+    allocator: Literal["faithful", "replaced"]
+    """Whether the firmware's own allocator ran, or one that keeps blocks apart and freed ones out of use."""
+    findings: list[MemoryFinding] = []
+    suppressed: int = 0
+    """Findings that a suppression file took out."""
+    cut: bool = False
+    """Whether there were more findings than are kept."""
+
+
 class CallPath(Location):
     """A function as it was called on one path; the place is the function's start."""
 
@@ -210,6 +250,7 @@ class Run(_Part):
     instructions: Instructions = Instructions()
     profile: Profile | None = None
     coverage: Coverage | None = None
+    memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
     faults: list[Fault] = []

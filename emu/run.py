@@ -23,6 +23,7 @@ from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
 from emu.record import Fault, Instructions, LayerError, Memory, Run
 from emu.record import Firmware as FirmwareRecord
+from emu.suppressions import Suppression, suppress
 from emu.targets import Target
 from emu.verdicts import DEFAULT_TOLERANCE, judge
 
@@ -38,8 +39,12 @@ class RunOptions:
     """Also count loads and stores by memory region, which makes the run several times slower."""
     profile: bool = False
     """Also count instructions by line and by call path."""
+    memcheck: bool = False
+    """Also check every access to memory, and where undefined values go."""
     coverage: bool = False
     """Also tell which lines and functions ran."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Findings of the memory checker that are accepted."""
     limits: Limits = field(default_factory=Limits)
     tolerance: float = DEFAULT_TOLERANCE
 
@@ -79,6 +84,8 @@ def run_firmware(
         run.parity = compare(served.outputs, inputs)
     if run.parity is None:
         run.not_measured["parity"] = _why_no_parity(inputs, served)
+    if run.memory_check is not None:
+        run.memory_check = suppress(run.memory_check, options.suppressions)
     run.verdicts = judge(run, options.tolerance)
     return run
 
@@ -119,6 +126,7 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
         traffic=options.traffic,
         profile=options.profile,
         coverage=options.coverage,
+        memcheck=options.memcheck,
     )
 
 
@@ -219,6 +227,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         instructions=instructions,
         profile=measured.profile,
         coverage=measured.coverage,
+        memory_check=measured.memory_check,
         faults=[*measured.faults, *served.faults],
         output=measured.output,
         output_cut_bytes=measured.output_cut_bytes,

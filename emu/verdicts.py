@@ -9,6 +9,9 @@ DEFAULT_TOLERANCE = 1e-6
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     """Return the verdicts on a run, those about parity only where it was measured."""
     verdicts = [Verdict(name="no fault", ok=not run.faults, value=_count(len(run.faults), "fault"), limit="0")]
+    if run.memory_check is not None:
+        found = len(run.memory_check.findings)
+        verdicts.append(Verdict(name="no memory error", ok=not found, value=_count(found, "memory error"), limit="0"))
     if run.parity is not None:
         agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
         verdicts.append(

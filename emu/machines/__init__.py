@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from emu.record import Coverage, Fault, Heap, Instructions, Profile, Stack
+from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile, Stack
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Measurements:
     instructions: Instructions = field(default_factory=Instructions)
     profile: Profile | None = None
     coverage: Coverage | None = None
+    memory_check: MemoryCheck | None = None
     faults: tuple[Fault, ...] = ()
     output: str = ""
     output_cut_bytes: int = 0
@@ -58,6 +59,10 @@ class Machine(Protocol):
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        ...
+
+    def read_output(self, address: int, size: int) -> bytes:
+        """Return the same; a memory checker looks at whether all of it was ever set."""
         ...
 
     def write(self, address: int, data: bytes) -> None:

@@ -41,9 +41,12 @@ from emu.machines.peripherals import Peripherals
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
+from emu.native.shadow import NativeShadow
+from emu.probes.addressability import defined_ranges, initial_states
 from emu.probes.coverage import measure_coverage
 from emu.probes.heap import HeapLedger, allocator_entries
 from emu.probes.instructions import executions_by_address, measure_instructions
+from emu.probes.memory_errors import MemoryErrors
 from emu.probes.profile import measure_profile
 from emu.probes.stack import PAINT, StackPaint, peak_backtrace
 from emu.probes.traffic import by_region
@@ -92,6 +95,8 @@ class _Run:
     resumes: list[int] = field(default_factory=list)
     """Instructions of each ``resume``."""
     faults: list[Fault] = field(default_factory=list)
+    memory_errors: MemoryErrors | None = None
+    shadow: NativeShadow | None = None
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
     exit_status: int | None = None
@@ -133,12 +138,14 @@ class UnicornMachine:
         traffic: bool = False,
         profile: bool = False,
         coverage: bool = False,
+        memcheck: bool = False,
         bare: bool = False,
     ):
         self._firmware = firmware
         self._target = target
         self._limits = limits or Limits()
         self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
+        self._memcheck = memcheck
         self._code = CodeMap(firmware)
         self._allocator = allocator_entries(firmware)
         self._run: _Run | None = None
@@ -166,10 +173,19 @@ class UnicornMachine:
         except UcError as error:
             raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
 
+    def read_output(self, address: int, size: int) -> bytes:
+        """Return the same; the memory checker looks at whether all of it was ever set."""
+        run, data = self._running, self.read(address, size)
+        if run.memory_errors is not None:
+            run.memory_errors.check_output(address, size, run.pc, lambda: self._backtrace(run, run.pc))
+        return data
+
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError where there is none."""
         try:
             self._running.engine.mem_write(address, data)
+            if self._running.shadow is not None:
+                self._running.shadow.define(address, len(data))
         except UcError as error:
             raise ValueError(f"{self._target.name} has no {len(data)} bytes of memory at {address:#010x}") from error
 
@@ -177,6 +193,8 @@ class UnicornMachine:
         """Release the engine and its counters; calling it again does nothing."""
         if self._run is not None:
             self._run.hooks.close()
+            if self._run.shadow is not None:
+                self._run.shadow.close()
             self._run = None
 
     def __enter__(self) -> Self:
@@ -230,6 +248,9 @@ class UnicornMachine:
                 not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
         else:
             not_measured["coverage"] = "only on request (--coverage)"
+        memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
+        if memory_check is None:
+            not_measured["memory_check"] = "only on request (--memcheck)"
         touched = self._touched(run)
         if touched is None:
             not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
@@ -245,6 +266,7 @@ class UnicornMachine:
             instructions=instructions,
             profile=profile,
             coverage=coverage,
+            memory_check=memory_check,
             faults=tuple(run.faults),
             output=run.output.text,
             output_cut_bytes=run.output.cut_bytes,
@@ -266,6 +288,7 @@ class UnicornMachine:
         engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
         engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
         exits = [entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None]
+        shadow = self._shadow() if self._memcheck else None
         hooks = NativeHooks(
             engine,
             firmware,
@@ -276,12 +299,27 @@ class UnicornMachine:
             traffic=self._traffic,
             profile=self._profile,
             bare=self._bare,
+            shadow=shadow,
         )
         output = Output()
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
-        semihosting = Semihosting(self.read, self.write, output.write, firmware.initial_sp)
-        return _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting)
+        semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
+        run = _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting, shadow=shadow)
+        if shadow is not None:
+            run.memory_errors = MemoryErrors(firmware, run.ledger, shadow)
+        return run
+
+    def _shadow(self) -> NativeShadow:
+        firmware = self._firmware
+        return NativeShadow(
+            native.unicorn_probe(),
+            firmware,
+            self._code.regions,
+            initial_states(firmware),
+            defined_ranges(firmware),
+            in_program=firmware.entry_of("main") is None,
+        )
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
@@ -306,9 +344,9 @@ class UnicornMachine:
         before = run.hooks.instructions
         run.waiting = False
         fault = self._run_on(run, pc, before)
-        if not self._bare and run.hooks.stop_reason != native.STOP_PAUSE:
+        if not self._bare and run.hooks.stop_reason not in (native.STOP_PAUSE, native.STOP_UNKNOWN_CODE):
             run.hooks.cut_block(run.pc)
-        run.ledger.add(run.hooks.take_heap_events())
+        self._take_events(run)
         if run.paint is not None:
             run.paint.look()
         if fault is not None:
@@ -344,7 +382,9 @@ class UnicornMachine:
                     detail = f"the run has not ended after {limits.instructions} instructions"
                     return self._fault(run, "instruction_budget", pc, detail)
                 case native.STOP_PAUSE:
-                    run.ledger.add(hooks.take_heap_events())
+                    self._take_events(run)
+                case native.STOP_UNKNOWN_CODE if run.shadow is not None:
+                    run.shadow.describe_code(self._peek, hooks.watch_at)
                 case _ if self._last_hint(run) == _YIELD:
                     pass  # which means nothing where there is one thread
                 case _ if hooks.exception == _BREAKPOINT and self._peek(pc, 2) == _SEMIHOSTING_CALL:
@@ -360,6 +400,12 @@ class UnicornMachine:
                     return self._unicorn_fault(run, pc)
             if time.monotonic() >= deadline:
                 return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+
+    def _take_events(self, run: _Run) -> None:
+        """Empty the lists of what happened, before the next thing does."""
+        run.ledger.add(run.hooks.take_heap_events())
+        if run.memory_errors is not None:
+            run.memory_errors.take()
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from emu.cache import cached, content_key
 from emu.toolchains import find_toolchain
 
-STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY = range(6)
+STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY, STOP_UNKNOWN_CODE = range(7)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 
 _LIBRARY = "unicorn_probe.so"
@@ -48,6 +48,7 @@ class Block(Structure):
         ("executions", c_uint64),
         ("function", c_uint32),
         ("return_address", c_uint32),
+        ("known", c_uint32),
     )
 
 
@@ -165,6 +166,7 @@ class Probe(Structure):
         ("data_regions", POINTER(c_uint32)),
         ("loads", POINTER(c_uint64)),
         ("stores", POINTER(c_uint64)),
+        ("shadow", c_void_p),
     )
 
 
@@ -175,6 +177,9 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
+    library.shadow_size.restype = library.shadow_instruction_size.restype = c_size_t
+    library.shadow_release.argtypes = (c_void_p,)
+    library.shadow_release.restype = None
     library.probe_start.argtypes = (POINTER(Probe),)
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)

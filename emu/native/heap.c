@@ -5,6 +5,8 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
 {
     if (probe->heap_event_count < probe->heap_event_capacity)
         probe->heap_events[probe->heap_event_count++] = *event;
+    if (probe->shadow != NULL)
+        shadow_heap_event(probe->shadow, event);
     if (probe->heap_event_count + 2 > probe->heap_event_capacity)
         probe->pause_at = 0; /* so that Python empties the list before it is full */
 }

@@ -36,6 +36,10 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
             return;
         }
         block = &probe->blocks[index];
+        if (probe->shadow != NULL && !shadow_knows(probe, block)) {
+            stop(probe, uc, STOP_UNKNOWN_CODE); /* comes again, like a pause */
+            return;
+        }
         probe->previous_block = probe->current_block;
         probe->current_block = index;
     }

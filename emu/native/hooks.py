@@ -1,6 +1,7 @@
 """The native hooks on one Unicorn engine: what they need to know of the code, and the counters that they fill."""
 
 import ctypes
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, cast
 
@@ -30,6 +31,7 @@ from emu.native import (
     UnicornApi,
     unicorn_probe,
 )
+from emu.native.shadow import WATCH_ALLOCATOR, WATCH_PROGRAM, WATCH_STACK_POINTER, WATCH_STOP, NativeShadow
 from emu.targets import Board
 from emu.thumb import DYNAMIC, stack_effects
 
@@ -97,6 +99,7 @@ class NativeHooks:
         traffic: bool,
         profile: bool,
         bare: bool,
+        shadow: NativeShadow | None = None,
     ):
         self._library = unicorn_probe()
         self._engine = engine
@@ -105,9 +108,11 @@ class NativeHooks:
         self._probe.api = UnicornApi(
             *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
         )
+        self._shadow = shadow
+        self._watches: defaultdict[int, int] = defaultdict(int)
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
-            self._hook(UC_HOOK_CODE, "probe_stop_point", address, address)
+            self._watch(address, address, "probe_stop_point", WATCH_STOP)
         self._hook(UC_HOOK_INTR, "probe_exception")
         self._hook(UC_HOOK_MEM_INVALID, "probe_invalid_access")
         if bare:
@@ -119,6 +124,12 @@ class NativeHooks:
         self._watch_heap(allocator)
         if traffic:
             self._watch_traffic(firmware.board)
+        if shadow is not None:
+            self._probe.shadow = shadow.address
+            main = firmware.entry_of("main")
+            if main is not None:
+                self._watches[main] |= WATCH_PROGRAM
+            self._hook(UC_HOOK_CODE, "shadow_instruction")
 
     # ---- attaching ---------------------------------------------------------------------------------------------------
 
@@ -129,6 +140,18 @@ class NativeHooks:
         error = uclib.uc_hook_add(self._engine._uch, ctypes.byref(handle), kind, function, probe, first, last)
         if error != UC_ERR_OK:
             raise MemoryError(f"Unicorn cannot add a hook (error {error})")
+
+    def _watch(self, first: int, last: int, callback: str, watch: int) -> None:
+        """Call ``callback`` before each instruction from ``first`` to ``last``; a memory checker does that itself."""
+        if self._shadow is None:
+            self._hook(UC_HOOK_CODE, callback, first, last)
+        elif first == last:
+            self._watches[first] |= watch
+
+    def watch_at(self, address: int) -> int:
+        """Return what the memory checker has to do at ``address`` besides checking."""
+        unknown = any(first <= address <= last for first, last in self._code.unknown)
+        return self._watches.get(address, 0) | (WATCH_STACK_POINTER if unknown else 0)
 
     def _watch_calls(self, firmware: Firmware) -> None:
         calls, functions = self._probe.calls, firmware.functions
@@ -158,16 +181,16 @@ class NativeHooks:
             snapshot.registers[13] = top
             snapshot.stack = (c_uint8 * (top - floor))()
         for address in sorted(self._code.behind_dynamic):
-            self._hook(UC_HOOK_CODE, "probe_stack_pointer", address, address)
+            self._watch(address, address, "probe_stack_pointer", WATCH_STACK_POINTER)
         for first, last in self._code.unknown:
-            self._hook(UC_HOOK_CODE, "probe_stack_pointer", first, last)
+            self._watch(first, last, "probe_stack_pointer", WATCH_STACK_POINTER)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
         self._probe.heap_event_capacity = _HEAP_EVENTS if allocator else 0
         self._probe.heap_events = (HeapEvent * self._probe.heap_event_capacity)()
         for entry in allocator:
-            self._hook(UC_HOOK_CODE, "probe_allocator_entry", entry.address, entry.address)
+            self._watch(entry.address, entry.address, "probe_allocator_entry", WATCH_ALLOCATOR)
 
     def _watch_traffic(self, board: Board) -> None:
         count = len(board.memory)

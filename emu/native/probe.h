@@ -14,7 +14,8 @@ enum stop_reason {
     STOP_YIELD,          /* about to execute the first instruction of emu_yield */
     STOP_EXIT,           /* about to execute the first instruction of an exit function */
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
-    STOP_OUT_OF_MEMORY   /* the host has no memory left for the counters */
+    STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
+    STOP_UNKNOWN_CODE    /* about to run a block whose instructions the memory checker has not been told of */
 };
 
 enum heap_function { HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE };
@@ -41,6 +42,7 @@ struct block {
     uint64_t executions;
     uint32_t function;       /* that it begins in: index into functions + 1, or 0 */
     uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
+    uint32_t known;          /* to the memory checker: not 0 where it knows all of its instructions */
 };
 
 struct function_range {
@@ -134,6 +136,8 @@ struct probe {
     uint64_t data_region_count;
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
+
+    struct shadow *shadow; /* of the memory checker; NULL without */
 };
 
 #endif

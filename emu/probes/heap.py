@@ -42,6 +42,21 @@ class _Allocation:
     call_site: int
 
 
+@dataclass(frozen=True)
+class Block:
+    """A heap block."""
+
+    address: int
+    size: int
+    allocated_at: int
+    freed_at: int | None
+
+    def describe(self, address: int) -> str:
+        """Say where in it ``address`` is."""
+        offset = address - self.address
+        return f"{offset} bytes into a heap block of {self.size}"
+
+
 class HeapLedger:
     """Replays allocator calls, in order, to what is live."""
 
@@ -72,6 +87,16 @@ class HeapLedger:
     def lay_in(self, start: int, end: int) -> bool:
         """Return whether the heap may ever have used memory between ``start`` and ``end``."""
         return self._lowest < end and start <= self._highest
+
+    def block_near(self, address: int, distance: int) -> "Block | None":
+        """Return the live block that holds ``address`` or is so near to it, or None."""
+        best = None
+        for pointer, allocation in self._live.items():
+            if pointer - distance <= address < pointer + allocation.size + distance:
+                inside = pointer <= address < pointer + allocation.size
+                if best is None or inside:
+                    best = Block(pointer, allocation.size, allocation.call_site, None)
+        return best
 
     def _release(self, pointer: int) -> None:
         allocation = self._live.pop(pointer, None)

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from emu.record import Coverage, Fault, Frame, LayerError, Run
+from emu.record import Coverage, Fault, Frame, LayerError, MemoryCheck, MemoryFinding, Run
 from emu.targets import Board
 
 _BAR_WIDTH = 20
@@ -34,6 +34,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _output(run)]
     for fault in run.faults:
         parts += [Text(), _fault(fault)]
+    if run.memory_check is not None:
+        parts += [Text(), *_memory_check(run.memory_check)]
     if run.not_measured:
         reasons: dict[str, list[str]] = {}
         for name, why in run.not_measured.items():
@@ -213,7 +215,36 @@ def _printable(line: str) -> str:
     return escaped + "…" * (len(line) > _LINE_WIDTH)
 
 
-def _fault(fault: Fault) -> Group:
+def _memory_check(check: MemoryCheck) -> list[RenderableType]:
+    found = len(check.findings)
+    notes = [f"the {check.allocator} allocator"]
+    if check.suppressed:
+        notes.append(f"{check.suppressed} suppressed")
+    if check.cut:
+        notes.append("there are more than were kept")
+    heading = Text.assemble(
+        ("Memory check: ", "bold"), f"{found} error{'' if found == 1 else 's'}", (f"  {', '.join(notes)}", "dim")
+    )
+    parts: list[RenderableType] = [heading]
+    for finding in check.findings:
+        parts += [Text(), _fault(finding, _memory_notes(finding))]
+    return parts
+
+
+def _memory_notes(finding: MemoryFinding) -> list[str]:
+    notes = []
+    if finding.memory is not None and finding.address is not None:
+        notes.append(f"{finding.address:#010x} is {finding.memory}")
+    if finding.origin is not None:
+        origin = finding.origin
+        place = f"{origin.function or f'{origin.pc:#010x}'} {_place(origin.file, origin.line)}".rstrip()
+        notes.append(f"first loaded in {place} from {origin.address:#010x}, {origin.memory}")
+    if finding.times > 1:
+        notes.append(f"{finding.times:,} times")
+    return notes
+
+
+def _fault(fault: Fault, notes: Iterable[str] = ()) -> Group:
     place = _place(fault.file, fault.line)
     where = " ".join(part for part in (f"in {fault.function}" if fault.function else "", place) if part)
     pc = f" (pc {fault.pc:#010x})" if fault.pc is not None else ""
@@ -222,6 +253,7 @@ def _fault(fault: Fault) -> Group:
     ]
     if where or pc:
         lines.append(Text(f"  {where}{pc}"))
+    lines += [Text(f"  {note}") for note in notes]
     if fault.backtrace:
         lines.append(_backtrace(fault.backtrace))
     return Group(*lines)

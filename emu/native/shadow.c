@@ -1,0 +1,519 @@
+/* The memory checker: one hook on every instruction keeps the shadow of registers and memory up to date. */
+#include "shadow_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STACK_BYTES_MAX 65536u
+#define NOT_AN_INSTRUCTION 1u /* the number of the second half of one */
+
+size_t shadow_size(void) { return sizeof(struct shadow); }
+
+size_t shadow_instruction_size(void) { return sizeof(struct instruction); }
+
+void shadow_release(struct shadow *shadow)
+{
+    for (uint32_t i = 0; i < shadow->finding_count; i++)
+        free(shadow->findings[i].stack);
+}
+
+/* ---- code ---- */
+
+/* Where the number of the instruction at address stands; NULL outside of memory that holds code. */
+static uint32_t *number_at(struct probe *probe, uint32_t address)
+{
+    for (uint32_t i = 0; i < probe->code_region_count; i++) {
+        const struct code_region *region = &probe->code_regions[i];
+        if (address - region->start < region->end - region->start)
+            return &probe->shadow->instruction_at[i][(address - region->start) / 2];
+    }
+    return NULL;
+}
+
+/* ---- memory ---- */
+
+struct shadow_memory *memory_at(struct shadow *shadow, uint32_t address)
+{
+    struct shadow_memory *memory = &shadow->memories[shadow->recent];
+    if (address - memory->start < memory->size)
+        return memory;
+    for (uint32_t i = 0; i < shadow->memory_count; i++) {
+        memory = &shadow->memories[i];
+        if (address - memory->start < memory->size) {
+            shadow->recent = i;
+            return memory;
+        }
+    }
+    return NULL;
+}
+
+static void set_state(struct shadow *shadow, uint32_t address, uint32_t size, enum byte_state state)
+{
+    struct shadow_memory *memory = memory_at(shadow, address);
+    if (memory != NULL && size <= memory->size - (address - memory->start))
+        memset(memory->state + (address - memory->start), state, size);
+}
+
+/* These bytes have no value yet. */
+static void set_undefined(struct shadow *shadow, uint32_t address, uint32_t size)
+{
+    struct shadow_memory *memory = memory_at(shadow, address);
+    uint32_t offset = memory != NULL ? address - memory->start : 0;
+    if (memory == NULL || memory->undefined == NULL || size == 0 || size > memory->size - offset)
+        return;
+    memset(memory->undefined + offset, 0xff, size);
+    uint32_t first = (offset + 3) / 4, end = (offset + size + 3) / 4; /* a word that begins before keeps its origin */
+    if (end > first)
+        memset(memory->origin + first, 0, (end - first) * sizeof *memory->origin);
+}
+
+/* ---- findings ---- */
+
+void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, enum finding_kind kind,
+                   uint32_t origin, struct place place)
+{
+    struct shadow *shadow = probe->shadow;
+    if (at->string != STRING_NONE && kind == FINDING_UNINITIALISED_BRANCH)
+        return; /* what it was given has been checked */
+    if (at->findings[kind] != 0) {
+        shadow->findings[at->findings[kind] - 1].times++;
+        return;
+    }
+    if (shadow->finding_count == shadow->finding_capacity)
+        return;
+    struct finding *finding = &shadow->findings[shadow->finding_count++];
+    at->findings[kind] = shadow->finding_count;
+    *finding = (struct finding){.kind = kind, .pc = pc, .access = place.access, .address = place.address,
+                                .size = place.size, .state = place.state, .origin = origin, .times = 1};
+    for (int i = 0; i <= 12; i++)
+        finding->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);
+    uint32_t sp = finding->registers[13] = read_register(probe, uc, UC_ARM_REG_SP);
+    finding->registers[14] = read_register(probe, uc, UC_ARM_REG_LR);
+    finding->registers[15] = pc;
+    const struct shadow_memory *memory = memory_at(shadow, sp);
+    uint32_t bytes = memory != NULL ? memory->size - (sp - memory->start) : 0;
+    bytes = bytes < STACK_BYTES_MAX ? bytes : STACK_BYTES_MAX;
+    finding->stack = bytes != 0 ? malloc(bytes) : NULL;
+    if (finding->stack != NULL && probe->api.mem_read(uc, sp, finding->stack, bytes) == UC_ERR_OK)
+        finding->stack_bytes = bytes;
+    probe->pause_at = 0; /* so that Python describes it while the heap is what it is */
+}
+
+/* ---- the stack ---- */
+
+/* SP is now here: what lies below has no owner, and what it has just gained has no value. */
+static void move_stack_pointer(struct shadow *shadow, uint32_t sp)
+{
+    if (sp < shadow->stack_bottom || sp > shadow->stack_top)
+        return; /* on another stack, or in an overflow that is found elsewhere */
+    if (sp < shadow->sp) {
+        set_state(shadow, sp, shadow->sp - sp, BYTE_ACCESSIBLE);
+        set_undefined(shadow, sp, shadow->sp - sp);
+    } else if (sp > shadow->sp) {
+        set_state(shadow, shadow->sp, sp - shadow->sp, BYTE_BELOW_STACK);
+    }
+    shadow->sp = sp;
+}
+
+/* ---- the heap ---- */
+
+static uint32_t *block_size_at(struct shadow *shadow, uint32_t pointer)
+{
+    struct shadow_memory *memory = memory_at(shadow, pointer);
+    return memory != NULL && memory->block_size != NULL ? &memory->block_size[(pointer - memory->start) / 4] : NULL;
+}
+
+/* A block that the allocator has handed out. */
+static void open_block(struct shadow *shadow, uint32_t pointer, uint32_t size)
+{
+    uint32_t *block_size = block_size_at(shadow, pointer);
+    if (block_size == NULL)
+        return;
+    *block_size = size;
+    set_state(shadow, pointer, size, BYTE_ACCESSIBLE);
+}
+
+static void close_block(struct shadow *shadow, uint32_t pointer)
+{
+    uint32_t *block_size = block_size_at(shadow, pointer);
+    if (block_size == NULL)
+        return;
+    set_state(shadow, pointer, *block_size, BYTE_FREED);
+    *block_size = 0;
+}
+
+void shadow_heap_event(struct shadow *shadow, const struct heap_event *event)
+{
+    uint32_t before = 0;
+    switch ((enum heap_function)event->function) {
+    case HEAP_FREE:
+        close_block(shadow, event->pointer);
+        return;
+    case HEAP_REALLOC:
+        if (event->pointer != 0) {
+            uint32_t *block_size = block_size_at(shadow, event->pointer);
+            before = block_size != NULL ? *block_size : 0;
+            if (event->result != 0 || event->size == 0)
+                close_block(shadow, event->pointer);
+        }
+        break;
+    case HEAP_CALLOC: before = event->size; break; /* whether it was cleared is known byte by byte */
+    case HEAP_MALLOC:
+    case HEAP_MEMALIGN: break;
+    }
+    if (event->result == 0)
+        return;
+    open_block(shadow, event->result, event->size);
+    if (event->size > before)
+        set_undefined(shadow, event->result + before, event->size - before);
+}
+
+/* ---- registers ---- */
+
+static bool is_undefined(const struct shadow *shadow, uint64_t registers)
+{
+    return (shadow->undefined_registers & registers) != 0;
+}
+
+static uint32_t undefined_in(const struct shadow *shadow, uint32_t number)
+{
+    return is_undefined(shadow, BIT(number)) ? shadow->undefined[number] : 0;
+}
+
+static void set_register(struct shadow *shadow, uint32_t number, uint32_t undefined, uint32_t origin)
+{
+    if (undefined == 0) {
+        shadow->undefined_registers &= ~BIT(number);
+        return;
+    }
+    shadow->undefined_registers |= BIT(number);
+    shadow->undefined[number] = undefined;
+    shadow->origin[number] = origin;
+}
+
+static void set_registers(struct shadow *shadow, uint64_t registers, const uint32_t *undefined, uint32_t origin)
+{
+    for (uint32_t number = 0; number < REGISTERS; number++)
+        if (registers & BIT(number))
+            set_register(shadow, number, undefined[number], origin);
+}
+
+static uint32_t origin_of(const struct shadow *shadow, uint64_t registers)
+{
+    registers &= shadow->undefined_registers;
+    for (uint32_t number = 0; number < REGISTERS; number++)
+        if (registers & BIT(number))
+            return shadow->origin[number];
+    return 0;
+}
+
+static uint32_t core_register(const struct probe *probe, uc_engine *uc, uint32_t number)
+{
+    switch (number) {
+    case REGISTER_SP: return read_register(probe, uc, UC_ARM_REG_SP);
+    case REGISTER_LR: return read_register(probe, uc, UC_ARM_REG_LR);
+    case REGISTER_PC: return read_register(probe, uc, UC_ARM_REG_PC);
+    default: return read_register(probe, uc, UC_ARM_REG_R0 + (int)number);
+    }
+}
+
+static struct registers all_registers(const struct probe *probe, uc_engine *uc)
+{
+    struct registers all = {.selection = read_register(probe, uc, UC_ARM_REG_CPSR) >> 16};
+    for (uint32_t number = 0; number <= REGISTER_PC; number++)
+        all.value[number] = core_register(probe, uc, number);
+    for (uint32_t number = 0; number < REGISTERS; number++)
+        all.undefined[number] = undefined_in(probe->shadow, number);
+    return all;
+}
+
+/* An IT whose condition is undefined: what its block writes depends on it where the two ways to run it differ. */
+static void choose(struct probe *probe, const struct instruction *at, uint32_t pc, const struct registers *before,
+                   uint32_t origin)
+{
+    struct shadow *shadow = probe->shadow;
+    struct registers ways[2] = {*before, *before};
+    const uint32_t *number = number_at(probe, pc + 2);
+    for (uint32_t i = 0; number != NULL && i < at->count; number++)
+        if (*number != NOT_AN_INSTRUCTION)
+            compute(&shadow->instructions[*number], &ways[at->taken >> i++ & 1]);
+    for (uint32_t r = 0; r < REGISTERS; r++) {
+        bool comparable = r < REGISTER_S0 && !((ways[0].unknown | ways[1].unknown) & BIT(r));
+        uint32_t differing = comparable ? ways[0].value[r] ^ ways[1].value[r] : ALL;
+        shadow->choice_undefined[r] = ways[0].undefined[r] | ways[1].undefined[r] | differing;
+    }
+    shadow->choice = at->chooses;
+    shadow->choice_end = pc + at->covered;
+    shadow->choice_origin = origin;
+}
+
+/* Something that the instruction reads is undefined. */
+static void propagate(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc)
+{
+    struct shadow *shadow = probe->shadow;
+    uint32_t origin = origin_of(shadow, at->reads);
+    struct place nowhere = {ACCESS_NONE, 0, 0, 0};
+    if (at->jumps) {
+        report(probe, uc, at, pc, FINDING_UNINITIALISED_ADDRESS, origin, nowhere);
+        shadow->undefined_registers &= ~(at->reads | at->writes);
+        return;
+    }
+    struct registers registers = all_registers(probe, uc);
+    if (at->condition == 0) {
+        compute(at, &registers);
+        set_registers(shadow, at->writes, registers.undefined, origin);
+    } else if (undefined_condition(at, &registers)) {
+        if (at->operation == OP_CHOOSE) {
+            choose(probe, at, pc, &registers, origin);
+            return;
+        }
+        report(probe, uc, at, pc, FINDING_UNINITIALISED_BRANCH, origin, nowhere);
+        shadow->undefined_registers &= ~at->reads; /* one mistake, one report */
+    }
+}
+
+/* ---- loads and stores ---- */
+
+/* null: whether the pointer that was used is a null pointer. */
+bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint32_t offset, enum access access,
+             bool null)
+{
+    bool in_allocator = probe->heap_call.return_address != 0, in_program = probe->shadow->in_program;
+    switch ((enum byte_state)memory->state[offset]) {
+    case BYTE_ACCESSIBLE: return true;
+    case BYTE_OUTSIDE: return in_allocator || !in_program;
+    case BYTE_PADDING: return !in_program;
+    case BYTE_READ_ONLY: return !in_program || access == ACCESS_LOAD;
+    case BYTE_NULL: return !in_program || !null;
+    case BYTE_BELOW_STACK:
+    case BYTE_HEAP:
+    case BYTE_FREED: return in_allocator;
+    }
+    return true;
+}
+
+/* Report it where the bytes may not be accessed; false where they are no value to go on with.
+ *
+ * A whole aligned word may be loaded for the sake of some of its bytes (string functions do, and no word lies across
+ * two objects that could be protected from each other); *beyond says which of them nobody owns. */
+static bool check_access(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t base,
+                         struct shadow_memory *memory, uint32_t address, uint32_t unit, uint32_t *beyond)
+{
+    uint32_t offset = address - memory->start, closed = 0, first_closed = 0;
+    enum access access = (enum access)at->access;
+    bool null = base == 0 && at->base != REGISTER_PC;
+    for (uint32_t i = at->size; i-- > 0;)
+        if (!is_open(probe, memory, offset + i, access, null)) {
+            closed |= 0xffu << 8 * i;
+            first_closed = i;
+        }
+    if (closed == 0)
+        return true;
+    if (access == ACCESS_LOAD && at->size == 4 && address % 4 == 0) {
+        uint32_t start = offset & ~(unit - 1);
+        bool explained = at->string != STRING_NONE;
+        for (uint32_t i = 0; i < unit && start + i < memory->size; i++)
+            explained = explained || is_open(probe, memory, start + i, access, null);
+        if (explained) {
+            *beyond = closed;
+            return true;
+        }
+    }
+    struct place place = {access, address + first_closed, at->size, memory->state[offset + first_closed]};
+    report(probe, uc, at, pc, FINDING_ACCESS, 0, place);
+    return false;
+}
+
+uint32_t origin_here(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t address)
+{
+    struct shadow *shadow = probe->shadow;
+    if (at->origin == 0) {
+        if (shadow->origin_count == shadow->origin_capacity)
+            return 0;
+        at->origin = shadow->origin_count++;
+    }
+    shadow->origins[at->origin] =
+        (struct origin){.pc = pc, .address = address, .sp = read_register(probe, uc, UC_ARM_REG_SP)};
+    return at->origin;
+}
+
+static uint32_t lowest_byte(uint32_t bits)
+{
+    uint32_t byte = 0;
+    while (byte < 3 && (bits >> 8 * byte & 0xff) == 0)
+        byte++;
+    return byte;
+}
+
+static void load(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t base,
+                 uint32_t address)
+{
+    struct shadow *shadow = probe->shadow;
+    uint32_t unit = at->count == 2 && at->size == 4 && address % 8 == 0 ? 8 : 4;
+    for (uint32_t i = 0; i < at->count; i++, address += at->size) {
+        struct shadow_memory *memory = memory_at(shadow, address);
+        uint32_t undefined = 0, origin = 0, number = at->registers[i];
+        if (memory != NULL && at->size <= memory->size - (address - memory->start)) {
+            uint32_t offset = address - memory->start, states = 0, beyond = 0;
+            memcpy(&states, memory->state + offset, at->size);
+            bool good = states == 0 || check_access(probe, uc, at, pc, base, memory, address, unit, &beyond);
+            if (memory->undefined != NULL && good)
+                memcpy(&undefined, memory->undefined + offset, at->size);
+            undefined |= beyond;
+            if (undefined != 0) {
+                uint32_t byte = lowest_byte(undefined);
+                origin = memory->origin != NULL ? memory->origin[(offset + byte) / 4] : 0;
+                if (origin == 0)
+                    origin = origin_here(probe, uc, at, pc, address + byte);
+                uint32_t sign = 1u << (8 * at->size - 1);
+                if (at->is_signed && undefined & sign)
+                    undefined |= ~(sign | (sign - 1));
+            }
+        }
+        if (i < at->reserves)
+            undefined = 0;
+        if (number == REGISTER_PC && undefined != 0)
+            report(probe, uc, at, pc, FINDING_UNINITIALISED_ADDRESS, origin,
+                   (struct place){ACCESS_LOAD, address, at->size, 0});
+        else if (number != NO_REGISTER)
+            set_register(shadow, number, undefined, origin);
+    }
+}
+
+static void store(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t base,
+                  uint32_t address)
+{
+    struct shadow *shadow = probe->shadow;
+    for (uint32_t i = 0; i < at->count; i++, address += at->size) {
+        struct shadow_memory *memory = memory_at(shadow, address);
+        uint32_t number = at->registers[i], undefined = undefined_in(shadow, number), beyond;
+        if (i < at->reserves)
+            undefined = ALL;
+        if (at->size < 4)
+            undefined &= (1u << 8 * at->size) - 1;
+        if (memory == NULL || at->size > memory->size - (address - memory->start)) {
+            if (undefined != 0)
+                report(probe, uc, at, pc, FINDING_UNINITIALISED_OUTPUT, shadow->origin[number],
+                       (struct place){ACCESS_STORE, address, at->size, 0});
+            continue;
+        }
+        uint32_t offset = address - memory->start, states = 0;
+        memcpy(&states, memory->state + offset, at->size);
+        if (states != 0)
+            check_access(probe, uc, at, pc, base, memory, address, 1, &beyond);
+        if (memory->undefined == NULL)
+            continue;
+        memcpy(memory->undefined + offset, &undefined, at->size);
+        if (undefined != 0)
+            memory->origin[offset / 4] = i < at->reserves ? 0 : shadow->origin[number];
+    }
+}
+
+static void access_memory(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc)
+{
+    struct shadow *shadow = probe->shadow;
+    uint32_t base = at->base == REGISTER_PC ? (pc + 4) & ~3u : core_register(probe, uc, at->base);
+    uint32_t address = base + (uint32_t)at->displacement;
+    uint64_t parts = BIT(at->base);
+    if (at->index != NO_REGISTER) {
+        address += core_register(probe, uc, at->index) << at->index_shift;
+        parts |= BIT(at->index);
+    }
+    struct place place = {(enum access)at->access, address, at->size, 0};
+    if (is_undefined(shadow, parts)) {
+        report(probe, uc, at, pc, FINDING_UNINITIALISED_ADDRESS, origin_of(shadow, parts), place);
+        shadow->undefined_registers &= ~parts;
+    }
+    if (address % at->alignment != 0 || (address % at->size != 0 && memory_at(shadow, address) == NULL))
+        report(probe, uc, at, pc, FINDING_UNALIGNED, 0, place);
+    uint64_t other_writes = at->writes;
+    for (uint32_t i = 0; i < at->count; i++)
+        if (at->registers[i] != NO_REGISTER)
+            other_writes &= ~BIT(at->registers[i]);
+    if (at->access == ACCESS_LOAD)
+        load(probe, uc, at, pc, base, address);
+    else
+        store(probe, uc, at, pc, base, address);
+    shadow->undefined_registers &= ~other_writes;
+}
+
+/* ---- the hook ---- */
+
+/* Whether Python has described all of the block. */
+bool shadow_knows(struct probe *probe, struct block *block)
+{
+    const uint32_t *number = block->known ? NULL : number_at(probe, block->address);
+    for (uint32_t i = 0; number != NULL && i < block->size / 2; i++)
+        if (number[i] == 0) {
+            probe->shadow->unknown_address = block->address;
+            probe->shadow->unknown_size = block->size;
+            return false;
+        }
+    block->known = 1;
+    return true;
+}
+
+/* The instruction that called the function that begins at at; at itself where that one has not run. */
+static struct instruction *calling_instruction(struct probe *probe, uc_engine *uc, struct instruction *at)
+{
+    uint32_t behind = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
+    for (uint32_t size = 4; size >= 2; size -= 2) {
+        const uint32_t *number = number_at(probe, behind - size);
+        if (number != NULL && *number > NOT_AN_INSTRUCTION)
+            return &probe->shadow->instructions[*number];
+    }
+    return at;
+}
+
+/* Code hook on every instruction, before it runs. */
+void shadow_instruction(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    struct shadow *shadow = probe->shadow;
+    uint32_t address = (uint32_t)address64;
+    const uint32_t *number = number_at(probe, address);
+    if (number == NULL)
+        return;
+    struct instruction *at = &shadow->instructions[*number];
+    if (shadow->sp_changed) {
+        shadow->sp_changed = 0;
+        move_stack_pointer(shadow, read_register(probe, uc, UC_ARM_REG_SP));
+    }
+    if (shadow->choice_end == address) {
+        shadow->choice_end = 0;
+        set_registers(shadow, shadow->choice, shadow->choice_undefined, shadow->choice_origin);
+    }
+    if (at->plain) {
+        if (is_undefined(shadow, at->reads))
+            propagate(probe, uc, at, address);
+        else
+            shadow->undefined_registers &= ~at->writes;
+        return;
+    }
+    if (at->watch & WATCH_PROGRAM)
+        shadow->in_program = 1;
+    if (at->watch & WATCH_STACK_POINTER)
+        probe_stack_pointer(uc, address64, size, probe);
+    if (at->watch & WATCH_ALLOCATOR)
+        probe_allocator_entry(uc, address64, size, probe);
+    if (at->watch & WATCH_STRING)
+        check_string_function(probe, uc, calling_instruction(probe, uc, at), address, (enum string_function)at->string);
+    if (at->watch & WATCH_STOP)
+        probe_stop_point(uc, address64, size, probe);
+    if (probe->stop_reason != STOP_NONE)
+        return; /* it does not run */
+    bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC;
+    uint32_t sp = moves ? read_register(probe, uc, UC_ARM_REG_SP) + (uint32_t)at->sp_delta : 0;
+    if (moves && at->sp_delta < 0)
+        move_stack_pointer(shadow, sp);
+    if (at->access != ACCESS_NONE)
+        access_memory(probe, uc, at, address);
+    else if (is_undefined(shadow, at->reads))
+        propagate(probe, uc, at, address);
+    else
+        shadow->undefined_registers &= ~at->writes;
+    if (moves && at->sp_delta > 0)
+        move_stack_pointer(shadow, sp);
+    if (at->sp_delta == SP_DYNAMIC)
+        shadow->sp_changed = 1;
+}

@@ -1,0 +1,80 @@
+/* The C library's string functions. They load whole words and decide by bytes that turn out not to matter, so what they
+ * are given is checked byte by byte when they are called, by what they are specified to read; inside, only accesses
+ * that no aligned word explains are reported. */
+#include "shadow_parts.h"
+
+#define LONGEST 0x100000u /* bytes: a string that is not ended by then runs out of any memory */
+
+struct reading {
+    int first, second, limit, character; /* argument numbers; -1 where there is none */
+    bool ends_at_zero, ends_at_difference;
+};
+
+static uint32_t argument(struct probe *probe, uc_engine *uc, int number)
+{
+    return read_register(probe, uc, UC_ARM_REG_R0 + number);
+}
+
+/* Read the byte at address; false where that was an error, which is reported. */
+static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc, uint32_t address,
+                      uint8_t *byte)
+{
+    struct shadow_memory *memory = memory_at(probe->shadow, address);
+    if (memory == NULL)
+        return false; /* the function itself will fault */
+    uint32_t offset = address - memory->start, state = memory->state[offset];
+    struct place place = {ACCESS_LOAD, address, 1, state};
+    if (!is_open(probe, memory, offset, ACCESS_LOAD, false)) {
+        report(probe, uc, call, pc, FINDING_ACCESS, 0, place);
+        return false;
+    }
+    if (memory->undefined != NULL && memory->undefined[offset] != 0) {
+        uint32_t origin = memory->origin[offset / 4];
+        if (origin == 0)
+            origin = origin_here(probe, uc, call, pc, address);
+        report(probe, uc, call, pc, FINDING_UNINITIALISED_BRANCH, origin, (struct place){ACCESS_NONE, 0, 0, 0});
+        return false;
+    }
+    return probe->api.mem_read(uc, address, byte, 1) == UC_ERR_OK;
+}
+
+static void check_reading(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc,
+                          const struct reading *reading)
+{
+    uint32_t first = argument(probe, uc, reading->first);
+    uint32_t second = reading->second >= 0 ? argument(probe, uc, reading->second) : 0;
+    uint32_t limit = reading->limit >= 0 ? argument(probe, uc, reading->limit) : LONGEST;
+    uint8_t character = reading->character >= 0 ? (uint8_t)argument(probe, uc, reading->character) : 0;
+    for (uint32_t i = 0; i < limit && i < LONGEST; i++) {
+        uint8_t one, other = 0;
+        if (!read_byte(probe, uc, call, pc, first + i, &one) ||
+            (reading->second >= 0 && !read_byte(probe, uc, call, pc, second + i, &other)))
+            return;
+        if ((reading->ends_at_zero && one == 0) || (reading->ends_at_difference && one != other) ||
+            (reading->character >= 0 && one == character))
+            return;
+    }
+}
+
+void check_string_function(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc,
+                           enum string_function function)
+{
+    static const struct reading readings[] = {
+        [STRING_LENGTH] = {.first = 0, .second = -1, .limit = -1, .character = -1, .ends_at_zero = true},
+        [STRING_LENGTH_LIMITED] = {.first = 0, .second = -1, .limit = 1, .character = -1, .ends_at_zero = true},
+        [STRING_COPY] = {.first = 1, .second = -1, .limit = -1, .character = -1, .ends_at_zero = true},
+        [STRING_COPY_LIMITED] = {.first = 1, .second = -1, .limit = 2, .character = -1, .ends_at_zero = true},
+        [STRING_COMPARE] = {.first = 0, .second = 1, .limit = -1, .character = -1, .ends_at_zero = true,
+                            .ends_at_difference = true},
+        [STRING_COMPARE_LIMITED] = {.first = 0, .second = 1, .limit = 2, .character = -1, .ends_at_zero = true,
+                                    .ends_at_difference = true},
+        [STRING_FIND] = {.first = 0, .second = -1, .limit = -1, .character = 1, .ends_at_zero = true},
+        [MEMORY_FIND] = {.first = 0, .second = -1, .limit = 2, .character = 1},
+        [MEMORY_COMPARE] = {.first = 0, .second = 1, .limit = 2, .character = -1, .ends_at_difference = true},
+    };
+    if (function == STRING_APPEND || function == STRING_APPEND_LIMITED) {
+        check_reading(probe, uc, call, pc, &readings[STRING_LENGTH]);
+        function = function == STRING_APPEND ? STRING_COPY : STRING_COPY_LIMITED;
+    }
+    check_reading(probe, uc, call, pc, &readings[function]);
+}

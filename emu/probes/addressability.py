@@ -1,0 +1,81 @@
+"""Which bytes of the board's memory the firmware may access, before it runs: what its sections and symbols own."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.firmware import Firmware, Section
+from emu.native.shadow import ByteState
+from emu.targets import Region
+
+_NULL_PAGE = 0x1000
+_KEPT_OVER_RESET = (".noinit", ".persistent", ".backup")
+_MAPPING_SYMBOL = "$"
+
+
+def initial_states(firmware: Firmware) -> dict[str, NDArray[np.uint8]]:
+    """Return for each memory of the board, by name, the ``ByteState`` of each byte after reset."""
+    states = {}
+    for region in firmware.board.memory:
+        state = np.full(region.size, ByteState.OUTSIDE, np.uint8)
+        if region == firmware.stack_region:
+            _fill(state, region, firmware.stack_limit, firmware.initial_sp, ByteState.BELOW_STACK)
+        for segment in firmware.segments:  # startup code reads what it copies where it is stored
+            end = segment.load_address + len(segment.data)
+            _fill(state, region, segment.load_address, end, ByteState.ACCESSIBLE)
+        for section in firmware.sections:
+            _fill_section(state, region, section, firmware)
+        states[region.name] = state
+    return states
+
+
+def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:
+    """Return address and size of the RAM that has values at reset: what was loaded, and what firmware keeps there."""
+    loaded = [(segment.load_address, len(segment.data)) for segment in firmware.segments]
+    kept = [(s.address, s.size) for s in firmware.sections if s.name.startswith(_KEPT_OVER_RESET)]
+    return [*loaded, *kept]
+
+
+def _fill(state: NDArray[np.uint8], region: Region, start: int, end: int, value: ByteState) -> None:
+    first, last = max(start, region.start) - region.start, min(end, region.end) - region.start
+    if first < last:
+        state[first:last] = value
+
+
+def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, firmware: Firmware) -> None:
+    if section.reservation:
+        if not section.name.startswith(".stack"):
+            _fill(state, region, section.address, min(section.end, _below_stack(firmware, section)), ByteState.HEAP)
+        return
+    value = ByteState.NULL if section.executable and section.address < _NULL_PAGE else ByteState.ACCESSIBLE
+    _fill(state, region, section.address, section.end, value)
+    if region.writable and not section.executable:
+        for start, end in _padding(firmware, section):
+            _fill(state, region, start, end, ByteState.PADDING)
+
+
+def _below_stack(firmware: Firmware, section: Section) -> int:
+    """Return where ``section`` ends at the latest, so as not to take from the stack."""
+    shares = firmware.stack_limit < section.end and section.address < firmware.initial_sp
+    return firmware.stack_limit if shares else section.end
+
+
+def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:
+    """Return start and end of the gaps between the objects of ``section``.
+
+    A label without a size (of an assembly source or a linker script) may own what follows it, so there is no gap behind
+    it, nor behind the last object.
+    """
+    inside = sorted(
+        (symbol.address, -symbol.size)
+        for symbol in firmware.symbols
+        if symbol.defined and section.address <= symbol.address < section.end and symbol.name[:1] != _MAPPING_SYMBOL
+    )
+    gaps, owned_to = [], None
+    for address, negative_size in inside:
+        if owned_to is not None and address > owned_to:
+            gaps.append((owned_to, address))
+        if negative_size:
+            owned_to = max(owned_to or 0, address - negative_size)
+        elif owned_to is not None and address >= owned_to:
+            owned_to = None
+    return gaps

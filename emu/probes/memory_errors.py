@@ -1,0 +1,173 @@
+"""Memory errors: what the checker found, in words: where, in whose memory, and where an undefined value came from."""
+
+from collections.abc import Callable, Sequence
+
+from emu.dataflow import Access
+from emu.firmware import Firmware, Symbol
+from emu.native.shadow import ByteState, Finding, FindingKind, NativeShadow
+from emu.probes.heap import HeapLedger
+from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
+from emu.unwind import unwind
+
+_NULL_PAGE = 0x1000
+_NEAR_BLOCK = 256
+"""Bytes around a heap block in which an access is taken for one that meant the block."""
+_NEAR_OBJECT = 64
+_UNDEFINED = {
+    FindingKind.UNINITIALISED_BRANCH: ("uninitialised_branch", "what runs next depends on a value that was never set"),
+    FindingKind.UNINITIALISED_ADDRESS: ("uninitialised_address", "the address depends on a value that was never set"),
+    FindingKind.UNINITIALISED_OUTPUT: ("uninitialised_output", "a value that was never set leaves the firmware"),
+}
+
+
+class MemoryErrors:
+    """The findings of one run. ``take`` has to be called while the heap is still what it was at the finding."""
+
+    def __init__(self, firmware: Firmware, ledger: HeapLedger, shadow: NativeShadow):
+        self._firmware, self._ledger, self._shadow = firmware, ledger, shadow
+        self._described: list[MemoryFinding] = []
+        self._outputs: dict[int, MemoryFinding] = {}
+        """By the address of the code that gave them to the host."""
+
+    def take(self) -> None:
+        """Describe what was found since the last time."""
+        for finding in self._shadow.findings[len(self._described) :]:
+            self._described.append(self._describe(finding))
+
+    def check_output(self, address: int, size: int, pc: int, backtrace: Callable[[], list[Frame]]) -> None:
+        """Note it where the firmware, which stands at ``pc``, hands out bytes that were never set."""
+        undefined = self._shadow.first_undefined(address, size)
+        if undefined is None:
+            return
+        if pc in self._outputs:
+            self._outputs[pc].times += 1
+            return
+        kind, detail = _UNDEFINED[FindingKind.UNINITIALISED_OUTPUT]
+        self._outputs[pc] = MemoryFinding(
+            **self._firmware.locate(pc).model_dump(),
+            kind=kind,
+            address=undefined,
+            pc=pc,
+            detail=f"{detail}: {undefined - address} bytes into the {size} that it hands out",
+            backtrace=backtrace(),
+            memory=self._owner(undefined, ()),
+        )
+
+    def measure(self) -> MemoryCheck:
+        """Return what was found, in the order in which it was."""
+        for described, finding in zip(self._described, self._shadow.findings, strict=False):
+            described.times = finding.times
+        return MemoryCheck(
+            allocator="faithful",
+            findings=[*self._described, *self._outputs.values()],
+            cut=self._shadow.findings_cut,
+        )
+
+    # ---- describing --------------------------------------------------------------------------------------------------
+
+    def _describe(self, finding: Finding) -> MemoryFinding:
+        backtrace = self._backtrace(finding)
+        frames = _spans(backtrace, finding.registers[13])
+        kind, detail = self._classify(finding)
+        address = finding.address if finding.access else None
+        origin = self._shadow.origin(finding.origin)
+        return MemoryFinding(
+            **self._firmware.locate(finding.pc).model_dump(),
+            kind=kind,
+            address=address,
+            pc=finding.pc,
+            detail=detail,
+            backtrace=backtrace,
+            memory=self._owner(address, frames) if address is not None else None,
+            origin=None
+            if origin is None
+            else Origin(
+                **self._firmware.locate(origin.pc).model_dump(),
+                pc=origin.pc,
+                address=origin.address,
+                memory=self._owner(origin.address, frames),
+            ),
+            times=finding.times,
+        )
+
+    def _classify(self, finding: Finding) -> tuple[str, str]:
+        kind = FindingKind(finding.kind)
+        if kind in _UNDEFINED:
+            return _UNDEFINED[kind]
+        access = "read" if finding.access == Access.LOAD else "write"
+        what = f"{access} of {finding.size} byte{'s' * (finding.size != 1)} at {finding.address:#010x}"
+        if kind == FindingKind.UNALIGNED:
+            return "unaligned_access", f"{what}: this instruction faults unless the address is a multiple of 4"
+        match ByteState(finding.state):
+            case ByteState.BELOW_STACK:
+                return f"{access}_below_stack", f"{what}, below SP: what was there is gone"
+            case ByteState.READ_ONLY:
+                return "write_to_read_only", f"{what}: constants"
+            case ByteState.FREED if not self._just_behind_a_block(finding.address):
+                return f"use_after_free_{access}", f"{what}, in a heap block that was freed"
+            case ByteState.NULL:
+                return f"null_pointer_{access}", f"{what}, through a null pointer"
+            case ByteState.PADDING:
+                return f"{access}_outside_objects", f"{what}: no object is there"
+        if self._ledger.block_near(finding.address, _NEAR_BLOCK) is not None or finding.state != ByteState.OUTSIDE:
+            return f"heap_out_of_bounds_{access}", f"{what}, outside of any heap block"
+        if finding.address < _NULL_PAGE:
+            return f"null_pointer_{access}", f"{what}, through a null pointer"
+        return f"{access}_outside_objects", f"{what}: nothing is linked there"
+
+    def _just_behind_a_block(self, address: int) -> bool:
+        block = self._ledger.block_near(address, 4)
+        return block is not None and block.freed_at is None and block.address <= address
+
+    def _backtrace(self, finding: Finding) -> list[Frame]:
+        registers = list(finding.registers)
+        start = registers[13]
+        stack = bytes(finding.stack[: finding.stack_bytes]) if finding.stack_bytes else b""
+
+        def read(address: int, size: int) -> bytes:
+            return stack[address - start :][:size] if address >= start else b""
+
+        return unwind(self._firmware, registers, read, start, finding.pc)
+
+    def _owner(self, address: int, frames: Sequence[tuple[int, int, str]]) -> str:
+        """Say whose memory ``address`` is in; ``frames`` are the start, end and function of those on the stack."""
+        firmware = self._firmware
+        block = self._ledger.block_near(address, _NEAR_BLOCK)
+        if block is not None:
+            return block.describe(address)
+        for start, end, function in frames:
+            if start <= address < end:
+                return f"the stack frame of {function}"
+        if firmware.stack_limit <= address < firmware.initial_sp:
+            return "the stack"
+        symbol = self._nearest_object(address)
+        if symbol is not None:
+            return _place_in(symbol, address)
+        section = next((s for s in firmware.sections if s.address <= address < s.end), None)
+        if section is not None:
+            return f"the section {section.name}"
+        region = firmware.board.region_at(address)
+        return f"unused memory of {region.name}" if region is not None else "no memory"
+
+    def _nearest_object(self, address: int) -> Symbol | None:
+        """Return the object that holds ``address``, or the nearest one that ends shortly before."""
+        candidates = (s for s in self._firmware.objects if s.address <= address < s.address + s.size + _NEAR_OBJECT)
+        return min(candidates, key=lambda s: max(0, address - s.address - s.size + 1), default=None)
+
+
+def _place_in(symbol: Symbol, address: int) -> str:
+    offset = address - symbol.address
+    if offset < symbol.size:
+        return f"`{symbol.name}`, {offset} bytes into its {symbol.size}"
+    return f"{offset - symbol.size} bytes behind `{symbol.name}` ({symbol.size} bytes)"
+
+
+def _spans(backtrace: list[Frame], sp: int) -> list[tuple[int, int, str]]:
+    """Return start, end and function of the frames on the stack, innermost first, as far as their sizes are known."""
+    spans = []
+    for frame in backtrace:
+        if frame.frame_bytes is None:
+            break
+        spans.append((sp, sp + frame.frame_bytes, frame.function or "an unnamed function"))
+        sp += frame.frame_bytes
+    return spans

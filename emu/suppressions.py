@@ -1,0 +1,62 @@
+"""Suppressions: a file that says which findings of the memory checker are known and accepted.
+
+    [[suppress]]
+    kind = "uninitialised_branch"   # optional; * and ? match anything
+    function = "vendor_*"           # optional
+    file = "*/vendor/*.c"           # optional
+    reason = "reads padding, reported to the vendor"
+
+A finding is suppressed where the kind matches and one frame of its backtrace matches function and file.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from emu.errors import InputError
+from emu.record import Location, MemoryCheck, MemoryFinding
+
+
+class Suppression(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = "*"
+    function: str = "*"
+    file: str = "*"
+    reason: str
+
+    def matches(self, finding: MemoryFinding) -> bool:
+        """Return whether the finding is one that is accepted."""
+        return fnmatchcase(finding.kind, self.kind) and any(map(self._matches_place, [finding, *finding.backtrace]))
+
+    def _matches_place(self, place: Location) -> bool:
+        return fnmatchcase(place.function or "", self.function) and fnmatchcase(place.file or "", self.file)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    suppress: list[Suppression] = []
+
+
+def load_suppressions(path: Path) -> list[Suppression]:
+    """Read a suppression file; raises InputError where it is missing, or has something else in it."""
+    try:
+        return _File.model_validate(tomllib.loads(path.read_text())).suppress
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {where}: {first['msg']}") from error
+
+
+def suppress(check: MemoryCheck, suppressions: Sequence[Suppression]) -> MemoryCheck:
+    """Return ``check`` without the findings that are accepted."""
+    left = [finding for finding in check.findings if not any(s.matches(finding) for s in suppressions)]
+    return check.model_copy(update={"findings": left, "suppressed": len(check.findings) - len(left)})
