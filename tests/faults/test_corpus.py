@@ -1,7 +1,7 @@
 """Every planted fault is found at its function and line, and nothing is found in firmware without one.
 
 Each ``*.c`` in this directory is one firmware: with ``-DFAULT`` it has the fault that the comment ``/* FAULT: kind */``
-names, on the line with that comment; without, it is its clean twin. Each ``clean/*.c`` has no fault at all, but does
+names, on the line with that comment; without, it is its clean twin. Each source in ``clean`` has no fault at all, but does
 what a careless checker takes for one. Adding a file is all that adding a fault takes.
 """
 
@@ -67,7 +67,7 @@ class Planted:
 
 
 PLANTED = [Planted.read(source) for source in sorted(HERE.glob("*.c"))]
-CLEAN = sorted((HERE / "clean").glob("*.c"))
+CLEAN = sorted((HERE / "clean").glob("*.[cS]"))
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +91,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 def run(elf: Path) -> Run:
     options = RunOptions(coverage=True, limits=LIMITS, **MEMCHECK)
-    return run_firmware(elf, elf.stem, TARGET, None, options, lambda done, total: None)
+    return run_firmware(elf, elf.stem, TARGET, None, options, lambda _done, _total: None)
 
 
 def findings(run: Run) -> list[Finding]:
