@@ -9,6 +9,7 @@ __attribute__((noipa)) static double number(const uint8_t *at)
 {
 #ifdef FAULT
     double value = *(const volatile double *)at; /* FAULT: unaligned_access */
+    __asm__ volatile("" : "+w"(value)); /* the load stays on its line */
     return value;
 #else
     double value;

@@ -9,6 +9,7 @@ __attribute__((noipa)) static uint64_t timestamp(const uint8_t *at)
 {
 #ifdef FAULT
     uint64_t value = *(const volatile uint64_t *)at; /* FAULT: unaligned_access */
+    __asm__ volatile("" : "+r"(value)); /* the load stays on its line */
     return value;
 #else
     uint64_t value;
