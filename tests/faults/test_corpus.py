@@ -1,8 +1,8 @@
 """Every planted fault is found at its function and line, and nothing is found in firmware without one.
 
 Each ``*.c`` in this directory is one firmware: with ``-DFAULT`` it has the fault that the comment ``/* FAULT: kind */``
-names, on the line with that comment; without, it is its clean twin. Each source in ``clean`` has no fault at all, but does
-what a careless checker takes for one. Adding a file is all that adding a fault takes.
+names, on the line with that comment; without, it is its clean twin. Each source in ``clean`` has no fault at all, but
+does what a careless checker takes for one. Adding a file is all that adding a fault takes.
 """
 
 import re
