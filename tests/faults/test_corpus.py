@@ -1,6 +1,6 @@
 """Every planted fault is found at its function and line, and nothing is found in firmware without one.
 
-Each ``*.c`` in this directory is one firmware: with ``-DFAULT`` it has the fault that the comment ``/* FAULT: kind */``
+Each source in this directory is one firmware: with ``-DFAULT`` it has the fault that the comment ``/* FAULT: kind */``
 names, on the line with that comment; without, it is its clean twin. Each source in ``clean`` has no fault at all, but
 does what a careless checker takes for one. Adding a file is all that adding a fault takes.
 """
@@ -35,6 +35,9 @@ FOUND_WITHOUT_MEMCHECK = (
     "instruction_budget",
 )
 
+FUNCTION = {".c": re.compile(r"(?:__attribute__|\w).*?(\w+)\((?!\()"), ".S": re.compile(r"([a-z_]\w*):")}
+"""The first line of a function, by the source's suffix."""
+
 Finding = tuple[str, str | None, int | None]
 """Kind, function and line."""
 Build = Callable[..., Path]
@@ -57,16 +60,15 @@ class Planted:
             for number, text in enumerate(lines, start=1)
             if (match := re.search(r"/\* FAULT: (\w+) \*/", text))
         )
-        *_, function = (
-            match[1] for text in lines[:line] if (match := re.match(r"(?:__attribute__|\w).*?(\w+)\((?!\()", text))
-        )
+        beginnings = (FUNCTION[source.suffix].match(text) for text in lines[:line])
+        *_, function = (match[1] for match in beginnings if match)
         return cls(source, kind, function, line)
 
     def __str__(self) -> str:
         return self.source.stem
 
 
-PLANTED = [Planted.read(source) for source in sorted(HERE.glob("*.c"))]
+PLANTED = [Planted.read(source) for source in sorted(HERE.glob("*.[cS]"))]
 CLEAN = sorted((HERE / "clean").glob("*.[cS]"))
 
 
@@ -96,7 +98,7 @@ def run(elf: Path) -> Run:
 
 def findings(run: Run) -> list[Finding]:
     checked = getattr(run, "memory_check", None)
-    found = [*run.faults, *(checked.errors if checked is not None else ())]
+    found = [*run.faults, *(checked.findings if checked is not None else ())]
     return [(finding.kind, finding.function, finding.line) for finding in found]
 
 

@@ -1,4 +1,4 @@
-/* An _sbrk that never fails: the heap, which lies below the stack, grows into it. */
+/* The heap lies below the stack, and its end was set to the end of the memory: _sbrk gives away the stack's part too. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
