@@ -15,7 +15,6 @@
     .type taps, %object
 taps: .space 40
     .size taps, . - taps
-    .balign 32
 
     .text
     .thumb_func
