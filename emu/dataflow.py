@@ -105,6 +105,8 @@ class Instruction:
     index: int = NO_REGISTER
     index_shift: int = 0
     displacement: int = 0
+    elements: int = 0
+    """Accesses to memory: one for each register, and a double-precision one is one."""
     registers: tuple[int, ...] = ()
     sp_delta: int = 0
 
@@ -283,7 +285,9 @@ def _describe(instruction: capstone.CsInsn) -> Instruction:
         return replace(at, reads=frozenset(operands.flat()), writes=frozenset(writes), jumps=True)
     if mnemonic in ("tbb", "tbh"):
         return _finish(
-            replace(at, access=Access.LOAD, size=1 if mnemonic == "tbb" else 2, registers=(PC,)), operands, ()
+            replace(at, access=Access.LOAD, size=1 if mnemonic == "tbb" else 2, registers=(PC,), elements=1),
+            operands,
+            (),
         )
     if mnemonic in _WITHOUT_DATAFLOW:
         return replace(at, writes=frozenset([LR] if mnemonic == "bl" else []))
@@ -305,7 +309,8 @@ def _mnemonic(instruction: capstone.CsInsn) -> tuple[str, int]:
 def _memory(at: Instruction, mnemonic: str, operands: _Operands, text: str) -> Instruction | None:
     if mnemonic in ("vldr", "vstr"):
         access = Access.LOAD if mnemonic == "vldr" else Access.STORE
-        return _finish(replace(at, access=access, size=4, alignment=4, registers=tuple(operands.flat())), operands, ())
+        at = replace(at, access=access, size=4, alignment=4, registers=tuple(operands.flat()), elements=1)
+        return _finish(at, operands, ())
     multiple = _MULTIPLE.fullmatch(mnemonic)
     if multiple is not None:
         return _transfer_many(at, mnemonic, multiple["order"] or "", operands, text)
@@ -325,7 +330,13 @@ def _memory(at: Instruction, mnemonic: str, operands: _Operands, text: str) -> I
     alignment = 4 if kind == "d" else size if exclusive or mnemonic.startswith(("lda", "stl")) else 1
     access = Access.LOAD if load else Access.STORE
     at = replace(
-        at, access=access, size=size, alignment=alignment, registers=transferred, is_signed=kind in ("sb", "sh")
+        at,
+        access=access,
+        size=size,
+        alignment=alignment,
+        registers=transferred,
+        is_signed=kind in ("sb", "sh"),
+        elements=len(transferred),
     )
     return _finish(at, operands, (*status, *([operands.base] if _writes_back(text) else [])))
 
@@ -342,7 +353,8 @@ def _transfer_many(at: Instruction, mnemonic: str, order: str, operands: _Operan
     down = "push" in mnemonic or order in ("db", "ea" if load else "fd")
     operands.base, operands.displacement = base, -4 * len(registers) if down else 0
     access = Access.LOAD if load else Access.STORE
-    at = replace(at, access=access, size=4, alignment=4, registers=registers)
+    elements = len(operands.registers) - (0 if stack else 1)
+    at = replace(at, access=access, size=4, alignment=4, registers=registers, elements=elements)
     return _finish(at, operands, (base,) if stack or "!" in text else ())
 
 

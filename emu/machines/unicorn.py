@@ -124,9 +124,10 @@ class _Run:
 class UnicornMachine:
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    ``traffic`` also counts loads and stores, which makes a run about six times slower. ``profile`` also follows calls,
-    and counts by line and call path; ``coverage`` also tells which lines and functions ran. ``bare`` measures nothing
-    and knows no limits: it is there to compare the speed with.
+    ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
+    makes a run about three times slower. ``profile`` also follows calls, and counts by line and call path; ``coverage``
+    also tells which lines and functions ran. ``bare`` measures nothing and knows no limits: it is there to compare the
+    speed with.
     """
 
     def __init__(
@@ -315,7 +316,6 @@ class UnicornMachine:
         return NativeShadow(
             native.unicorn_probe(),
             firmware,
-            self._code.regions,
             initial_states(firmware),
             defined_ranges(firmware),
             in_program=firmware.entry_of("main") is None,
@@ -383,8 +383,8 @@ class UnicornMachine:
                     return self._fault(run, "instruction_budget", pc, detail)
                 case native.STOP_PAUSE:
                     self._take_events(run)
-                case native.STOP_UNKNOWN_CODE if run.shadow is not None:
-                    run.shadow.describe_code(self._peek, hooks.watch_at)
+                case native.STOP_UNKNOWN_CODE:
+                    hooks.describe_code(self._peek)
                 case _ if self._last_hint(run) == _YIELD:
                     pass  # which means nothing where there is one thread
                 case _ if hooks.exception == _BREAKPOINT and self._peek(pc, 2) == _SEMIHOSTING_CALL:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from emu.cache import cached, content_key
+from emu.native.instructions import NativeInstruction, NativeTable
 from emu.toolchains import find_toolchain
 
 STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY, STOP_UNKNOWN_CODE = range(7)
@@ -166,6 +167,7 @@ class Probe(Structure):
         ("data_regions", POINTER(c_uint32)),
         ("loads", POINTER(c_uint64)),
         ("stores", POINTER(c_uint64)),
+        ("table", NativeTable),
         ("shadow", c_void_p),
     )
 
@@ -177,15 +179,15 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
-    library.shadow_size.restype = library.shadow_instruction_size.restype = c_size_t
+    library.shadow_size.restype = library.instruction_size.restype = c_size_t
     library.shadow_release.argtypes = (c_void_p,)
     library.shadow_release.restype = None
     library.probe_start.argtypes = (POINTER(Probe),)
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)
     library.probe_release.restype = None
-    if library.probe_size() != ctypes.sizeof(Probe):
-        raise AssertionError("emu/native/__init__.py does not mirror probe.h")
+    if library.probe_size() != ctypes.sizeof(Probe) or library.instruction_size() != ctypes.sizeof(NativeInstruction):
+        raise AssertionError("emu/native/__init__.py does not mirror its headers")
     return library
 
 

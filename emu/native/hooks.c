@@ -15,8 +15,6 @@ bool probe_start(struct probe *probe)
 
 void probe_release(struct probe *probe) { release_code(probe); }
 
-/* ---- on execution ---- */
-
 void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
 {
     struct probe *probe = user_data;
@@ -36,7 +34,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
             return;
         }
         block = &probe->blocks[index];
-        if (probe->shadow != NULL && !shadow_knows(probe, block)) {
+        if (probe->table.capacity != 0 && !instructions_known(probe, block)) {
             stop(probe, uc, STOP_UNKNOWN_CODE); /* comes again, like a pause */
             return;
         }
@@ -119,17 +117,4 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
     if (node != NULL)
         node->instructions += probe->blocks[index].instructions;
     return true;
-}
-
-/* ---- on data ---- */
-
-void probe_traffic(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
-{
-    struct probe *probe = user_data;
-    (void)uc, (void)size, (void)value;
-    for (uint32_t i = 0; i < probe->data_region_count; i++)
-        if (address >= probe->data_regions[2 * i] && address < probe->data_regions[2 * i + 1]) {
-            (type == UC_MEM_WRITE ? probe->stores : probe->loads)[i]++;
-            return;
-        }
 }

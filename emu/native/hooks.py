@@ -2,7 +2,7 @@
 
 import ctypes
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, cast
 
 import numpy as np
@@ -12,8 +12,6 @@ from unicorn import (
     UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
-    UC_HOOK_MEM_READ,
-    UC_HOOK_MEM_WRITE,
 )
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
@@ -31,7 +29,14 @@ from emu.native import (
     UnicornApi,
     unicorn_probe,
 )
-from emu.native.shadow import WATCH_ALLOCATOR, WATCH_PROGRAM, WATCH_STACK_POINTER, WATCH_STOP, NativeShadow
+from emu.native.instructions import (
+    WATCH_ALLOCATOR,
+    WATCH_PROGRAM,
+    WATCH_STACK_POINTER,
+    WATCH_STOP,
+    InstructionTable,
+)
+from emu.native.shadow import NativeShadow
 from emu.targets import Board
 from emu.thumb import DYNAMIC, stack_effects
 
@@ -108,7 +113,7 @@ class NativeHooks:
         self._probe.api = UnicornApi(
             *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
         )
-        self._shadow = shadow
+        self._table = InstructionTable(self._probe.table, firmware, code.regions) if traffic or shadow else None
         self._watches: defaultdict[int, int] = defaultdict(int)
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
@@ -129,7 +134,8 @@ class NativeHooks:
             main = firmware.entry_of("main")
             if main is not None:
                 self._watches[main] |= WATCH_PROGRAM
-            self._hook(UC_HOOK_CODE, "shadow_instruction")
+        if self._table is not None:
+            self._hook(UC_HOOK_CODE, "probe_instruction")
 
     # ---- attaching ---------------------------------------------------------------------------------------------------
 
@@ -142,14 +148,14 @@ class NativeHooks:
             raise MemoryError(f"Unicorn cannot add a hook (error {error})")
 
     def _watch(self, first: int, last: int, callback: str, watch: int) -> None:
-        """Call ``callback`` before each instruction from ``first`` to ``last``; a memory checker does that itself."""
-        if self._shadow is None:
+        """Call ``callback`` before each instruction from ``first`` to ``last``; the hook on every one does that too."""
+        if self._table is None:
             self._hook(UC_HOOK_CODE, callback, first, last)
         elif first == last:
             self._watches[first] |= watch
 
-    def watch_at(self, address: int) -> int:
-        """Return what the memory checker has to do at ``address`` besides checking."""
+    def _watch_at(self, address: int) -> int:
+        """Return what the hook on every instruction has to do besides at ``address``."""
         unknown = any(first <= address <= last for first, last in self._code.unknown)
         return self._watches.get(address, 0) | (WATCH_STACK_POINTER if unknown else 0)
 
@@ -198,7 +204,6 @@ class NativeHooks:
         self._probe.data_regions = (c_uint32 * len(bounds))(*bounds)
         self._probe.data_region_count = count
         self._probe.loads, self._probe.stores = (c_uint64 * count)(), (c_uint64 * count)()
-        self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_traffic")
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
@@ -206,6 +211,11 @@ class NativeHooks:
         """Let the engine pause when so many instructions have retired since reset; forget why it stopped before."""
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
+
+    def describe_code(self, read: Callable[[int, int], bytes]) -> None:
+        """Describe the block at which the engine stopped for that; ``read`` returns memory."""
+        assert self._table is not None, "only the hook on every instruction stops for that"
+        self._table.describe_code(read, self._watch_at)
 
     @property
     def stop_reason(self) -> int:

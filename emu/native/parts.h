@@ -36,13 +36,15 @@ void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
 /* heap.c */
 void note_heap_return(struct probe *probe, uc_engine *uc);
 
-/* hooks.c and heap.c: hooks of their own, or called by the memory checker's */
+/* hooks.c and heap.c: hooks of their own, or called by the one on every instruction */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
 void probe_allocator_entry(uc_engine *uc, uint64_t address, uint32_t size, void *user_data);
 void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data);
 
+/* instructions.c */
+bool instructions_known(struct probe *probe, struct block *block);
+
 /* shadow.c */
-bool shadow_knows(struct probe *probe, struct block *block);
 void shadow_heap_event(struct shadow *shadow, const struct heap_event *event);
 
 #endif

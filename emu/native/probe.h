@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
+#include "instructions.h"
+
 /* SP changes by an amount that is known only at run time (DYNAMIC in emu/thumb.py). */
 #define SP_DYNAMIC INT32_MIN
 
@@ -15,7 +17,7 @@ enum stop_reason {
     STOP_EXIT,           /* about to execute the first instruction of an exit function */
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
-    STOP_UNKNOWN_CODE    /* about to run a block whose instructions the memory checker has not been told of */
+    STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
 enum heap_function { HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE };
@@ -42,7 +44,7 @@ struct block {
     uint64_t executions;
     uint32_t function;       /* that it begins in: index into functions + 1, or 0 */
     uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
-    uint32_t known;          /* to the memory checker: not 0 where it knows all of its instructions */
+    uint32_t known;          /* not 0 where all of its instructions are in the instruction table */
 };
 
 struct function_range {
@@ -137,6 +139,7 @@ struct probe {
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
 
+    struct instruction_table table; /* without capacity the hook on every instruction is not there */
     struct shadow *shadow; /* of the memory checker; NULL without */
 };
 

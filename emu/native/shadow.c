@@ -5,29 +5,13 @@
 #include <string.h>
 
 #define STACK_BYTES_MAX 65536u
-#define NOT_AN_INSTRUCTION 1u /* the number of the second half of one */
 
 size_t shadow_size(void) { return sizeof(struct shadow); }
-
-size_t shadow_instruction_size(void) { return sizeof(struct instruction); }
 
 void shadow_release(struct shadow *shadow)
 {
     for (uint32_t i = 0; i < shadow->finding_count; i++)
         free(shadow->findings[i].stack);
-}
-
-/* ---- code ---- */
-
-/* Where the number of the instruction at address stands; NULL outside of memory that holds code. */
-static uint32_t *number_at(struct probe *probe, uint32_t address)
-{
-    for (uint32_t i = 0; i < probe->code_region_count; i++) {
-        const struct code_region *region = &probe->code_regions[i];
-        if (address - region->start < region->end - region->start)
-            return &probe->shadow->instruction_at[i][(address - region->start) / 2];
-    }
-    return NULL;
 }
 
 /* ---- memory ---- */
@@ -207,16 +191,6 @@ static uint32_t origin_of(const struct shadow *shadow, uint64_t registers)
     return 0;
 }
 
-static uint32_t core_register(const struct probe *probe, uc_engine *uc, uint32_t number)
-{
-    switch (number) {
-    case REGISTER_SP: return read_register(probe, uc, UC_ARM_REG_SP);
-    case REGISTER_LR: return read_register(probe, uc, UC_ARM_REG_LR);
-    case REGISTER_PC: return read_register(probe, uc, UC_ARM_REG_PC);
-    default: return read_register(probe, uc, UC_ARM_REG_R0 + (int)number);
-    }
-}
-
 static struct registers all_registers(const struct probe *probe, uc_engine *uc)
 {
     struct registers all = {.selection = read_register(probe, uc, UC_ARM_REG_CPSR) >> 16};
@@ -236,7 +210,7 @@ static void choose(struct probe *probe, const struct instruction *at, uint32_t p
     const uint32_t *number = number_at(probe, pc + 2);
     for (uint32_t i = 0; number != NULL && i < at->count; number++)
         if (*number != NOT_AN_INSTRUCTION)
-            compute(&shadow->instructions[*number], &ways[at->taken >> i++ & 1]);
+            compute(&probe->table.instructions[*number], &ways[at->taken >> i++ & 1]);
     for (uint32_t r = 0; r < REGISTERS; r++) {
         bool comparable = r < REGISTER_S0 && !((ways[0].unknown | ways[1].unknown) & BIT(r));
         uint32_t differing = comparable ? ways[0].value[r] ^ ways[1].value[r] : ALL;
@@ -412,13 +386,8 @@ static void store(struct probe *probe, uc_engine *uc, struct instruction *at, ui
 static void access_memory(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc)
 {
     struct shadow *shadow = probe->shadow;
-    uint32_t base = at->base == REGISTER_PC ? (pc + 4) & ~3u : core_register(probe, uc, at->base);
-    uint32_t address = base + (uint32_t)at->displacement;
-    uint64_t parts = BIT(at->base);
-    if (at->index != NO_REGISTER) {
-        address += core_register(probe, uc, at->index) << at->index_shift;
-        parts |= BIT(at->index);
-    }
+    uint32_t base, address = accessed_address(probe, uc, at, pc, &base);
+    uint64_t parts = BIT(at->base) | (at->index != NO_REGISTER ? BIT(at->index) : 0);
     struct place place = {(enum access)at->access, address, at->size, 0};
     if (is_undefined(shadow, parts)) {
         report(probe, uc, at, pc, FINDING_UNINITIALISED_ADDRESS, origin_of(shadow, parts), place);
@@ -437,79 +406,39 @@ static void access_memory(struct probe *probe, uc_engine *uc, struct instruction
     shadow->undefined_registers &= ~other_writes;
 }
 
-/* ---- the hook ---- */
+/* ---- an instruction ---- */
 
-/* Whether Python has described all of the block. */
-bool shadow_knows(struct probe *probe, struct block *block)
-{
-    const uint32_t *number = block->known ? NULL : number_at(probe, block->address);
-    for (uint32_t i = 0; number != NULL && i < block->size / 2; i++)
-        if (number[i] == 0) {
-            probe->shadow->unknown_address = block->address;
-            probe->shadow->unknown_size = block->size;
-            return false;
-        }
-    block->known = 1;
-    return true;
-}
+/* The startup code is over. */
+void shadow_program_begins(struct shadow *shadow) { shadow->in_program = 1; }
 
-/* The instruction that called the function that begins at at; at itself where that one has not run. */
-static struct instruction *calling_instruction(struct probe *probe, uc_engine *uc, struct instruction *at)
+/* What the instructions before left for the one at pc. */
+static void settle(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
-    uint32_t behind = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
-    for (uint32_t size = 4; size >= 2; size -= 2) {
-        const uint32_t *number = number_at(probe, behind - size);
-        if (number != NULL && *number > NOT_AN_INSTRUCTION)
-            return &probe->shadow->instructions[*number];
-    }
-    return at;
-}
-
-/* Code hook on every instruction, before it runs. */
-void shadow_instruction(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
-{
-    struct probe *probe = user_data;
     struct shadow *shadow = probe->shadow;
-    uint32_t address = (uint32_t)address64;
-    const uint32_t *number = number_at(probe, address);
-    if (number == NULL)
-        return;
-    struct instruction *at = &shadow->instructions[*number];
     if (shadow->sp_changed) {
         shadow->sp_changed = 0;
         move_stack_pointer(shadow, read_register(probe, uc, UC_ARM_REG_SP));
     }
-    if (shadow->choice_end == address) {
+    if (shadow->choice_end == pc) {
         shadow->choice_end = 0;
         set_registers(shadow, shadow->choice, shadow->choice_undefined, shadow->choice_origin);
     }
-    if (at->plain) {
-        if (is_undefined(shadow, at->reads))
-            propagate(probe, uc, at, address);
-        else
-            shadow->undefined_registers &= ~at->writes;
-        return;
-    }
-    if (at->watch & WATCH_PROGRAM)
-        shadow->in_program = 1;
-    if (at->watch & WATCH_STACK_POINTER)
-        probe_stack_pointer(uc, address64, size, probe);
-    if (at->watch & WATCH_ALLOCATOR)
-        probe_allocator_entry(uc, address64, size, probe);
-    if (at->watch & WATCH_STRING)
-        check_string_function(probe, uc, calling_instruction(probe, uc, at), address, (enum string_function)at->string);
-    if (at->watch & WATCH_STOP)
-        probe_stop_point(uc, address64, size, probe);
-    if (probe->stop_reason != STOP_NONE)
-        return; /* it does not run */
+}
+
+/* The instruction is about to run. */
+void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc)
+{
+    struct shadow *shadow = probe->shadow;
+    if (shadow->sp_changed || shadow->choice_end != 0)
+        settle(probe, uc, pc);
     bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC;
     uint32_t sp = moves ? read_register(probe, uc, UC_ARM_REG_SP) + (uint32_t)at->sp_delta : 0;
     if (moves && at->sp_delta < 0)
         move_stack_pointer(shadow, sp);
     if (at->access != ACCESS_NONE)
-        access_memory(probe, uc, at, address);
+        access_memory(probe, uc, at, pc);
     else if (is_undefined(shadow, at->reads))
-        propagate(probe, uc, at, address);
+        propagate(probe, uc, at, pc);
     else
         shadow->undefined_registers &= ~at->writes;
     if (moves && at->sp_delta > 0)

@@ -4,33 +4,17 @@ The structures mirror ``shadow.h`` field by field; their meaning is written ther
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping
-from ctypes import POINTER, Structure, c_int32, c_uint8, c_uint32, c_uint64, c_void_p
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from ctypes import POINTER, Structure, c_uint8, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.dataflow import LR, PC, SP, Instruction, Operation, decode
 from emu.firmware import Firmware
-from emu.targets import Region
 
 _REGISTERS = 51
-_INSTRUCTIONS, _ORIGINS, _FINDINGS = 1 << 18, 1 << 16, 1024
-WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING = 1, 2, 4, 8, 16
-_ASSEMBLY = (".s", ".sx", ".asm")
-_FIRST_SAVED = 4
-"""Calls do not keep the registers before this one (AAPCS)."""
-_INSIDE = 1
-"""The number of what is no instruction but the second half of one."""
-
-
-_STRING_FUNCTIONS = {
-    "strlen": 1, "strnlen": 2, "strcpy": 3, "stpcpy": 3, "strncpy": 4, "stpncpy": 4, "strcat": 5, "strncat": 6,
-    "strcmp": 7, "strncmp": 8, "strchr": 9, "memchr": 10, "memcmp": 11, "strrchr": 1,
-}  # fmt: skip
-"""``enum string_function`` by name."""
+_ORIGINS, _FINDINGS = 1 << 16, 1024
 
 
 class ByteState(IntEnum):
@@ -44,69 +28,6 @@ class ByteState(IntEnum):
     BELOW_STACK = 5
     HEAP = 6
     FREED = 7
-
-
-class FindingKind(IntEnum):
-    """``enum finding_kind``."""
-
-    UNINITIALISED_BRANCH = 0
-    UNINITIALISED_ADDRESS = 1
-    UNINITIALISED_OUTPUT = 2
-    ACCESS = 3
-    UNALIGNED = 4
-
-
-class NativeInstruction(Structure):
-    """One instruction; everything that the checker needs to know of it."""
-
-    _fields_ = (
-        ("reads", c_uint64),
-        ("writes", c_uint64),
-        ("chooses", c_uint64),
-        ("immediate", c_uint32),
-        ("condition", c_uint32),
-        ("displacement", c_int32),
-        ("sp_delta", c_int32),
-        *((name, c_uint8) for name in ("operation", "destination", "first", "second")),
-        *(
-            (name, c_uint8)
-            for name in (
-                "shift",
-                "amount",
-                "amount_register",
-                "lsb",
-                "width",
-                "covered",
-                "taken",
-                "is_signed",
-                "inverted",
-            )
-        ),
-        *((name, c_uint8) for name in ("sets_flags", "jumps", "access", "size", "alignment")),
-        *(
-            (name, c_uint8)
-            for name in ("base", "index", "index_shift", "count", "watch", "reserves", "string", "plain")
-        ),
-        ("registers", c_uint8 * 32),
-        ("origin", c_uint32),
-        ("findings", c_uint32 * len(FindingKind)),
-    )
-
-    def take(self, instruction: Instruction) -> None:
-        """Take over what ``instruction`` says."""
-        for name in _DESCRIBED:
-            setattr(self, name, int(getattr(instruction, name)))
-        for name in _SETS:
-            setattr(self, name, sum(1 << number for number in getattr(instruction, name)))
-        registers = instruction.registers
-        self.registers[: len(registers)] = registers
-        moves = instruction.operation == Operation.MOVE and not instruction.access
-        self.count = instruction.block or len(registers) // (2 if moves else 1)
-
-
-_SETS = ("reads", "writes", "chooses")
-_NUMBERS = {field[0] for field in NativeInstruction._fields_} - {*_SETS, "registers"}
-_DESCRIBED = tuple(field.name for field in fields(Instruction) if field.name in _NUMBERS)
 
 
 class _Memory(Structure):
@@ -158,12 +79,6 @@ class _Shadow(Structure):
         ("choice_end", c_uint32),
         ("choice_origin", c_uint32),
         ("in_program", c_uint32),
-        ("unknown_address", c_uint32),
-        ("unknown_size", c_uint32),
-        ("instructions", POINTER(NativeInstruction)),
-        ("instruction_count", c_uint32),
-        ("instruction_capacity", c_uint32),
-        ("instruction_at", POINTER(c_void_p)),
         ("undefined_registers", c_uint64),
         ("undefined", c_uint32 * _REGISTERS),
         ("register_origin", c_uint32 * _REGISTERS),
@@ -188,19 +103,15 @@ class NativeShadow:
         self,
         library: ctypes.CDLL,
         firmware: Firmware,
-        code_regions: Iterable[Region],
         states: Mapping[str, NDArray[np.uint8]],
         defined: Iterable[tuple[int, int]],
         *,
         in_program: bool,
     ):
-        if library.shadow_size() != ctypes.sizeof(_Shadow) or (
-            library.shadow_instruction_size() != ctypes.sizeof(NativeInstruction)
-        ):
+        if library.shadow_size() != ctypes.sizeof(_Shadow):
             raise AssertionError("emu/native/shadow.py does not mirror shadow.h")
-        self._library, self._firmware = library, firmware
+        self._library = library
         self._shadow = _Shadow()
-        self._regions = tuple(code_regions)
         self._memories = [(r, r.writable, states[r.name]) for r in firmware.board.memory if r.kind == "memory"]
         self._undefined: dict[str, NDArray[np.uint8]] = {}
         self._keep: list[NDArray[np.uint8] | NDArray[np.uint32]] = []  # the C side does not
@@ -216,53 +127,6 @@ class NativeShadow:
     def address(self) -> int:
         """The address of the C structure."""
         return ctypes.addressof(self._shadow)
-
-    # ---- code --------------------------------------------------------------------------------------------------------
-
-    def describe_code(self, read: Callable[[int, int], bytes], watch_at: Callable[[int], int]) -> None:
-        """Tell the C side what the instructions do at which it stopped; ``watch_at`` gives ``enum watch``."""
-        address = self._shadow.unknown_address
-        code = read(address, self._shadow.unknown_size)
-        table = next(
-            table[(address - region.start) // 2 :]
-            for region, table in zip(self._regions, self._instruction_at, strict=True)
-            if address in region
-        )
-        for instruction in decode(code, address):
-            number = self._add(instruction, watch_at(instruction.address))
-            offset = (instruction.address - address) // 2
-            table[offset : offset + max(1, instruction.bytes // 2)] = _INSIDE
-            table[offset] = number
-
-    def _add(self, instruction: Instruction, watch: int) -> int:
-        number = self._shadow.instruction_count
-        if number == self._shadow.instruction_capacity:
-            raise MemoryError("the firmware runs more instructions than the memory checker has room for")
-        self._shadow.instruction_count += 1
-        record = self._shadow.instructions[number]
-        record.take(instruction)
-        record.watch = watch
-        record.reserves = self._reserved_by(instruction)
-        function = self._firmware.function_at(instruction.address)
-        if function is not None and function.name in _STRING_FUNCTIONS:
-            record.string = _STRING_FUNCTIONS[function.name]
-            record.watch |= WATCH_STRING if instruction.address == function.start else 0
-        record.plain = not (instruction.access or instruction.sp_delta or record.watch)
-        return number
-
-    def _reserved_by(self, instruction: Instruction) -> int:
-        """Return how many registers a push or pop moves only to move SP.
-
-        A compiler that optimises for size makes room on the stack by pushing r0 to r3 along with what it saves; an
-        assembly source that pushes them wants them back.
-        """
-        registers = instruction.registers
-        if instruction.base != SP or instruction.sp_delta == 0 or not {LR, PC} & set(registers):
-            return 0
-        file = self._firmware.locate(instruction.address).file
-        if file is None or file.lower().endswith(_ASSEMBLY):
-            return 0
-        return sum(register < _FIRST_SAVED for register in registers)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
 
@@ -318,10 +182,5 @@ class NativeShadow:
 
     def _make_tables(self) -> None:
         shadow = self._shadow
-        self._instruction_at = [np.zeros(region.size // 2, np.uint32) for region in self._regions]
-        tables = [table.ctypes.data for table in self._instruction_at]
-        shadow.instruction_at = (c_void_p * len(tables))(*tables)
-        shadow.instructions, shadow.instruction_capacity = (NativeInstruction * _INSTRUCTIONS)(), _INSTRUCTIONS
-        shadow.instruction_count = _INSIDE + 1
         shadow.origins, shadow.origin_capacity, shadow.origin_count = (Origin * _ORIGINS)(), _ORIGINS, 1
         shadow.findings, shadow.finding_capacity = (Finding * _FINDINGS)(), _FINDINGS

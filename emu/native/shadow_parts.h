@@ -5,6 +5,8 @@
 #include "parts.h"
 #include "shadow.h"
 
+#define NOT_AN_INSTRUCTION 1u /* the number of the second half of one */
+
 /* An access that is reported. */
 struct place {
     enum access access;
@@ -22,11 +24,19 @@ struct registers {
     uint64_t unknown;   /* those whose value has not been followed */
 };
 
+/* instructions.c */
+uint32_t *number_at(struct probe *probe, uint32_t address);
+uint32_t core_register(const struct probe *probe, uc_engine *uc, uint32_t number);
+uint32_t accessed_address(const struct probe *probe, uc_engine *uc, const struct instruction *at, uint32_t pc,
+                          uint32_t *base);
+
 /* undefined.c */
 void compute(const struct instruction *at, struct registers *registers);
 bool undefined_condition(const struct instruction *at, const struct registers *registers);
 
 /* shadow.c */
+void shadow_program_begins(struct shadow *shadow);
+void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc);
 struct shadow_memory *memory_at(struct shadow *shadow, uint32_t address);
 bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint32_t offset, enum access access,
              bool null);

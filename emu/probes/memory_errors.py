@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from emu.dataflow import Access
 from emu.firmware import Firmware, Symbol
-from emu.native.shadow import ByteState, Finding, FindingKind, NativeShadow
+from emu.native.instructions import FindingKind
+from emu.native.shadow import ByteState, Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 from emu.unwind import unwind

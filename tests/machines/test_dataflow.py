@@ -20,7 +20,7 @@ from unicorn.unicorn import Uc
 
 from emu.dataflow import FLAGS, FP_FLAGS, GE, LESS, S0, Instruction, decode
 from emu.native import unicorn_probe
-from emu.native.shadow import NativeInstruction
+from emu.native.instructions import NativeInstruction
 from emu.thumb import instruction_size
 
 CORE, SINGLE = tuple(range(13)), tuple(range(S0, S0 + 32))
