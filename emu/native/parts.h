@@ -33,7 +33,15 @@ void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block,
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
 
+/* timeline.c */
+void next_interval(struct probe *probe, uc_engine *uc);
+void note_lowest(struct probe *probe, uint32_t pc, uint32_t sp, uint32_t lowest);
+void cut_interval(struct probe *probe, const struct code_region *region, uint32_t pc);
+
 /* heap.c */
-void note_heap_return(struct probe *probe, uc_engine *uc);
+void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
+
+/* callers.c */
+uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp);
 
 #endif

@@ -40,9 +40,9 @@ def test_every_call_is_followed(tmp_path: Path, level: str) -> None:
         (1300, 1050, 1004, 1002, 1),  # 1000 times 24 bytes, and back; memalign(64, 50)
     ]
     assert figures(last) == (1300, 50, 1004, 1003, 1)
-    assert [(leak["function"], leak["bytes"], leak["allocations"]) for leak in last.leaks] == [("main", 50, 1)]
+    assert [(leak.function, leak.bytes, leak.allocations) for leak in last.leaks] == [("main", 50, 1)]
     source = (Path(__file__).parents[1] / "firmware" / "heap_values.c").read_text().splitlines()
-    assert "memalign" in source[last.leaks[0]["line"] - 1]
+    assert "memalign" in source[(last.leaks[0].line or 0) - 1]
 
 
 def test_firmware_without_an_allocator_has_an_empty_heap(tmp_path: Path) -> None:
