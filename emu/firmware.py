@@ -151,7 +151,8 @@ class Firmware:
 
     @cached_property
     def _variables(self) -> list[Symbol]:
-        return [s for s in self.symbols if s.kind == _OBJECT and s.size and self._in_ram(s.address)]
+        """By their names; gcc gives those that it leaves to the assembler (.comm) no type."""
+        return [s for s in self.symbols if s.kind in (_OBJECT, _NOTYPE) and s.size and self._in_ram(s.address)]
 
     @property
     def mailbox_bytes(self) -> int:
@@ -360,8 +361,11 @@ class Firmware:
                 yield Section(section.name, start, size, data, executable, reservation)
 
     def _is_reservation(self, name: str, start: int, end: int) -> bool:
-        """Return whether a section without data only keeps room: an array in a heap's section is a variable."""
-        holds_variables = any(start <= symbol.address < end for symbol in self._variables)
+        """Return whether a section without data only keeps room: an array in a heap's section is a variable.
+
+        Startup code in assembly gives the room a name and a size, but not a variable's type.
+        """
+        holds_variables = any(s.kind == _OBJECT and s.size and start <= s.address < end for s in self.symbols)
         return name.startswith(_STACK_RESERVATION) or (name.startswith(_RESERVATIONS) and not holds_variables)
 
     def _read_symbols(self) -> Iterator[Symbol]:

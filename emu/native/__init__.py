@@ -136,7 +136,7 @@ class HeapCall(Structure):
 class CallerCapture(Structure):
     """The machine at the entry of an allocator function."""
 
-    _fields_ = (("registers", c_uint32 * 16), ("offset", c_uint32), ("size", c_uint32))
+    _fields_ = (("registers", c_uint32 * 16), ("jumped_from", c_uint32), ("offset", c_uint32), ("size", c_uint32))
 
 
 class Callers(Structure):

@@ -1,6 +1,6 @@
 /* Who called the allocator: one number for each call path, and the machine where it was first seen, to unwind later.
  *
- * A path is known by SP, LR and the return addresses on the stack with their places. A word counts as one only where
+ * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A word counts as one only where
  * it is the address behind a call that has run; a stale one makes a path be seen twice, but never hides one. */
 #include "parts.h"
 
@@ -21,9 +21,17 @@ static bool is_return_address(const struct probe *probe, uint32_t word)
     return region != NULL && region->is_returned_to[(word - 1 - region->start) / 2] != 0;
 }
 
-static uint64_t key_of(const struct probe *probe, uint32_t sp, uint32_t lr, const uint8_t *stack, uint32_t size)
+/* The address behind the jump that led to the current block, which begins a function; 0 where a call did. */
+static uint32_t jump_before(const struct probe *probe, uint32_t lr)
 {
-    uint64_t key = mixed(mixed(0, sp), lr);
+    const struct block *block = &probe->blocks[probe->previous_block];
+    return block->return_address == (lr & ~1u) ? 0 : block->address + block->size;
+}
+
+static uint64_t key_of(
+    const struct probe *probe, uint32_t sp, uint32_t lr, uint32_t jumped_from, const uint8_t *stack, uint32_t size)
+{
+    uint64_t key = mixed(mixed(mixed(0, sp), lr), jumped_from);
     for (uint32_t offset = 0; offset + 4 <= size; offset += 4) {
         const uint8_t *at = stack + offset;
         uint32_t word = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -48,7 +56,8 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
         size = 0;
 
     uint32_t lr = read_register(probe, uc, UC_ARM_REG_LR);
-    uint64_t key = key_of(probe, sp, lr, stack, size);
+    uint32_t jumped_from = jump_before(probe, lr);
+    uint64_t key = key_of(probe, sp, lr, jumped_from, stack, size);
     uint32_t slot = (uint32_t)(key >> 32) & (callers->slot_count - 1);
     while (callers->numbers[slot] != 0 && callers->keys[slot] != key)
         slot = (slot + 1) & (callers->slot_count - 1);
@@ -65,6 +74,7 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
     capture->registers[13] = sp;
     capture->registers[14] = lr;
     capture->registers[15] = entry;
+    capture->jumped_from = jumped_from;
     capture->offset = callers->stack_bytes;
     capture->size = size;
     callers->stack_bytes += size;

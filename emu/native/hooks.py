@@ -277,15 +277,17 @@ class NativeHooks:
         taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
         return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
 
-    def take_callers(self) -> list[tuple[list[int], bytes]]:
-        """Return r0 to r15 and the stack's bytes from SP on, where the allocator was called on a new path.
+    def take_callers(self) -> list[tuple[list[int], int, bytes]]:
+        """Return the machine where the allocator was called on a new path.
+
+        That is r0 to r15, the address behind the jump to it (0 where it was called), and the stack's bytes from SP on.
 
         The paths are numbered in this order, from 1 on.
         """
         callers = self._probe.callers
         stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
         taken = [
-            (list(capture.registers), stacks[capture.offset : capture.offset + capture.size])
+            (list(capture.registers), capture.jumped_from, stacks[capture.offset : capture.offset + capture.size])
             for capture in callers.captures[: callers.capture_count]
         ]
         callers.capture_count = callers.stack_bytes = 0

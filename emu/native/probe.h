@@ -117,6 +117,7 @@ struct heap_call {
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[16];
+    uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 where a call did */
     uint32_t offset, size; /* of the stack's bytes from registers[13] on, in caller_stacks */
 };
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from emu.firmware import Firmware
 from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS, Snapshot
 from emu.probes.allocators import why_not_followed
-from emu.probes.callers import Callers, CallSite
+from emu.probes.callers import Callers, CallSite, Capture
 from emu.probes.heap_faults import Block, HeapFaults
 from emu.probes.heap_region import HeapRegion
 from emu.probes.timeline import Maxima
@@ -78,7 +78,7 @@ class HeapLedger:
 
     # ---- following ---------------------------------------------------------------------------------------------------
 
-    def add(self, events: Iterable[Sequence[int]], captures: Iterable[tuple[list[int], bytes]]) -> None:
+    def add(self, events: Iterable[Sequence[int]], captures: Iterable[Capture]) -> None:
         """Take the next allocator calls into account: their fields, and the machine on each new call path to them."""
         self._callers.add(captures)
         if self._why_not_followed is not None:
@@ -244,5 +244,6 @@ class HeapLedger:
         return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
 
     def _caller(self, site: CallSite) -> dict[str, Any]:
-        place = self._firmware.locate(site.address - 2).model_dump()
-        return {**place, "call_site": site.address, "backtrace": self._callers.backtrace(site)}
+        backtrace = self._callers.backtrace(site)
+        place = self._firmware.locate(backtrace[0].pc).model_dump()
+        return {**place, "call_site": site.address, "backtrace": backtrace}

@@ -23,13 +23,15 @@ class HeapFaults:
 
     def __init__(self, firmware: Firmware, callers: Callers):
         self._firmware, self._callers = firmware, callers
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: set[tuple[object, ...]] = set()
         self.faults: list[Fault] = []
 
     def bad_pointer(self, pointer: int, site: CallSite, sp: int, word: str, block: Block | None) -> None:
         """Note that ``word`` (free or realloc) was given what is no live block; ``block`` is one that it points to."""
         kind = "double_free" if block is not None and block.freed is not None else "invalid_free"
-        if not self._first(kind, site.address):
+        backtrace = self._callers.backtrace(site)
+        place = backtrace[0]
+        if not self._first(kind, place.function, place.file, place.line or place.pc):
             return
         if block is None:
             what = f"{self._place_of(pointer, sp)}: no block of the heap"
@@ -37,24 +39,24 @@ class HeapFaults:
             what = f"{self.describe(block)} before"
         else:
             what = f"{pointer - block.address} bytes into {self.describe(block)}"
-        self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", self._callers.backtrace(site), site.address - 2)
+        self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", backtrace)
 
     def heap_grew_into_stack(self, site: CallSite, sp: int) -> None:
         """Note that the allocator gave away memory above SP, which the stack has in use."""
         detail = f"the heap grows beyond SP ({sp:#010x}): memory of the stack is handed out"
         backtrace = self._callers.backtrace(site)
-        if self._first("heap_meets_stack", 0):
-            self._add("heap_meets_stack", sp, f"{detail} by {_name(backtrace[0])}", backtrace, site.address - 2)
+        if self._first("heap_meets_stack"):
+            self._add("heap_meets_stack", sp, f"{detail} by {_name(backtrace[0])}", backtrace)
 
     def stack_grew_into_heap(
         self, lowest: int, backtrace: Sequence[Frame], heap_end: int, grown_at: CallSite | None
     ) -> None:
         """Note that SP came down to ``lowest``, below the heap's end."""
-        if not self._first("heap_meets_stack", 0):
+        if not self._first("heap_meets_stack"):
             return
         grown = f", which {_name(self._callers.backtrace(grown_at)[0])} brought there" if grown_at is not None else ""
         detail = f"SP goes to {lowest:#010x}, below the heap's end {heap_end:#010x}{grown}"
-        self._add("heap_meets_stack", lowest, detail, backtrace, backtrace[0].pc)
+        self._add("heap_meets_stack", lowest, detail, backtrace)
 
     def describe(self, block: Block) -> str:
         """Return in words how large a block is (or was), and where it was allocated and freed."""
@@ -62,7 +64,7 @@ class HeapFaults:
         return text if block.freed is None else f"{text}, freed by {self._caller(block.freed)}"
 
     def _caller(self, site: CallSite) -> str:
-        return _name(self._firmware.locate(site.address - 2))
+        return _name(self._callers.backtrace(site)[0])
 
     def _place_of(self, address: int, sp: int) -> str:
         firmware = self._firmware
@@ -74,14 +76,15 @@ class HeapFaults:
         region = firmware.board.region_at(address)
         return f"in {region.name}" if region is not None else "where no memory is"
 
-    def _first(self, kind: str, place: int) -> bool:
-        new = (kind, place) not in self._seen
-        self._seen.add((kind, place))
+    def _first(self, *place: object) -> bool:
+        new = place not in self._seen
+        self._seen.add(place)
         return new
 
-    def _add(self, kind: str, address: int, detail: str, backtrace: Sequence[Frame], pc: int) -> None:
+    def _add(self, kind: str, address: int, detail: str, backtrace: Sequence[Frame]) -> None:
+        pc = backtrace[0].pc
         place = self._firmware.locate(pc).model_dump()
-        self.faults.append(Fault(**place, kind=kind, address=address, pc=pc, detail=detail, backtrace=list(backtrace)))
+        self.faults.append(Fault(**place, kind=kind, address=address, pc=pc, detail=detail, backtrace=[*backtrace]))
 
 
 def _name(place: Location) -> str:

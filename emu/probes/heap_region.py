@@ -49,7 +49,6 @@ class HeapRegion:
 
     def _on_main_stack(self, sp: int) -> bool:
         firmware = self._firmware
-        if not firmware.stack_region.start <= sp <= firmware.initial_sp or self._is_block(sp):
+        if not firmware.stack_region.start < sp <= firmware.initial_sp or self._is_block(sp - 1):
             return False
-        variable = firmware.variable_at(sp)
-        return sp == firmware.initial_sp or variable in (None, firmware.variable_at(firmware.initial_sp - 1))
+        return firmware.variable_at(sp - 1) in (None, firmware.variable_at(firmware.initial_sp - 1))

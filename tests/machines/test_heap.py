@@ -10,6 +10,11 @@ from emu.firmware import Firmware
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.record import Heap
+from emu.run import RunOptions, run_firmware
+
+
+def nothing(_done: int, _of: int) -> None:
+    """A progress that nobody watches."""
 
 
 def figures(heap: Heap) -> tuple[int | None, ...]:
@@ -75,3 +80,81 @@ def test_an_allocation_between_two_pauses_is_not_lost(tmp_path: Path) -> None:
         heap = machine.measure().heap
     assert stop.reason == "exit"
     assert figures(heap) == (16, 0, 60_000, 60_000, 0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("flags", [(), ("-DWITH_MALLOC",)])
+def test_freertos_heap_in_an_array(tmp_path: Path, level: str, flags: tuple[str, ...]) -> None:
+    seen = []
+    with UnicornMachine(firmware(tmp_path, "heap_4.c", level, *flags), TARGET) as machine:
+        while machine.boot() if not seen else machine.resume():
+            measured = machine.measure()
+            seen.append(figures(measured.heap))
+            if len(seen) == 4:
+                break
+    heap = measured.heap
+    extra = 1 if flags else 0
+    assert seen == [
+        (300, 300, 2, 0, 0),
+        (300, 200, 2, 1, 1),
+        (300, 240, 3, 1, 1),  # the call that longjmp left counts for nothing
+        (300, 0, 3 + extra, 3 + extra, 1),
+    ]
+    assert sorted((group.bytes, group.allocations, group.function) for group in heap.peak) == [
+        (100, 1, "main"),
+        (200, 1, "main"),
+    ]
+    assert [(failed.largest_bytes, failed.failures, failed.function) for failed in heap.failed] == [(50000, 1, "main")]
+    assert heap.peak_beside_static_bytes == (77 if flags else 0)
+    assert heap.heap_region_bytes is None
+    assert "`ucHeap`" in measured.not_measured["heap_region_bytes"]
+    assert not measured.faults
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_esp_names_have_their_own_arguments(tmp_path: Path, level: str) -> None:
+    with UnicornMachine(firmware(tmp_path, "heap_caps.c", level), TARGET) as machine:
+        machine.boot()
+        first = figures(machine.measure().heap)
+        machine.resume()
+        last = machine.measure()
+    live = 100 + 10 * 30 + 7 + 50 + 6 * 9
+    assert first == (live, live, 5, 0, 0)
+    assert figures(last.heap) == (live - 7 + 1000, 0, 6, 6, 0)
+    assert not last.faults
+
+
+@pytest.mark.parametrize("name", ["tlsf_malloc", "umm_malloc", "mem_malloc", "k_malloc", "kmalloc", "osMalloc"])
+def test_an_unknown_allocator_is_named(tmp_path: Path, name: str) -> None:
+    run = run_firmware(build(tmp_path, "other_allocator.c", f"-DNAME={name}"), "", TARGET, None, RunOptions(), nothing)
+    assert not run.heap.attached
+    assert run.memory.heap_peak_bytes is None
+    assert run.memory.ram_peak_bytes is None
+    assert name in run.not_measured["heap_peak_bytes"]
+
+
+@pytest.mark.parametrize("name", ["pvPortMalloc.constprop.0", "vPortFree"])
+def test_an_allocator_that_the_compiler_took_apart_is_not_followed(tmp_path: Path, name: str) -> None:
+    elf = build(tmp_path, "other_allocator.c", "-DNAME=renamed")
+    subprocess.run(["arm-none-eabi-objcopy", "--redefine-sym", f"renamed={name}", str(elf)], check=True)
+    run = run_firmware(elf, "", TARGET, None, RunOptions(), nothing)
+    assert run.memory.heap_peak_bytes is None
+    assert name in run.not_measured["heap_peak_bytes"]
+
+
+def test_a_heap_in_a_static_array_is_counted_once(tmp_path: Path) -> None:
+    elf = build(tmp_path, "heap_section.c")
+    run = run_firmware(elf, "", TARGET, None, RunOptions(), nothing)
+    memory = run.memory
+    data = sum(section.size for section in Firmware.load(elf, TARGET).sections if section.name in (".data", ".bss"))
+    assert memory.static_ram_bytes == data + 4000
+    assert memory.heap_peak_bytes == 500
+    assert run.heap.peak_beside_static_bytes == 0
+    assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0)
+    assert "`storage`" in run.not_measured["heap_region_bytes"]
+
+
+def test_every_byte_of_a_linked_heap_counts_where_it_is_no_variable(tmp_path: Path) -> None:
+    run = run_firmware(build(tmp_path, "heap_values.c"), "", TARGET, None, RunOptions(), nothing)
+    memory = run.memory
+    assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0) + 400
