@@ -85,13 +85,13 @@ def test_an_allocation_between_two_pauses_is_not_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("flags", [(), ("-DWITH_MALLOC",)])
 def test_freertos_heap_in_an_array(tmp_path: Path, level: str, flags: tuple[str, ...]) -> None:
-    seen = []
     with UnicornMachine(firmware(tmp_path, "heap_4.c", level, *flags), TARGET) as machine:
-        while machine.boot() if not seen else machine.resume():
-            measured = machine.measure()
-            seen.append(figures(measured.heap))
-            if len(seen) == 4:
-                break
+        machine.boot()
+        seen = [figures(machine.measure().heap)]
+        for _ in range(3):
+            machine.resume()
+            seen.append(figures(machine.measure().heap))
+        measured = machine.measure()
     heap = measured.heap
     extra = 1 if flags else 0
     assert seen == [
