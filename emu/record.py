@@ -111,7 +111,8 @@ class Heap(_Part):
     peak_beside_static_bytes: int | None = None
     """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
     peak: list[Allocations] = []
-    """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``."""
+    """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``. Where there are more
+    than 500 call paths, the smaller ones are put together by the place of the call, without its callers."""
     heap_region_bytes: int | None = None
     """From the first break to the highest: what the allocator took from ``_sbrk``."""
     overhead_bytes: int | None = None

@@ -1,6 +1,6 @@
 """Who called the allocator: backtraces from the machine at its entry, made when one is asked for."""
 
-from collections import deque
+import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from emu.firmware import Firmware
 from emu.record import Frame
 from emu.unwind import unwind
 
-_KEPT_BYTES = 32 << 20
-"""Of stacks that nobody has asked for yet: what is over is unwound, which takes time and then little memory."""
+MOST_UNWOUND = 500
+"""Paths of one list: a backtrace takes a millisecond or two."""
 
 Capture = tuple[list[int], int, bytes]
 """The machine at the allocator's entry: r0 to r15, the address behind the jump to it (0 where it was called), and the
@@ -20,7 +20,7 @@ class CallSite(NamedTuple):
     """A call of the allocator."""
 
     path: int
-    """The number of the call path, or 0 where there were too many."""
+    """The number of the call path; 0 where there were too many, and only the caller is known."""
     address: int
     """What the call returns to."""
 
@@ -30,46 +30,42 @@ class Callers:
 
     def __init__(self, firmware: Firmware):
         self._firmware = firmware
-        self._captures: list[Capture | None] = []
+        self._captures: list[Capture] = []
+        """With the stacks compressed: most of them nobody asks for."""
         self._backtraces: dict[int, list[Frame]] = {}
-        self._kept: deque[int] = deque()
-        self._kept_bytes = 0
 
     def add(self, captures: Iterable[Capture]) -> None:
         """Take the next paths."""
-        for capture in captures:
-            self._captures.append(capture)
-            self._kept.append(len(self._captures))
-            self._kept_bytes += len(capture[2])
-            while self._kept_bytes > _KEPT_BYTES:
-                self._resolve(self._kept.popleft())
+        self._captures += [(registers, jump, zlib.compress(stack, 1)) for registers, jump, stack in captures]
 
     def backtrace(self, site: CallSite) -> list[Frame]:
         """Return the frames from the allocator's caller outwards; it may have ended with a jump there (a tail call)."""
-        return (self._resolve(site.path) if site.path else []) or [self._frame(site.address - 2, None)]
+        if site.path and site.path not in self._backtraces:
+            self._backtraces[site.path] = self._unwind(*self._captures[site.path - 1])
+        return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
-    def grouped(self, sites: Iterable[CallSite]) -> list[list[CallSite]]:
-        """Return the calls with those together that have the same backtrace: a path may have several numbers."""
-        groups: dict[tuple[int, ...], list[CallSite]] = {}
-        for site in sites:
-            key = (site.address, *(frame.pc for frame in self.backtrace(site)))
-            groups.setdefault(key, []).append(site)
-        return list(groups.values())
+    def grouped(self, largest_first: Iterable[CallSite]) -> dict[CallSite, list[CallSite]]:
+        """Return one call for all those with the same backtrace, as a path may have several numbers.
 
-    def _resolve(self, path: int) -> list[Frame]:
-        capture = self._captures[path - 1]
-        if capture is not None:
-            registers, jumped_from, stack = capture
-            self._captures[path - 1] = None
-            self._kept_bytes -= len(stack)
-            sp, pc = registers[13], registers[15]
+        Behind the first ``MOST_UNWOUND`` calls, those from the same place go together, whatever their paths.
+        """
+        first: dict[tuple[int, ...], CallSite] = {}
+        groups: dict[CallSite, list[CallSite]] = {}
+        for index, site in enumerate(largest_first):
+            known = site if index < MOST_UNWOUND else CallSite(0, site.address)
+            key = (site.address, *(frame.pc for frame in self.backtrace(known)))
+            groups.setdefault(first.setdefault(key, known), []).append(site)
+        return groups
 
-            def read(address: int, size: int) -> bytes:
-                return stack[address - sp :][:size] if address >= sp else b""
+    def _unwind(self, registers: list[int], jumped_from: int, compressed: bytes) -> list[Frame]:
+        stack = zlib.decompress(compressed)
+        sp, pc = registers[13], registers[15]
 
-            callers = unwind(self._firmware, registers, read, sp, pc)[1:]
-            self._backtraces[path] = [*self._jumped_from(jumped_from), *callers]
-        return self._backtraces[path]
+        def read(address: int, size: int) -> bytes:
+            return stack[address - sp :][:size] if address >= sp else b""
+
+        callers = unwind(self._firmware, registers, read, sp, pc)[1:]
+        return [*self._jumped_from(jumped_from), *callers]
 
     def _jumped_from(self, behind: int) -> list[Frame]:
         """Return the frame of a function that ended with a jump to the allocator; a linker's veneer is none."""

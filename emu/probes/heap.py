@@ -231,16 +231,16 @@ class HeapLedger:
 
     def _by_path(self, totals: dict[CallSite, tuple[int, int]]) -> list[Allocations]:
         found = []
-        for sites in self._callers.grouped(totals):
+        for known, sites in self._callers.grouped(sorted(totals, key=lambda site: -totals[site][0])).items():
             size, blocks = (sum(column) for column in zip(*(totals[site] for site in sites), strict=True))
-            found.append(Allocations(**self._caller(sites[0]), bytes=size, allocations=blocks))
+            found.append(Allocations(**self._caller(known), bytes=size, allocations=blocks))
         return sorted(found, key=lambda group: (-group.bytes, group.call_site))
 
     def _failed_by_path(self) -> list[FailedAllocations]:
         found = []
-        for sites in self._callers.grouped(self._failed):
+        for known, sites in self._callers.grouped(self._failed).items():
             sizes, failures = zip(*(self._failed[site] for site in sites), strict=True)
-            found.append(FailedAllocations(**self._caller(sites[0]), largest_bytes=max(sizes), failures=sum(failures)))
+            found.append(FailedAllocations(**self._caller(known), largest_bytes=max(sizes), failures=sum(failures)))
         return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
 
     def _caller(self, site: CallSite) -> dict[str, Any]:
