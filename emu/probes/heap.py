@@ -118,14 +118,14 @@ class HeapLedger:
         before = self._live.pop(address, None)
         if before is not None:
             self._count(address, before, -1)  # nobody saw it freed; two blocks cannot be in one place
-        self._freed.pop(address, None)
-        self._live[address] = live = _Live(size, site)
-        self._count(address, live, 1)
-        self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
         if address not in self._region:
             self._outside_region = address
             if not self._follows_break and self._region.add_block(address, size, sp, site):
                 self._judge.heap_grew_into_stack(site, sp)
+        self._freed.pop(address, None)
+        self._live[address] = live = _Live(size, site)
+        self._count(address, live, 1)
+        self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
 
     def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         if pointer in self._live:

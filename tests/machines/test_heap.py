@@ -9,6 +9,8 @@ from builds import LEVELS, TARGET, build, firmware
 from emu.firmware import Firmware
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
+from emu.native import HEAP_FREE, HEAP_MALLOC
+from emu.probes.heap import HeapLedger
 from emu.record import Heap
 from emu.run import RunOptions, run_firmware
 
@@ -158,3 +160,62 @@ def test_every_byte_of_a_linked_heap_counts_where_it_is_no_variable(tmp_path: Pa
     run = run_firmware(build(tmp_path, "heap_values.c"), "", TARGET, None, RunOptions(), nothing)
     memory = run.memory
     assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0) + 400
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_of_allocators_that_call_each_other_the_outermost_counts(tmp_path: Path, level: str) -> None:
+    with UnicornMachine(firmware(tmp_path, "heap_3.c", level), TARGET) as machine:
+        machine.boot()
+        first = machine.measure().heap
+        machine.resume()
+        last = machine.measure()
+    assert figures(first) == (353, 303, 4, 1, 0)
+    assert {frame.function for group in first.leaks for frame in group.backtrace} == {"main", "reset_handler"}
+    assert figures(last.heap) == (353, 0, 4, 4, 0)
+    assert not last.faults
+
+
+@pytest.mark.parametrize("large", [100, 20_000, 60_000])
+def test_thousands_of_call_paths(tmp_path: Path, large: int) -> None:
+    """Of 2000 paths 500 are unwound; the bytes and the blocks of the others are not lost."""
+    program = firmware(tmp_path, "heap_paths.c", "-DPATHS=2000", f"-DLARGE={large}")
+    with UnicornMachine(program, TARGET) as machine:
+        machine.boot()
+        heap = machine.measure().heap
+        machine.resume()
+        after = machine.measure().heap
+    sizes = sorted((path % 40 + 1 for path in range(2000)), reverse=True)
+    assert heap.peak_live_bytes == sum(sizes)
+    assert sum(group.bytes for group in heap.peak) == sum(sizes)
+    assert sum(group.allocations for group in heap.peak) == 2000
+    assert sorted((group.bytes for group in heap.peak), reverse=True) == [sum(sizes[500:]), *sizes[:500]]
+    whole = [group.backtrace for group in heap.peak[1:]]
+    assert len({tuple(frame.pc for frame in backtrace) for backtrace in whole}) == 500
+    assert {frame.function for backtrace in whole for frame in backtrace} >= {"store", "zero", "one", "main"}
+    assert after.leaks == []
+    assert after.peak == heap.peak
+
+
+def test_the_ledger_knows_whose_block_an_address_is_in(tmp_path: Path) -> None:
+    program = firmware(tmp_path, "heap_values.c")
+    ledger = HeapLedger(program)
+
+    def call(function: int, size: int = 0, pointer: int = 0, result: int = 0, site: int = 0x0800_0101) -> None:
+        ledger.add([(function, size, pointer, result, site, 0x2001_FF00, 0, 0)], [])
+
+    call(HEAP_MALLOC, 100, result=0x2400_0008)
+    call(HEAP_MALLOC, 50, result=0x2400_0100, site=0x0800_0201)
+    call(HEAP_FREE, pointer=0x2400_0008, site=0x0800_0301)
+    freed, live = ledger.block_near(0x2400_0010), ledger.block_near(0x2400_0100 + 49)
+    assert freed is not None
+    assert live is not None
+    assert (freed.address, freed.size, freed.allocated.address) == (0x2400_0008, 100, 0x0800_0101)
+    assert freed.freed is not None
+    assert freed.freed.address == 0x0800_0301
+    assert (live.address, live.size, live.freed) == (0x2400_0100, 50, None)
+    assert ledger.block_near(0x2400_0100 + 50) is None
+    assert ledger.block_near(0x2400_0100 + 52, 3) == live
+    call(HEAP_MALLOC, 200, result=0x2400_0000)
+    reused = ledger.block_near(0x2400_0010)
+    assert reused is not None
+    assert (reused.size, reused.freed) == (200, None)

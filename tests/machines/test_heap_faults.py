@@ -79,6 +79,13 @@ def test_stack_that_comes_down_into_the_heap(tmp_path: Path, level: str) -> None
     assert sum(frame.frame_bytes or 0 for frame in fault.backtrace) == 0x2002_0000 - fault.address
 
 
+@pytest.mark.parametrize("call", ["heap_comes()", "(block=malloc(100000),sum+=stack_comes(40))"])
+def test_an_allocator_without_a_break_meets_the_stack_as_well(tmp_path: Path, call: str) -> None:
+    flags = [f"-DCASE={call}", "-DHEAP_BYTES=131064", "-DWITHOUT_BREAK", "-Wl,--gc-sections"]
+    fault = only_fault(tmp_path, COLLISION, *flags, "-ffunction-sections")
+    assert fault.kind == "heap_meets_stack"
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("case", ["in_turns()", "switched()", "stack_comes(20)"])
 def test_no_collision(tmp_path: Path, level: str, case: str) -> None:
