@@ -173,6 +173,8 @@ def run(
 ) -> None:
     """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
 
+    Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
+
     The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
     """
     console = Console()

@@ -23,7 +23,8 @@ _MACHINES = {"armv7em": ("EM_ARM", "Arm")}
 _VECTOR_SECTIONS = (".isr_vector", ".vectors", ".isr_vectors", ".intvecs", ".vector_table", ".isr")
 _VECTOR_SYMBOLS = ("g_pfnVectors", "__Vectors", "__isr_vector", "__vectors", "__vector_table", "vector_table")
 _STACK_LIMIT_SYMBOLS = ("__stack_limit", "_stack_limit", "__StackLimit")
-_RESERVATIONS = ("._user_heap_stack", ".stack", ".heap")
+_STACK_RESERVATION = ".stack"
+_RESERVATIONS = ("._user_heap_stack", ".heap")
 _NOT_STARTED = "vector table: a stack pointer in RAM and the Thumb address of the reset handler"
 
 _SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
@@ -54,16 +55,13 @@ class Section:
     data: bytes | None
     """None where the section only reserves memory."""
     executable: bool
+    reservation: bool
+    """Whether it only keeps room for the stack or the heap, which are measured instead."""
 
     @property
     def end(self) -> int:
         """The first address behind the section."""
         return self.address + self.size
-
-    @property
-    def reservation(self) -> bool:
-        """Whether it only keeps room for the stack or the heap, which are measured instead."""
-        return self.data is None and self.name.startswith(_RESERVATIONS)
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,8 @@ class Firmware:
             self._elf = ELFFile(io.BytesIO(contents))
             self._check_header(contents, target)
             self.segments = tuple(self._read_segments())
-            self.sections = tuple(self._read_sections())
             self.symbols = tuple(self._read_symbols())
+            self.sections = tuple(self._read_sections())
             self.toolchain = self._read_toolchain()
         except CORRUPT as error:
             raise InputError(f"{path} is a corrupt ELF: {error}") from error
@@ -142,6 +140,19 @@ class Firmware:
         The mailbox is left out, and so are sections that only reserve room for stack and heap: those are measured.
         """
         return sum(s.size for s in self._ram_sections if not s.reservation and not s.name.startswith(".mailbox"))
+
+    def is_static(self, address: int) -> bool:
+        """Return whether ``static_ram_bytes`` counts the byte at ``address``."""
+        return any(s.address <= address < s.end and not s.reservation for s in self._ram_sections)
+
+    def variable_at(self, address: int) -> Symbol | None:
+        """Return the variable that holds ``address``, or None."""
+        return next((s for s in self._variables if s.address <= address < s.address + s.size), None)
+
+    @cached_property
+    def _variables(self) -> list[Symbol]:
+        """By their names; gcc gives those that it leaves to the assembler (.comm) no type."""
+        return [s for s in self.symbols if s.kind in (_OBJECT, _NOTYPE) and s.size and self._in_ram(s.address)]
 
     @property
     def mailbox_bytes(self) -> int:
@@ -351,7 +362,17 @@ class Firmware:
             if flags & _SHF_ALLOC and section["sh_size"] and not (flags & _SHF_TLS and nobits):
                 data = None if nobits else section.data()
                 executable = bool(flags & _SHF_EXECINSTR)
-                yield Section(section.name, section["sh_addr"], section["sh_size"], data, executable)
+                start, size = section["sh_addr"], section["sh_size"]
+                reservation = nobits and self._is_reservation(section.name, start, start + size)
+                yield Section(section.name, start, size, data, executable, reservation)
+
+    def _is_reservation(self, name: str, start: int, end: int) -> bool:
+        """Return whether a section without data only keeps room: an array in a heap's section is a variable.
+
+        Startup code in assembly gives the room a name and a size, but not a variable's type.
+        """
+        holds_variables = any(s.kind == _OBJECT and s.size and start <= s.address < end for s in self.symbols)
+        return name.startswith(_STACK_RESERVATION) or (name.startswith(_RESERVATIONS) and not holds_variables)
 
     def _read_symbols(self) -> Iterator[Symbol]:
         table = self._elf.get_section_by_name(".symtab")

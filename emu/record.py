@@ -5,7 +5,7 @@ new schema number. A figure that was not measured is ``None``, and ``not_measure
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,7 +41,8 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``, ``semihosting``."""
+    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``, ``semihosting``; and those after which
+    the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
     pc: int | None = None
     detail: str
@@ -68,7 +69,9 @@ class Memory(_Part):
     stack_limit_bytes: int | None = None
     heap_peak_bytes: int | None = None
     ram_peak_bytes: int | None = None
-    """Static + heap peak + reserved stack peak; the mailbox exists only under test and is not in it."""
+    """Static + heap peak + reserved stack peak; the mailbox exists only under test and is not in it. Heap blocks inside
+    static variables (a heap that is an array, such as FreeRTOS's ``ucHeap``) are in static RAM already, and not counted
+    again."""
     mailbox_bytes: int = 0
 
 
@@ -78,16 +81,59 @@ class Stack(_Part):
     backtrace: list[Frame] = []
 
 
+class Allocations(Location):
+    """Live allocations that were made on one call path; the place is the call of the allocator."""
+
+    call_site: int
+    """What the call returns to."""
+    bytes: int
+    """Of all of them, as asked for."""
+    allocations: int
+    backtrace: list[Frame] = []
+    """The callers, from the one that called the allocator outwards."""
+
+
+class FailedAllocations(Location):
+    """Allocations made on one call path that the allocator refused, which a program may well expect."""
+
+    call_site: int
+    largest_bytes: int
+    """The most that was asked for."""
+    failures: int
+    backtrace: list[Frame] = []
+
+
 class Heap(_Part):
-    """What the allocator was asked for."""
+    """What the allocator was asked for. Where one allocator calls another, the outermost call counts."""
 
     attached: bool
     peak_live_bytes: int | None = None
+    peak_beside_static_bytes: int | None = None
+    """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
+    peak: list[Allocations] = []
+    """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``. Where there are more
+    than 500 call paths, the smaller ones are put together by the place of the call, without its callers."""
+    heap_region_bytes: int | None = None
+    """From the first break to the highest: what the allocator took from ``_sbrk``."""
+    overhead_bytes: int | None = None
+    """``heap_region_bytes`` - ``peak_live_bytes``: headers, rounding, and what lay free or unused."""
     allocations: int | None = None
     frees: int | None = None
     failed_allocations: int | None = None
+    failed: list[FailedAllocations] = []
     live_at_exit_bytes: int | None = None
-    leaks: list[dict[str, Any]] = []
+    leaks: list[Allocations] = []
+    """What was live at the end, largest first."""
+
+
+class Timeline(_Part):
+    """Stack and heap against instructions, in intervals of equal length from reset on; the last one may be shorter."""
+
+    interval_instructions: int
+    stack_bytes: list[int]
+    """The most in each interval; the most of all is the stack's peak."""
+    heap_bytes: list[int] | None = None
+    """The same of live bytes; None where the heap was not measured."""
 
 
 class Instructions(_Part):
@@ -247,6 +293,7 @@ class Run(_Part):
     memory: Memory
     stack: Stack = Stack()
     heap: Heap = Heap(attached=False)
+    timeline: Timeline | None = None
     instructions: Instructions = Instructions()
     profile: Profile | None = None
     coverage: Coverage | None = None

@@ -198,12 +198,12 @@ def _exit_fault(stop: Stop) -> Fault:
 
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
     heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
-    static = firmware.static_ram_bytes
+    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
     counts = [count for count in served.instructions if count is not None]
     not_measured = dict(measured.not_measured)
     if not counts:
         not_measured.setdefault("per_inference", "no input ran")
-    if heap is None or stack_peak is None:
+    if beside is None or stack_peak is None:
         not_measured["ram_peak_bytes"] = "the heap or the stack was not measured"
     instructions: Instructions = measured.instructions.model_copy()
     if counts:
@@ -219,11 +219,12 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             stack_touched_bytes=measured.stack_touched_bytes,
             stack_limit_bytes=measured.stack_limit_bytes,
             heap_peak_bytes=heap,
-            ram_peak_bytes=None if heap is None or stack_peak is None else static + heap + stack_peak,
+            ram_peak_bytes=None if beside is None or stack_peak is None else static + beside + stack_peak,
             mailbox_bytes=firmware.mailbox_bytes,
         ),
         stack=measured.stack,
         heap=measured.heap,
+        timeline=measured.timeline,
         instructions=instructions,
         profile=measured.profile,
         coverage=measured.coverage,

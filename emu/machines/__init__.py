@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile, Stack
+from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile, Stack, Timeline
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Measurements:
     stack_limit_bytes: int | None = None
     stack: Stack = field(default_factory=Stack)
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
+    timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)
     profile: Profile | None = None
     coverage: Coverage | None = None

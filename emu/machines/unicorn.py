@@ -43,14 +43,16 @@ from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
 from emu.native.shadow import NativeShadow
 from emu.probes.addressability import defined_ranges, initial_states
+from emu.probes.allocators import allocator_entries
 from emu.probes.coverage import measure_coverage
-from emu.probes.heap import HeapLedger, allocator_entries
+from emu.probes.heap import HeapLedger
 from emu.probes.instructions import executions_by_address, measure_instructions
 from emu.probes.memory_errors import MemoryErrors
 from emu.probes.profile import measure_profile
 from emu.probes.stack import PAINT, StackPaint, peak_backtrace
+from emu.probes.timeline import measure_timeline
 from emu.probes.traffic import by_region
-from emu.record import Fault, Frame, Heap, Stack
+from emu.record import Fault, Frame, Stack
 from emu.targets import Region, Target
 from emu.thumb import DYNAMIC, instruction_addresses
 from emu.unwind import unwind
@@ -91,7 +93,7 @@ class _Run:
     output: Output
     peripherals: Peripherals
     semihosting: Semihosting
-    ledger: HeapLedger = field(default_factory=HeapLedger)
+    ledger: HeapLedger
     resumes: list[int] = field(default_factory=list)
     """Instructions of each ``resume``."""
     faults: list[Fault] = field(default_factory=list)
@@ -255,20 +257,23 @@ class UnicornMachine:
         touched = self._touched(run)
         if touched is None:
             not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
-        if not firmware.symbols:
-            not_measured["heap_peak_bytes"] = "the ELF has no symbols, so its allocator is not known"
+        not_measured |= run.ledger.not_measured
+        heap = run.ledger.measure()
+        length, lowest = run.hooks.timeline
+        levels = run.ledger.timeline if heap.attached else None
         peak = run.hooks.peak
         return Measurements(
             stack_peak_bytes=firmware.initial_sp - peak.lowest,
             stack_touched_bytes=touched,
             stack_limit_bytes=firmware.initial_sp - firmware.stack_limit,
             stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
-            heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
+            heap=heap,
+            timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
             instructions=instructions,
             profile=profile,
             coverage=coverage,
             memory_check=memory_check,
-            faults=tuple(run.faults),
+            faults=(*run.ledger.faults, *run.faults),
             output=run.output.text,
             output_cut_bytes=run.output.cut_bytes,
             not_measured=not_measured,
@@ -306,9 +311,10 @@ class UnicornMachine:
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
-        run = _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting, shadow=shadow)
+        ledger = HeapLedger(firmware)
+        run = _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting, ledger, shadow=shadow)
         if shadow is not None:
-            run.memory_errors = MemoryErrors(firmware, run.ledger, shadow)
+            run.memory_errors = MemoryErrors(firmware, ledger, shadow)
         return run
 
     def _shadow(self) -> NativeShadow:
@@ -336,7 +342,7 @@ class UnicornMachine:
         """Return the stack's touched bytes; None where it may have been the heap that touched them."""
         firmware = self._firmware
         own = firmware.stack_is_reserved or (
-            firmware.symbols and not run.ledger.lay_in(firmware.stack_limit, firmware.initial_sp)
+            run.ledger.follows and not run.ledger.lay_in(firmware.stack_limit, firmware.initial_sp)
         )
         return firmware.initial_sp - run.paint.lowest if run.paint is not None and own else None
 
@@ -403,9 +409,16 @@ class UnicornMachine:
 
     def _take_events(self, run: _Run) -> None:
         """Empty the lists of what happened, before the next thing does."""
-        run.ledger.add(run.hooks.take_heap_events())
+        self._follow_heap(run)
         if run.memory_errors is not None:
             run.memory_errors.take()
+
+    def _follow_heap(self, run: _Run) -> None:
+        run.ledger.add(run.hooks.take_heap_events(), run.hooks.take_callers())
+        machine = run.hooks.take_meeting()
+        if machine is not None:
+            backtrace = peak_backtrace(self._firmware, machine, self._code.delta_at)
+            run.ledger.meet(machine, backtrace, run.hooks.heap_end)
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""

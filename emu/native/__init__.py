@@ -16,6 +16,7 @@ from emu.toolchains import find_toolchain
 
 STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY, STOP_UNKNOWN_CODE = range(7)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
+HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP = range(5, 9)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -34,6 +35,7 @@ class CodeRegion(Structure):
         ("start", c_uint32),
         ("end", c_uint32),
         ("block_at", c_void_p),
+        ("is_returned_to", c_void_p),
         ("sp_delta", c_void_p),
     )
 
@@ -121,6 +123,8 @@ class HeapEvent(Structure):
         ("pointer", c_uint32),
         ("result", c_uint32),
         ("call_site", c_uint32),
+        ("sp", c_uint32),
+        ("path", c_uint32),
         ("instructions", c_uint64),
     )
 
@@ -128,7 +132,47 @@ class HeapEvent(Structure):
 class HeapCall(Structure):
     """The outermost allocator call that has not returned yet."""
 
-    _fields_ = (("return_address", c_uint32), ("sp", c_uint32), ("event", HeapEvent))
+    _fields_ = (("return_address", c_uint32), ("sp", c_uint32), ("entry", c_uint32), ("event", HeapEvent))
+
+
+class CallerCapture(Structure):
+    """The machine at the entry of an allocator function."""
+
+    _fields_ = (("registers", c_uint32 * 16), ("jumped_from", c_uint32), ("offset", c_uint32), ("size", c_uint32))
+
+
+class Callers(Structure):
+    """The call paths to the allocator."""
+
+    _fields_ = (
+        ("keys", POINTER(c_uint64)),
+        ("numbers", POINTER(c_uint32)),
+        ("slot_count", c_uint32),
+        ("path_count", c_uint32),
+        ("path_capacity", c_uint32),
+        ("captures", POINTER(CallerCapture)),
+        ("stacks", POINTER(c_uint8)),
+        ("capture_count", c_uint32),
+        ("capture_capacity", c_uint32),
+        ("stack_bytes", c_uint32),
+        ("stack_capacity", c_uint32),
+    )
+
+
+class Timeline(Structure):
+    """The lowest SP in intervals of instructions."""
+
+    _fields_ = (
+        ("lowest", POINTER(c_uint32)),
+        ("count", c_uint32),
+        ("capacity", c_uint32),
+        ("length", c_uint64),
+        ("end", c_uint64),
+        ("lowest_before", c_uint32),
+        ("pc", c_uint32),
+        ("sp", c_uint32),
+        ("block_serial", c_uint64),
+    )
 
 
 class Probe(Structure):
@@ -158,8 +202,16 @@ class Probe(Structure):
         ("stack_floor", c_uint32),
         ("latest_snapshot", c_uint32),
         ("snapshots", Snapshot * 2),
+        ("timeline", Timeline),
+        ("heap_end", c_uint32),
+        ("follows_break", c_uint32),
+        ("below_heap_end", c_uint32),
+        ("meeting_noted", c_uint32),
+        ("meeting", Snapshot),
         ("allocator_entries", POINTER(AllocatorEntry)),
         ("heap_call", HeapCall),
+        ("break_call", HeapCall),
+        ("callers", Callers),
         ("heap_events", POINTER(HeapEvent)),
         ("heap_event_count", c_uint32),
         ("heap_event_capacity", c_uint32),

@@ -100,6 +100,8 @@ uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32
         .function = function_at(&probe->calls, address),
     };
     read_code(probe, uc, block);
+    if (block->return_address != 0 && block->return_address < region->end)
+        region->is_returned_to[(block->return_address - region->start) / 2] = 1;
     *slot = probe->block_count;
     return probe->block_count++;
 }

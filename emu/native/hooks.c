@@ -19,12 +19,14 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
 {
     struct probe *probe = user_data;
     uint32_t address = (uint32_t)address64;
-    if (address == probe->heap_call.return_address && address != 0)
-        note_heap_return(probe, uc);
+    if ((address == probe->heap_call.return_address || address == probe->break_call.return_address) && address != 0)
+        note_heap_returns(probe, uc, address);
     if (probe->instructions >= probe->pause_at) {
         stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook comes again */
         return;
     }
+    if (probe->instructions >= probe->timeline.end)
+        next_interval(probe, uc);
     struct block *block = &probe->blocks[probe->current_block];
     uint32_t return_address = block->return_address;
     if (block->address != address || block->size != size) { /* a loop of one block is worth a shortcut */
@@ -106,6 +108,7 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
         else
             probe->latest_snapshot ^= 1;
     }
+    cut_interval(probe, region, pc);
     if (pc == block.address)
         return true;
     uint32_t index = find_block(probe, uc, block.address, pc - block.address);

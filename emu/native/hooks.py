@@ -17,8 +17,10 @@ from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.firmware import Firmware
 from emu.native import (
+    HEAP_BREAK,
     AllocatorEntry,
     Block,
+    CallerCapture,
     CallFrame,
     CallNode,
     CodeRegion,
@@ -42,6 +44,8 @@ from emu.thumb import DYNAMIC, stack_effects
 
 _HEAP_EVENTS = 16_384
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
+_HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
+_INTERVALS, _FIRST_INTERVAL = 256, 1024
 _NO_MEMORY = "no memory left for the counters"
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
@@ -168,11 +172,12 @@ class NativeHooks:
 
     def _watch_code(self) -> None:
         regions = []
-        self._block_at: list[np.ndarray] = []  # the C side does not keep them alive
+        self._of_code: list[np.ndarray] = []  # the C side does not keep them alive
         for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
-            block_at = np.zeros(region.size // 2, np.uint32)
-            self._block_at.append(block_at)
-            regions.append(CodeRegion(region.start, region.end, block_at.ctypes.data, deltas.ctypes.data))
+            block_at, is_returned_to = np.zeros(region.size // 2, np.uint32), np.zeros(region.size // 2, np.uint8)
+            self._of_code += [block_at, is_returned_to]
+            arrays = (block_at, is_returned_to, deltas)
+            regions.append(CodeRegion(region.start, region.end, *(array.ctypes.data for array in arrays)))
         self._probe.code_regions = (CodeRegion * len(regions))(*regions)
         self._probe.code_region_count = len(regions)
         if not self._library.probe_start(ctypes.byref(self._probe)):
@@ -186,6 +191,8 @@ class NativeHooks:
             snapshot.lowest = snapshot.pc = top
             snapshot.registers[13] = top
             snapshot.stack = (c_uint8 * (top - floor))()
+        timeline = self._probe.timeline
+        timeline.lowest, timeline.capacity, timeline.length = (c_uint32 * _INTERVALS)(), _INTERVALS, _FIRST_INTERVAL
         for address in sorted(self._code.behind_dynamic):
             self._watch(address, address, "probe_stack_pointer", WATCH_STACK_POINTER)
         for first, last in self._code.unknown:
@@ -195,6 +202,13 @@ class NativeHooks:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
         self._probe.heap_event_capacity = _HEAP_EVENTS if allocator else 0
         self._probe.heap_events = (HeapEvent * self._probe.heap_event_capacity)()
+        self._probe.follows_break = any(entry.function == HEAP_BREAK for entry in allocator)
+        self._probe.meeting.stack = (c_uint8 * (self._probe.stack_top - self._probe.stack_floor))()
+        callers = self._probe.callers
+        callers.slot_count, callers.path_capacity = 2 * _HEAP_PATHS, _HEAP_PATHS
+        callers.keys, callers.numbers = (c_uint64 * callers.slot_count)(), (c_uint32 * callers.slot_count)()
+        callers.captures, callers.capture_capacity = (CallerCapture * _HEAP_CAPTURES)(), _HEAP_CAPTURES
+        callers.stacks, callers.stack_capacity = (c_uint8 * _HEAP_STACK_BYTES)(), _HEAP_STACK_BYTES
         for entry in allocator:
             self._watch(entry.address, entry.address, "probe_allocator_entry", WATCH_ALLOCATOR)
 
@@ -290,10 +304,45 @@ class NativeHooks:
         """The machine when the stack was lowest."""
         return self._probe.snapshots[self._probe.latest_snapshot]
 
-    def take_heap_events(self) -> list[HeapEvent]:
-        """Return the allocator calls since the last time."""
+    def take_heap_events(self) -> list[tuple[int, ...]]:
+        """Return the allocator calls since the last time, each with the fields of ``HeapEvent`` in their order."""
         count, self._probe.heap_event_count = self._probe.heap_event_count, 0
-        return self._probe.heap_events[:count]
+        taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
+        return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
+
+    def take_callers(self) -> list[tuple[list[int], int, bytes]]:
+        """Return the machine where the allocator was called on a new path.
+
+        That is r0 to r15, the address behind the jump to it (0 where it was called), and the stack's bytes from SP on.
+
+        The paths are numbered in this order, from 1 on.
+        """
+        callers = self._probe.callers
+        stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
+        taken = [
+            (list(capture.registers), capture.jumped_from, stacks[capture.offset : capture.offset + capture.size])
+            for capture in callers.captures[: callers.capture_count]
+        ]
+        callers.capture_count = callers.stack_bytes = 0
+        return taken
+
+    def take_meeting(self) -> Snapshot | None:
+        """Return the machine where SP came down below the heap's end since the last time."""
+        if not self._probe.meeting_noted:
+            return None
+        self._probe.meeting_noted = 0
+        return self._probe.meeting
+
+    @property
+    def heap_end(self) -> int:
+        """The first address behind the heap, where it lies below the stack in the same memory, else 0."""
+        return self._probe.heap_end
+
+    @property
+    def timeline(self) -> tuple[int, list[int]]:
+        """Instructions of an interval, and the lowest SP of each, from reset on."""
+        timeline = self._probe.timeline
+        return timeline.length, timeline.lowest[: timeline.count]
 
     @property
     def loads(self) -> list[int]:

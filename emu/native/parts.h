@@ -4,6 +4,8 @@
 
 #include "probe.h"
 
+#define FAILED_BREAK UINT32_MAX /* what sbrk returns */
+
 #include <stdbool.h>
 
 static inline uint32_t read_register(const struct probe *probe, uc_engine *uc, int id)
@@ -33,8 +35,16 @@ void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block,
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
 
+/* timeline.c */
+void next_interval(struct probe *probe, uc_engine *uc);
+void note_lowest(struct probe *probe, uint32_t pc, uint32_t sp, uint32_t lowest);
+void cut_interval(struct probe *probe, const struct code_region *region, uint32_t pc);
+
 /* heap.c */
-void note_heap_return(struct probe *probe, uc_engine *uc);
+void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
+
+/* callers.c */
+uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp);
 
 /* hooks.c and heap.c: hooks of their own, or called by the one on every instruction */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
@@ -45,6 +55,6 @@ void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user
 bool instructions_known(struct probe *probe, struct block *block);
 
 /* shadow.c */
-void shadow_heap_event(struct shadow *shadow, const struct heap_event *event);
+void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bool in_allocator);
 
 #endif

@@ -20,7 +20,17 @@ enum stop_reason {
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
-enum heap_function { HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE };
+enum heap_function {
+    HEAP_MALLOC,
+    HEAP_CALLOC,
+    HEAP_REALLOC,
+    HEAP_MEMALIGN,
+    HEAP_FREE,
+    HEAP_ALIGNED_CALLOC,  /* becomes an event as HEAP_CALLOC */
+    HEAP_REALLOC_BEGINS,  /* the event at the entry of realloc, which a bad pointer may keep from returning */
+    HEAP_BREAK,           /* sbrk: size is the increment, result the break before it */
+    HEAP_LONGJMP          /* no event */
+};
 
 /* Unicorn's functions, from the library that Python has loaded already. */
 struct unicorn_api {
@@ -29,10 +39,11 @@ struct unicorn_api {
     uc_err (*emu_stop)(uc_engine *);
 };
 
-/* Memory that instructions may be fetched from; both arrays have one entry for each halfword. */
+/* Memory that instructions may be fetched from; the arrays have one entry for each halfword. */
 struct code_region {
     uint32_t start, end;
     uint32_t *block_at;      /* index of the block that starts here, 0 where none did */
+    uint8_t *is_returned_to; /* 1 behind a call that has run */
     const int32_t *sp_delta; /* bytes by which the instruction here changes SP */
 };
 
@@ -95,13 +106,43 @@ struct heap_event {
     uint32_t pointer; /* what realloc or free was given */
     uint32_t result;  /* what the allocator returned */
     uint32_t call_site;
+    uint32_t sp;   /* when it was called */
+    uint32_t path; /* who called it: a number in struct callers */
     uint64_t instructions; /* retired when it was called */
 };
 
 /* The outermost allocator call that has not returned yet; return_address is 0 when there is none. */
 struct heap_call {
     uint32_t return_address, sp;
+    uint32_t entry; /* the function's first instruction */
     struct heap_event event;
+};
+
+/* The machine at the entry of an allocator function, the first time that it was called on a path. */
+struct caller_capture {
+    uint32_t registers[16];
+    uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 where a call did */
+    uint32_t offset, size; /* of the stack's bytes from registers[13] on, in caller_stacks */
+};
+
+/* The call paths to the allocator, numbered from 1 on in the order of their captures; 0 is one that has no number. */
+struct callers {
+    uint64_t *keys; /* a hash table: the keys, */
+    uint32_t *numbers; /* and the paths' numbers, 0 where a slot is free */
+    uint32_t slot_count, path_count, path_capacity;
+    struct caller_capture *captures; /* those that Python has not taken yet */
+    uint8_t *stacks;
+    uint32_t capture_count, capture_capacity, stack_bytes, stack_capacity;
+};
+
+/* The lowest SP in intervals of equal length, which doubles when there is no room for another interval. */
+struct timeline {
+    uint32_t *lowest; /* of each interval, the current one last */
+    uint32_t count, capacity;
+    uint64_t length, end; /* of an interval, and of the current one, in instructions */
+    uint32_t lowest_before; /* of the current interval, before SP went from sp at pc to what is its lowest now */
+    uint32_t pc, sp;
+    uint64_t block_serial;  /* in which block execution it did */
 };
 
 struct probe {
@@ -129,9 +170,18 @@ struct probe {
     uint32_t stack_floor;     /* start of the memory that the stack is in */
     uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
     struct snapshot snapshots[2];
+    struct timeline timeline;
+
+    /* Where the heap lies in the stack's memory; heap_end is 0 where it does not. */
+    uint32_t heap_end, follows_break;
+    uint32_t below_heap_end; /* whether SP was, when it was lowered last */
+    uint32_t meeting_noted;  /* not 0 until Python has looked at the machine when SP went below heap_end */
+    struct snapshot meeting;
 
     const struct allocator_entry *allocator_entries;
     struct heap_call heap_call;
+    struct heap_call break_call; /* of sbrk, which the allocator calls, or the firmware itself */
+    struct callers callers;
     struct heap_event *heap_events;
     uint32_t heap_event_count, heap_event_capacity;
 

@@ -126,10 +126,32 @@ static void close_block(struct shadow *shadow, uint32_t pointer)
     *block_size = 0;
 }
 
-void shadow_heap_event(struct shadow *shadow, const struct heap_event *event)
+/* The heap's end has moved by so many bytes from where it was: by the allocator, or by a program that has its own. */
+static void move_break(struct shadow *shadow, uint32_t from, uint32_t bytes, bool in_allocator)
+{
+    int32_t change = (int32_t)bytes;
+    if (from == FAILED_BREAK)
+        return;
+    if (change < 0)
+        set_state(shadow, from + bytes, 0u - bytes, BYTE_OUTSIDE);
+    if (from < shadow->sp && from + bytes > shadow->sp && shadow->sp <= shadow->stack_top)
+        change = (int32_t)(shadow->sp - from); /* it meets the stack, which stays what it is */
+    if (change > 0 && in_allocator) {
+        set_state(shadow, from, (uint32_t)change, BYTE_HEAP);
+    } else if (change > 0) {
+        set_state(shadow, from, (uint32_t)change, BYTE_ACCESSIBLE);
+        set_undefined(shadow, from, (uint32_t)change);
+    }
+}
+
+void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bool in_allocator)
 {
     uint32_t before = 0;
     switch ((enum heap_function)event->function) {
+    case HEAP_REALLOC_BEGINS:
+    case HEAP_LONGJMP:
+    case HEAP_ALIGNED_CALLOC: return;
+    case HEAP_BREAK: move_break(shadow, event->result, event->size, in_allocator); return;
     case HEAP_FREE:
         close_block(shadow, event->pointer);
         return;

@@ -1,129 +1,249 @@
-"""The heap: what the firmware asked its allocator for, from the allocator's entries and returns."""
+"""The heap: what the firmware asked its allocator for, replayed from the allocator's entries and returns."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 from emu.firmware import Firmware
-from emu.native import (
-    HEAP_CALLOC,
-    HEAP_FREE,
-    HEAP_MALLOC,
-    HEAP_MEMALIGN,
-    HEAP_REALLOC,
-    AllocatorEntry,
-    HeapEvent,
-)
-from emu.record import Heap
+from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS, Snapshot
+from emu.probes.allocators import why_not_followed
+from emu.probes.callers import Callers, CallSite, Capture
+from emu.probes.heap_faults import Block, HeapFaults
+from emu.probes.heap_region import HeapRegion
+from emu.probes.timeline import Maxima
+from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
-_FUNCTIONS = {
-    "malloc": HEAP_MALLOC,
-    "calloc": HEAP_CALLOC,
-    "realloc": HEAP_REALLOC,
-    "memalign": HEAP_MEMALIGN,
-    "aligned_alloc": HEAP_MEMALIGN,
-    "free": HEAP_FREE,
-}
+_FREED_KEPT = 4096
+"""Blocks whose end is remembered, the latest ones."""
 
 
-def allocator_entries(firmware: Firmware) -> list[AllocatorEntry]:
-    """Return the entries of the allocator functions that are linked, newlib's reentrant ones among them."""
-    entries = {}
-    for name, function in _FUNCTIONS.items():
-        for symbol, first_argument in ((name, 0), (f"_{name}_r", 1)):
-            address = firmware.entry_of(symbol)
-            if address is not None:
-                entries.setdefault(address, AllocatorEntry(address, function, first_argument))
-    return list(entries.values())
-
-
-@dataclass(frozen=True)
-class _Allocation:
+class _Live(NamedTuple):
     size: int
-    call_site: int
+    site: CallSite
 
 
-@dataclass(frozen=True)
-class Block:
-    """A heap block."""
+class _Composition:
+    """Live bytes and blocks by call site, now and at the peak, without ever going through all of them."""
 
-    address: int
-    size: int
-    allocated_at: int
-    freed_at: int | None
+    def __init__(self) -> None:
+        self._at_peak: dict[CallSite, list[int]] = {}
+        self._since_peak: dict[CallSite, list[int]] = {}
+        self.live = self.peak = 0
 
-    def describe(self, address: int) -> str:
-        """Say where in it ``address`` is."""
-        offset = address - self.address
-        return f"{offset} bytes into a heap block of {self.size}"
+    def change(self, site: CallSite, size: int, blocks: int) -> None:
+        """Take into account that ``site`` has ``size`` bytes and ``blocks`` blocks more, or less."""
+        since = self._since_peak.setdefault(site, [0, 0])
+        since[0] += size
+        since[1] += blocks
+        self.live += size
+        if self.live > self.peak:
+            self.peak = self.live
+            for changed, (more_bytes, more_blocks) in self._since_peak.items():
+                total = self._at_peak.setdefault(changed, [0, 0])
+                total[0] += more_bytes
+                total[1] += more_blocks
+            self._since_peak.clear()
+
+    @property
+    def at_peak(self) -> dict[CallSite, tuple[int, int]]:
+        """Bytes and blocks of each call site that had any."""
+        return {site: (size, blocks) for site, (size, blocks) in self._at_peak.items() if blocks}
 
 
 class HeapLedger:
-    """Replays allocator calls, in order, to what is live."""
+    """Replays allocator calls, in order, to what is live, and judges them on the way.
 
-    def __init__(self) -> None:
-        self._live: dict[int, _Allocation] = {}
-        self._live_bytes = self._peak = 0
-        self._allocations = self._frees = self._failed = 0
+    The static RAM of firmware whose allocator takes its memory from an array has that memory already; what the heap
+    adds to it is the peak of the blocks that lie elsewhere.
+    """
+
+    def __init__(self, firmware: Firmware):
+        self._firmware = firmware
+        self._callers = Callers(firmware)
+        self._why_not_followed = why_not_followed(firmware)
+        self._region = HeapRegion(firmware, lambda address: self._live_block(address) is not None)
+        self._follows_break = any(firmware.entry_of(name) is not None for name in ("_sbrk", "sbrk", "_sbrk_r"))
+        self._judge = HeapFaults(firmware, self._callers)
+        self._live: dict[int, _Live] = {}
+        self._freed: OrderedDict[int, Block] = OrderedDict()
+        self._all = _Composition()
+        self._beside_static = self._beside_static_peak = 0
+        self._is_static = cache(firmware.is_static)
+        self._allocations = self._frees = self._failures = 0
+        self._failed: dict[CallSite, list[int]] = {}
         self._lowest, self._highest = 1 << 32, 0
+        self._outside_region: int | None = None
+        self.timeline = Maxima()
 
-    def add(self, events: Iterable[HeapEvent]) -> None:
-        """Take the next allocator calls into account."""
-        for event in events:
-            if event.function == HEAP_FREE:
-                self._release(event.pointer)
-            elif event.function == HEAP_REALLOC and event.pointer and not event.size:
-                self._release(event.pointer)  # newlib's realloc(pointer, 0) frees
-            elif event.result:
-                if event.function == HEAP_REALLOC:
-                    self._release(event.pointer)
-                self._allocations += 1
-                self._lowest, self._highest = min(self._lowest, event.result), max(self._highest, event.result)
-                self._live[event.result] = _Allocation(event.size, event.call_site)
-                self._live_bytes += event.size
-                self._peak = max(self._peak, self._live_bytes)
-            elif event.size:
-                self._failed += 1
+    # ---- following ---------------------------------------------------------------------------------------------------
+
+    def add(self, events: Iterable[Sequence[int]], captures: Iterable[Capture]) -> None:
+        """Take the next allocator calls into account: their fields, and the machine on each new call path to them."""
+        self._callers.add(captures)
+        if self._why_not_followed is not None:
+            return
+        for function, size, pointer, result, call_site, sp, path, instructions in events:
+            site = CallSite(path, call_site)
+            if function == HEAP_FREE:
+                if pointer:
+                    self._free(pointer, site, sp, "free")
+            elif function == HEAP_REALLOC_BEGINS:
+                if pointer and pointer not in self._live:
+                    self._judge_pointer(pointer, site, sp, "realloc")
+                continue
+            elif function == HEAP_BREAK:
+                if self._region.move_break(size, result, sp, site):
+                    self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
+                continue
+            elif result:
+                if function == HEAP_REALLOC:
+                    self._release(pointer, site)
+                self._allocate(result, size, site, sp)
+            elif function == HEAP_REALLOC and pointer and not size:
+                self._release(pointer, site)  # realloc(pointer, 0) that returns nothing has freed
+            elif size:
+                self._failures += 1
+                failed = self._failed.setdefault(site, [0, 0])
+                failed[:] = max(failed[0], size), failed[1] + 1
+            self.timeline.note(instructions, self._all.live)
+
+    def meet(self, machine: Snapshot, backtrace: Sequence[Frame], heap_end: int) -> None:
+        """Judge that SP came down below the heap's end, with the machine when it did."""
+        if self._why_not_followed is None and self._region.meets(machine):
+            self._judge.stack_grew_into_heap(machine.lowest, backtrace, heap_end, self._region.grown_at)
+
+    def _allocate(self, address: int, size: int, site: CallSite, sp: int) -> None:
+        self._allocations += 1
+        before = self._live.pop(address, None)
+        if before is not None:
+            self._count(address, before, -1)  # nobody saw it freed; two blocks cannot be in one place
+        if address not in self._region:
+            self._outside_region = address
+            if not self._follows_break and self._region.add_block(address, size, sp, site):
+                self._judge.heap_grew_into_stack(site, sp)
+        self._freed.pop(address, None)
+        self._live[address] = live = _Live(size, site)
+        self._count(address, live, 1)
+        self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
+
+    def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
+        if pointer in self._live:
+            self._release(pointer, site)
+        else:
+            self._judge_pointer(pointer, site, sp, word)
+
+    def _release(self, pointer: int, site: CallSite) -> None:
+        live = self._live.pop(pointer, None)
+        if live is None:
+            return
+        self._frees += 1
+        self._count(pointer, live, -1)
+        self._freed[pointer] = Block(pointer, live.size, live.site, site)
+        self._freed.move_to_end(pointer)
+        if len(self._freed) > _FREED_KEPT:
+            self._freed.popitem(last=False)
+
+    def _count(self, address: int, live: _Live, sign: int) -> None:
+        self._all.change(live.site, sign * live.size, sign)
+        if not self._is_static(address):
+            self._beside_static += sign * live.size
+            self._beside_static_peak = max(self._beside_static_peak, self._beside_static)
+
+    def _judge_pointer(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
+        self._judge.bad_pointer(pointer, site, sp, word, self._freed.get(pointer) or self._live_block(pointer))
+
+    # ---- asking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def follows(self) -> bool:
+        """Whether the firmware's allocator is known, or it has none."""
+        return self._why_not_followed is None
 
     def lay_in(self, start: int, end: int) -> bool:
         """Return whether the heap may ever have used memory between ``start`` and ``end``."""
         return self._lowest < end and start <= self._highest
 
-    def block_near(self, address: int, distance: int) -> "Block | None":
-        """Return the live block that holds ``address`` or is so near to it, or None."""
-        best = None
-        for pointer, allocation in self._live.items():
-            if pointer - distance <= address < pointer + allocation.size + distance:
-                inside = pointer <= address < pointer + allocation.size
-                if best is None or inside:
-                    best = Block(pointer, allocation.size, allocation.call_site, None)
-        return best
+    def block_near(self, address: int, distance: int = 0) -> Block | None:
+        """Return the block that ``address`` is in, else the one that it is closest to, up to ``distance`` bytes away.
 
-    def _release(self, pointer: int) -> None:
-        allocation = self._live.pop(pointer, None)
-        if allocation is not None:
-            self._frees += 1
-            self._live_bytes -= allocation.size
+        A live block goes before one that was freed; of those the latest ones are remembered.
+        """
+        for blocks in (self._live_blocks(), reversed(self._freed.values())):
+            gaps = ((max(b.address - address, address - b.address - max(b.size, 1) + 1, 0), b) for b in blocks)
+            gap, block = min(gaps, key=lambda pair: pair[0], default=(distance + 1, None))
+            if gap <= distance:
+                return block
+        return None
 
-    def measure(self, firmware: Firmware) -> Heap:
-        """Return the figures; what is live now is listed as leaks, largest first, by the place that asked."""
-        by_site: dict[int, list[int]] = {}
-        for allocation in self._live.values():
-            by_site.setdefault(allocation.call_site, []).append(allocation.size)
-        leaks = [
-            {
-                **firmware.locate(site - 2).model_dump(),
-                "call_site": site,
-                "bytes": sum(sizes),
-                "allocations": len(sizes),
-            }
-            for site, sizes in sorted(by_site.items(), key=lambda item: (-sum(item[1]), item[0]))
-        ]
+    def describe(self, block: Block) -> str:
+        """Return in words how large a block is (or was), and where it was allocated and freed."""
+        return self._judge.describe(block)
+
+    def _live_blocks(self) -> Iterable[Block]:
+        return (Block(address, live.size, live.site) for address, live in self._live.items())
+
+    def _live_block(self, address: int) -> Block | None:
+        return next((b for b in self._live_blocks() if b.address <= address < b.address + b.size), None)
+
+    # ---- the figures -------------------------------------------------------------------------------------------------
+
+    def measure(self) -> Heap:
+        """Return the figures; those that cannot be known are None, for a reason that ``not_measured`` gives."""
+        if self._why_not_followed is not None:
+            return Heap(attached=False)
+        region = None if "heap_region_bytes" in self.not_measured else self._region.size
+        live: dict[CallSite, tuple[int, int]] = {}
+        for size, site in self._live.values():
+            total, blocks = live.get(site, (0, 0))
+            live[site] = total + size, blocks + 1
         return Heap(
             attached=True,
-            peak_live_bytes=self._peak,
+            peak_live_bytes=self._all.peak,
+            peak_beside_static_bytes=self._beside_static_peak,
+            peak=self._by_path(self._all.at_peak),
+            heap_region_bytes=region,
+            overhead_bytes=region - self._all.peak if region is not None else None,
             allocations=self._allocations,
             frees=self._frees,
-            failed_allocations=self._failed,
-            live_at_exit_bytes=self._live_bytes,
-            leaks=leaks,
+            failed_allocations=self._failures,
+            failed=self._failed_by_path(),
+            live_at_exit_bytes=self._all.live,
+            leaks=self._by_path(live),
         )
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """The reason for each figure that cannot be known."""
+        if self._why_not_followed is not None:
+            return {"heap_peak_bytes": self._why_not_followed}
+        if self._outside_region is None:
+            return {}
+        variable = self._firmware.variable_at(self._outside_region)
+        place = f"from `{variable.name}`" if variable is not None else "from elsewhere"
+        reason = f"the allocator takes its memory {place}, not from _sbrk"
+        return dict.fromkeys(("heap_region_bytes", "overhead_bytes"), reason)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What the firmware did wrong with its heap, in the order in which it did it."""
+        return self._judge.faults
+
+    def _by_path(self, totals: dict[CallSite, tuple[int, int]]) -> list[Allocations]:
+        found = []
+        for known, sites in self._callers.grouped(sorted(totals, key=lambda site: -totals[site][0])).items():
+            size, blocks = (sum(column) for column in zip(*(totals[site] for site in sites), strict=True))
+            found.append(Allocations(**self._caller(known), bytes=size, allocations=blocks))
+        return sorted(found, key=lambda group: (-group.bytes, group.call_site))
+
+    def _failed_by_path(self) -> list[FailedAllocations]:
+        found = []
+        for known, sites in self._callers.grouped(self._failed).items():
+            sizes, failures = zip(*(self._failed[site] for site in sites), strict=True)
+            found.append(FailedAllocations(**self._caller(known), largest_bytes=max(sizes), failures=sum(failures)))
+        return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
+
+    def _caller(self, site: CallSite) -> dict[str, Any]:
+        backtrace = self._callers.backtrace(site)
+        place = self._firmware.locate(backtrace[0].pc).model_dump()
+        return {**place, "call_site": site.address, "backtrace": backtrace}

@@ -49,7 +49,7 @@ class MemoryErrors:
             kind=kind,
             address=undefined,
             pc=pc,
-            detail=f"{detail}: {undefined - address} bytes into the {size} that it hands out",
+            detail=f"{detail}: {_bytes(undefined - address, 'into')} the {size} that it hands out",
             backtrace=backtrace(),
             memory=self._owner(undefined, ()),
         )
@@ -118,7 +118,7 @@ class MemoryErrors:
 
     def _just_behind_a_block(self, address: int) -> bool:
         block = self._ledger.block_near(address, 4)
-        return block is not None and block.freed_at is None and block.address <= address
+        return block is not None and block.freed is None and block.address <= address
 
     def _backtrace(self, finding: Finding) -> list[Frame]:
         registers = list(finding.registers)
@@ -133,9 +133,9 @@ class MemoryErrors:
     def _owner(self, address: int, frames: Sequence[tuple[int, int, str]]) -> str:
         """Say whose memory ``address`` is in; ``frames`` are the start, end and function of those on the stack."""
         firmware = self._firmware
-        block = self._ledger.block_near(address, _NEAR_BLOCK)
+        block = self._ledger.block_near(address) or self._ledger.block_near(address, _NEAR_BLOCK)
         if block is not None:
-            return block.describe(address)
+            return f"{_offset(address, block.address, block.size)} {self._ledger.describe(block)}"
         for start, end, function in frames:
             if start <= address < end:
                 return f"the stack frame of {function}"
@@ -143,7 +143,7 @@ class MemoryErrors:
             return "the stack"
         symbol = self._nearest_object(address)
         if symbol is not None:
-            return _place_in(symbol, address)
+            return f"{_offset(address, symbol.address, symbol.size)} `{symbol.name}` ({symbol.size} bytes)"
         section = next((s for s in firmware.sections if s.address <= address < s.end), None)
         if section is not None:
             return f"the section {section.name}"
@@ -156,11 +156,17 @@ class MemoryErrors:
         return min(candidates, key=lambda s: max(0, address - s.address - s.size + 1), default=None)
 
 
-def _place_in(symbol: Symbol, address: int) -> str:
-    offset = address - symbol.address
-    if offset < symbol.size:
-        return f"`{symbol.name}`, {offset} bytes into its {symbol.size}"
-    return f"{offset - symbol.size} bytes behind `{symbol.name}` ({symbol.size} bytes)"
+def _offset(address: int, start: int, size: int) -> str:
+    """Say where ``address`` is, seen from memory of ``size`` bytes at ``start``."""
+    if address < start:
+        return _bytes(start - address, "before")
+    if address < start + size:
+        return _bytes(address - start, "into")
+    return _bytes(address - start - size, "behind") if address > start + size else "just behind"
+
+
+def _bytes(count: int, where: str) -> str:
+    return f"{count} byte{'s' * (count != 1)} {where}"
 
 
 def _spans(backtrace: list[Frame], sp: int) -> list[tuple[int, int, str]]:

@@ -1,6 +1,7 @@
 """The report that a person reads in the terminal."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -8,11 +9,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from emu.record import Coverage, Fault, Frame, LayerError, MemoryCheck, MemoryFinding, Run
+from emu.record import Coverage, Fault, Frame, Heap, LayerError, MemoryCheck, MemoryFinding, Run, Timeline
 from emu.targets import Board
 
 _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
+_LARGEST_ALLOCATIONS, _NEAREST_CALLERS = 5, 6
+_SPARKS = "▁▂▃▄▅▆▇█"
+_SPARKLINE_WIDTH = 60
 _LAST_LINES = 20
 _LINE_WIDTH = 500
 
@@ -22,6 +26,10 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     parts: list[RenderableType] = [_verdicts(run), Text(), _memory(run, board)]
     if run.stack.backtrace:
         parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
+    if run.heap.allocations:
+        parts += [Text(), _heading("Heap"), _heap(run.heap)]
+    if run.timeline is not None:
+        parts += [Text(), _timeline(run.timeline)]
     if run.instructions.total is not None:
         parts += [Text(), _heading("Instructions"), _instructions(run)]
     if run.coverage is not None:
@@ -125,6 +133,52 @@ def _backtrace(frames: Iterable[Frame]) -> Table:
         function = frame.function or f"{frame.pc:#010x}"
         table.add_row(Text(size, "bold"), Text(function), Text(_place(frame.file, frame.line) + note, "dim"))
     return table
+
+
+def _heap(heap: Heap) -> Table:
+    table = _grid("left", "right", "left", "left")
+    for title, groups in (("at its peak", heap.peak), ("never freed", heap.leaks)):
+        for index, group in enumerate(groups[:_LARGEST_ALLOCATIONS]):
+            size, blocks = Text(_bytes(group.bytes), "bold"), f"in {_count(group.allocations, 'block')}"
+            table.add_row(title if index == 0 else "", size, blocks, _callers(group.backtrace))
+        if len(groups) > _LARGEST_ALLOCATIONS:
+            rest = groups[_LARGEST_ALLOCATIONS:]
+            size = Text(_bytes(sum(group.bytes for group in rest)), "bold")
+            table.add_row("", size, "", Text(f"on {_count(len(rest), 'other path')}", "dim"))
+    for failed in heap.failed[:_LARGEST_ALLOCATIONS]:
+        size = Text(_bytes(failed.largest_bytes), "bold")
+        table.add_row("refused", size, _count(failed.failures, "time"), _callers(failed.backtrace))
+    if heap.heap_region_bytes:
+        region = Text(_bytes(heap.heap_region_bytes), "bold")
+        table.add_row("from _sbrk", region, "", Text(f"{heap.overhead_bytes:,} B more than the peak", "dim"))
+    return table
+
+
+def _callers(backtrace: list[Frame]) -> Text:
+    names = " < ".join(frame.function or f"{frame.pc:#010x}" for frame in backtrace[:_NEAREST_CALLERS])
+    names += " < ..." * (len(backtrace) > _NEAREST_CALLERS)
+    return Text.assemble(names, (f"  {_place(backtrace[0].file, backtrace[0].line)}", "dim"))
+
+
+def _timeline(timeline: Timeline) -> Group:
+    table = _grid("left", "bar", "left")
+    for name, levels in (("stack", timeline.stack_bytes), ("heap", timeline.heap_bytes or [])):
+        if any(levels):
+            table.add_row(name, Text(_sparkline(levels), "cyan"), Text(f"at most {max(levels):,} B", "dim"))
+    return Group(_heading("From reset to the end"), table)
+
+
+def _sparkline(levels: list[int]) -> str:
+    """Return a bar for the most of each part of ``levels``, and none where there is nothing."""
+    width = min(len(levels), _SPARKLINE_WIDTH)
+    bounds = [index * len(levels) // width for index in range(width + 1)]
+    parts = [max(levels[start:end]) for start, end in pairwise(bounds)]
+    most = max(parts)
+    return "".join(_SPARKS[-(-level * (len(_SPARKS) - 1) // most)] if level else " " for level in parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _instructions(run: Run) -> Group:

@@ -8,9 +8,8 @@ does what a careless checker takes for one. Adding a file is all that adding a f
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,16 +23,8 @@ STARTUP = HERE.parent / "firmware"
 TARGET = find_target("stm32h7-unicorn")
 LEVELS = ("-O0", "-O2", "-Os")
 LIMITS = Limits(instructions=5_000_000, seconds=20)
-MEMCHECK: dict[str, Any] = {"memcheck": True} if "memcheck" in {field.name for field in fields(RunOptions)} else {}
-FOUND_WITHOUT_MEMCHECK = (
-    "stack_overflow",
-    "unmapped_read",
-    "unmapped_write",
-    "unmapped_fetch",
-    "write_to_read_only",
-    "wait_for_interrupt",
-    "instruction_budget",
-)
+DAMAGE_THE_ALLOCATOR = ("double_free", "invalid_free")
+"""What is found behind these is the allocator at work on what it was given."""
 
 FUNCTION = {".c": re.compile(r"(?:__attribute__|\w).*?(\w+)\((?!\()"), ".S": re.compile(r"([a-z_]\w*):")}
 """The first line of a function, by the source's suffix."""
@@ -92,13 +83,13 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def run(elf: Path) -> Run:
-    options = RunOptions(coverage=True, limits=LIMITS, **MEMCHECK)
+    options = RunOptions(coverage=True, limits=LIMITS, memcheck=True)
     return run_firmware(elf, elf.stem, TARGET, None, options, lambda _done, _total: None)
 
 
 def findings(run: Run) -> list[Finding]:
-    checked = getattr(run, "memory_check", None)
-    found = [*run.faults, *(checked.findings if checked is not None else ())]
+    assert run.memory_check is not None
+    found = [*run.faults, *run.memory_check.findings]
     return [(finding.kind, finding.function, finding.line) for finding in found]
 
 
@@ -110,9 +101,9 @@ def executed(run: Run) -> set[str | None]:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("planted", PLANTED, ids=str)
 def test_fault_is_found_once_at_its_line(planted: Planted, level: str, build: Build) -> None:
-    if not MEMCHECK and planted.kind not in FOUND_WITHOUT_MEMCHECK:
-        pytest.skip("needs the memory checker")
     found = findings(run(build(planted.source, level, "-DFAULT", "-w")))
+    if planted.kind in DAMAGE_THE_ALLOCATOR:
+        del found[1:]
     assert found == [(planted.kind, planted.function, planted.line)]
 
 

@@ -33,7 +33,7 @@ void reset_handler(void)
     _exit(main());
 }
 
-void *_sbrk(int bytes)
+__attribute__((weak)) void *_sbrk(int bytes)
 {
     static char *end = _heap_start;
     if (bytes > _heap_end - end) {

@@ -8,11 +8,21 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from unicorn import UC_ARCH_ARM, UC_HOOK_CODE, UC_MODE_THUMB
-from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP, UC_CPU_ARM_CORTEX_M7
+from unicorn.arm_const import (
+    UC_ARM_REG_LR,
+    UC_ARM_REG_PC,
+    UC_ARM_REG_R0,
+    UC_ARM_REG_R1,
+    UC_ARM_REG_R2,
+    UC_ARM_REG_SP,
+    UC_CPU_ARM_CORTEX_M7,
+)
 from unicorn.unicorn import Uc
 
 MEMORY = {0: 64, 0x0800_0000: 2048, 0x2000_0000: 128, 0x2400_0000: 512, 0xE000_E000: 4}
 """Start and KB."""
+HEAP_NAMES = ("malloc", "calloc", "realloc", "memalign", "free", "sbrk")
+ARGUMENTS = (UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2)
 
 
 @dataclass
@@ -24,11 +34,73 @@ class Truth:
     by_path: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Of the functions that had called each other, outermost first."""
     lowest_sp: int = 0xFFFF_FFFF
+    lowest_by_interval: dict[int, int] = field(default_factory=dict)
+    """The lowest SP of each 1024 instructions."""
+    heap: "Heap" = field(default_factory=lambda: Heap({}))
     stack_bytes: int = 0
 
     @property
     def total(self) -> int:
         return sum(self.legs)
+
+
+@dataclass
+class Heap:
+    """Follows each instruction: the allocator's outermost calls by their entries, their returns by address and SP."""
+
+    symbols: dict[str, int]
+    live: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    """Size and callers (outermost first) of each block."""
+    at_peak: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    peak: int = 0
+    allocations: int = 0
+    frees: int = 0
+    failures: int = 0
+    breaks: list[int] = field(default_factory=list)
+    inside: tuple[str, list[int], int, int, tuple[str, ...]] | None = None
+    """Function, arguments, return address, SP and callers of the call that has not returned."""
+    in_break: tuple[int, int, int] | None = None
+
+    def step(self, address: int, callers: Sequence[str], sp: int, lr: int, arguments: list[int]) -> None:
+        if self.in_break is not None and (address, sp) == self.in_break[1:]:
+            increment = (self.in_break[0] ^ 1 << 31) - (1 << 31)
+            if arguments[0] != 0xFFFF_FFFF:
+                self.breaks += [arguments[0], arguments[0] + increment]
+            self.in_break = None
+        if self.inside is not None and (address, sp) == self.inside[2:4]:
+            self.returned(arguments[0])
+        if address == self.symbols.get("_sbrk") and self.in_break is None:
+            self.in_break = (arguments[0], lr & ~1, sp)
+        for name in ("malloc", "calloc", "realloc", "memalign", "free"):
+            for symbol, skipped in ((name, 0), (f"_{name}_r", 1)):
+                if address == self.symbols.get(symbol) and self.inside is None:
+                    self.inside = (name, arguments[skipped:], lr & ~1, sp, tuple(callers))
+
+    def returned(self, result: int) -> None:
+        assert self.inside is not None
+        name, arguments, _, _, callers = self.inside
+        self.inside = None
+        sizes = {"malloc": arguments[0], "calloc": arguments[0] * arguments[1]}
+        size = sizes.get(name, arguments[1])
+        if name == "free" or (name == "realloc" and (result or not size)):
+            self.frees += self.live.pop(arguments[0], None) is not None
+        if name != "free" and result:
+            self.allocations += 1
+            self.live[result] = (size, callers)
+            total = sum(size for size, _ in self.live.values())
+            if total > self.peak:
+                self.peak, self.at_peak = total, dict(self.live)
+        elif name != "free" and size:
+            self.failures += 1
+
+
+def by_callers(blocks: dict[int, tuple[int, tuple[str, ...]]]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Return bytes and number of ``blocks`` by their callers."""
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    for size, callers in blocks.values():
+        total, count = found.get(callers, (0, 0))
+        found[callers] = total + size, count + 1
+    return found
 
 
 @dataclass
@@ -42,6 +114,8 @@ class Calls:
     depths: dict[int, int] = field(default_factory=dict)
     """Of the callers of setjmp, by its buffer."""
     target: int | None = None
+    jumped_from: str | None = None
+    """The function that has just ended with a jump to another one (a tail call)."""
     before: bytes = b"\0\0"
     following: int = 0
 
@@ -58,7 +132,9 @@ class Calls:
         elif self.target is not None and name != "longjmp":
             del self.returns[self.target :], self.path[self.target + 1 :]
             self.target = None
+        self.jumped_from = None
         if not self.path or self.path[-1] != name:
+            self.jumped_from = self.path[-1] if self.path else None
             self.path[-1:] = [name]
         if address == self.symbols.get("setjmp"):
             self.depths[r0] = len(self.returns) - 1
@@ -89,7 +165,8 @@ def watch(
     top, pc = (int.from_bytes(engine.mem_read(0x0800_0000 + 4 * i, 4), "little") for i in range(2))
     engine.reg_write(UC_ARM_REG_SP, top)
 
-    truth = Truth()
+    truth = Truth(heap=Heap(symbols))
+    heap_starts = {symbols[name] for name in symbols if name.strip("_").removesuffix("_r") in HEAP_NAMES}
     seen: list[int] = []
     calls = Calls(symbols)
     it_blocks: dict[int, list[int]] = {}
@@ -114,6 +191,13 @@ def watch(
         sp = engine.reg_read(UC_ARM_REG_SP)
         truth.lowest_sp = min(truth.lowest_sp, sp)
         calls.step(address, bytes(engine.mem_read(address, size)), name_of(address), sp, engine.reg_read(UC_ARM_REG_R0))
+        heap = truth.heap
+        if address in heap_starts or heap.inside is not None or heap.in_break is not None:
+            arguments = [engine.reg_read(register) for register in ARGUMENTS]
+            callers = [*calls.path[:-1], *filter(None, [calls.jumped_from])]
+            heap.step(address, callers, sp, engine.reg_read(UC_ARM_REG_LR), arguments)
+        interval = (sum(truth.legs) + len(seen)) // 1024
+        truth.lowest_by_interval[interval] = min(sp, truth.lowest_by_interval.get(interval, sp))
         if address in (end, pause):
             engine.emu_stop()
             return

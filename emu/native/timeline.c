@@ -1,0 +1,47 @@
+/* The stack against instructions: the lowest SP of each interval. */
+#include "parts.h"
+
+/* Begin the interval that the next block is in. Room for it comes from making one interval of each two. */
+void next_interval(struct probe *probe, uc_engine *uc)
+{
+    struct timeline *timeline = &probe->timeline;
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    while (probe->instructions >= timeline->end) {
+        if (timeline->count == timeline->capacity) {
+            for (uint32_t i = 0; i < timeline->count / 2; i++) {
+                uint32_t first = timeline->lowest[2 * i], second = timeline->lowest[2 * i + 1];
+                timeline->lowest[i] = first < second ? first : second;
+            }
+            timeline->count /= 2;
+            timeline->length *= 2;
+        } else {
+            timeline->lowest[timeline->count++] = sp < probe->stack_top ? sp : probe->stack_top;
+            timeline->end += timeline->length;
+        }
+    }
+}
+
+/* SP was sp at pc, and goes to lowest within the block. */
+void note_lowest(struct probe *probe, uint32_t pc, uint32_t sp, uint32_t lowest)
+{
+    struct timeline *timeline = &probe->timeline;
+    uint32_t *current = &timeline->lowest[timeline->count - 1];
+    if (lowest >= *current)
+        return;
+    timeline->lowest_before = *current;
+    timeline->block_serial = probe->block_serial;
+    timeline->pc = pc;
+    timeline->sp = sp;
+    *current = lowest;
+}
+
+/* The current block ran only up to pc. */
+void cut_interval(struct probe *probe, const struct code_region *region, uint32_t pc)
+{
+    struct timeline *timeline = &probe->timeline;
+    uint32_t *current = &timeline->lowest[timeline->count - 1];
+    if (timeline->block_serial != probe->block_serial || *current < probe->stack_limit)
+        return;
+    uint32_t lowest = timeline->sp + (uint32_t)lowest_between(region, timeline->pc, pc);
+    *current = lowest < timeline->lowest_before ? lowest : timeline->lowest_before;
+}

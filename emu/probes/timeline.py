@@ -1,0 +1,48 @@
+"""Stack and heap against instructions: the most in each of some hundred intervals."""
+
+from emu.record import Timeline
+
+_INTERVALS, _FIRST_INTERVAL = 256, 1024  # as in emu/native/hooks.py: intervals of the one are multiples of the other's
+
+
+class Maxima:
+    """The largest value of a level in each interval; the intervals get twice as long when there are too many."""
+
+    def __init__(self) -> None:
+        self._length = _FIRST_INTERVAL
+        self._maxima = [0]
+        self._level = 0
+
+    def note(self, instructions: int, level: int) -> None:
+        """Take into account that the level changed after so many instructions."""
+        self._reach(instructions // self._length)
+        self._level = level
+        if level > self._maxima[-1]:
+            self._maxima[-1] = level
+
+    def _reach(self, index: int) -> None:
+        while index >= _INTERVALS:
+            self._double()
+            index //= 2
+        self._maxima += [self._level] * (index + 1 - len(self._maxima))
+
+    def _double(self) -> None:
+        if len(self._maxima) % 2:
+            self._maxima.append(self._level)
+        self._maxima = list(map(max, self._maxima[::2], self._maxima[1::2]))
+        self._length *= 2
+
+    def series(self, length: int, count: int) -> list[int]:
+        """Return ``count`` intervals of ``length`` instructions, which is at least as long as those so far."""
+        while self._length < length:
+            self._double()
+        return (self._maxima + [self._level] * (count - len(self._maxima)))[:count]
+
+
+def measure_timeline(length: int, lowest: list[int], stack_top: int, heap: Maxima | None) -> Timeline:
+    """Return the timeline; ``lowest`` has the lowest SP of each interval of ``length`` instructions."""
+    return Timeline(
+        interval_instructions=length,
+        stack_bytes=[stack_top - sp for sp in lowest],
+        heap_bytes=heap.series(length, len(lowest)) if heap is not None else None,
+    )
