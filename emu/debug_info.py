@@ -6,6 +6,7 @@ Reading DWARF takes time, so each table is read when something in it is asked fo
 import posixpath
 import struct
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,8 +54,13 @@ class _LineTable:
 class DebugInfo:
     """The line tables and the unwind information of one ELF; where they are damaged they are as good as missing."""
 
-    def __init__(self, elf: ELFFile):
+    def __init__(self, elf: ELFFile, code_ends_at: Callable[[int], bool]):
+        """``code_ends_at`` tells whether code that starts at address 0 may end at an address.
+
+        The linker leaves entries of discarded functions behind at address 0, where real code may be as well.
+        """
         self._elf = elf
+        self._code_ends_at = code_ends_at
         self._line_tables: dict[int, _LineTable] = {}
 
     def line_at(self, pc: int) -> Place:
@@ -86,8 +92,12 @@ class DebugInfo:
         if dwarf is None or dwarf.debug_frame_sec is None:
             return [], []
         try:
-            # The linker leaves entries of discarded functions behind at address 0.
-            entries = [e for e in dwarf.CFI_entries() if isinstance(e, FDE) and e.header["initial_location"] != 0]
+            entries = [
+                entry
+                for entry in dwarf.CFI_entries()
+                if isinstance(entry, FDE)
+                and self._is_linked(entry.header["initial_location"], entry.header["address_range"])
+            ]
         except CORRUPT:
             return [], []
         entries.sort(key=lambda entry: entry.header["initial_location"])
@@ -121,9 +131,11 @@ class DebugInfo:
                     ranges += [(start, end, unit.cu_offset) for start, end, place in spans if place[0] is not None]
         except CORRUPT:
             return [], []
-        # The linker leaves ranges of discarded functions behind at address 0.
-        ranges = sorted(span for span in ranges if span[0] != 0)
+        ranges = sorted(span for span in ranges if self._is_linked(span[0], span[1] - span[0]))
         return [start for start, _, _ in ranges], ranges
+
+    def _is_linked(self, start: int, size: int) -> bool:
+        return start != 0 or (size > 0 and self._code_ends_at(size))
 
     def _line_table(self, unit_offset: int) -> _LineTable:
         if unit_offset not in self._line_tables:
@@ -148,7 +160,7 @@ class DebugInfo:
             if state is None:
                 continue
             if state.end_sequence:
-                if sequence and sequence[0][0] != 0:
+                if sequence and self._is_linked(sequence[0][0], state.address - sequence[0][0]):
                     rows += [*sequence, (state.address, False, (None, None))]
                 sequence = []
             else:

@@ -21,7 +21,7 @@ from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
-from emu.record import Fault, Instructions, LayerError, Memory, Run
+from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.targets import Target
 from emu.verdicts import DEFAULT_TOLERANCE, judge
@@ -69,7 +69,7 @@ def run_firmware(
         stop = machine.boot()
         served = _Served()
         if stop.reason == "yield" and mailbox_address is not None:
-            mailbox = Mailbox.open(machine, mailbox_address)
+            mailbox = Mailbox.open(machine, mailbox_address, target.board.ram)
             served = _serve(mailbox, inputs, firmware, progress)
         elif stop.reason == "exit" and stop.exit_status:
             served.faults.append(_exit_fault(stop))
@@ -96,7 +96,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     assert address is not None, "our own firmware has a mailbox"
     with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
         machine.boot()
-        mailbox = Mailbox.open(machine, address)
+        mailbox = Mailbox.open(machine, address, target.board.ram)
         _require_width(x, mailbox)
         steps = []
         for index, row in enumerate(x):
@@ -190,11 +190,11 @@ def _exit_fault(stop: Stop) -> Fault:
 
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
     heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
-    static = firmware.static_ram_bytes
+    static, stacks = firmware.static_ram_bytes, sum(measured.stack_bytes_by_region.values())
     counts = [count for count in served.instructions if count is not None]
     not_measured = dict(measured.not_measured)
     if not counts:
-        not_measured.setdefault("per_inference", "no input ran")
+        not_measured["per_inference"] = "no input was answered"
     if heap is None or stack_peak is None:
         not_measured["ram_peak_bytes"] = "the heap or the stack was not measured"
     instructions: Instructions = measured.instructions.model_copy()
@@ -211,8 +211,9 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             stack_touched_bytes=measured.stack_touched_bytes,
             stack_limit_bytes=measured.stack_limit_bytes,
             heap_peak_bytes=heap,
-            ram_peak_bytes=None if heap is None or stack_peak is None else static + heap + stack_peak,
+            ram_peak_bytes=None if heap is None or stack_peak is None else static + heap + stacks,
             mailbox_bytes=firmware.mailbox_bytes,
+            by_region=_by_region(firmware, measured),
         ),
         stack=measured.stack,
         heap=measured.heap,
@@ -230,6 +231,24 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             "system": f"{platform.system()} {platform.machine()}",
         },
     )
+
+
+def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
+    heap = measured.heap.peak_live_bytes
+    uses = []
+    for region in firmware.board.memory:
+        holds_all_heap = heap == 0 or measured.heap_region is not None
+        use = RegionUse(
+            name=region.name,
+            size_bytes=region.size,
+            static_bytes=firmware.static_bytes_in(region),
+            mailbox_bytes=firmware.mailbox_bytes_in(region),
+            stack_bytes=measured.stack_bytes_by_region.get(region.name, 0),
+            heap_bytes=(heap if region.name == measured.heap_region else 0) if holds_all_heap else None,
+        )
+        if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:
+            uses.append(use)
+    return uses
 
 
 def _why_no_parity(inputs: EvaluationInputs | None, served: _Served) -> str:

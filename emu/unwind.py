@@ -33,21 +33,24 @@ class _Call:
     """r0 to r15 as they are when it returns; None where it never does."""
 
 
-def unwind(firmware: Firmware, registers: Sequence[int], read: Memory, lowest: int, at: int) -> list[Frame]:
+def unwind(firmware: Firmware, registers: Sequence[int], read: Memory, lowest: int, at: int, top: int) -> list[Frame]:
     """Return the frames, innermost first.
 
     ``registers`` are r0 to r15 of the innermost function. Its frame counts down to ``lowest``, the lowest SP that it
-    reached, by the instruction ``at``. Where every frame is known the sizes add up to the initial SP - ``lowest``.
+    reached, by the instruction ``at``. Where every frame is known the sizes add up to ``top`` - ``lowest``: ``top`` is
+    where the stack begins, and what ran before is on another one.
     """
     frames: list[Frame] = []
     state, pc, below = list(registers), registers[_PC], lowest
     while len(frames) < _DEEPEST:
         shown = pc if frames else at
         call = _call_of(firmware, state, read, pc, innermost=not frames)
-        known = call is not None and below <= call.sp <= firmware.initial_sp
+        known = call is not None and below <= call.sp <= top
         size = call.sp - below if call is not None and known else None
         frames.append(Frame(**firmware.locate(shown).model_dump(), pc=shown, frame_bytes=size))
         if call is None or not known or call.registers is None or not _is_code(firmware, call.registers[_PC]):
+            break
+        if call.sp == top != firmware.initial_sp:
             break
         state, below = call.registers, call.sp
         pc = state[_PC] - 2  # inside the call: what it returns to may be another line, or another function

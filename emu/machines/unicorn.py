@@ -46,8 +46,9 @@ from emu.probes.heap import HeapLedger, allocator_entries
 from emu.probes.instructions import executions_by_address, measure_instructions
 from emu.probes.profile import measure_profile
 from emu.probes.stack import PAINT, StackPaint, peak_backtrace
+from emu.probes.stacks import Stacks
 from emu.probes.traffic import by_region
-from emu.record import Fault, Frame, Heap, Stack
+from emu.record import Fault, Frame, Heap, Stack, StackUse
 from emu.targets import Region, Target
 from emu.thumb import DYNAMIC, instruction_addresses
 from emu.unwind import unwind
@@ -84,13 +85,12 @@ class _Run:
 
     engine: Uc
     hooks: NativeHooks
+    stacks: Stacks | None
     paint: StackPaint | None
     output: Output
     peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger = field(default_factory=HeapLedger)
-    resumes: list[int] = field(default_factory=list)
-    """Instructions of each ``resume``."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
@@ -154,10 +154,7 @@ class UnicornMachine:
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        stop = self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
-        if stop.instructions is not None:
-            run.resumes.append(stop.instructions)
-        return stop
+        return self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
@@ -207,7 +204,7 @@ class UnicornMachine:
                 not_measured=dict.fromkeys(("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions"), reason),
             )
         not_measured: dict[str, str] = {}
-        instructions = measure_instructions(firmware, run.hooks.instructions, run.resumes, run.hooks.blocks, self._peek)
+        instructions = measure_instructions(firmware, run.hooks.instructions, run.hooks.blocks, self._peek)
         if not firmware.symbols:
             not_measured["by_function"] = "the ELF has no symbols"
             instructions = instructions.model_copy(update={"by_function": {}})
@@ -230,17 +227,21 @@ class UnicornMachine:
                 not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
         else:
             not_measured["coverage"] = "only on request (--coverage)"
-        touched = self._touched(run)
-        if touched is None:
-            not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
+        assert run.stacks is not None, "only a bare machine follows none"
+        stacks = run.stacks.measure(self._code.delta_at)
+        not_measured.update(run.stacks.not_measured)
+        touched = self._touched(run, stacks)
+        if isinstance(touched, str):
+            not_measured["stack_touched_bytes"], touched = touched, None
         if not firmware.symbols:
             not_measured["heap_peak_bytes"] = "the ELF has no symbols, so its allocator is not known"
-        peak = run.hooks.peak
         return Measurements(
-            stack_peak_bytes=firmware.initial_sp - peak.lowest,
+            stack_peak_bytes=stacks[0].peak_bytes,
             stack_touched_bytes=touched,
-            stack_limit_bytes=firmware.initial_sp - firmware.stack_limit,
-            stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
+            stack_limit_bytes=stacks[0].limit_bytes,
+            stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
+            stack_bytes_by_region=self._stack_bytes_by_region(run, stacks),
+            heap_region=self._heap_region(run),
             heap=run.ledger.measure(firmware) if firmware.symbols else Heap(attached=False),
             instructions=instructions,
             profile=profile,
@@ -281,11 +282,12 @@ class UnicornMachine:
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
         semihosting = Semihosting(self.read, self.write, output.write, firmware.initial_sp)
-        return _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting)
+        stacks = None if self._bare else Stacks(firmware, hooks)
+        return _Run(engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting)
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
-        if self._bare:
+        if self._bare or firmware.stack_limit is None:
             return None
         return StackPaint(
             firmware.stack_limit,
@@ -294,13 +296,35 @@ class UnicornMachine:
             write=engine.mem_write if firmware.stack_is_reserved else None,
         )
 
-    def _touched(self, run: _Run) -> int | None:
-        """Return the stack's touched bytes; None where it may have been the heap that touched them."""
+    def _touched(self, run: _Run, stacks: list[StackUse]) -> int | str:
+        """Return the first stack's touched bytes, or why it may have been something else that touched them."""
+        firmware, limit, top = self._firmware, self._firmware.stack_limit, self._firmware.initial_sp
+        if run.paint is None or limit is None:
+            return "nothing tells which memory is the stack's"
+        if not firmware.stack_is_reserved and (not firmware.symbols or run.ledger.lay_in(limit, top)):
+            return "the heap may lie in the memory below the stack"
+        if any(limit < other.top <= top for other in stacks[1:]):
+            return "another stack lies in the memory below the stack"
+        touched = top - run.paint.lowest
+        if touched > stacks[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
+            return "something else wrote to the stack's memory, such as startup code that clears it"
+        return touched
+
+    def _stack_bytes_by_region(self, run: _Run, stacks: list[StackUse]) -> dict[str, int]:
+        """Return the peaks of the stacks in each memory, without those that are static RAM or heap already."""
         firmware = self._firmware
-        own = firmware.stack_is_reserved or (
-            firmware.symbols and not run.ledger.lay_in(firmware.stack_limit, firmware.initial_sp)
-        )
-        return firmware.initial_sp - run.paint.lowest if run.paint is not None and own else None
+        counted: dict[str, int] = {}
+        for stack in stacks:
+            region = firmware.board.region_at(stack.top - 1)
+            in_heap = run.ledger.lay_in(stack.top - stack.peak_bytes, stack.top) and not stack.limit_bytes
+            if region is not None and not in_heap and not firmware.is_static(stack.top - 1):
+                counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
+        return counted
+
+    def _heap_region(self, run: _Run) -> str | None:
+        """Return the memory that all allocations were in, or None where there were none or they were in several."""
+        regions = [region.name for region in self._firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
+        return regions[0] if len(regions) == 1 else None
 
     def _go(self, run: _Run, pc: int) -> Stop:
         before = run.hooks.instructions
@@ -336,6 +360,10 @@ class UnicornMachine:
                 case native.STOP_EXIT:
                     run.exit_status = run.engine.reg_read(UC_ARM_REG_R0)
                     return None
+                case native.STOP_STACK_CHANGE:
+                    self._follow_stack(run)
+                    if hooks.stop_reason == native.STOP_STACK_OVERFLOW:
+                        return self._stack_overflow(run)
                 case native.STOP_STACK_OVERFLOW:
                     return self._stack_overflow(run)
                 case native.STOP_OUT_OF_MEMORY:
@@ -360,6 +388,17 @@ class UnicornMachine:
                     return self._unicorn_fault(run, pc)
             if time.monotonic() >= deadline:
                 return self._fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+
+    def _follow_stack(self, run: _Run) -> None:
+        """Say which stack SP has been moved to, at the machine's stop."""
+        assert run.stacks is not None, "only a bare machine follows none"
+        address = run.hooks.change_address
+        blocks = (run.hooks.current_block, run.hooks.previous_block)
+        block = next((b for b in blocks if b is not None and b.address < address <= b.address + b.size), None)
+        start = address if block is None else block.address
+        code = self._peek(start, address - start)
+        run.hooks.cut_block(run.pc)
+        run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start)
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
@@ -431,15 +470,18 @@ class UnicornMachine:
         return self._fault(run, "invalid_instruction", pc, detail)
 
     def _stack_overflow(self, run: _Run) -> Fault:
-        firmware, peak = self._firmware, run.hooks.peak
-        backtrace = peak_backtrace(firmware, peak, self._code.delta_at)
+        stacks = run.stacks
+        assert stacks is not None, "only a bare machine follows none"
+        assert stacks.current is not None, "nothing is noted where SP is on no stack"
+        firmware, lowest, limit = self._firmware, stacks.state.peak.lowest, stacks.state.limit
+        backtrace = peak_backtrace(firmware, stacks.state, self._code.delta_at)
         pc = backtrace[0].pc
-        below = firmware.stack_limit - peak.lowest
-        detail = f"SP goes to {peak.lowest:#010x}, {below} bytes below the stack's limit {firmware.stack_limit:#010x}"
+        whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
+        detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"
         return Fault(
             **firmware.locate(pc).model_dump(),
             kind="stack_overflow",
-            address=peak.lowest,
+            address=lowest,
             pc=pc,
             detail=detail,
             backtrace=backtrace,
@@ -458,7 +500,9 @@ class UnicornMachine:
     def _backtrace(self, run: _Run, pc: int) -> list[Frame]:
         registers = [run.engine.reg_read(register) for register in _REGISTERS]
         registers[_SP] -= self._popped(run, pc)
-        return unwind(self._firmware, [*registers, pc], self._peek, registers[_SP], pc)
+        stack = run.stacks.current if run.stacks is not None else None
+        top = stack.top if stack is not None else self._firmware.initial_sp
+        return unwind(self._firmware, [*registers, pc], self._peek, registers[_SP], pc, top)
 
     def _popped(self, run: _Run, pc: int) -> int:
         """Return by how much the instruction at ``pc`` raised SP, where it has run: a return to where no code is."""

@@ -13,7 +13,15 @@ from pathlib import Path
 from emu.cache import cached, content_key
 from emu.toolchains import find_toolchain
 
-STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY = range(6)
+(
+    STOP_NONE,
+    STOP_PAUSE,
+    STOP_YIELD,
+    STOP_EXIT,
+    STOP_STACK_OVERFLOW,
+    STOP_STACK_CHANGE,
+    STOP_OUT_OF_MEMORY,
+) = range(7)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 
 _LIBRARY = "unicorn_probe.so"
@@ -48,6 +56,7 @@ class Block(Structure):
         ("executions", c_uint64),
         ("function", c_uint32),
         ("return_address", c_uint32),
+        ("other_size", c_uint32),
     )
 
 
@@ -104,6 +113,24 @@ class Snapshot(Structure):
     )
 
 
+class StackState(Structure):
+    """A stack, and how low it was."""
+
+    _fields_ = (
+        ("process", c_uint32),
+        ("top", c_uint32),
+        ("limit", c_uint32),
+        ("floor", c_uint32),
+        ("latest_snapshot", c_uint32),
+        ("snapshots", Snapshot * 2),
+    )
+
+    @property
+    def peak(self) -> Snapshot:
+        """The machine when the stack was lowest."""
+        return self.snapshots[self.latest_snapshot]
+
+
 class AllocatorEntry(Structure):
     """The first instruction of an allocator function."""
 
@@ -151,11 +178,10 @@ class Probe(Structure):
         ("code_region_count", c_uint64),
         ("code_regions", POINTER(CodeRegion)),
         ("calls", CallTree),
-        ("stack_top", c_uint32),
-        ("stack_limit", c_uint32),
-        ("stack_floor", c_uint32),
-        ("latest_snapshot", c_uint32),
-        ("snapshots", Snapshot * 2),
+        ("stacks", POINTER(StackState)),
+        ("stack_count", c_uint32),
+        ("current_stack", c_uint32),
+        ("change_address", c_uint32),
         ("allocator_entries", POINTER(AllocatorEntry)),
         ("heap_call", HeapCall),
         ("heap_events", POINTER(HeapEvent)),
@@ -175,6 +201,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
+    library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)
+    library.probe_note_change.restype = None
     library.probe_start.argtypes = (POINTER(Probe),)
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, cast
+from ctypes import Array, c_uint8, c_uint32, c_uint64, c_void_p, cast
 
 import numpy as np
 from unicorn import (
@@ -14,6 +14,7 @@ from unicorn import (
     UC_HOOK_MEM_READ,
     UC_HOOK_MEM_WRITE,
 )
+from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.firmware import Firmware
@@ -26,7 +27,7 @@ from emu.native import (
     FunctionRange,
     HeapEvent,
     Probe,
-    Snapshot,
+    StackState,
     UnicornApi,
     unicorn_probe,
 )
@@ -36,6 +37,7 @@ from emu.thumb import DYNAMIC, stack_effects
 _HEAP_EVENTS = 16_384
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _NO_MEMORY = "no memory left for the counters"
+_SPSEL = 2
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
 
@@ -47,12 +49,14 @@ class CodeMap:
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
         self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
         self.behind_dynamic: set[int] = set()
-        """The addresses at which SP has to be looked at."""
+        """The addresses at which SP has to be looked at, as it was moved by some amount."""
+        self.behind_anew: set[int] = set()
+        """The addresses at which it has to be looked at, as it may be on another stack."""
         for start, code in firmware.code():
             for effect in stack_effects(code, start):
                 self._set(effect.address, effect.delta)
                 if effect.delta == DYNAMIC:
-                    self.behind_dynamic.add(effect.following)
+                    (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
         """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
 
@@ -115,7 +119,7 @@ class NativeHooks:
         if profile:
             self._watch_calls(firmware)
         self._watch_code()
-        self._watch_stack(firmware)
+        self._watch_stacks()
         self._watch_heap(allocator)
         if traffic:
             self._watch_traffic(firmware.board)
@@ -150,17 +154,15 @@ class NativeHooks:
             raise MemoryError(_NO_MEMORY)
         self._hook(UC_HOOK_BLOCK, "probe_block")
 
-    def _watch_stack(self, firmware: Firmware) -> None:
-        top, floor = firmware.initial_sp, firmware.stack_region.start
-        self._probe.stack_top, self._probe.stack_limit, self._probe.stack_floor = top, firmware.stack_limit, floor
-        for snapshot in self._probe.snapshots:
-            snapshot.lowest = snapshot.pc = top
-            snapshot.registers[13] = top
-            snapshot.stack = (c_uint8 * (top - floor))()
+    def _watch_stacks(self) -> None:
+        self._stacks = (StackState * 1)()
+        self._snapshot_memory: list[Array[c_uint8]] = []  # the C side does not keep it alive
         for address in sorted(self._code.behind_dynamic):
             self._hook(UC_HOOK_CODE, "probe_stack_pointer", address, address)
+        for address in sorted(self._code.behind_anew):
+            self._hook(UC_HOOK_CODE, "probe_stack_change", address, address)
         for first, last in self._code.unknown:
-            self._hook(UC_HOOK_CODE, "probe_stack_pointer", first, last)
+            self._hook(UC_HOOK_CODE, "probe_stack_change", first, last)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
@@ -208,6 +210,47 @@ class NativeHooks:
         if not self._library.probe_cut_block(ctypes.byref(self._probe), self._engine._uch, pc):
             raise MemoryError(_NO_MEMORY)
 
+    # ---- stacks ------------------------------------------------------------------------------------------------------
+
+    def add_stack(self, stack: StackState) -> None:
+        """Let SP be followed on another stack, from now on; ``stacks`` holds it at the end."""
+        for snapshot in stack.snapshots:
+            snapshot.lowest = snapshot.pc = stack.top
+            snapshot.registers[13] = stack.top
+            memory = (c_uint8 * (stack.top - stack.floor))()
+            self._snapshot_memory.append(memory)
+            snapshot.stack = memory
+        self._stacks = (StackState * (len(self._stacks) + 1))(*self._stacks, stack)
+        self._probe.stacks, self._probe.stack_count = self._stacks, len(self._stacks)
+
+    @property
+    def stacks(self) -> Array[StackState]:
+        """Every stack that SP is followed on; the first one stands for none."""
+        return self._stacks
+
+    @property
+    def current_stack(self) -> int:
+        """Which of ``stacks`` SP is on."""
+        return self._probe.current_stack
+
+    def enter_stack(self, index: int, sp: int) -> None:
+        """Say which of ``stacks`` SP has been found to be on, and note it there, which may be an overflow."""
+        if index == 0:  # so that it is not asked about again
+            self._stacks[0].top = self._stacks[0].limit = sp
+            self._stacks[0].process = self.process_stack_in_use
+        self._probe.current_stack = index
+        self._library.probe_note_change(ctypes.byref(self._probe), self._engine._uch)
+
+    @property
+    def process_stack_in_use(self) -> bool:
+        """Whether SP is PSP, and not MSP."""
+        return bool(self._engine.reg_read(UC_ARM_REG_CONTROL) & _SPSEL)
+
+    @property
+    def change_address(self) -> int:
+        """Where code stood when SP was found to be on none of ``stacks``: behind the instruction that did it."""
+        return self._probe.change_address
+
     def close(self) -> None:
         """Release the counters."""
         self._library.probe_release(ctypes.byref(self._probe))
@@ -251,11 +294,6 @@ class NativeHooks:
     def call_paths_cut(self) -> bool:
         """Whether there were more call paths than are kept, or a deeper one."""
         return bool(self._probe.calls.cut)
-
-    @property
-    def peak(self) -> Snapshot:
-        """The machine when the stack was lowest."""
-        return self._probe.snapshots[self._probe.latest_snapshot]
 
     def take_heap_events(self) -> list[HeapEvent]:
         """Return the allocator calls since the last time."""

@@ -32,6 +32,7 @@ void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block,
 
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
+bool find_stack(struct probe *probe, uc_engine *uc);
 
 /* heap.c */
 void note_heap_return(struct probe *probe, uc_engine *uc);

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from emu.firmware import Firmware
-from emu.native import Snapshot
+from emu.native import Snapshot, StackState
 from emu.record import Frame
 from emu.thumb import DYNAMIC
 from emu.unwind import unwind
@@ -40,20 +40,22 @@ class StackPaint:
             self._write(self._bottom, bytes([self._paint]) * untouched)
 
 
-def peak_backtrace(firmware: Firmware, snapshot: Snapshot, delta_at: Callable[[int], int]) -> list[Frame]:
-    """Return the frames at the peak; their sizes add up to it.
+def peak_backtrace(firmware: Firmware, stack: StackState, delta_at: Callable[[int], int]) -> list[Frame]:
+    """Return the frames when ``stack`` was lowest; their sizes add up to the peak.
 
-    ``snapshot`` is the machine when the stack was lowest, ``delta_at`` tells the change of SP of the instruction at an
-    address.
+    ``delta_at`` tells the change of SP of the instruction at an address.
     """
-    start = max(snapshot.registers[13], firmware.stack_region.start)
-    stack = bytes(snapshot.stack[: max(0, firmware.initial_sp - start)])
+    snapshot = stack.peak
+    if snapshot.lowest == stack.top:
+        return []
+    start = max(snapshot.registers[13], stack.floor)
+    memory = bytes(snapshot.stack[: max(0, stack.top - start)])
 
     def read(address: int, size: int) -> bytes:
-        return stack[address - start :][:size] if address >= start else b""
+        return memory[address - start :][:size] if address >= start else b""
 
     at = _lowering_instruction(snapshot, delta_at)
-    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at)
+    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at, stack.top)
 
 
 def _lowering_instruction(snapshot: Snapshot, delta_at: Callable[[int], int]) -> int:
