@@ -15,6 +15,7 @@ _LOOK_BACK = 8
 """Instructions: how far before it a value for SP is reckoned from SP, in code with over-aligned or variable frames."""
 
 _STACK_ACCESSES, _LOADS = ("push", "vpush", "pop", "vpop", "stm", "vstm", "str"), ("ldr", "ldm", "msr")
+_BRANCHES = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
 
 _FORMS = (
     # (mnemonics, operands, sign); the size is the register list or the number that the operands end in. In an IT block
@@ -88,12 +89,12 @@ def sets_sp_anew(code: bytes, address: int) -> bool:
         return False
     sources = {ARM_REG_SP}
     for instruction in [last, *reversed(others)]:
-        if instruction.id == 0:  # data
+        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or where code may come from elsewhere
             return True
         read, written = map(set, instruction.regs_access())
         if instruction is not last and not sources & written:
             continue
-        if instruction.mnemonic.startswith(_LOADS) or instruction.group(capstone.CS_GRP_CALL):
+        if instruction.mnemonic.startswith(_LOADS):
             return True
         if ARM_REG_SP in read:
             return False

@@ -30,8 +30,8 @@ __attribute__((noipa)) static void deep(int n)
     use(bytes);
 }
 
-__attribute__((noipa, unused)) static void too_deep(int n) /* too_deep */
-{
+__attribute__((noipa, unused)) static void too_deep(int n)
+{ /* too_deep */
     volatile char bytes[600];
     use(bytes);
     if (n) too_deep(n - 1);
@@ -41,13 +41,6 @@ __attribute__((noipa, unused)) static void too_deep(int n) /* too_deep */
 __attribute__((noipa, unused)) static void grow(unsigned bytes)
 {
     use(alloca(bytes)); /* grow */
-}
-
-/* What main makes of RUNS, on whichever stack. */
-__attribute__((noipa, noreturn, unused)) static void job(void)
-{
-    RUNS;
-    _exit(0);
 }
 
 __attribute__((naked, unused)) static void on_process_stack(char *top, void (*run)(void))
@@ -101,6 +94,13 @@ __attribute__((unused)) static void take_turns(void)
     other_sp = prepared(other_stack + sizeof other_stack, other);
     change(&main_sp, task_sp);
     deep(2);
+}
+
+/* What main makes of RUNS, on whichever stack. */
+__attribute__((noipa, noreturn, unused)) static void job(void)
+{
+    RUNS;
+    _exit(0);
 }
 
 int main(void)
