@@ -14,7 +14,7 @@ from elftools.dwarf.callframe import FDE
 from elftools.elf.descriptions import describe_e_machine
 from elftools.elf.elffile import ELFFile
 
-from emu.debug_info import CORRUPT, DebugInfo
+from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
 from emu.errors import InputError
 from emu.record import Location
 from emu.targets import Board, Region, Target
@@ -371,13 +371,18 @@ class Firmware:
 
     @cached_property
     def _debug(self) -> DebugInfo:
-        return DebugInfo(self._elf, self._code_ends_at)
+        return DebugInfo(self._elf, self._code_at_zero)
 
-    def _code_ends_at(self, end: int) -> bool:
-        """Return whether code that starts at address 0 may end at ``end``: there is some, and no function runs on."""
-        function = self.function_at(end)
-        return any(s.executable and s.address == 0 for s in self.sections) and (
-            function is None or function.start == end
+    @cached_property
+    def _code_at_zero(self) -> CodeAtZero | None:
+        """What tells the function at address 0 from what the linker has left behind there of discarded ones."""
+        section = next((s for s in self.sections if s.executable and s.address == 0), None)
+        if section is None:
+            return None
+        names = frozenset(s.name for s in self.symbols if s.defined and s.kind == _FUNCTION and s.address & ~1 == 0)
+        starts = [function.start for function in self.functions if 0 < function.start < section.end]
+        return CodeAtZero(
+            names, frozenset([*starts, *(f.end for f in self.functions if f.end < section.end), section.end])
         )
 
     def locate(self, pc: int) -> Location:
@@ -483,6 +488,12 @@ class Firmware:
         in_flash = [segment.address for segment in loaded if not self._in_ram(segment.address)]
         return list(dict.fromkeys([*named, *sections, min(in_flash or [segment.address for segment in loaded])]))
 
+    def _holds_code(self, address: int) -> bool:
+        if not self.sections:
+            region = self.board.region_at(address)
+            return region is not None and region.executable
+        return any(section.executable and section.address <= address < section.end for section in self.sections)
+
     def _read_vectors(self) -> tuple[int, int]:
         candidates = self._vector_tables()
         for table in candidates:
@@ -490,8 +501,7 @@ class Firmware:
                 offset = table - segment.address
                 if 0 <= offset <= len(segment.data) - 8:
                     sp, pc = struct.unpack_from("<II", segment.data, offset)
-                    code = self.board.region_at(pc & ~1)
-                    if pc & 1 and code is not None and code.executable and self._in_ram(sp - 1):
+                    if sp % 4 == 0 and self._in_ram(sp - 1) and pc & 1 and self._holds_code(pc & ~1):
                         return sp, pc
         looked_at = ", ".join(f"{table:#010x}" for table in candidates)
         raise InputError(f"{self.path} does not begin with a {_NOT_STARTED} (looked at {looked_at})")
