@@ -35,7 +35,7 @@ _NOTYPE, _OBJECT, _FUNCTION = 0, 1, 2
 _GLOBAL = 1
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
 
-_MOST_ABOVE_STACK = 256
+MOST_ABOVE_STACK = 256
 """Bytes of an array that may lie above where SP begins in it: alignment, or the first context of a task."""
 
 
@@ -239,7 +239,7 @@ class Firmware:
 
     def stack_array(self, sp: int) -> Symbol | None:
         """Return the variable that is the stack which SP is at the top of, or None."""
-        return next((s for s in self._ram_objects if s.address < sp <= s.end <= sp + _MOST_ABOVE_STACK), None)
+        return next((s for s in self._ram_objects if s.address < sp <= s.end <= sp + MOST_ABOVE_STACK), None)
 
     def variable_at(self, address: int) -> Symbol | None:
         """Return the variable that holds ``address``, or None."""

@@ -190,13 +190,13 @@ def _exit_fault(stop: Stop) -> Fault:
 
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
     heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
-    static, stacks = firmware.static_ram_bytes, sum(measured.stack_bytes_by_region.values())
+    static, stacks = firmware.static_ram_bytes, measured.stack_bytes_by_region
     counts = [count for count in served.instructions if count is not None]
     not_measured = dict(measured.not_measured)
     if not counts:
         not_measured["per_inference"] = "no input was answered"
-    if heap is None or stack_peak is None:
-        not_measured["ram_peak_bytes"] = "the heap or the stack was not measured"
+    if heap is None or stacks is None:
+        not_measured["ram_peak_bytes"] = "the heap or a stack was not measured"
     instructions: Instructions = measured.instructions.model_copy()
     if counts:
         instructions.per_inference, instructions.per_inference_smallest = max(counts), min(counts)
@@ -211,7 +211,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             stack_touched_bytes=measured.stack_touched_bytes,
             stack_limit_bytes=measured.stack_limit_bytes,
             heap_peak_bytes=heap,
-            ram_peak_bytes=None if heap is None or stack_peak is None else static + heap + stacks,
+            ram_peak_bytes=None if heap is None or stacks is None else static + heap + sum(stacks.values()),
             mailbox_bytes=firmware.mailbox_bytes,
             by_region=_by_region(firmware, measured),
         ),
@@ -234,7 +234,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
 
 
 def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
-    heap = measured.heap.peak_live_bytes
+    heap, stacks = measured.heap.peak_live_bytes, measured.stack_bytes_by_region or {}
     uses = []
     for region in firmware.board.memory:
         holds_all_heap = heap == 0 or measured.heap_region is not None
@@ -243,7 +243,7 @@ def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
             size_bytes=region.size,
             static_bytes=firmware.static_bytes_in(region),
             mailbox_bytes=firmware.mailbox_bytes_in(region),
-            stack_bytes=measured.stack_bytes_by_region.get(region.name, 0),
+            stack_bytes=stacks.get(region.name, 0),
             heap_bytes=(heap if region.name == measured.heap_region else 0) if holds_all_heap else None,
         )
         if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:

@@ -92,8 +92,13 @@ def sets_sp_anew(code: bytes, address: int) -> bool:
         if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or where code may come from elsewhere
             return True
         read, written = map(set, instruction.regs_access())
-        if instruction is not last and not sources & written:
-            continue
+        if instruction is not last:
+            if instruction.mnemonic.startswith("msr") or (
+                instruction.mnemonic.startswith("mov") and ARM_REG_SP in written
+            ):
+                return True  # what was reckoned from SP before belongs to another stack
+            if not sources & written:
+                continue
         if instruction.mnemonic.startswith(_LOADS):
             return True
         if ARM_REG_SP in read:

@@ -310,14 +310,16 @@ class UnicornMachine:
             return "something else wrote to the stack's memory, such as startup code that clears it"
         return touched
 
-    def _stack_bytes_by_region(self, run: _Run, stacks: list[StackUse]) -> dict[str, int]:
+    def _stack_bytes_by_region(self, run: _Run, stacks: list[StackUse]) -> dict[str, int] | None:
         """Return the peaks of the stacks in each memory, without those that are static RAM or heap already."""
+        assert run.stacks is not None, "only a bare machine follows none"
+        if run.stacks.cut:
+            return None
         firmware = self._firmware
         counted: dict[str, int] = {}
-        for stack in stacks:
+        for stack, found in zip(stacks, run.stacks.found, strict=True):
             region = firmware.board.region_at(stack.top - 1)
-            in_heap = run.ledger.lay_in(stack.top - stack.peak_bytes, stack.top) and not stack.limit_bytes
-            if region is not None and not in_heap and not firmware.is_static(stack.top - 1):
+            if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
                 counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
         return counted
 
@@ -398,7 +400,8 @@ class UnicornMachine:
         start = address if block is None else block.address
         code = self._peek(start, address - start)
         run.hooks.cut_block(run.pc)
-        run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start)
+        run.ledger.add(run.hooks.take_heap_events())
+        run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_at)
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
@@ -474,7 +477,8 @@ class UnicornMachine:
         assert stacks is not None, "only a bare machine follows none"
         assert stacks.current is not None, "nothing is noted where SP is on no stack"
         firmware, lowest, limit = self._firmware, stacks.state.peak.lowest, stacks.state.limit
-        backtrace = peak_backtrace(firmware, stacks.state, self._code.delta_at)
+        peak, delta_at = stacks.state.peak, self._code.delta_at
+        backtrace = peak_backtrace(firmware, peak, delta_at, stacks.state.floor, stacks.current.top)
         pc = backtrace[0].pc
         whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
         detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"

@@ -73,6 +73,11 @@ class HeapLedger:
         """Return whether the heap may ever have used memory between ``start`` and ``end``."""
         return self._lowest < end and start <= self._highest
 
+    def block_at(self, address: int) -> tuple[int, int] | None:
+        """Return start and end of the live block that holds ``address``, or None."""
+        blocks = ((start, start + allocation.size) for start, allocation in self._live.items())
+        return next(((start, end) for start, end in blocks if start <= address < end), None)
+
     def _release(self, pointer: int) -> None:
         allocation = self._live.pop(pointer, None)
         if allocation is not None:

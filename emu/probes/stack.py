@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from emu.firmware import Firmware
-from emu.native import Snapshot, StackState
+from emu.native import Snapshot
 from emu.record import Frame
 from emu.thumb import DYNAMIC
 from emu.unwind import unwind
@@ -40,22 +40,24 @@ class StackPaint:
             self._write(self._bottom, bytes([self._paint]) * untouched)
 
 
-def peak_backtrace(firmware: Firmware, stack: StackState, delta_at: Callable[[int], int]) -> list[Frame]:
-    """Return the frames when ``stack`` was lowest; their sizes add up to the peak.
+def peak_backtrace(
+    firmware: Firmware, snapshot: Snapshot, delta_at: Callable[[int], int], floor: int, top: int
+) -> list[Frame]:
+    """Return the frames when a stack was lowest; their sizes add up to the peak.
 
-    ``delta_at`` tells the change of SP of the instruction at an address.
+    ``delta_at`` tells the change of SP of the instruction at an address; the stack begins at ``top``, and of what is
+    below ``floor`` the snapshot holds nothing.
     """
-    snapshot = stack.peak
-    if snapshot.lowest == stack.top:
+    if snapshot.lowest == top:
         return []
-    start = max(snapshot.registers[13], stack.floor)
-    memory = bytes(snapshot.stack[: max(0, stack.top - start)])
+    start = max(snapshot.registers[13], floor)
+    memory = bytes(snapshot.stack[: max(0, top - start)])
 
     def read(address: int, size: int) -> bytes:
         return memory[address - start :][:size] if address >= start else b""
 
     at = _lowering_instruction(snapshot, delta_at)
-    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at, stack.top)
+    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at, top)
 
 
 def _lowering_instruction(snapshot: Snapshot, delta_at: Callable[[int], int]) -> int:

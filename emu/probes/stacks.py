@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from emu.firmware import Firmware
+from emu.firmware import MOST_ABOVE_STACK, Firmware
 from emu.native import StackState
 from emu.native.hooks import NativeHooks
 from emu.probes.stack import peak_backtrace
@@ -17,6 +17,10 @@ MOST_STACKS = 64
 _MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
 
 
+HeapBlock = Callable[[int], tuple[int, int] | None]
+"""Returns start and end of the live heap block that holds an address."""
+
+
 @dataclass
 class FoundStack:
     """A stack as it was found: what is known of it before anything is measured."""
@@ -26,8 +30,9 @@ class FoundStack:
     top: int
     limit: int | None
     """The lowest address that belongs to it; None where nothing tells."""
-    array: int | None
-    """Where the variable starts that it is, which is static RAM; None where it is no variable."""
+    room: tuple[int, int] | None = None
+    """Start and end of the variable or the heap block that it is; None where it is neither."""
+    in_heap: bool = False
 
 
 class Stacks:
@@ -41,11 +46,10 @@ class Stacks:
         self.found: list[FoundStack] = []
         self.cut = False
         """Whether there were more than ``MOST_STACKS``."""
-        array = firmware.stack_array(firmware.initial_sp)
-        name = _MAIN if array is None else array.name
-        start = None if array is None else array.address
-        self._add(FoundStack(name, "MSP", firmware.initial_sp, firmware.stack_limit, start))
-        hooks.enter_stack(1, firmware.initial_sp)
+        array, top = firmware.stack_array(firmware.initial_sp), firmware.initial_sp
+        name, room = (_MAIN, None) if array is None else (array.name, (array.address, array.end))
+        self._add(FoundStack(name, "MSP", top, firmware.stack_limit, room))
+        hooks.enter_stack(1, top)
 
     @property
     def current(self) -> FoundStack | None:
@@ -58,7 +62,7 @@ class Stacks:
         """How low the current stack is."""
         return self._hooks.stacks[self._hooks.current_stack]
 
-    def follow(self, sp: int, code: bytes, address: int) -> None:
+    def follow(self, sp: int, code: bytes, address: int, heap_block: HeapBlock) -> None:
         """Find out which stack SP is on after the last instruction of ``code`` (which is at ``address``) has set it."""
         pointer = "PSP" if self._hooks.process_stack_in_use else "MSP"
         current = self.current
@@ -66,20 +70,31 @@ class Stacks:
         if current is not None and current.pointer == pointer and moved:
             self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, or too much of it
             return
-        array = self._firmware.stack_array(sp)
-        arrays = [(stack.array, stack.pointer) for stack in self.found]
-        if array is not None and (array.address, pointer) in arrays:
-            self._hooks.enter_stack(1 + arrays.index((array.address, pointer)), sp)
-        elif not any(sp - 1 in region for region in self._firmware.board.ram):
+        if not any(sp - 1 in region for region in self._firmware.board.ram):
             self._hooks.enter_stack(0, sp)
+            return
+        stack = self._stack_at(sp, pointer, heap_block)
+        rooms = [(known.room, known.pointer) for known in self.found]
+        if stack.room is not None and (stack.room, pointer) in rooms:
+            self._hooks.enter_stack(1 + rooms.index((stack.room, pointer)), sp)
         elif len(self.found) == MOST_STACKS:
             self.cut = True
             self._hooks.enter_stack(0, sp)
         else:
-            top = sp if array is None else array.end & ~7
-            start = None if array is None else array.address
-            self._add(FoundStack(self._name(sp, pointer), pointer, max(sp, top), self._limit(sp), start))
+            self._add(stack)
             self._hooks.enter_stack(len(self.found), sp)
+
+    def _stack_at(self, sp: int, pointer: Literal["MSP", "PSP"], heap_block: HeapBlock) -> FoundStack:
+        array = self._firmware.stack_array(sp)
+        if array is not None:
+            return FoundStack(array.name, pointer, max(sp, array.end & ~7), array.address, (array.address, array.end))
+        block = heap_block(sp - 1)
+        if block is not None:
+            start, end = block
+            whole = end - sp <= MOST_ABOVE_STACK
+            name = f"heap block at {start:#010x}"
+            return FoundStack(name, pointer, max(sp, end & ~7) if whole else sp, start, block, in_heap=True)
+        return FoundStack(self._name(sp, pointer), pointer, sp, self._limit(sp))
 
     def _add(self, stack: FoundStack) -> None:
         floor = self._floor(stack.top) if stack.limit is None else stack.limit
@@ -101,8 +116,6 @@ class Stacks:
 
     def _name(self, sp: int, pointer: str) -> str:
         variable = self._firmware.variable_at(sp - 1)
-        if variable is not None and self._firmware.stack_array(sp) is not None:
-            return variable.name
         if variable is not None:
             return f"{variable.name}+{sp - variable.address:#x}"
         if pointer == "PSP" and all(stack.name != _PROCESS for stack in self.found):
@@ -134,7 +147,7 @@ class Stacks:
                     top=stack.top,
                     limit_bytes=None if stack.limit is None else stack.top - stack.limit,
                     peak_bytes=stack.top - state.peak.lowest,
-                    backtrace=peak_backtrace(self._firmware, state, delta_at),
+                    backtrace=peak_backtrace(self._firmware, state.peak, delta_at, state.floor, stack.top),
                 )
             )
         return uses

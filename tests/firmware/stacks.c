@@ -1,6 +1,7 @@
 /* Runs main on a stack of its own, or something else on another one; marks name the lines that the tests look for. */
 #include <alloca.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #ifndef SECTION
 #define SECTION ".noinit"
@@ -94,6 +95,26 @@ __attribute__((unused)) static void take_turns(void)
     other_sp = prepared(other_stack + sizeof other_stack, other);
     change(&main_sp, task_sp);
     deep(2);
+}
+
+/* A task whose stack comes from the heap. */
+__attribute__((unused)) static void run_from_heap(void)
+{
+    char *stack = malloc(1504);
+    task_sp = prepared((char *)(((uintptr_t)stack + 1504) & ~7u), task);
+    other_sp = prepared(other_stack + sizeof other_stack, other);
+    change(&main_sp, task_sp);
+}
+
+/* Frames whose size or alignment is known only at run time. */
+__attribute__((noipa, unused)) static void sizes_at_run_time(int n)
+{
+    __attribute__((aligned(64))) volatile char aligned[100];
+    volatile char bytes[n * 7 + 1];
+    use(aligned), use(bytes);
+    for (int i = 1; i < n; i++) use(alloca(8 * i));
+    if (n > 1) sizes_at_run_time(n / 2);
+    use(aligned), use(bytes);
 }
 
 /* What main makes of RUNS, on whichever stack. */

@@ -10,6 +10,7 @@ from builds import LEVELS, TARGET, build, firmware, line_of
 from emu.firmware import Firmware, Symbol
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.unicorn import UnicornMachine
+from emu.probes.stacks import MOST_STACKS
 from emu.record import Run
 from emu.run import RunOptions, run_firmware
 
@@ -145,6 +146,56 @@ def test_tasks_that_take_turns(tmp_path: Path, level: str) -> None:
         assert stack.limit_bytes == array.size
         assert stack.peak_bytes == true_peak(program, array.address, array.end)
     assert main.peak_bytes == true_peak(program, variable(program, "other_stack").end + 4096, TOP)
+
+
+def test_a_stack_in_the_heap_is_counted_there(tmp_path: Path) -> None:
+    program = firmware(tmp_path, SOURCE, "-DRUNS=run_from_heap()")
+    run_record = record(program)
+    assert run_record.ok, run_record.faults
+    first, task, _ = run_record.stack.stacks
+    assert task.name.startswith("heap block at 0x24")
+    assert task.limit_bytes is not None
+    assert 1504 - 8 <= task.limit_bytes <= 1504
+    assert task.peak_bytes == true_peak(program, task.top - task.limit_bytes, task.top)
+    memory = run_record.memory
+    assert (memory.heap_peak_bytes, first.peak_bytes) == (1504, memory.stack_peak_bytes)
+    assert memory.ram_peak_bytes == memory.static_ram_bytes + 1504 + first.peak_bytes
+    assert {use.name: use.heap_bytes for use in memory.by_region} == {"flash": 0, "dtcm": 0, "axi": 1504}
+
+
+@pytest.mark.parametrize("strip", [False, True])
+@pytest.mark.parametrize("flag", ["-O0", "-O2", "-Os", "-fno-omit-frame-pointer", "-fstack-clash-protection"])
+def test_what_is_reckoned_from_the_stack_pointer_is_no_other_stack(tmp_path: Path, flag: str, strip: bool) -> None:
+    program = firmware(tmp_path, SOURCE, flag, "-DRUNS=sizes_at_run_time(40)")
+    truth = true_peak(program, 0x2000_0000, TOP)
+    if strip:
+        stripped = tmp_path / "stripped.elf"
+        command = ["arm-none-eabi-strip", "-K", "_exit", str(program.path), "-o", str(stripped)]
+        subprocess.run(command, check=True)
+        program = Firmware.load(stripped, TARGET)
+    stop, measured = run(program)
+    assert stop.reason == "exit", stop
+    assert [(stack.name, stack.peak_bytes) for stack in measured.stack.stacks] == [("main stack (MSP)", truth)]
+
+
+def test_more_stacks_than_are_followed_make_no_false_sum(tmp_path: Path) -> None:
+    source = tmp_path / "many.c"
+    source.write_text("""
+        __attribute__((noipa)) static void visit(char *top)
+        {
+            __asm__ volatile("mov r4, sp; mov sp, %0; push {r0, r1}; mov sp, r4" ::"r"(top) : "r4", "memory");
+        }
+        int main(void)
+        {
+            for (char *top = (char *)0x24000400; top < (char *)0x24020000; top += 1024) visit(top);
+            return 0;
+        }""")
+    run_record = record(firmware(tmp_path, str(source)))
+    assert run_record.ok, run_record.faults
+    assert len(run_record.stack.stacks) == MOST_STACKS
+    assert {stack.peak_bytes for stack in run_record.stack.stacks[1:]} == {8}
+    assert run_record.memory.ram_peak_bytes is None
+    assert {"stacks", "ram_peak_bytes"} <= run_record.not_measured.keys()
 
 
 def test_a_process_stack_below_the_main_one_ends_it(tmp_path: Path) -> None:
