@@ -163,12 +163,18 @@ class DebugInfo:
         """The unit's offset and the line of the function at address 0; None and 0 where no unit tells."""
         if self._dwarf is None or self._code_at_zero is None:
             return None, 0
-        for unit in self._dwarf.iter_CUs():
+        try:
+            return self._find_function(self._dwarf, self._code_at_zero.names)
+        except CORRUPT:
+            return None, 0
+
+    def _find_function(self, dwarf: DWARFInfo, names: frozenset[str]) -> tuple[int | None, int]:
+        for unit in dwarf.iter_CUs():
             for entry in unit.iter_DIEs():
                 low, name = entry.attributes.get("DW_AT_low_pc"), entry.attributes.get("DW_AT_name")
                 if entry.tag != "DW_TAG_subprogram" or low is None or name is None or low.value != 0:
                     continue
-                if _text(name.value) in self._code_at_zero.names:
+                if _text(name.value) in names:
                     line = entry.attributes.get("DW_AT_decl_line")
                     return unit.cu_offset, 0 if line is None else line.value
         return None, 0
