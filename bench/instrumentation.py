@@ -36,7 +36,7 @@ def main(name: str = "kws") -> int:
         mailboxes = []
         for machine in (bare, measuring, profiling):
             machine.boot()
-            mailboxes.append(Mailbox.open(machine, symbol.address))
+            mailboxes.append(Mailbox.open(machine, symbol.address, target.board.ram))
 
         def seconds(mailbox: Mailbox) -> float:
             start = time.perf_counter()

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from emu.errors import EmuError
+
 
 def cache_root() -> Path:
     """Return the cache's directory: ``$XDG_CACHE_HOME/emu``, or ``~/.cache/emu``."""
@@ -25,13 +27,19 @@ def content_key(parts: Iterable[bytes | str]) -> str:
 def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """Return the directory ``kind/key``, filled by ``make(directory)`` where it does not exist yet.
 
-    It appears whole or not at all, also when several processes make it at the same time or one is killed.
+    It appears whole or not at all, also when several processes make it at the same time or one is killed. Raises
+    EmuError where the cache cannot be written.
     """
     final = cache_root() / kind / key
     if final.is_dir():
         return final
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
+    except OSError as error:
+        raise EmuError(
+            f"{cache_root()}: the cache cannot be written: {error.strerror}; set XDG_CACHE_HOME to a directory that can"
+        ) from error
     try:
         make(draft)
         draft.chmod(0o755)

@@ -14,6 +14,7 @@ import emu
 from emu import doctor as diagnosis
 from emu.build import build_firmware
 from emu.errors import EmuError, InputError
+from emu.firmware import is_elf
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.machines import Limits
 from emu.model.checkpoint import load_checkpoint
@@ -238,7 +239,7 @@ def _run_one(
     options: RunOptions,
     traced_input: int | None,
 ) -> Run:
-    if text.endswith(".elf"):
+    if text.endswith(".elf") or is_elf(Path(text)):  # a file that is called so is meant to be one
         if traced_input is not None:
             raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
         with _progress(text) as progress:

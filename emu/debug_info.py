@@ -33,6 +33,8 @@ CORRUPT = (
 
 Place = tuple[str | None, int | None]
 """File and line."""
+_Row = tuple[int, bool, Place]
+"""Address, whether code is there and not the end of it, and its place."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,22 @@ class _LineTable:
         return next((place for place in rows if place[0] is not None), self.at(pc))
 
 
+@dataclass(frozen=True)
+class CodeAtZero:
+    """Code at address 0, where the linker also leaves the debug information of functions that it has discarded."""
+
+    names: frozenset[str]
+    """Of the function that starts there."""
+    ends: frozenset[int]
+    """Where functions end, or the next one starts: code that was compiled as one ends at one of them."""
+
+
 class DebugInfo:
     """The line tables and the unwind information of one ELF; where they are damaged they are as good as missing."""
 
-    def __init__(self, elf: ELFFile):
+    def __init__(self, elf: ELFFile, code_at_zero: CodeAtZero | None):
         self._elf = elf
+        self._code_at_zero = code_at_zero
         self._line_tables: dict[int, _LineTable] = {}
 
     def line_at(self, pc: int) -> Place:
@@ -86,10 +99,19 @@ class DebugInfo:
         if dwarf is None or dwarf.debug_frame_sec is None:
             return [], []
         try:
-            # The linker leaves entries of discarded functions behind at address 0.
-            entries = [e for e in dwarf.CFI_entries() if isinstance(e, FDE) and e.header["initial_location"] != 0]
+            entries = [
+                entry
+                for entry in dwarf.CFI_entries()
+                if isinstance(entry, FDE)
+                and self._is_linked(
+                    entry.header["initial_location"], entry.header["initial_location"] + entry.header["address_range"]
+                )
+            ]
         except CORRUPT:
             return [], []
+        at_zero = [entry for entry in entries if entry.header["initial_location"] == 0]
+        if len(at_zero) > 1:  # of which nothing tells the right one
+            entries = [entry for entry in entries if entry not in at_zero]
         entries.sort(key=lambda entry: entry.header["initial_location"])
         return [entry.header["initial_location"] for entry in entries], entries
 
@@ -121,9 +143,41 @@ class DebugInfo:
                     ranges += [(start, end, unit.cu_offset) for start, end, place in spans if place[0] is not None]
         except CORRUPT:
             return [], []
-        # The linker leaves ranges of discarded functions behind at address 0.
-        ranges = sorted(span for span in ranges if span[0] != 0)
+        ranges = sorted(span for span in ranges if self._is_linked(*span))
         return [start for start, _, _ in ranges], ranges
+
+    def _is_linked(self, start: int, end: int, unit_offset: int | None = None) -> bool:
+        """Return whether debug information from ``start`` to ``end`` is of code that is there."""
+        if start != 0:
+            return True
+        if self._code_at_zero is None or end not in self._code_at_zero.ends:
+            return False
+        return unit_offset is None or self._function_at_zero[0] in (None, unit_offset)
+
+    def _distance_from_function_at_zero(self, sequence: list[_Row]) -> int:
+        """Return how many lines the code begins from where the function at address 0 is declared."""
+        return abs((sequence[0][2][1] or 0) - self._function_at_zero[1])
+
+    @cached_property
+    def _function_at_zero(self) -> tuple[int | None, int]:
+        """The unit's offset and the line of the function at address 0; None and 0 where no unit tells."""
+        if self._dwarf is None or self._code_at_zero is None:
+            return None, 0
+        try:
+            return self._find_function(self._dwarf, self._code_at_zero.names)
+        except CORRUPT:
+            return None, 0
+
+    def _find_function(self, dwarf: DWARFInfo, names: frozenset[str]) -> tuple[int | None, int]:
+        for unit in dwarf.iter_CUs():
+            for entry in unit.iter_DIEs():
+                low, name = entry.attributes.get("DW_AT_low_pc"), entry.attributes.get("DW_AT_name")
+                if entry.tag != "DW_TAG_subprogram" or low is None or name is None or low.value != 0:
+                    continue
+                if _text(name.value) in names:
+                    line = entry.attributes.get("DW_AT_decl_line")
+                    return unit.cu_offset, 0 if line is None else line.value
+        return None, 0
 
     def _line_table(self, unit_offset: int) -> _LineTable:
         if unit_offset not in self._line_tables:
@@ -141,18 +195,25 @@ class DebugInfo:
         if program is None:
             return _LineTable([], [])
         names = _file_names(unit, program)
-        rows: list[tuple[int, bool, Place]] = []
-        sequence: list[tuple[int, bool, Place]] = []
+        rows: list[_Row] = []
+        sequence: list[_Row] = []
+        at_zero: list[list[_Row]] = []
         for entry in program.get_entries():
             state = entry.state
             if state is None:
                 continue
             if state.end_sequence:
-                if sequence and sequence[0][0] != 0:
-                    rows += [*sequence, (state.address, False, (None, None))]
+                if sequence and self._is_linked(sequence[0][0], state.address, unit_offset):
+                    sequence.append((state.address, False, (None, None)))
+                    if sequence[0][0] == 0:
+                        at_zero.append(sequence)
+                    else:
+                        rows += sequence
                 sequence = []
             else:
                 sequence.append((state.address, True, (names.get(state.file), state.line or None)))
+        if at_zero:
+            rows += min(at_zero, key=self._distance_from_function_at_zero)
         # Stable, with the end of one sequence before the start of the next one at the same address.
         rows.sort(key=lambda row: row[:2])
         return _LineTable([row[0] for row in rows], [row[2] for row in rows])

@@ -14,11 +14,12 @@ from elftools.dwarf.callframe import FDE
 from elftools.elf.descriptions import describe_e_machine
 from elftools.elf.elffile import ELFFile
 
-from emu.debug_info import CORRUPT, DebugInfo
+from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
 from emu.errors import InputError
 from emu.record import Location
 from emu.targets import Board, Region, Target
 
+_ELF_MAGIC = b"\x7fELF"
 _MACHINES = {"armv7em": ("EM_ARM", "Arm")}
 _VECTOR_SECTIONS = (".isr_vector", ".vectors", ".isr_vectors", ".intvecs", ".vector_table", ".isr")
 _VECTOR_SYMBOLS = ("g_pfnVectors", "__Vectors", "__isr_vector", "__vectors", "__vector_table", "vector_table")
@@ -33,6 +34,10 @@ _SYMBOL = np.dtype(
 )
 _NOTYPE, _OBJECT, _FUNCTION = 0, 1, 2
 _GLOBAL = 1
+_UNDEFINED, _ABSOLUTE = 0, 0xFFF1
+
+MOST_ABOVE_STACK = 256
+"""Bytes of an array that may lie above where SP begins in it: alignment, or the first context of a task."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,29 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name for an address; ``kind`` is the ELF symbol type."""
+    """A name for an address; ``kind`` is the ELF symbol type, ``section`` the index of its section."""
 
     name: str
     address: int
     size: int
     kind: int
     binding: int
-    defined: bool
+    section: int
+
+    @property
+    def defined(self) -> bool:
+        """Whether it is in this ELF, and no reference to another one."""
+        return self.section != _UNDEFINED
+
+    @property
+    def absolute(self) -> bool:
+        """Whether it is a number, such as a size that the linker script sets, and not a place in a section."""
+        return self.section == _ABSOLUTE
+
+    @property
+    def end(self) -> int:
+        """The first address behind what it names."""
+        return self.address + self.size
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,15 @@ class Function:
     name: str
     start: int
     end: int
+
+
+def is_elf(path: Path) -> bool:
+    """Return whether ``path`` is an ELF, whatever its name: .elf, .axf, .out, or without an ending."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ELF_MAGIC)) == _ELF_MAGIC
+    except OSError:
+        return False
 
 
 class Firmware:
@@ -102,7 +131,6 @@ class Firmware:
         except CORRUPT as error:
             raise InputError(f"{path} is a corrupt ELF: {error}") from error
         self._check_addresses(target)
-        self.vector_table = self._find_vector_table()
         self.initial_sp, reset = self._read_vectors()
         self.reset_pc = reset & ~1
 
@@ -117,7 +145,7 @@ class Firmware:
             contents = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
-        if contents[:4] != b"\x7fELF":
+        if contents[:4] != _ELF_MAGIC:
             raise InputError(f"{path} is not an ELF file")
         return cls(path, contents, target)
 
@@ -126,38 +154,45 @@ class Firmware:
     @cached_property
     def flash_bytes(self) -> int:
         """Bytes that a programmer writes to memory that firmware cannot write: code, constants, initial data."""
-        regions = self.board.region_at
-        return sum(
-            len(segment.data)
-            for segment in self.segments
-            if (region := regions(segment.load_address)) is not None and not region.writable
-        )
+        return sum(self.static_bytes_in(region) for region in self.board.memory if not region.writable)
 
     @property
     def static_ram_bytes(self) -> int:
         """Allocated bytes in RAM: data, bss, and code that runs from RAM.
 
-        The mailbox is left out, and so are sections that only reserve room for stack and heap: those are measured.
+        The mailbox is left out, and so is what only reserves room for the stack that the firmware starts on and for
+        the heap: those are measured. Stacks that the firmware changes to later are data like any other.
         """
-        return sum(s.size for s in self._ram_sections if not s.reservation and not s.name.startswith(".mailbox"))
+        return sum(self.static_bytes_in(region) for region in self.board.ram)
+
+    def static_bytes_in(self, region: Region) -> int:
+        """Return the part of ``static_ram_bytes``, or of ``flash_bytes``, that begins in ``region``."""
+        if not region.writable:
+            return sum(len(segment.data) for segment in self.segments if segment.load_address in region)
+        return sum(
+            section.size - self._stack_bytes_in(section)
+            for section in self._ram_sections
+            if section.address in region and not section.reservation and not section.name.startswith(".mailbox")
+        )
 
     def is_static(self, address: int) -> bool:
         """Return whether ``static_ram_bytes`` counts the byte at ``address``."""
-        return any(s.address <= address < s.end and not s.reservation for s in self._ram_sections)
+        inside = any(s.address <= address < s.end and not s.reservation for s in self._ram_sections)
+        return inside and not (self.stack_is_reserved and self._stack_start <= address < self.initial_sp)
 
-    def variable_at(self, address: int) -> Symbol | None:
-        """Return the variable that holds ``address``, or None."""
-        return next((s for s in self._variables if s.address <= address < s.address + s.size), None)
-
-    @cached_property
-    def _variables(self) -> list[Symbol]:
-        """By their names; gcc gives those that it leaves to the assembler (.comm) no type."""
-        return [s for s in self.symbols if s.kind in (_OBJECT, _NOTYPE) and s.size and self._in_ram(s.address)]
+    def _stack_bytes_in(self, section: Section) -> int:
+        if not self.stack_is_reserved:
+            return 0
+        return max(0, min(section.end, self.initial_sp) - max(section.address, self._stack_start))
 
     @property
     def mailbox_bytes(self) -> int:
         """Bytes of the section ``.mailbox``, which exists only under test."""
-        return sum(section.size for section in self._ram_sections if section.name.startswith(".mailbox"))
+        return sum(self.mailbox_bytes_in(region) for region in self.board.ram)
+
+    def mailbox_bytes_in(self, region: Region) -> int:
+        """Return the part of ``mailbox_bytes`` that begins in ``region``."""
+        return sum(s.size for s in self._ram_sections if s.name.startswith(".mailbox") and s.address in region)
 
     @cached_property
     def _ram_sections(self) -> list[Section]:
@@ -176,7 +211,15 @@ class Firmware:
     @property
     def stack_is_reserved(self) -> bool:
         """Whether a symbol tells which memory is the stack's alone; else a heap may grow towards it."""
-        return self._stack_limit_symbol is not None
+        return self._stack_limit_symbol is not None or self._stack_array is not None
+
+    @property
+    def _stack_start(self) -> int:
+        return self.initial_sp if self.stack_limit is None else self.stack_limit
+
+    @cached_property
+    def _stack_array(self) -> Symbol | None:
+        return self.stack_array(self.initial_sp)
 
     @cached_property
     def _stack_limit_symbol(self) -> int | None:
@@ -184,19 +227,42 @@ class Firmware:
         return next((s.address for s in symbols if self.stack_region.start <= s.address <= self.initial_sp), None)
 
     @cached_property
-    def stack_limit(self) -> int:
-        """The lowest address that belongs to the stack.
+    def stack_limit(self) -> int | None:
+        """The lowest address that belongs to the stack that the firmware starts on.
 
-        It is the symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``); where there is none, the end of what
-        is allocated below the stack in the same memory.
+        It is the symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``); where there is none, what
+        ``limit_below`` tells.
         """
-        if self._stack_limit_symbol is not None:
-            return self._stack_limit_symbol
-        region = self.stack_region
-        below = (
-            s.end for s in self.sections if not s.reservation and region.start <= s.address and s.end <= self.initial_sp
-        )
-        return max(below, default=region.start)
+        return self._stack_limit_symbol if self._stack_limit_symbol is not None else self.limit_below(self.initial_sp)
+
+    def stack_array(self, sp: int) -> Symbol | None:
+        """Return the variable that is the stack which SP is at the top of, or None."""
+        return next((s for s in self._ram_objects if s.address < sp <= s.end <= sp + MOST_ABOVE_STACK), None)
+
+    def variable_at(self, address: int) -> Symbol | None:
+        """Return the variable that holds ``address``, or None."""
+        return next((s for s in self._ram_objects if s.address <= address < s.end), None)
+
+    def limit_below(self, sp: int) -> int | None:
+        """Return the lowest address of a stack that begins at ``sp``; None where nothing tells.
+
+        It is the start of the variable that the stack is, or, where it lies in no section, the end of what is allocated
+        below it in the same memory.
+        """
+        array = self.stack_array(sp)
+        if array is not None:
+            return array.address
+        sections = [section for section in self.sections if not section.reservation]
+        if any(section.address < sp <= section.end for section in sections):
+            return None
+        start = next((region.start for region in self.board.ram if sp - 1 in region), sp)
+        return max((s.end for s in sections if start <= s.address and s.end <= sp), default=start)
+
+    @cached_property
+    def _ram_objects(self) -> list[Symbol]:
+        """The variables in sections of RAM that do not only reserve it."""
+        spans = [(s.address, s.end) for s in self._ram_sections if not s.reservation]
+        return [symbol for symbol in self.objects if any(start <= symbol.address < end for start, end in spans)]
 
     # ---- symbols -----------------------------------------------------------------------------------------------------
 
@@ -210,8 +276,11 @@ class Firmware:
 
     @cached_property
     def objects(self) -> tuple[Symbol, ...]:
-        """Every variable and constant that has a size, by address."""
-        objects = (s for s in self.symbols if s.kind == _OBJECT and s.defined and s.size)
+        """Every variable and constant that has a size, by address.
+
+        GCC gives those that it leaves to the assembler (.comm) no type.
+        """
+        objects = (s for s in self.symbols if s.kind in (_OBJECT, _NOTYPE) and s.defined and s.size)
         return tuple(sorted(objects, key=lambda symbol: symbol.address))
 
     def entry_of(self, name: str) -> int | None:
@@ -224,7 +293,7 @@ class Firmware:
         """Every function once, by address; code that only an assembly label names reaches to the next name."""
         named: dict[int, Symbol] = {}
         for symbol in self.symbols:
-            is_function = symbol.kind == _FUNCTION and symbol.defined
+            is_function = symbol.kind == _FUNCTION and symbol.defined and not symbol.absolute
             if is_function or (symbol.kind == _NOTYPE and self._is_code(symbol)):
                 start = symbol.address & ~1
                 if start not in named or _preference(symbol) < _preference(named[start]):
@@ -247,7 +316,7 @@ class Firmware:
         return self.functions[index] if index >= 0 and pc < self.functions[index].end else None
 
     def _is_code(self, symbol: Symbol) -> bool:
-        if not symbol.defined or symbol.name.startswith(("$", ".L")) or not symbol.name:
+        if not symbol.defined or symbol.absolute or symbol.name.startswith(("$", ".L")) or not symbol.name:
             return False
         return any(s.executable and s.address <= symbol.address < s.end for s in self.sections) and not self._in_data(
             symbol.address
@@ -305,7 +374,19 @@ class Firmware:
 
     @cached_property
     def _debug(self) -> DebugInfo:
-        return DebugInfo(self._elf)
+        return DebugInfo(self._elf, self._code_at_zero)
+
+    @cached_property
+    def _code_at_zero(self) -> CodeAtZero | None:
+        """What tells the function at address 0 from what the linker has left behind there of discarded ones."""
+        section = next((s for s in self.sections if s.executable and s.address == 0), None)
+        if section is None:
+            return None
+        names = frozenset(s.name for s in self.symbols if s.defined and s.kind == _FUNCTION and s.address & ~1 == 0)
+        starts = [function.start for function in self.functions if 0 < function.start < section.end]
+        return CodeAtZero(
+            names, frozenset([*starts, *(f.end for f in self.functions if f.end < section.end), section.end])
+        )
 
     def locate(self, pc: int) -> Location:
         """Return function, file and line of the instruction at ``pc``; what the ELF does not tell is None."""
@@ -381,7 +462,7 @@ class Firmware:
         names = self._elf.get_section(table["sh_link"]).data()
         for name, value, size, info, _, section in np.frombuffer(table.data(), _SYMBOL).tolist():
             text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
-            yield Symbol(text, value, size, info & 15, info >> 4, defined=section != 0)
+            yield Symbol(text, value, size, info & 15, info >> 4, section)
 
     def _read_toolchain(self) -> str | None:
         section = self._elf.get_section_by_name(".comment")
@@ -412,27 +493,31 @@ class Firmware:
             start = region.end  # a segment may run on into adjacent memory
         return True
 
-    def _find_vector_table(self) -> int:
-        for name in _VECTOR_SYMBOLS:
-            symbol = self.symbol(name)
-            if symbol is not None:
-                return symbol.address
-        for section in self.sections:
-            if section.name in _VECTOR_SECTIONS:
-                return section.address
+    def _vector_tables(self) -> list[int]:
+        """Return the addresses at which the vector table may be, the most likely ones first."""
+        named = [symbol.address for name in _VECTOR_SYMBOLS if (symbol := self.symbol(name)) is not None]
+        sections = [section.address for section in self.sections if section.name in _VECTOR_SECTIONS]
         loaded = [segment for segment in self.segments if segment.data]
         in_flash = [segment.address for segment in loaded if not self._in_ram(segment.address)]
-        return min(in_flash or [segment.address for segment in loaded])
+        return list(dict.fromkeys([*named, *sections, min(in_flash or [segment.address for segment in loaded])]))
+
+    def _holds_code(self, address: int) -> bool:
+        if not self.sections:
+            region = self.board.region_at(address)
+            return region is not None and region.executable
+        return any(section.executable and section.address <= address < section.end for section in self.sections)
 
     def _read_vectors(self) -> tuple[int, int]:
-        for segment in self.segments:
-            offset = self.vector_table - segment.address
-            if 0 <= offset <= len(segment.data) - 8:
-                sp, pc = struct.unpack_from("<II", segment.data, offset)
-                code = self.board.region_at(pc & ~1)
-                if pc & 1 and code is not None and code.executable and self._in_ram(sp - 1):
-                    return sp, pc
-        raise InputError(f"{self.path} does not begin with a {_NOT_STARTED} (looked at {self.vector_table:#010x})")
+        candidates = self._vector_tables()
+        for table in candidates:
+            for segment in self.segments:
+                offset = table - segment.address
+                if 0 <= offset <= len(segment.data) - 8:
+                    sp, pc = struct.unpack_from("<II", segment.data, offset)
+                    if sp % 4 == 0 and self._in_ram(sp - 1) and pc & 1 and self._holds_code(pc & ~1):
+                        return sp, pc
+        looked_at = ", ".join(f"{table:#010x}" for table in candidates)
+        raise InputError(f"{self.path} does not begin with a {_NOT_STARTED} (looked at {looked_at})")
 
 
 def _preference(symbol: Symbol) -> tuple[object, ...]:

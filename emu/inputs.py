@@ -14,6 +14,10 @@ from emu.errors import InputError
 # What numpy and zipfile raise on a file that is no archive (TypeError: a bare .npy), or a damaged one.
 _NOT_AN_ARCHIVE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
+_LABELS = (0, int(np.iinfo(np.int32).max), "class number")
+_LARGEST = float(np.finfo(np.float32).max)
+_LOGITS = (-_LARGEST, _LARGEST, "logit that float32 can hold")
+
 
 @dataclass(frozen=True, eq=False)
 class EvaluationInputs:
@@ -72,6 +76,7 @@ def load_inputs(path: Path) -> EvaluationInputs:
         if not np.issubdtype(array.dtype, np.integer if name == "y" else np.floating):
             raise InputError(f"{path}: {name} is {array.dtype}; expected {'integers' if name == 'y' else 'floats'}")
         _require_finite(path, name, array)
+        _require_range(path, name, array)
     logits, logits64 = arrays.get("logits"), arrays.get("logits64")
     if logits is not None and logits.dtype == np.float64 and logits64 is None:
         logits, logits64 = None, logits
@@ -81,6 +86,14 @@ def load_inputs(path: Path) -> EvaluationInputs:
         logits64=logits64,
         logits32=None if logits is None else logits.astype(np.float32),
     )
+
+
+def _require_range(path: Path, name: str, array: np.ndarray) -> None:
+    lowest, highest, what = _LABELS if name == "y" else _LOGITS
+    wrong = np.argwhere((array < lowest) | (array > highest))
+    if len(wrong):
+        where = [int(index) for index in wrong[0]]
+        raise InputError(f"{path}: {name} holds {array[tuple(where)]} at {where}, which is no {what}")
 
 
 def _require_finite(path: Path, name: str, array: np.ndarray) -> None:

@@ -5,6 +5,7 @@ the same in every emulator and over a debug probe.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from emu.errors import InputError
 from emu.machines import Machine, Stop
+from emu.targets import Region
 
 SYMBOL = "emu_mailbox"
 
@@ -57,8 +59,13 @@ class Mailbox:
     trace_floats: int
 
     @classmethod
-    def open(cls, machine: Machine, address: int) -> Self:
-        """Read the mailbox at ``address``; raises InputError where there is none that this version understands."""
+    def open(cls, machine: Machine, address: int, ram: Sequence[Region]) -> Self:
+        """Read the mailbox at ``address`` of a board with ``ram``.
+
+        Raises InputError where there is none that this version understands, or one whose buffers cannot be.
+        """
+        if not _in_ram(ram, address, _LAYOUT.size):
+            raise InputError(f"{SYMBOL} at {address:#010x} is not in RAM")
         fields = _LAYOUT.unpack(machine.read(address, _LAYOUT.size))
         magic, version, _, _, status, columns, outputs, input_address, input_floats, output_address, *trace = fields
         if magic != _MAGIC or version != _VERSION:
@@ -67,6 +74,19 @@ class Mailbox:
                 f"expected {_MAGIC:#x} version {_VERSION}: build it with this version's runtime/port/mailbox.h"
             )
         rows = input_floats // columns if columns else 0
+        if status != 0:  # the firmware refused to start: what it did not fill in does not matter
+            return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
+        if rows == 0:
+            raise InputError(
+                f"{SYMBOL} has room for {input_floats} floats of input, which is no row of {columns}: "
+                "the firmware has to set columns and input_floats before its first emu_yield"
+            )
+        if outputs == 0:
+            raise InputError(f"{SYMBOL} gives 0 outputs: the firmware has to set outputs before its first emu_yield")
+        buffers = {"input": (input_address, input_floats), "output": (output_address, outputs), "trace": tuple(trace)}
+        for name, (start, floats) in buffers.items():
+            if floats and not _in_ram(ram, start, 4 * floats):
+                raise InputError(f"{SYMBOL}: its {name} buffer, {floats} floats at {start:#010x}, is not in RAM")
         return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
 
     def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
@@ -103,3 +123,8 @@ class Mailbox:
         stop = self.machine.resume()
         (status,) = struct.unpack("<I", self.machine.read(self.address + _STATUS_OFFSET, 4))
         return Reply(stop, status, stop.instructions)
+
+
+def _in_ram(ram: Sequence[Region], start: int, size: int) -> bool:
+    end = start + size
+    return any(region.start <= start and end <= region.end for region in ram)

@@ -41,7 +41,7 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``trap``, ``unaligned_access``, ``semihosting``; and those after which
+    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``; and those after which
     the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
     pc: int | None = None
@@ -57,28 +57,65 @@ class Firmware(_Part):
     toolchain: str | None
 
 
+class RegionUse(_Part):
+    """One memory of the board, with the figures of ``Memory`` that are in it."""
+
+    name: str
+    size_bytes: int
+    static_bytes: int
+    """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
+    mailbox_bytes: int = 0
+    stack_bytes: int = 0
+    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
+    heap_bytes: int | None = 0
+    """None where it is not known which memory the heap is in."""
+
+
 class Memory(_Part):
     """Bytes of each kind of memory."""
 
     flash_bytes: int
     static_ram_bytes: int
     stack_peak_bytes: int | None = None
-    """Reserved: from the initial stack pointer to the lowest one ever held."""
+    """Reserved: from the initial stack pointer to the lowest one ever held.
+
+    The three ``stack_`` figures are those of the stack that the firmware starts on; where it changes to others,
+    ``Stack.stacks`` has each."""
     stack_touched_bytes: int | None = None
     """From the initial stack pointer to the lowest byte ever written."""
     stack_limit_bytes: int | None = None
     heap_peak_bytes: int | None = None
     ram_peak_bytes: int | None = None
-    """Static + heap peak + reserved stack peak; the mailbox exists only under test and is not in it. Heap blocks inside
-    static variables (a heap that is an array, such as FreeRTOS's ``ucHeap``) are in static RAM already, and not counted
-    again."""
+    """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
+    in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
+    that are variables; nor are stacks inside heap blocks."""
     mailbox_bytes: int = 0
+    by_region: list[RegionUse] = []
+    """Each memory that holds something."""
+
+
+class StackUse(_Part):
+    """One of the firmware's stacks; frames of interrupts are in none, as they are not simulated."""
+
+    name: str
+    """The variable that it is, or what it is to the core."""
+    pointer: Literal["MSP", "PSP"]
+    top: int
+    """The address that it grows down from."""
+    limit_bytes: int | None
+    """None where nothing tells how far it may grow."""
+    peak_bytes: int
+    """Reserved: from ``top`` to the lowest stack pointer."""
+    backtrace: list[Frame] = []
+    """At its peak; it ends where the stack begins."""
 
 
 class Stack(_Part):
-    """The stack at its peak."""
+    """The stack that the firmware starts on, at its peak."""
 
     backtrace: list[Frame] = []
+    stacks: list[StackUse] = []
+    """Every stack that SP was on, that one first."""
 
 
 class Allocations(Location):

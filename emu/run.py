@@ -21,7 +21,7 @@ from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
-from emu.record import Fault, Instructions, LayerError, Memory, Run
+from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.suppressions import Suppression, suppress
 from emu.targets import Target
@@ -74,7 +74,7 @@ def run_firmware(
         stop = machine.boot()
         served = _Served()
         if stop.reason == "yield" and mailbox_address is not None:
-            mailbox = Mailbox.open(machine, mailbox_address)
+            mailbox = Mailbox.open(machine, mailbox_address, target.board.ram)
             served = _serve(mailbox, inputs, firmware, progress)
         elif stop.reason == "exit" and stop.exit_status:
             served.faults.append(_exit_fault(stop))
@@ -103,7 +103,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     assert address is not None, "our own firmware has a mailbox"
     with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
         machine.boot()
-        mailbox = Mailbox.open(machine, address)
+        mailbox = Mailbox.open(machine, address, target.board.ram)
         _require_width(x, mailbox)
         steps = []
         for index, row in enumerate(x):
@@ -199,12 +199,13 @@ def _exit_fault(stop: Stop) -> Fault:
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
     heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
     static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
+    stacks = measured.stack_bytes_by_region
     counts = [count for count in served.instructions if count is not None]
     not_measured = dict(measured.not_measured)
     if not counts:
-        not_measured.setdefault("per_inference", "no input ran")
-    if beside is None or stack_peak is None:
-        not_measured["ram_peak_bytes"] = "the heap or the stack was not measured"
+        not_measured["per_inference"] = "no input was answered"
+    if beside is None or stacks is None:
+        not_measured["ram_peak_bytes"] = "the heap or a stack was not measured"
     instructions: Instructions = measured.instructions.model_copy()
     if counts:
         instructions.per_inference, instructions.per_inference_smallest = max(counts), min(counts)
@@ -219,8 +220,9 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             stack_touched_bytes=measured.stack_touched_bytes,
             stack_limit_bytes=measured.stack_limit_bytes,
             heap_peak_bytes=heap,
-            ram_peak_bytes=None if beside is None or stack_peak is None else static + beside + stack_peak,
+            ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
             mailbox_bytes=firmware.mailbox_bytes,
+            by_region=_by_region(firmware, measured),
         ),
         stack=measured.stack,
         heap=measured.heap,
@@ -240,6 +242,24 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             "system": f"{platform.system()} {platform.machine()}",
         },
     )
+
+
+def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
+    heap, stacks = measured.heap.peak_live_bytes, measured.stack_bytes_by_region or {}
+    uses = []
+    for region in firmware.board.memory:
+        holds_all_heap = heap == 0 or measured.heap_region is not None
+        use = RegionUse(
+            name=region.name,
+            size_bytes=region.size,
+            static_bytes=firmware.static_bytes_in(region),
+            mailbox_bytes=firmware.mailbox_bytes_in(region),
+            stack_bytes=stacks.get(region.name, 0),
+            heap_bytes=(heap if region.name == measured.heap_region else 0) if holds_all_heap else None,
+        )
+        if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:
+            uses.append(use)
+    return uses
 
 
 def _why_no_parity(inputs: EvaluationInputs | None, served: _Served) -> str:

@@ -1,14 +1,21 @@
 """What a Thumb-2 instruction does to the stack pointer, read from the machine code."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import capstone
-from capstone.arm_const import ARM_REG_SP
+from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
 
 DYNAMIC = -(2**31)
 """The change of SP is known only when the instruction has run (alloca, a load into SP, a conditional push)."""
+
+_LOOK_BACK = 8
+"""Instructions: how far before it a value for SP is reckoned from SP, in code with over-aligned or variable frames."""
+
+_STACK_ACCESSES, _LOADS = ("push", "vpush", "pop", "vpop", "stm", "vstm", "str"), ("ldr", "ldm", "msr")
+_BRANCHES = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
 
 _FORMS = (
     # (mnemonics, operands, sign); the size is the register list or the number that the operands end in. In an IT block
@@ -32,6 +39,8 @@ class StackEffect:
     size: int
     operands: str
     delta: int
+    anew: bool
+    """Whether SP becomes something that is not reckoned from what it was: another stack, or a kept value."""
 
     @property
     def following(self) -> int:
@@ -61,16 +70,49 @@ def instruction_addresses(code: bytes, address: int) -> Iterator[int]:
 
 def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
     """Yield the instructions in ``code`` (which is loaded at ``address``) that change SP, in order."""
-    disassembler = capstone.Cs(
-        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
-    )
-    disassembler.detail = True  # asked for below, instruction by instruction: the light pass over all of them skips it
-    disassembler.skipdata = True
+    disassembler = _disassembler()  # the light pass over all instructions skips the details
+    before: deque[int] = deque(maxlen=_LOOK_BACK)
     for at, size, mnemonic, operands in disassembler.disasm_lite(code, address):
+        before.append(at)
         if _mentions_sp(mnemonic, operands):
             instruction = next(disassembler.disasm(code[at - address : at - address + size], at))
             if _writes_sp(instruction):
-                yield StackEffect(at, size, operands, _delta(mnemonic.removesuffix(".w"), operands))
+                delta = _delta(mnemonic.removesuffix(".w"), operands)
+                anew = delta == DYNAMIC and sets_sp_anew(code[before[0] - address : at - address + size], before[0])
+                yield StackEffect(at, size, operands, delta, anew)
+
+
+def sets_sp_anew(code: bytes, address: int) -> bool:
+    """Return whether the last instruction in ``code`` gives SP a value that the others do not reckon from SP."""
+    *others, last = _disassembler().disasm(code, address)
+    if last.mnemonic.startswith(_STACK_ACCESSES):
+        return False
+    sources = {ARM_REG_SP}
+    for instruction in [last, *reversed(others)]:
+        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or where code may come from elsewhere
+            return True
+        read, written = map(set, instruction.regs_access())
+        if instruction is not last:
+            if instruction.mnemonic.startswith("msr") or (
+                instruction.mnemonic.startswith("mov") and ARM_REG_SP in written
+            ):
+                return True  # what was reckoned from SP before belongs to another stack
+            if not sources & written:
+                continue
+        if instruction.mnemonic.startswith(_LOADS):
+            return True
+        if ARM_REG_SP in read:
+            return False
+        sources = sources - written | read - {ARM_REG_CPSR}
+    return True
+
+
+def _disassembler() -> capstone.Cs:
+    disassembler = capstone.Cs(
+        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
+    )
+    disassembler.detail = disassembler.skipdata = True
+    return disassembler
 
 
 def _mentions_sp(mnemonic: str, operands: str) -> bool:

@@ -17,6 +17,7 @@ from emu.thumb import DYNAMIC, StackEffect, stack_effects
 _SP, _LR, _PC = 13, 14, 15
 _NAMES = {**{f"r{i}": i for i in range(13)}, "sb": 9, "sl": 10, "fp": 11, "ip": 12, "lr": _LR}
 _BX_LR = b"\x70\x47"
+_HIGHEST = 1 << 32
 _DEEPEST = 10_000
 """Frames: where a walk through a broken stack is cut."""
 
@@ -33,21 +34,26 @@ class _Call:
     """r0 to r15 as they are when it returns; None where it never does."""
 
 
-def unwind(firmware: Firmware, registers: Sequence[int], read: Memory, lowest: int, at: int) -> list[Frame]:
+def unwind(
+    firmware: Firmware, registers: Sequence[int], read: Memory, lowest: int, at: int, top: int = _HIGHEST
+) -> list[Frame]:
     """Return the frames, innermost first.
 
     ``registers`` are r0 to r15 of the innermost function. Its frame counts down to ``lowest``, the lowest SP that it
-    reached, by the instruction ``at``. Where every frame is known the sizes add up to the initial SP - ``lowest``.
+    reached, by the instruction ``at``. Where every frame is known the sizes add up to ``top`` - ``lowest``: ``top`` is
+    where the stack begins, and what ran before is on another one.
     """
     frames: list[Frame] = []
     state, pc, below = list(registers), registers[_PC], lowest
     while len(frames) < _DEEPEST:
         shown = pc if frames else at
         call = _call_of(firmware, state, read, pc, innermost=not frames)
-        known = call is not None and below <= call.sp <= firmware.initial_sp
+        known = call is not None and below <= call.sp <= top
         size = call.sp - below if call is not None and known else None
         frames.append(Frame(**firmware.locate(shown).model_dump(), pc=shown, frame_bytes=size))
         if call is None or not known or call.registers is None or not _is_code(firmware, call.registers[_PC]):
+            break
+        if call.sp == top != firmware.initial_sp:
             break
         state, below = call.registers, call.sp
         pc = state[_PC] - 2  # inside the call: what it returns to may be another line, or another function

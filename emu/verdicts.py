@@ -34,6 +34,11 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     peak, limit = run.memory.stack_peak_bytes, run.memory.stack_limit_bytes
     if peak is not None and limit is not None:
         verdicts.append(Verdict(name="stack fits", ok=peak <= limit, value=f"{peak:,} B", limit=f"{limit:,} B"))
+    for stack in run.stack.stacks[1:]:
+        if stack.limit_bytes is not None:
+            peak, limit = stack.peak_bytes, stack.limit_bytes
+            name = f"stack {stack.name} fits"
+            verdicts.append(Verdict(name=name, ok=peak <= limit, value=f"{peak:,} B", limit=f"{limit:,} B"))
     if run.layers is not None:
         diverged = [layer.tensor for layer in run.layers if layer.diverged]
         verdicts.append(

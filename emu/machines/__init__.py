@@ -35,6 +35,11 @@ class Measurements:
     stack_touched_bytes: int | None = None
     stack_limit_bytes: int | None = None
     stack: Stack = field(default_factory=Stack)
+    stack_bytes_by_region: dict[str, int] | None = None
+    """Peaks of the stacks, by the memory that they are in, without those that are static RAM or heap; None where there
+    were too many stacks to follow."""
+    heap_region: str | None = None
+    """The memory that the heap is in; None where it is in none, or in several."""
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)

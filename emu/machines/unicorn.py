@@ -50,9 +50,10 @@ from emu.probes.instructions import executions_by_address, measure_instructions
 from emu.probes.memory_errors import MemoryErrors
 from emu.probes.profile import measure_profile
 from emu.probes.stack import PAINT, StackPaint, peak_backtrace
+from emu.probes.stacks import Stacks
 from emu.probes.timeline import measure_timeline
 from emu.probes.traffic import by_region
-from emu.record import Fault, Frame, Stack
+from emu.record import Fault, Frame, Stack, StackUse
 from emu.targets import Region, Target
 from emu.thumb import DYNAMIC, instruction_addresses
 from emu.unwind import unwind
@@ -89,13 +90,12 @@ class _Run:
 
     engine: Uc
     hooks: NativeHooks
+    stacks: Stacks | None
     paint: StackPaint | None
     output: Output
     peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger
-    resumes: list[int] = field(default_factory=list)
-    """Instructions of each ``resume``."""
     faults: list[Fault] = field(default_factory=list)
     memory_errors: MemoryErrors | None = None
     shadow: NativeShadow | None = None
@@ -164,10 +164,7 @@ class UnicornMachine:
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        stop = self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
-        if stop.instructions is not None:
-            run.resumes.append(stop.instructions)
-        return stop
+        return self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
@@ -228,7 +225,7 @@ class UnicornMachine:
                 not_measured=dict.fromkeys(("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions"), reason),
             )
         not_measured: dict[str, str] = {}
-        instructions = measure_instructions(firmware, run.hooks.instructions, run.resumes, run.hooks.blocks, self._peek)
+        instructions = measure_instructions(firmware, run.hooks.instructions, run.hooks.blocks, self._peek)
         if not firmware.symbols:
             not_measured["by_function"] = "the ELF has no symbols"
             instructions = instructions.model_copy(update={"by_function": {}})
@@ -254,19 +251,23 @@ class UnicornMachine:
         memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
         if memory_check is None:
             not_measured["memory_check"] = "only on request (--memcheck)"
-        touched = self._touched(run)
-        if touched is None:
-            not_measured["stack_touched_bytes"] = "the heap may lie in the memory below the stack"
         not_measured |= run.ledger.not_measured
         heap = run.ledger.measure()
         length, lowest = run.hooks.timeline
         levels = run.ledger.timeline if heap.attached else None
-        peak = run.hooks.peak
+        assert run.stacks is not None, "only a bare machine follows none"
+        stacks = run.stacks.measure(self._code.delta_at)
+        not_measured.update(run.stacks.not_measured)
+        touched = self._touched(run, stacks)
+        if isinstance(touched, str):
+            not_measured["stack_touched_bytes"], touched = touched, None
         return Measurements(
-            stack_peak_bytes=firmware.initial_sp - peak.lowest,
+            stack_peak_bytes=stacks[0].peak_bytes,
             stack_touched_bytes=touched,
-            stack_limit_bytes=firmware.initial_sp - firmware.stack_limit,
-            stack=Stack(backtrace=peak_backtrace(firmware, peak, self._code.delta_at)),
+            stack_limit_bytes=stacks[0].limit_bytes,
+            stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
+            stack_bytes_by_region=self._stack_bytes_by_region(run, stacks),
+            heap_region=self._heap_region(run),
             heap=heap,
             timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
             instructions=instructions,
@@ -312,7 +313,8 @@ class UnicornMachine:
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
         ledger = HeapLedger(firmware)
-        run = _Run(engine, hooks, self._paint(engine), output, peripherals, semihosting, ledger, shadow=shadow)
+        stacks = None if self._bare else Stacks(firmware, hooks)
+        run = _Run(engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting, ledger, shadow=shadow)
         if shadow is not None:
             run.memory_errors = MemoryErrors(firmware, ledger, shadow)
         return run
@@ -329,7 +331,7 @@ class UnicornMachine:
 
     def _paint(self, engine: Uc) -> StackPaint | None:
         firmware = self._firmware
-        if self._bare:
+        if self._bare or firmware.stack_limit is None:
             return None
         return StackPaint(
             firmware.stack_limit,
@@ -338,13 +340,37 @@ class UnicornMachine:
             write=engine.mem_write if firmware.stack_is_reserved else None,
         )
 
-    def _touched(self, run: _Run) -> int | None:
-        """Return the stack's touched bytes; None where it may have been the heap that touched them."""
+    def _touched(self, run: _Run, stacks: list[StackUse]) -> int | str:
+        """Return the first stack's touched bytes, or why it may have been something else that touched them."""
+        firmware, limit, top = self._firmware, self._firmware.stack_limit, self._firmware.initial_sp
+        if run.paint is None or limit is None:
+            return "nothing tells which memory is the stack's"
+        if not firmware.stack_is_reserved and (not run.ledger.follows or run.ledger.lay_in(limit, top)):
+            return "the heap may lie in the memory below the stack"
+        if any(limit < other.top <= top for other in stacks[1:]):
+            return "another stack lies in the memory below the stack"
+        touched = top - run.paint.lowest
+        if touched > stacks[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
+            return "something else wrote to the stack's memory, such as startup code that clears it"
+        return touched
+
+    def _stack_bytes_by_region(self, run: _Run, stacks: list[StackUse]) -> dict[str, int] | None:
+        """Return the peaks of the stacks in each memory, without those that are static RAM or heap already."""
+        assert run.stacks is not None, "only a bare machine follows none"
+        if run.stacks.cut:
+            return None
         firmware = self._firmware
-        own = firmware.stack_is_reserved or (
-            run.ledger.follows and not run.ledger.lay_in(firmware.stack_limit, firmware.initial_sp)
-        )
-        return firmware.initial_sp - run.paint.lowest if run.paint is not None and own else None
+        counted: dict[str, int] = {}
+        for stack, found in zip(stacks, run.stacks.found, strict=True):
+            region = firmware.board.region_at(stack.top - 1)
+            if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
+                counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
+        return counted
+
+    def _heap_region(self, run: _Run) -> str | None:
+        """Return the memory that all allocations were in, or None where there were none or they were in several."""
+        regions = [region.name for region in self._firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
+        return regions[0] if len(regions) == 1 else None
 
     def _go(self, run: _Run, pc: int) -> Stop:
         before = run.hooks.instructions
@@ -380,6 +406,10 @@ class UnicornMachine:
                 case native.STOP_EXIT:
                     run.exit_status = run.engine.reg_read(UC_ARM_REG_R0)
                     return None
+                case native.STOP_STACK_CHANGE:
+                    self._follow_stack(run)
+                    if hooks.stop_reason == native.STOP_STACK_OVERFLOW:
+                        return self._stack_overflow(run)
                 case native.STOP_STACK_OVERFLOW:
                     return self._stack_overflow(run)
                 case native.STOP_OUT_OF_MEMORY:
@@ -417,8 +447,24 @@ class UnicornMachine:
         run.ledger.add(run.hooks.take_heap_events(), run.hooks.take_callers())
         machine = run.hooks.take_meeting()
         if machine is not None:
-            backtrace = peak_backtrace(self._firmware, machine, self._code.delta_at)
+            floor, top = self._firmware.stack_region.start, self._firmware.initial_sp
+            backtrace = peak_backtrace(self._firmware, machine, self._code.delta_at, floor, top)
             run.ledger.meet(machine, backtrace, run.hooks.heap_end)
+
+    def _follow_stack(self, run: _Run) -> None:
+        """Say which stack SP has been moved to, at the machine's stop."""
+        assert run.stacks is not None, "only a bare machine follows none"
+        address = run.hooks.change_address
+        blocks = (run.hooks.current_block, run.hooks.previous_block)
+        block = next((b for b in blocks if b is not None and b.address < address <= b.address + b.size), None)
+        start = address if block is None else block.address
+        code = self._peek(start, address - start)
+        run.hooks.cut_block(run.pc)
+        self._take_events(run)
+        run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
+        current = run.stacks.current
+        if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
+            run.shadow.open_stack(run.stacks.state.floor, current.top)
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
@@ -490,15 +536,19 @@ class UnicornMachine:
         return self._fault(run, "invalid_instruction", pc, detail)
 
     def _stack_overflow(self, run: _Run) -> Fault:
-        firmware, peak = self._firmware, run.hooks.peak
-        backtrace = peak_backtrace(firmware, peak, self._code.delta_at)
+        stacks = run.stacks
+        assert stacks is not None, "only a bare machine follows none"
+        assert stacks.current is not None, "nothing is noted where SP is on no stack"
+        firmware, lowest, limit = self._firmware, stacks.state.peak.lowest, stacks.state.limit
+        peak, delta_at = stacks.state.peak, self._code.delta_at
+        backtrace = peak_backtrace(firmware, peak, delta_at, stacks.state.floor, stacks.current.top)
         pc = backtrace[0].pc
-        below = firmware.stack_limit - peak.lowest
-        detail = f"SP goes to {peak.lowest:#010x}, {below} bytes below the stack's limit {firmware.stack_limit:#010x}"
+        whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
+        detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"
         return Fault(
             **firmware.locate(pc).model_dump(),
             kind="stack_overflow",
-            address=peak.lowest,
+            address=lowest,
             pc=pc,
             detail=detail,
             backtrace=backtrace,
@@ -517,7 +567,9 @@ class UnicornMachine:
     def _backtrace(self, run: _Run, pc: int) -> list[Frame]:
         registers = [run.engine.reg_read(register) for register in _REGISTERS]
         registers[_SP] -= self._popped(run, pc)
-        return unwind(self._firmware, [*registers, pc], self._peek, registers[_SP], pc)
+        stack = run.stacks.current if run.stacks is not None else None
+        top = stack.top if stack is not None else self._firmware.initial_sp
+        return unwind(self._firmware, [*registers, pc], self._peek, registers[_SP], pc, top)
 
     def _popped(self, run: _Run, pc: int) -> int:
         """Return by how much the instruction at ``pc`` raised SP, where it has run: a return to where no code is."""

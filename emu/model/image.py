@@ -27,6 +27,8 @@ MAGIC = b"MAMB"
 FORMAT_VERSION = 1
 ALIGNMENT = 16
 LARGEST_DIMENSION = 0xFFFF
+LARGEST_ARENA = 1 << 26
+"""Bytes: more than any microcontroller's RAM, and little enough for a linker to say so."""
 
 _FLAG_LAST, _FLAG_RESIDUAL = 1, 2
 _MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
@@ -117,6 +119,8 @@ def read_image_info(path: Path) -> ImageInfo:
         raise InputError(f"{path}: damaged: its checksum does not match; export the model again")
     if not all(1 <= dimension <= LARGEST_DIMENSION for dimension in rest[:8]):
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
+    if not 0 < rest[10] <= LARGEST_ARENA:
+        raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM, which no model on a board does")
     n_blocks: int = rest[7]
     linear_in, last_out_proj = 0, _MODEL_TENSORS + n_blocks * _BLOCK_TENSORS - 2
     if len(data) < _HEADER.size + 4 * (_MODEL_TENSORS + n_blocks * _BLOCK_TENSORS):

@@ -9,9 +9,9 @@ from emu.errors import InputError
 from emu.model.checkpoint import Checkpoint, load_checkpoint
 from emu.model.graph import build_graph
 from emu.model.image import write_image
+from emu.model.tensor_file import CHECKPOINT_SUFFIXES
 from emu.resources import resource
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")
 IMAGE_SUFFIX = ".mamba"
 
 

@@ -16,7 +16,9 @@ from emu.errors import InputError, MissingToolError
 
 Tensors = dict[str, NDArray[np.float32]]
 
-_TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+_SAFETENSORS_SUFFIX = ".safetensors"
+CHECKPOINT_SUFFIXES = (_SAFETENSORS_SUFFIX, ".pt", ".pth", ".bin")
+"""The names' endings of files that ``read_tensors`` reads: all but the first are PyTorch's own format."""
 
 
 def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
@@ -27,15 +29,15 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
-    if path.suffix != ".safetensors" and path.suffix not in _TORCH_SUFFIXES:
-        raise InputError(f"a checkpoint's name ends in one of .safetensors, {', '.join(_TORCH_SUFFIXES)}")
+    if path.suffix not in CHECKPOINT_SUFFIXES:
+        raise InputError(f"a checkpoint's name ends in one of {', '.join(CHECKPOINT_SUFFIXES)}")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}") from error
     if not content:
         raise InputError("the file is empty")
-    if path.suffix == ".safetensors":
+    if path.suffix == _SAFETENSORS_SUFFIX:
         return _read_safetensors(content)
     return _read_torch(content), {}
 

@@ -14,7 +14,16 @@ from emu.cache import cached, content_key
 from emu.native.instructions import NativeInstruction, NativeTable
 from emu.toolchains import find_toolchain
 
-STOP_NONE, STOP_PAUSE, STOP_YIELD, STOP_EXIT, STOP_STACK_OVERFLOW, STOP_OUT_OF_MEMORY, STOP_UNKNOWN_CODE = range(7)
+(
+    STOP_NONE,
+    STOP_PAUSE,
+    STOP_YIELD,
+    STOP_EXIT,
+    STOP_STACK_OVERFLOW,
+    STOP_STACK_CHANGE,
+    STOP_OUT_OF_MEMORY,
+    STOP_UNKNOWN_CODE,
+) = range(8)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP = range(5, 9)
 
@@ -52,6 +61,7 @@ class Block(Structure):
         ("function", c_uint32),
         ("return_address", c_uint32),
         ("known", c_uint32),
+        ("other_size", c_uint32),
     )
 
 
@@ -106,6 +116,24 @@ class Snapshot(Structure):
         ("block_serial", c_uint64),
         ("stack", POINTER(c_uint8)),
     )
+
+
+class StackState(Structure):
+    """A stack, and how low it was."""
+
+    _fields_ = (
+        ("process", c_uint32),
+        ("top", c_uint32),
+        ("limit", c_uint32),
+        ("floor", c_uint32),
+        ("latest_snapshot", c_uint32),
+        ("snapshots", Snapshot * 2),
+    )
+
+    @property
+    def peak(self) -> Snapshot:
+        """The machine when the stack was lowest."""
+        return self.snapshots[self.latest_snapshot]
 
 
 class AllocatorEntry(Structure):
@@ -197,11 +225,12 @@ class Probe(Structure):
         ("code_region_count", c_uint64),
         ("code_regions", POINTER(CodeRegion)),
         ("calls", CallTree),
+        ("stacks", POINTER(StackState)),
+        ("stack_count", c_uint32),
+        ("current_stack", c_uint32),
+        ("change_address", c_uint32),
         ("stack_top", c_uint32),
-        ("stack_limit", c_uint32),
         ("stack_floor", c_uint32),
-        ("latest_snapshot", c_uint32),
-        ("snapshots", Snapshot * 2),
         ("timeline", Timeline),
         ("heap_end", c_uint32),
         ("follows_break", c_uint32),
@@ -234,6 +263,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.shadow_size.restype = library.instruction_size.restype = c_size_t
     library.shadow_release.argtypes = (c_void_p,)
     library.shadow_release.restype = None
+    library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)
+    library.probe_note_change.restype = None
     library.probe_start.argtypes = (POINTER(Probe),)
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)

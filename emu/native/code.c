@@ -5,6 +5,9 @@
 
 #define BLOCK_BYTES_MAX 4096u
 
+/* Whether the instruction at code has four bytes. */
+static bool is_wide(const uint8_t *code) { return code[1] >> 3 >= 0x1d; }
+
 const struct code_region *code_region_at(const struct probe *probe, uint32_t address)
 {
     for (uint64_t i = 0; i < probe->code_region_count; i++) {
@@ -30,6 +33,18 @@ int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_
     return lowest;
 }
 
+/* Whether the instruction before address changes SP dynamically: then it is a hook there that looks at SP, and at
+ * whether it is still the same stack's. */
+static bool behind_dynamic(const struct probe *probe, uc_engine *uc, const struct code_region *region, uint32_t address)
+{
+    uint32_t index = (address - region->start) / 2;
+    uint8_t code[2] = {0};
+    if (index >= 1 && region->sp_delta[index - 1] == SP_DYNAMIC)
+        return true; /* of two bytes, as otherwise address were inside it */
+    return index >= 2 && region->sp_delta[index - 2] == SP_DYNAMIC &&
+           probe->api.mem_read(uc, address - 4, code, sizeof code) == UC_ERR_OK && is_wide(code);
+}
+
 /* Fill in what the machine code tells: how many instructions it is, and whether the last one is a call. */
 static void read_code(const struct probe *probe, uc_engine *uc, struct block *block)
 {
@@ -39,7 +54,7 @@ static void read_code(const struct probe *probe, uc_engine *uc, struct block *bl
         return;
     for (uint32_t offset = 0; offset < block->size; block->instructions++) {
         last = offset;
-        offset += code[offset + 1] >> 3 >= 0x1d ? 4 : 2;
+        offset += is_wide(&code[offset]) ? 4 : 2;
     }
     uint32_t first_half = (uint32_t)(code[last] | code[last + 1] << 8);
     bool blx = block->size - last == 2 && (first_half & 0xff87) == 0x4780;
@@ -88,15 +103,17 @@ uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32
 {
     const struct code_region *region = code_region_at(probe, address);
     uint32_t *slot = &region->block_at[(address - region->start) / 2];
-    if (*slot != 0 && probe->blocks[*slot].size == size)
-        return *slot;
+    for (uint32_t index = *slot; index != 0; index = probe->blocks[index].other_size)
+        if (probe->blocks[index].size == size)
+            return index;
     if (probe->block_count == probe->block_capacity && !make_room(probe))
         return 0;
     struct block *block = &probe->blocks[probe->block_count];
     *block = (struct block){
         .address = address,
         .size = size,
-        .lowest = lowest_between(region, address, address + size),
+        .other_size = *slot,
+        .lowest = behind_dynamic(probe, uc, region, address) ? 0 : lowest_between(region, address, address + size),
         .function = function_at(&probe->calls, address),
     };
     read_code(probe, uc, block);

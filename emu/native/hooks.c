@@ -54,15 +54,35 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         note_stack(probe, uc, address, block->lowest);
 }
 
-/* Code hook behind each instruction that changes SP dynamically, and on each instruction of code without symbols. */
+static void note_stack_from(struct probe *probe, uc_engine *uc, uint32_t address)
+{
+    const struct block *block = &probe->blocks[probe->current_block];
+    note_stack(probe, uc, address, lowest_between(code_region_at(probe, address), address, block->address + block->size));
+}
+
+/* Code hook behind each instruction that moves SP by an amount that the code does not tell. */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
+{
+    (void)size;
+    note_stack_from(user_data, uc, (uint32_t)address64);
+}
+
+/* Code hook behind each instruction that gives SP a new value, and on each instruction of code without symbols. */
+void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
 {
     struct probe *probe = user_data;
     uint32_t address = (uint32_t)address64;
-    const struct block *block = &probe->blocks[probe->current_block];
     (void)size;
-    note_stack(probe, uc, address, lowest_between(code_region_at(probe, address), address, block->address + block->size));
+    if (find_stack(probe, uc)) {
+        note_stack_from(probe, uc, address);
+    } else {
+        probe->change_address = address;
+        stop(probe, uc, STOP_STACK_CHANGE);
+    }
 }
+
+/* Python has set the current stack that explains STOP_STACK_CHANGE: note SP on it. */
+void probe_note_change(struct probe *probe, uc_engine *uc) { note_stack(probe, uc, probe->change_address, 0); }
 
 /* Code hook at the first instruction of emu_yield and of the functions that end the program. */
 void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
@@ -100,13 +120,14 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
         node->instructions -= block.instructions;
 
     const struct code_region *region = code_region_at(probe, block.address);
-    struct snapshot *snapshot = &probe->snapshots[probe->latest_snapshot];
-    if (snapshot->block_serial == probe->block_serial && snapshot->lowest >= probe->stack_limit) {
+    struct stack *stack = &probe->stacks[probe->current_stack];
+    struct snapshot *snapshot = &stack->snapshots[stack->latest_snapshot];
+    if (snapshot->block_serial == probe->block_serial && snapshot->lowest >= stack->limit) {
         uint32_t lowest = snapshot->registers[13] + (uint32_t)lowest_between(region, snapshot->pc, pc);
-        if (lowest < probe->snapshots[probe->latest_snapshot ^ 1].lowest)
+        if (lowest < stack->snapshots[stack->latest_snapshot ^ 1].lowest)
             snapshot->lowest = lowest;
         else
-            probe->latest_snapshot ^= 1;
+            stack->latest_snapshot ^= 1;
     }
     cut_interval(probe, region, pc);
     if (pc == block.address)

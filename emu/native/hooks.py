@@ -3,7 +3,7 @@
 import ctypes
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from ctypes import c_uint8, c_uint32, c_uint64, c_void_p, cast
+from ctypes import Array, c_uint8, c_uint32, c_uint64, c_void_p, cast
 
 import numpy as np
 from unicorn import (
@@ -13,6 +13,7 @@ from unicorn import (
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
 )
+from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.firmware import Firmware
@@ -28,12 +29,14 @@ from emu.native import (
     HeapEvent,
     Probe,
     Snapshot,
+    StackState,
     UnicornApi,
     unicorn_probe,
 )
 from emu.native.instructions import (
     WATCH_ALLOCATOR,
     WATCH_PROGRAM,
+    WATCH_STACK_CHANGE,
     WATCH_STACK_POINTER,
     WATCH_STOP,
     InstructionTable,
@@ -47,6 +50,7 @@ _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
 _INTERVALS, _FIRST_INTERVAL = 256, 1024
 _NO_MEMORY = "no memory left for the counters"
+_SPSEL = 2
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
 
@@ -58,12 +62,14 @@ class CodeMap:
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
         self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
         self.behind_dynamic: set[int] = set()
-        """The addresses at which SP has to be looked at."""
+        """The addresses at which SP has to be looked at, as it was moved by some amount."""
+        self.behind_anew: set[int] = set()
+        """The addresses at which it has to be looked at, as it may be on another stack."""
         for start, code in firmware.code():
             for effect in stack_effects(code, start):
                 self._set(effect.address, effect.delta)
                 if effect.delta == DYNAMIC:
-                    self.behind_dynamic.add(effect.following)
+                    (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
         """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
 
@@ -129,7 +135,7 @@ class NativeHooks:
         if profile:
             self._watch_calls(firmware)
         self._watch_code()
-        self._watch_stack(firmware)
+        self._watch_stacks(firmware)
         self._watch_heap(allocator)
         if traffic:
             self._watch_traffic(firmware.board)
@@ -161,7 +167,7 @@ class NativeHooks:
     def _watch_at(self, address: int) -> int:
         """Return what the hook on every instruction has to do besides at ``address``."""
         unknown = any(first <= address <= last for first, last in self._code.unknown)
-        return self._watches.get(address, 0) | (WATCH_STACK_POINTER if unknown else 0)
+        return self._watches.get(address, 0) | (WATCH_STACK_CHANGE if unknown else 0)
 
     def _watch_calls(self, firmware: Firmware) -> None:
         calls, functions = self._probe.calls, firmware.functions
@@ -184,19 +190,18 @@ class NativeHooks:
             raise MemoryError(_NO_MEMORY)
         self._hook(UC_HOOK_BLOCK, "probe_block")
 
-    def _watch_stack(self, firmware: Firmware) -> None:
-        top, floor = firmware.initial_sp, firmware.stack_region.start
-        self._probe.stack_top, self._probe.stack_limit, self._probe.stack_floor = top, firmware.stack_limit, floor
-        for snapshot in self._probe.snapshots:
-            snapshot.lowest = snapshot.pc = top
-            snapshot.registers[13] = top
-            snapshot.stack = (c_uint8 * (top - floor))()
+    def _watch_stacks(self, firmware: Firmware) -> None:
+        self._probe.stack_top, self._probe.stack_floor = firmware.initial_sp, firmware.stack_region.start
         timeline = self._probe.timeline
         timeline.lowest, timeline.capacity, timeline.length = (c_uint32 * _INTERVALS)(), _INTERVALS, _FIRST_INTERVAL
+        self._stacks = (StackState * 1)()
+        self._snapshot_memory: list[Array[c_uint8]] = []  # the C side does not keep it alive
         for address in sorted(self._code.behind_dynamic):
             self._watch(address, address, "probe_stack_pointer", WATCH_STACK_POINTER)
+        for address in sorted(self._code.behind_anew):
+            self._watch(address, address, "probe_stack_change", WATCH_STACK_CHANGE)
         for first, last in self._code.unknown:
-            self._watch(first, last, "probe_stack_pointer", WATCH_STACK_POINTER)
+            self._watch(first, last, "probe_stack_change", WATCH_STACK_CHANGE)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
@@ -255,6 +260,47 @@ class NativeHooks:
         if not self._library.probe_cut_block(ctypes.byref(self._probe), self._engine._uch, pc):
             raise MemoryError(_NO_MEMORY)
 
+    # ---- stacks ------------------------------------------------------------------------------------------------------
+
+    def add_stack(self, stack: StackState) -> None:
+        """Let SP be followed on another stack, from now on; ``stacks`` holds it at the end."""
+        for snapshot in stack.snapshots:
+            snapshot.lowest = snapshot.pc = stack.top
+            snapshot.registers[13] = stack.top
+            memory = (c_uint8 * (stack.top - stack.floor))()
+            self._snapshot_memory.append(memory)
+            snapshot.stack = memory
+        self._stacks = (StackState * (len(self._stacks) + 1))(*self._stacks, stack)
+        self._probe.stacks, self._probe.stack_count = self._stacks, len(self._stacks)
+
+    @property
+    def stacks(self) -> Array[StackState]:
+        """Every stack that SP is followed on; the first one stands for none."""
+        return self._stacks
+
+    @property
+    def current_stack(self) -> int:
+        """Which of ``stacks`` SP is on."""
+        return self._probe.current_stack
+
+    def enter_stack(self, index: int, sp: int) -> None:
+        """Say which of ``stacks`` SP has been found to be on, and note it there, which may be an overflow."""
+        if index == 0:  # so that it is not asked about again
+            self._stacks[0].top = self._stacks[0].limit = sp
+            self._stacks[0].process = self.process_stack_in_use
+        self._probe.current_stack = index
+        self._library.probe_note_change(ctypes.byref(self._probe), self._engine._uch)
+
+    @property
+    def process_stack_in_use(self) -> bool:
+        """Whether SP is PSP, and not MSP."""
+        return bool(self._engine.reg_read(UC_ARM_REG_CONTROL) & _SPSEL)
+
+    @property
+    def change_address(self) -> int:
+        """Where code stood when SP was found to be on none of ``stacks``: behind the instruction that did it."""
+        return self._probe.change_address
+
     def close(self) -> None:
         """Release the counters."""
         self._library.probe_release(ctypes.byref(self._probe))
@@ -298,11 +344,6 @@ class NativeHooks:
     def call_paths_cut(self) -> bool:
         """Whether there were more call paths than are kept, or a deeper one."""
         return bool(self._probe.calls.cut)
-
-    @property
-    def peak(self) -> Snapshot:
-        """The machine when the stack was lowest."""
-        return self._probe.snapshots[self._probe.latest_snapshot]
 
     def take_heap_events(self) -> list[tuple[int, ...]]:
         """Return the allocator calls since the last time, each with the fields of ``HeapEvent`` in their order."""

@@ -78,6 +78,10 @@ static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, ui
 {
     if (at->watch & WATCH_STACK_POINTER)
         probe_stack_pointer(uc, address, size, probe);
+    if (at->watch & WATCH_STACK_CHANGE)
+        probe_stack_change(uc, address, size, probe);
+    if (probe->stop_reason != STOP_NONE)
+        return false; /* all of this comes again */
     if (at->watch & WATCH_ALLOCATOR)
         probe_allocator_entry(uc, address, size, probe);
     if (at->watch & WATCH_STOP)

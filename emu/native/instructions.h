@@ -39,7 +39,8 @@ enum shift { SHIFT_NONE, SHIFT_LEFT, SHIFT_RIGHT, SHIFT_RIGHT_SIGNED, SHIFT_ROTA
 enum access { ACCESS_NONE, ACCESS_LOAD, ACCESS_STORE };
 
 /* What has to be done at an instruction besides. */
-enum watch { WATCH_STACK_POINTER = 1, WATCH_ALLOCATOR = 2, WATCH_STOP = 4, WATCH_PROGRAM = 8, WATCH_STRING = 16 };
+enum watch { WATCH_STACK_POINTER = 1, WATCH_ALLOCATOR = 2, WATCH_STOP = 4, WATCH_PROGRAM = 8, WATCH_STRING = 16,
+             WATCH_STACK_CHANGE = 32 };
 
 /* What a string function of the C library reads of its arguments. */
 enum string_function {

@@ -14,7 +14,7 @@ from emu.dataflow import LR, PC, SP, Instruction, Operation, decode
 from emu.firmware import Firmware
 from emu.targets import Region
 
-WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING = 1, 2, 4, 8, 16
+WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING, WATCH_STACK_CHANGE = 1, 2, 4, 8, 16, 32
 _CAPACITY = 1 << 18
 _INSIDE = 1
 """The number of what is no instruction but the second half of one."""

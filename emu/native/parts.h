@@ -34,6 +34,7 @@ void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block,
 
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
+bool find_stack(struct probe *probe, uc_engine *uc);
 
 /* timeline.c */
 void next_interval(struct probe *probe, uc_engine *uc);
@@ -48,6 +49,7 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
 
 /* hooks.c and heap.c: hooks of their own, or called by the one on every instruction */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
+void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
 void probe_allocator_entry(uc_engine *uc, uint64_t address, uint32_t size, void *user_data);
 void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data);
 

@@ -16,6 +16,7 @@ enum stop_reason {
     STOP_YIELD,          /* about to execute the first instruction of emu_yield */
     STOP_EXIT,           /* about to execute the first instruction of an exit function */
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
+    STOP_STACK_CHANGE,   /* SP is where no known stack explains it: Python has to say which stack that is */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
@@ -56,6 +57,7 @@ struct block {
     uint32_t function;       /* that it begins in: index into functions + 1, or 0 */
     uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
     uint32_t known;          /* not 0 where all of its instructions are in the instruction table */
+    uint32_t other_size;     /* index of another block that starts here, or 0 */
 };
 
 struct function_range {
@@ -91,7 +93,17 @@ struct snapshot {
     uint32_t pc;            /* of the state below: where the block began, or behind a dynamic change of SP */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* which block execution it was */
-    uint8_t *stack;         /* the memory from registers[13] (at least stack_floor) up to stack_top */
+    uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
+};
+
+#define RESET_STACK 1u /* index of the stack of the reset; 0 stands for none */
+
+struct stack {
+    uint32_t process;    /* 1 where PSP is its stack pointer, 0 where MSP is */
+    uint32_t top, limit; /* SP is from limit up to top */
+    uint32_t floor;      /* what is below is not kept in the snapshots */
+    uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
+    struct snapshot snapshots[2];
 };
 
 struct allocator_entry {
@@ -166,13 +178,14 @@ struct probe {
 
     struct call_tree calls;
 
-    uint32_t stack_top, stack_limit;
-    uint32_t stack_floor;     /* start of the memory that the stack is in */
-    uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
-    struct snapshot snapshots[2];
-    struct timeline timeline;
+    struct stack *stacks; /* the first one stands for none: its lowest is 0, so that nothing is noted */
+    uint32_t stack_count, current_stack;
+    uint32_t change_address; /* behind the instruction that made SP what STOP_STACK_CHANGE is about */
 
-    /* Where the heap lies in the stack's memory; heap_end is 0 where it does not. */
+    uint32_t stack_top, stack_floor; /* SP at reset, and the start of the memory that it is in */
+    struct timeline timeline;        /* of the stack of the reset */
+
+    /* Where the heap lies in the same memory; heap_end is 0 where it does not. */
     uint32_t heap_end, follows_break;
     uint32_t below_heap_end; /* whether SP was, when it was lowered last */
     uint32_t meeting_noted;  /* not 0 until Python has looked at the machine when SP went below heap_end */

@@ -281,7 +281,7 @@ bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint
     case BYTE_PADDING: return !in_program;
     case BYTE_READ_ONLY: return !in_program || access == ACCESS_LOAD;
     case BYTE_NULL: return !in_program || !null;
-    case BYTE_BELOW_STACK:
+    case BYTE_BELOW_STACK: return in_allocator || !in_program;
     case BYTE_HEAP:
     case BYTE_FREED: return in_allocator;
     }
@@ -439,7 +439,8 @@ static void settle(struct probe *probe, uc_engine *uc, uint32_t pc)
     struct shadow *shadow = probe->shadow;
     if (shadow->sp_changed) {
         shadow->sp_changed = 0;
-        move_stack_pointer(shadow, read_register(probe, uc, UC_ARM_REG_SP));
+        if (probe->current_stack == RESET_STACK)
+            move_stack_pointer(shadow, read_register(probe, uc, UC_ARM_REG_SP));
     }
     if (shadow->choice_end == pc) {
         shadow->choice_end = 0;
@@ -453,7 +454,7 @@ void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *
     struct shadow *shadow = probe->shadow;
     if (shadow->sp_changed || shadow->choice_end != 0)
         settle(probe, uc, pc);
-    bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC;
+    bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC && probe->current_stack == RESET_STACK;
     uint32_t sp = moves ? read_register(probe, uc, UC_ARM_REG_SP) + (uint32_t)at->sp_delta : 0;
     if (moves && at->sp_delta < 0)
         move_stack_pointer(shadow, sp);

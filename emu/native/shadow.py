@@ -119,8 +119,9 @@ class NativeShadow:
         for address, size in defined:
             self.define(address, size)
         self._make_tables()
-        self._shadow.stack_bottom, self._shadow.stack_top = firmware.stack_limit, firmware.initial_sp
-        self._shadow.sp = firmware.initial_sp
+        top = firmware.initial_sp
+        self._shadow.stack_bottom = firmware.stack_limit if firmware.stack_limit is not None else top
+        self._shadow.stack_top = self._shadow.sp = top
         self._shadow.in_program = in_program
 
     @property
@@ -135,6 +136,15 @@ class NativeShadow:
         for region, _, _ in self._memories:
             if address in region and region.name in self._undefined:
                 self._undefined[region.name][address - region.start :][:size] = 0
+
+    def open_stack(self, bottom: int, top: int) -> None:
+        """Note that the firmware has a further stack here, which may be memory that was the first one's until now."""
+        for region, _, states in self._memories:
+            if bottom in region:
+                state = states[bottom - region.start : top - region.start]
+                state[np.isin(state, (ByteState.OUTSIDE, ByteState.BELOW_STACK))] = ByteState.ACCESSIBLE
+        if self._shadow.stack_bottom < top <= self._shadow.sp:
+            self._shadow.stack_bottom = top
 
     def first_undefined(self, address: int, size: int) -> int | None:
         """Return the address of the first byte of these that has a bit without a value, or None."""

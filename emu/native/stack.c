@@ -1,8 +1,11 @@
-/* The stack pointer: its lowest, and the machine at that moment. */
+/* The stack pointer: whose stack it is on, its lowest there, and the machine at that moment. */
 #include "parts.h"
 
-static void take_snapshot(
-    struct probe *probe, uc_engine *uc, struct snapshot *snapshot, uint32_t pc, uint32_t sp, uint32_t lowest)
+#define CONTROL_SPSEL 2u
+
+/* The stack's bytes are kept from SP, but from floor on, up to top. */
+static void take_snapshot(struct probe *probe, uc_engine *uc, struct snapshot *snapshot, uint32_t pc, uint32_t sp,
+                          uint32_t lowest, uint32_t floor, uint32_t top)
 {
     snapshot->lowest = lowest;
     snapshot->pc = pc;
@@ -12,9 +15,9 @@ static void take_snapshot(
     snapshot->registers[13] = sp;
     snapshot->registers[14] = read_register(probe, uc, UC_ARM_REG_LR);
     snapshot->registers[15] = pc;
-    uint32_t from = sp < probe->stack_floor ? probe->stack_floor : sp; /* an overflow may have left the memory */
-    if (from < probe->stack_top)
-        probe->api.mem_read(uc, from, snapshot->stack, probe->stack_top - from);
+    uint32_t from = sp < floor ? floor : sp; /* an overflow may have left the memory */
+    if (from < top)
+        probe->api.mem_read(uc, from, snapshot->stack, top - from);
 }
 
 /* Note where SP comes down below the heap's end; whether that is the heap's memory or a stack in it, Python judges. */
@@ -22,25 +25,52 @@ static void note_meeting(struct probe *probe, uc_engine *uc, uint32_t pc, uint32
 {
     bool below = lowest < probe->heap_end;
     if (below && !probe->below_heap_end && !probe->meeting_noted) {
-        take_snapshot(probe, uc, &probe->meeting, pc, sp, lowest);
+        take_snapshot(probe, uc, &probe->meeting, pc, sp, lowest, probe->stack_floor, probe->stack_top);
         probe->meeting_noted = 1;
         probe->pause_at = 0;
     }
     probe->below_heap_end = below;
 }
 
+static const struct snapshot *latest(const struct stack *stack) { return &stack->snapshots[stack->latest_snapshot]; }
+
 /* Note that SP goes to its present value plus delta. */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
 {
+    struct stack *stack = &probe->stacks[probe->current_stack];
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
     uint32_t lowest = sp + (uint32_t)delta;
-    note_lowest(probe, pc, sp, lowest);
-    if (probe->heap_end != 0)
-        note_meeting(probe, uc, pc, sp, lowest);
-    if (lowest >= probe->snapshots[probe->latest_snapshot].lowest)
+    if (probe->current_stack == RESET_STACK) {
+        note_lowest(probe, pc, sp, lowest);
+        if (probe->heap_end != 0)
+            note_meeting(probe, uc, pc, sp, lowest);
+    }
+    if (lowest >= latest(stack)->lowest)
         return;
-    probe->latest_snapshot ^= 1;
-    take_snapshot(probe, uc, &probe->snapshots[probe->latest_snapshot], pc, sp, lowest);
-    if (lowest < probe->stack_limit)
+    stack->latest_snapshot ^= 1;
+    struct snapshot *snapshot = &stack->snapshots[stack->latest_snapshot];
+    take_snapshot(probe, uc, snapshot, pc, sp, lowest, stack->floor, stack->top);
+    if (lowest < stack->limit)
         stop(probe, uc, STOP_STACK_OVERFLOW);
+}
+
+/* An SP that is lower than the stack ever was may be another stack's, in memory that was free until now. */
+static bool explains(const struct stack *stack, uint32_t process, uint32_t sp)
+{
+    return stack->process == process && sp <= stack->top && sp >= stack->limit && sp >= latest(stack)->lowest;
+}
+
+/* Follow SP, which may be anywhere, to the stack that it is on; false where none of the known ones explains it. */
+bool find_stack(struct probe *probe, uc_engine *uc)
+{
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    uint32_t process = (read_register(probe, uc, UC_ARM_REG_CONTROL) & CONTROL_SPSEL) != 0;
+    if (explains(&probe->stacks[probe->current_stack], process, sp))
+        return true;
+    for (uint32_t i = probe->stack_count; i-- > 0;)
+        if (explains(&probe->stacks[i], process, sp)) {
+            probe->current_stack = i;
+            return true;
+        }
+    return false;
 }

@@ -1,4 +1,4 @@
-/* The stack against instructions: the lowest SP of each interval. */
+/* The stack of the reset against instructions: the lowest SP of each interval, its top while SP is elsewhere. */
 #include "parts.h"
 
 /* Begin the interval that the next block is in. Room for it comes from making one interval of each two. */
@@ -15,7 +15,8 @@ void next_interval(struct probe *probe, uc_engine *uc)
             timeline->count /= 2;
             timeline->length *= 2;
         } else {
-            timeline->lowest[timeline->count++] = sp < probe->stack_top ? sp : probe->stack_top;
+            bool on_it = probe->current_stack == RESET_STACK && sp < probe->stack_top;
+            timeline->lowest[timeline->count++] = on_it ? sp : probe->stack_top;
             timeline->end += timeline->length;
         }
     }
@@ -25,9 +26,9 @@ void next_interval(struct probe *probe, uc_engine *uc)
 void note_lowest(struct probe *probe, uint32_t pc, uint32_t sp, uint32_t lowest)
 {
     struct timeline *timeline = &probe->timeline;
+    if (timeline->count == 0 || lowest >= timeline->lowest[timeline->count - 1])
+        return; /* before the first block runs there is no interval */
     uint32_t *current = &timeline->lowest[timeline->count - 1];
-    if (lowest >= *current)
-        return;
     timeline->lowest_before = *current;
     timeline->block_serial = probe->block_serial;
     timeline->pc = pc;
@@ -40,7 +41,7 @@ void cut_interval(struct probe *probe, const struct code_region *region, uint32_
 {
     struct timeline *timeline = &probe->timeline;
     uint32_t *current = &timeline->lowest[timeline->count - 1];
-    if (timeline->block_serial != probe->block_serial || *current < probe->stack_limit)
+    if (timeline->block_serial != probe->block_serial || *current < probe->stacks[RESET_STACK].limit)
         return;
     uint32_t lowest = timeline->sp + (uint32_t)lowest_between(region, timeline->pc, pc);
     *current = lowest < timeline->lowest_before ? lowest : timeline->lowest_before;

@@ -17,13 +17,17 @@ def initial_states(firmware: Firmware) -> dict[str, NDArray[np.uint8]]:
     states = {}
     for region in firmware.board.memory:
         state = np.full(region.size, ByteState.OUTSIDE, np.uint8)
-        if region == firmware.stack_region:
+        for section in firmware.sections:
+            if section.reservation:
+                _fill(state, region, section.address, section.end, ByteState.HEAP)
+        if firmware.stack_limit is not None:
             _fill(state, region, firmware.stack_limit, firmware.initial_sp, ByteState.BELOW_STACK)
         for segment in firmware.segments:  # startup code reads what it copies where it is stored
             end = segment.load_address + len(segment.data)
             _fill(state, region, segment.load_address, end, ByteState.ACCESSIBLE)
         for section in firmware.sections:
-            _fill_section(state, region, section, firmware)
+            if not section.reservation:
+                _fill_section(state, region, section, firmware)
         states[region.name] = state
     return states
 
@@ -42,21 +46,11 @@ def _fill(state: NDArray[np.uint8], region: Region, start: int, end: int, value:
 
 
 def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, firmware: Firmware) -> None:
-    if section.reservation:
-        if not section.name.startswith(".stack"):
-            _fill(state, region, section.address, min(section.end, _below_stack(firmware, section)), ByteState.HEAP)
-        return
     value = ByteState.NULL if section.executable and section.address < _NULL_PAGE else ByteState.ACCESSIBLE
     _fill(state, region, section.address, section.end, value)
     if region.writable and not section.executable:
         for start, end in _padding(firmware, section):
             _fill(state, region, start, end, ByteState.PADDING)
-
-
-def _below_stack(firmware: Firmware, section: Section) -> int:
-    """Return where ``section`` ends at the latest, so as not to take from the stack."""
-    shares = firmware.stack_limit < section.end and section.address < firmware.initial_sp
-    return firmware.stack_limit if shares else section.end
 
 
 def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:

@@ -15,10 +15,8 @@ Memory = Callable[[int, int], bytes]
 """Returns the machine's memory: so many bytes from an address."""
 
 
-def measure_instructions(
-    firmware: Firmware, total: int, resumes: list[int], blocks: Blocks, read: Memory
-) -> Instructions:
-    """Return the counts; ``resumes`` are the instructions of each ``resume``."""
+def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: Memory) -> Instructions:
+    """Return the counts over the whole run: ``total``, and those of each function."""
     functions: Counter[str] = Counter()
     for address, size, instructions, executions in blocks:
         if executions == 0:
@@ -32,8 +30,6 @@ def measure_instructions(
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions
     return Instructions(
-        per_inference=max(resumes, default=None),
-        per_inference_smallest=min(resumes, default=None),
         total=total,
         by_function=dict(sorted(functions.items(), key=lambda item: (-item[1], item[0]))),
     )

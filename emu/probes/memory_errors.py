@@ -139,7 +139,7 @@ class MemoryErrors:
         for start, end, function in frames:
             if start <= address < end:
                 return f"the stack frame of {function}"
-        if firmware.stack_limit <= address < firmware.initial_sp:
+        if firmware.stack_limit is not None and firmware.stack_limit <= address < firmware.initial_sp:
             return "the stack"
         symbol = self._nearest_object(address)
         if symbol is not None:

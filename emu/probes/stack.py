@@ -40,20 +40,24 @@ class StackPaint:
             self._write(self._bottom, bytes([self._paint]) * untouched)
 
 
-def peak_backtrace(firmware: Firmware, snapshot: Snapshot, delta_at: Callable[[int], int]) -> list[Frame]:
-    """Return the frames at the peak; their sizes add up to it.
+def peak_backtrace(
+    firmware: Firmware, snapshot: Snapshot, delta_at: Callable[[int], int], floor: int, top: int
+) -> list[Frame]:
+    """Return the frames when a stack was lowest; their sizes add up to the peak.
 
-    ``snapshot`` is the machine when the stack was lowest, ``delta_at`` tells the change of SP of the instruction at an
-    address.
+    ``delta_at`` tells the change of SP of the instruction at an address; the stack begins at ``top``, and of what is
+    below ``floor`` the snapshot holds nothing.
     """
-    start = max(snapshot.registers[13], firmware.stack_region.start)
-    stack = bytes(snapshot.stack[: max(0, firmware.initial_sp - start)])
+    if snapshot.lowest == top:
+        return []
+    start = max(snapshot.registers[13], floor)
+    memory = bytes(snapshot.stack[: max(0, top - start)])
 
     def read(address: int, size: int) -> bytes:
-        return stack[address - start :][:size] if address >= start else b""
+        return memory[address - start :][:size] if address >= start else b""
 
     at = _lowering_instruction(snapshot, delta_at)
-    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at)
+    return unwind(firmware, list(snapshot.registers), read, snapshot.lowest, at, top)
 
 
 def _lowering_instruction(snapshot: Snapshot, delta_at: Callable[[int], int]) -> int:

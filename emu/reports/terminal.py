@@ -26,6 +26,9 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     parts: list[RenderableType] = [_verdicts(run), Text(), _memory(run, board)]
     if run.stack.backtrace:
         parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
+    for stack in run.stack.stacks[1:]:
+        if stack.backtrace:
+            parts += [Text(), _heading(f"Stack {_printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
     if run.heap.allocations:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
@@ -49,10 +52,15 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         for name, why in run.not_measured.items():
             reasons.setdefault(why, []).append(name)
         lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons.items())
-        parts += [Text(), *(Text(line, "dim") for line in lines)]
+        parts += [Text(), *(Text(_printable(line), "dim") for line in lines)]
     colour = "green" if run.ok else "red"
     console.print(
-        Panel(Group(*parts), title=f"[bold]{escape(run.model)}[/] on {run.target}", border_style=colour, padding=(1, 2))
+        Panel(
+            Group(*parts),
+            title=f"[bold]{escape(_printable(run.model))}[/] on {run.target}",
+            border_style=colour,
+            padding=(1, 2),
+        )
     )
 
 
@@ -71,7 +79,8 @@ def _verdicts(run: Run) -> Table:
     table = _grid("left", "left", "left", "left")
     for verdict in run.verdicts:
         mark = Text("✓", "bold green") if verdict.ok else Text("✗", "bold red")
-        table.add_row(mark, verdict.name, Text(verdict.value, "bold"), Text(f"limit: {verdict.limit}", "dim"))
+        name = Text(_printable(verdict.name))
+        table.add_row(mark, name, Text(verdict.value, "bold"), Text(f"limit: {verdict.limit}", "dim"))
     return table
 
 
@@ -88,21 +97,25 @@ def _bytes(count: int | None) -> str:
 def _memory(run: Run, board: Board) -> Group:
     memory = run.memory
     flash = sum(region.size for region in board.memory if region.kind == "memory" and not region.writable)
-    ram = sum(region.size for region in board.ram)
     table = _grid("left", "right", "bar", "left")
 
     def row(name: str, used: int | None, size: int | None, note: str = "") -> None:
         share = "" if used is None or not size else f"{used / size:.1%} of {_size(size)}"
-        table.add_row(
-            name, Text(_bytes(used), "bold"), _bar(used / size) if used is not None and size else "", share or note
-        )
+        bar = _bar(used / size) if used is not None and size else ""
+        table.add_row(Text(_printable(name)), Text(_bytes(used), "bold"), bar, share or note)
 
     row("flash", memory.flash_bytes, flash)
-    row("static RAM", memory.static_ram_bytes, ram)
+    row("static RAM", memory.static_ram_bytes, None)
     row("stack (reserved)", memory.stack_peak_bytes, memory.stack_limit_bytes)
     row("stack (touched)", memory.stack_touched_bytes, memory.stack_limit_bytes)
+    for stack in run.stack.stacks[1:]:
+        row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
     row("heap", memory.heap_peak_bytes, None, _heap_note(run))
-    row("RAM at its peak", memory.ram_peak_bytes, ram)
+    row("RAM at its peak", memory.ram_peak_bytes, None)
+    names = {region.name for region in board.ram}
+    for use in memory.by_region:
+        if use.name in names and (used := use.static_bytes + use.stack_bytes + (use.heap_bytes or 0)):
+            row(f"- {use.name}" + (" (but for the heap)" if use.heap_bytes is None else ""), used, use.size_bytes)
     row("mailbox", memory.mailbox_bytes, None, "only under test")
     return Group(_heading("Memory"), table)
 
@@ -122,7 +135,7 @@ def _size(count: int) -> str:
 
 
 def _place(file: str | None, line: int | None) -> str:
-    return "" if file is None else f"{file}:{line}"
+    return "" if file is None else f"{_printable(file)}:{line}"
 
 
 def _backtrace(frames: Iterable[Frame]) -> Table:
@@ -130,7 +143,7 @@ def _backtrace(frames: Iterable[Frame]) -> Table:
     for frame in frames:
         size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
         note = "" if frame.frame_bytes is not None else "  (no unwind information)"
-        function = frame.function or f"{frame.pc:#010x}"
+        function = _printable(frame.function or f"{frame.pc:#010x}")
         table.add_row(Text(size, "bold"), Text(function), Text(_place(frame.file, frame.line) + note, "dim"))
     return table
 
@@ -198,7 +211,7 @@ def _instructions(run: Run) -> Group:
     largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
     for name, count in largest:
         share = count / counts.total if counts.total else 0.0
-        table.add_row(f"{share:.1%}", _bar(share), Text(name))
+        table.add_row(f"{share:.1%}", _bar(share), Text(_printable(name)))
     lines.append(table)
     for title, regions in (("loads", counts.loads_by_region), ("stores", counts.stores_by_region)):
         if regions is not None:
@@ -247,7 +260,7 @@ def _layers(layers: list[LayerError]) -> Table:
         mark = Text("✗", "bold red") if layer.diverged else Text("✓", "green")
         note = "  <- the first to diverge" if layer.tensor == first else ""
         error = f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
-        table.add_row(mark, layer.tensor, error, Text(note, "bold red"))
+        table.add_row(mark, Text(_printable(layer.tensor)), error, Text(note, "bold red"))
     return table
 
 
@@ -300,10 +313,11 @@ def _memory_notes(finding: MemoryFinding) -> list[str]:
 
 def _fault(fault: Fault, notes: Iterable[str] = ()) -> Group:
     place = _place(fault.file, fault.line)
-    where = " ".join(part for part in (f"in {fault.function}" if fault.function else "", place) if part)
+    function = f"in {_printable(fault.function)}" if fault.function else ""
+    where = " ".join(part for part in (function, place) if part)
     pc = f" (pc {fault.pc:#010x})" if fault.pc is not None else ""
     lines: list[RenderableType] = [
-        Text.assemble((f"{fault.kind.replace('_', ' ')}: ", "bold red"), fault.detail),
+        Text.assemble((f"{fault.kind.replace('_', ' ')}: ", "bold red"), _printable(fault.detail)),
     ]
     if where or pc:
         lines.append(Text(f"  {where}{pc}"))

@@ -1,12 +1,14 @@
 """Each mistake of a user's ends with exit code 2 and one clear line, and never with a traceback."""
 
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from emu.model.image import read_image_info
 from emu.model.sources import find_model
 
 
@@ -63,6 +65,36 @@ def test_a_damaged_image(emu, tmp_path: Path, image: Path, damage: str):
     emu("run", image, "-t", "stm32h7-unicorn", "--inputs", x).assert_one_clear_line("har.mamba")
 
 
+def test_an_image_that_asks_for_more_ram_than_there_is(emu, tmp_path: Path, image: Path):
+    data = bytearray(image.read_bytes())
+    arena = 16 + 8 * 4 + 2 * 4  # behind the dimensions, the flags and the epsilon
+    assert int.from_bytes(data[arena : arena + 4], "little") == read_image_info(image).arena_bytes
+    data[arena : arena + 4] = (0xFFFF_FFF0).to_bytes(4, "little")
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    image.write_bytes(data)
+    x = inputs_file(tmp_path / "x.npz", x=np.zeros((1, 128, 6), np.float32))
+    emu("run", image, "-t", "stm32h7-unicorn", "--inputs", x).assert_one_clear_line("4,294,967,280 bytes of RAM")
+
+
+def test_a_cache_that_cannot_be_written(emu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    outcome = emu("run", "har", "-t", "stm32h7-unicorn", "--limit", "1")
+    assert outcome.code == 1
+    assert outcome.stderr.count("\n") == 1
+    assert str(tmp_path / "file" / "emu") in outcome.stderr
+    assert "XDG_CACHE_HOME" in outcome.stderr
+
+
+def test_every_checkpoint_that_is_exported_is_run(emu, tmp_path: Path, har):
+    torch = pytest.importorskip("torch")
+    torch.save({name: torch.from_numpy(array) for name, array in har.items()}, tmp_path / "m.bin")
+    inputs = find_model("har").inputs
+    assert emu("export", tmp_path / "m.bin", "-o", tmp_path / "m.mamba").code == 0
+    outcome = emu("run", tmp_path / "m.bin", "-t", "stm32h7-unicorn", "--inputs", inputs, "--limit", "1")
+    assert outcome.code == 0, outcome
+
+
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
@@ -72,6 +104,16 @@ def test_a_damaged_image(emu, tmp_path: Path, image: Path, damage: str):
         ({"x": np.full((2, 128, 6), np.inf, np.float32)}, "inf"),
         ({"x": np.zeros((2, 128, 6), np.float32), "y": np.zeros(3, np.int64)}, "y has shape [3]"),
         ({"x": np.zeros((2, 128, 6), np.float32), "logits": np.zeros((2, 5), np.float32)}, "5 columns"),
+        (
+            {"x": np.zeros((2, 128, 6), np.float32), "y": np.array([0, 1 << 63], np.uint64)},
+            "9223372036854775808 at [1]",
+        ),
+        (
+            {"x": np.zeros((2, 128, 6), np.float32), "y": np.array([0, -1])},
+            "y holds -1 at [1], which is no class number",
+        ),
+        ({"x": np.zeros((2, 128, 6), np.float32), "logits": np.full((2, 7), 1e300)}, "1e+300 at [0, 0]"),
+        ({"x": np.zeros((2, 128, 6), np.float32), "logits64": np.full((2, 7), -1e39)}, "-1e+39 at [0, 0]"),
         ({"features": np.zeros((2, 128, 6), np.float32)}, "no array 'x'"),
         ({"x": np.zeros((0, 128, 6), np.float32)}, "[0, 128, 6]"),
     ],

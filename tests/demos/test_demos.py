@@ -84,7 +84,7 @@ def test_counts_are_identical_over_ten_runs():
     def counts() -> list[object]:
         with UnicornMachine(firmware, TARGET) as machine:
             boot = machine.boot().instructions
-            mailbox = Mailbox.open(machine, symbol.address)
+            mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)
             replies = [mailbox.infer(x)[0].instructions for x in inputs.x]
             measured = machine.measure()
             return [boot, *replies, measured.instructions, measured.stack_peak_bytes, measured.stack_touched_bytes]

@@ -37,6 +37,26 @@ __attribute__((noinline)) static void put_in_ram(const char *text)
     put(uart, text);
 }
 
+/* ITM_SendChar of CMSIS. */
+__attribute__((noinline)) static void put_by_itm(const char *text)
+{
+    volatile uint32_t *itm = (volatile uint32_t *)0xE0000000u;
+    for (; *text; text++)
+        if ((itm[0xE80 / 4] & 1) && (itm[0xE00 / 4] & 1)) {
+            while (itm[0] == 0) {
+            }
+            *(volatile uint8_t *)itm = (uint8_t)*text;
+        }
+}
+
+__attribute__((noinline)) static uint32_t flash_kilobytes(void) { return *(volatile uint16_t *)0x1FF1E880u; }
+
+__attribute__((noinline)) static uint32_t identity(void)
+{
+    volatile uint32_t *uid = (volatile uint32_t *)0x1FF1E800u;
+    return uid[0] && uid[1] && uid[2];
+}
+
 __attribute__((noinline)) static void write0(const char *text) { semihosting(4, text); }
 
 __attribute__((noinline)) static void writec(const char *text)
@@ -97,6 +117,11 @@ __attribute__((noinline)) static void unmodelled_neighbour(void)
     ((struct uart *)0x40005000u)->tdr = '!';
     (void)*i2c1; /* unmodelled_neighbour */
     ((struct uart *)0x40005000u)->tdr = '?';
+}
+
+__attribute__((noinline)) static void unmodelled_counter(void)
+{
+    (void)*(volatile uint32_t *)0xE0001004u; /* unmodelled_counter */
 }
 
 __attribute__((noinline)) static uint32_t stubbed(void)

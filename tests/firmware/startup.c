@@ -7,11 +7,17 @@ extern uint32_t _estack[], _data_start[], _data_end[], _data_load[], _bss_start[
 extern uint32_t _itcm_start[], _itcm_end[], _itcm_load[];
 extern char _heap_start[], _heap_end[];
 
+extern char first_stack[]; /* of the program, where it has its own */
+
+#ifndef INITIAL_SP
+#define INITIAL_SP _estack
+#endif
+
 int main(void);
 void reset_handler(void);
 
 __attribute__((section(".isr_vector"), used)) static const uintptr_t vectors[2] = {
-    (uintptr_t)_estack, (uintptr_t)reset_handler};
+    (uintptr_t)(INITIAL_SP), (uintptr_t)reset_handler};
 
 __attribute__((noinline, noreturn)) void _exit(int status)
 {

@@ -33,6 +33,8 @@ class Truth:
     by_address: Counter[int] = field(default_factory=Counter)
     by_path: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Of the functions that had called each other, outermost first."""
+    stack_pointers: set[int] = field(default_factory=set)
+    """Every value that SP had."""
     lowest_sp: int = 0xFFFF_FFFF
     lowest_by_interval: dict[int, int] = field(default_factory=dict)
     """The lowest SP of each 1024 instructions."""
@@ -189,6 +191,7 @@ def watch(
 
     def on_instruction(engine: Uc, address: int, size: int, _data: object) -> None:
         sp = engine.reg_read(UC_ARM_REG_SP)
+        truth.stack_pointers.add(sp)
         truth.lowest_sp = min(truth.lowest_sp, sp)
         calls.step(address, bytes(engine.mem_read(address, size)), name_of(address), sp, engine.reg_read(UC_ARM_REG_R0))
         heap = truth.heap

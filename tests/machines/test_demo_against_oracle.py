@@ -42,7 +42,7 @@ def test_inferences_are_measured_exactly(name: str) -> None:
     assert address is not None
     with RecordingMachine(firmware) as machine:
         legs = [machine.boot().instructions]
-        mailbox = Mailbox.open(machine, address.address)
+        mailbox = Mailbox.open(machine, address.address, TARGET.board.ram)
         for one in x:
             reply, _ = mailbox.infer(one)
             assert reply.ok

@@ -9,6 +9,7 @@ from builds import SOURCES, TARGET, build, firmware, line_of
 
 from emu.errors import InputError
 from emu.firmware import Firmware
+from emu.machines.unicorn import UnicornMachine
 
 GCC = "arm-none-eabi-gcc"
 
@@ -107,6 +108,7 @@ def test_mailbox_and_reservations_are_no_static_ram(tmp_path: Path) -> None:
     assert program.mailbox_bytes == 1000
     without = program.static_ram_bytes  # bss is 300 bytes, rounded up to a multiple of 8
     assert without == 304 + next(section.size for section in program.sections if section.name == ".data")
+    assert program.stack_limit is not None
     assert program.initial_sp - program.stack_limit > 2048, "room kept for the stack is the stack's"
 
 
@@ -155,3 +157,42 @@ def test_without_debug_information_functions_are_still_known(tmp_path: Path) -> 
     program = Firmware.load(elf, TARGET)
     place = program.locate(program.entry_of("main") or 0)
     assert (place.function, place.file, place.line) == ("main", None, None)
+
+
+@pytest.mark.parametrize("initial", ["", " = {1, 3, 5}"])
+def test_a_variable_called_vector_table_is_none(tmp_path: Path, initial: str) -> None:
+    source = tmp_path / "relocated.c"
+    source.write_text(f"unsigned vector_table[166]{initial};\nint main(void) {{ return vector_table[0] = 0; }}\n")
+    program = firmware(tmp_path, str(source))
+    assert program.initial_sp == 0x2002_0000
+    assert program.reset_pc == program.entry_of("reset_handler")
+
+
+def test_a_size_that_a_linker_script_sets_is_no_function(tmp_path: Path) -> None:
+    without = firmware(tmp_path, "stack_shapes.c", "-DSHAPE=0")
+    inside = without.entry_of("from_itcm")
+    assert inside is not None
+    program = firmware(tmp_path, "stack_shapes.c", "-DSHAPE=0", f"-Wl,--defsym=_Min_Heap_Size={inside + 4:#x}")
+    assert program.symbol("_Min_Heap_Size") is not None
+    assert program.functions == without.functions
+
+
+@pytest.mark.parametrize("dwarf", ["-gdwarf-3", "-gdwarf-5"])
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_code_at_address_0_has_lines_and_is_unwound(tmp_path: Path, level: str, dwarf: str) -> None:
+    flags = ("-ffunction-sections", "-Wl,--gc-sections", "-Wl,--defsym=_itcm_origin=0", level, dwarf)
+    program = firmware(tmp_path, "itcm.c", *flags)
+    function = program.function_at(0)
+    assert function is not None
+    assert (function.name, function.start) == ("at_zero", 0)
+    assert program.entry_of("discarded") is None
+    lines = {program.locate(address).line for address in range(0, function.end, 2)}
+    assert line_of("itcm.c", "at_zero") in lines
+    assert line_of("itcm.c", "discarded") not in lines
+    with UnicornMachine(program, TARGET) as machine:
+        assert machine.boot().exit_status == 0
+        measured = machine.measure()
+    frames = measured.stack.backtrace
+    assert [frame.function for frame in frames].count("at_zero") == 6
+    assert frames[-1].function == "reset_handler"
+    assert sum(frame.frame_bytes or 0 for frame in frames) == measured.stack_peak_bytes

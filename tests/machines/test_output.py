@@ -149,6 +149,21 @@ def test_a_polling_uart_prints(tmp_path: Path, name: str, traffic: bool) -> None
     assert measured.faults == ()
 
 
+@pytest.mark.parametrize("traffic", [False, True])
+def test_what_goes_to_the_trace_port_is_printed(tmp_path: Path, traffic: bool) -> None:
+    stop, measured = run(tmp_path, 'put_by_itm("hello, ITM\\n")', traffic=traffic)
+    assert stop.reason == "yield"
+    assert measured.output == "hello, ITM\n"
+    assert measured.faults == ()
+
+
+def test_every_chip_has_the_same_identity(tmp_path: Path) -> None:
+    program = firmware(tmp_path, SOURCE, "-DPRINTS=exits_with(flash_kilobytes() == 2048 && identity())")
+    with UnicornMachine(program, TARGET) as machine:
+        machine.boot()
+        assert machine.resume().exit_status == 1
+
+
 def test_capturing_changes_no_count(tmp_path: Path) -> None:
     text = "the same code in the same places, into RAM"
     _, plain = run(tmp_path, f'put_in_ram("{text}")')
@@ -170,6 +185,7 @@ def test_capturing_changes_no_count(tmp_path: Path) -> None:
             "",
         ),
         ("unmodelled_neighbour", "unmapped_read", 0x40005400, "read of 4 bytes at 0x40005400: I2C1 is not mod", "!"),
+        ("unmodelled_counter", "unmapped_read", 0xE0001004, "read of 4 bytes at 0xe0001004: DWT is not modelled", ""),
         ("unmodelled_fetch", "unmapped_fetch", 0x58024400, "jump to 0x58024400: RCC holds no instructions", ""),
     ],
 )

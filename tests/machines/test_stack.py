@@ -82,7 +82,7 @@ def test_the_paint_itself_is_seen_the_second_time(reserved_stack: Firmware, valu
 
 
 def test_limit_comes_from_the_symbol_or_from_what_lies_below(tmp_path: Path, reserved_stack: Firmware) -> None:
-    assert reserved_stack.initial_sp - reserved_stack.stack_limit == STACK_BYTES
+    assert reserved_stack.stack_limit == reserved_stack.initial_sp - STACK_BYTES
     without = firmware(tmp_path, "touched.c")
     end_of_data = without.symbol("_bss_end")
     assert end_of_data is not None
