@@ -154,6 +154,14 @@ def run(
             help="Also check every access to memory, and whether values that were never set decide anything (slower).",
         ),
     ] = False,
+    replace_allocator: Annotated[
+        bool,
+        typer.Option(
+            "--replace-allocator",
+            help="With --memcheck: serve malloc and free from memory that the board does not have, with gaps between "
+            "blocks and freed ones left unused: finds overruns that go further.",
+        ),
+    ] = False,
     suppressions: Annotated[
         Path | None, typer.Option(help="A .toml of findings of --memcheck that are accepted.")
     ] = None,
@@ -181,13 +189,15 @@ def run(
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
-    if suppressions is not None and not memcheck:
-        raise InputError("--suppressions is about what --memcheck finds: give that too")
+    for option, given in (("--suppressions", suppressions is not None), ("--replace-allocator", replace_allocator)):
+        if given and not memcheck:
+            raise InputError(f"{option} is about what --memcheck finds: give that too")
     options = RunOptions(
         traffic=traffic,
         profile=profile,
         coverage=coverage,
         memcheck=memcheck,
+        replace_allocator=replace_allocator,
         suppressions=tuple(load_suppressions(suppressions)) if suppressions is not None else (),
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,

@@ -43,6 +43,8 @@ class RunOptions:
     """Also check every access to memory, and where undefined values go."""
     coverage: bool = False
     """Also tell which lines and functions ran."""
+    replace_allocator: bool = False
+    """Serve the allocator's calls from memory that the board does not have, where overruns meet no other block."""
     suppressions: tuple[Suppression, ...] = ()
     """Findings of the memory checker that are accepted."""
     limits: Limits = field(default_factory=Limits)
@@ -127,6 +129,7 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
         profile=options.profile,
         coverage=options.coverage,
         memcheck=options.memcheck,
+        replace_allocator=options.replace_allocator,
     )
 
 

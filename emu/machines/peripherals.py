@@ -7,7 +7,8 @@ from unicorn.unicorn import Uc
 from emu.machines.access import Access
 from emu.targets import Board, Peripheral
 
-_PAGE = 4096
+PAGE = 4096
+"""Bytes that Unicorn maps at a time."""
 
 
 class Peripherals:
@@ -26,9 +27,9 @@ class Peripherals:
 
     def attach(self, engine: Uc) -> None:
         """Map the pages."""
-        pages = {page for p in self._modelled for page in range(p.start & -_PAGE, p.end, _PAGE)}
+        pages = {page for p in self._modelled for page in range(p.start & -PAGE, p.end, PAGE)}
         for page in sorted(pages):
-            engine.mmio_map(page, _PAGE, self._read, page, self._write, page)
+            engine.mmio_map(page, PAGE, self._read, page, self._write, page)
 
     def _find(self, address: int, size: int) -> Peripheral | None:
         return next((p for p in self._modelled if address in p and address + size <= p.end), None)

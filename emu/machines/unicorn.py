@@ -38,11 +38,12 @@ from emu.machines import Limits, Measurements, Stop
 from emu.machines.access import Access, describe_access, describe_arm_state
 from emu.machines.output import Output
 from emu.machines.peripherals import Peripherals
+from emu.machines.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.native import Block
 from emu.native.hooks import CodeMap, NativeHooks
 from emu.native.shadow import NativeShadow
-from emu.probes.addressability import defined_ranges, initial_states
+from emu.probes.addressability import defined_ranges, heap_state, initial_states
 from emu.probes.allocators import allocator_entries
 from emu.probes.coverage import measure_coverage
 from emu.probes.heap import HeapLedger
@@ -99,6 +100,7 @@ class _Run:
     faults: list[Fault] = field(default_factory=list)
     memory_errors: MemoryErrors | None = None
     shadow: NativeShadow | None = None
+    allocator: ReplacedAllocator | None = None
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
     exit_status: int | None = None
@@ -127,7 +129,8 @@ class UnicornMachine:
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
     ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
-    makes a run about three times slower. ``profile`` also follows calls, and counts by line and call path; ``coverage``
+    makes a run about three times slower. ``replace_allocator`` (with ``memcheck``) serves the allocator's calls from
+    memory that the board does not have. ``profile`` also follows calls, and counts by line and call path; ``coverage``
     also tells which lines and functions ran. ``bare`` measures nothing and knows no limits: it is there to compare the
     speed with.
     """
@@ -142,6 +145,7 @@ class UnicornMachine:
         profile: bool = False,
         coverage: bool = False,
         memcheck: bool = False,
+        replace_allocator: bool = False,
         bare: bool = False,
     ):
         self._firmware = firmware
@@ -149,6 +153,7 @@ class UnicornMachine:
         self._limits = limits or Limits()
         self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
         self._memcheck = memcheck
+        self._replaced_heap = place_for_heap(firmware.board) if replace_allocator else None
         self._code = CodeMap(firmware)
         self._allocator = allocator_entries(firmware)
         self._run: _Run | None = None
@@ -316,15 +321,19 @@ class UnicornMachine:
         stacks = None if self._bare else Stacks(firmware, hooks)
         run = _Run(engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting, ledger, shadow=shadow)
         if shadow is not None:
-            run.memory_errors = MemoryErrors(firmware, ledger, shadow)
+            run.memory_errors = MemoryErrors(firmware, ledger, shadow, replaced=self._replaced_heap is not None)
+        if shadow is not None and self._replaced_heap is not None:
+            engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
+            hooks.replace_allocator()
+            run.allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
         return run
 
     def _shadow(self) -> NativeShadow:
-        firmware = self._firmware
+        firmware, heap = self._firmware, self._replaced_heap
         return NativeShadow(
             native.unicorn_probe(),
             firmware,
-            initial_states(firmware),
+            [*initial_states(firmware), *([(heap, heap_state(heap))] if heap is not None else ())],
             defined_ranges(firmware),
             in_program=firmware.entry_of("main") is None,
         )
@@ -419,6 +428,8 @@ class UnicornMachine:
                     return self._fault(run, "instruction_budget", pc, detail)
                 case native.STOP_PAUSE:
                     self._take_events(run)
+                case native.STOP_ALLOCATOR:
+                    pc = self._serve_allocator(run)
                 case native.STOP_UNKNOWN_CODE:
                     hooks.describe_code(self._peek)
                 case _ if self._last_hint(run) == _YIELD:
@@ -465,6 +476,19 @@ class UnicornMachine:
         current = run.stacks.current
         if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
             run.shadow.open_stack(run.stacks.state.floor, current.top)
+
+    def _serve_allocator(self, run: _Run) -> int:
+        """Do what the allocator function is called for at which the engine stands, and return where it goes on."""
+        assert run.allocator is not None, "only where the allocator is replaced the engine stops at it"
+        run.hooks.cut_block(run.pc)
+        call = run.hooks.allocator_call
+        pc = call.return_address
+        result = run.allocator.serve(call)
+        if call.event.function != native.HEAP_FREE:
+            run.engine.reg_write(UC_ARM_REG_R0, result)
+        run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
+        run.hooks.allocator_served(result)
+        return pc
 
     def _serve_semihosting(self, run: _Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""

@@ -22,8 +22,9 @@ from emu.toolchains import find_toolchain
     STOP_STACK_OVERFLOW,
     STOP_STACK_CHANGE,
     STOP_OUT_OF_MEMORY,
+    STOP_ALLOCATOR,
     STOP_UNKNOWN_CODE,
-) = range(8)
+) = range(9)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP = range(5, 9)
 
@@ -160,7 +161,13 @@ class HeapEvent(Structure):
 class HeapCall(Structure):
     """The outermost allocator call that has not returned yet."""
 
-    _fields_ = (("return_address", c_uint32), ("sp", c_uint32), ("entry", c_uint32), ("event", HeapEvent))
+    _fields_ = (
+        ("return_address", c_uint32),
+        ("sp", c_uint32),
+        ("entry", c_uint32),
+        ("alignment", c_uint32),
+        ("event", HeapEvent),
+    )
 
 
 class CallerCapture(Structure):
@@ -239,6 +246,7 @@ class Probe(Structure):
         ("meeting", Snapshot),
         ("allocator_entries", POINTER(AllocatorEntry)),
         ("heap_call", HeapCall),
+        ("replaces_allocator", c_uint32),
         ("break_call", HeapCall),
         ("callers", Callers),
         ("heap_events", POINTER(HeapEvent)),
@@ -261,6 +269,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
     library.shadow_size.restype = library.instruction_size.restype = c_size_t
+    library.probe_allocator_served.argtypes = (POINTER(Probe), c_uint32)
+    library.probe_allocator_served.restype = None
     library.shadow_release.argtypes = (c_void_p,)
     library.shadow_release.restype = None
     library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)

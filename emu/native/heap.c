@@ -105,9 +105,23 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     case HEAP_FREE: event.pointer = a; break;
     case HEAP_LONGJMP: break;
     }
-    *call = (struct heap_call){.return_address = return_address, .sp = sp, .entry = address, .event = event};
+    bool aligned = entry->function == HEAP_MEMALIGN || entry->function == HEAP_ALIGNED_CALLOC;
+    *call = (struct heap_call){.return_address = return_address, .sp = sp, .entry = address, .event = event,
+                               .alignment = aligned ? a : 0};
     if (event.function == HEAP_REALLOC)
         event.function = HEAP_REALLOC_BEGINS;
     if (event.function == HEAP_FREE || event.function == HEAP_REALLOC_BEGINS)
         record_heap_event(probe, &event); /* now, as a bad pointer may keep it from returning */
+    if (probe->replaces_allocator && call == &probe->heap_call)
+        stop(probe, uc, STOP_ALLOCATOR);
+}
+
+/* Python has served the call. */
+void probe_allocator_served(struct probe *probe, uint32_t result)
+{
+    struct heap_call *call = &probe->heap_call;
+    call->return_address = 0;
+    call->event.result = result;
+    if (call->event.function != HEAP_FREE)
+        record_heap_event(probe, &call->event);
 }

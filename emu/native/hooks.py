@@ -26,6 +26,7 @@ from emu.native import (
     CallNode,
     CodeRegion,
     FunctionRange,
+    HeapCall,
     HeapEvent,
     Probe,
     Snapshot,
@@ -305,6 +306,21 @@ class NativeHooks:
         """Release the counters."""
         self._library.probe_release(ctypes.byref(self._probe))
         self._probe.block_count = self._probe.block_capacity = 0
+
+    # ---- the allocator -----------------------------------------------------------------------------------------------
+
+    def replace_allocator(self) -> None:
+        """Stop at each call of the allocator, for Python to serve it."""
+        self._probe.replaces_allocator = 1
+
+    @property
+    def allocator_call(self) -> HeapCall:
+        """The call at which the engine stopped for that."""
+        return self._probe.heap_call
+
+    def allocator_served(self, result: int) -> None:
+        """Say what the call returns."""
+        self._library.probe_allocator_served(ctypes.byref(self._probe), result)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 

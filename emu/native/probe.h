@@ -18,6 +18,7 @@ enum stop_reason {
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
     STOP_STACK_CHANGE,   /* SP is where no known stack explains it: Python has to say which stack that is */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
+    STOP_ALLOCATOR,      /* an allocator function has been called that Python serves */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
@@ -127,6 +128,7 @@ struct heap_event {
 struct heap_call {
     uint32_t return_address, sp;
     uint32_t entry; /* the function's first instruction */
+    uint32_t alignment; /* asked for, or 0 */
     struct heap_event event;
 };
 
@@ -193,6 +195,7 @@ struct probe {
 
     const struct allocator_entry *allocator_entries;
     struct heap_call heap_call;
+    uint32_t replaces_allocator; /* whether Python serves the calls */
     struct heap_call break_call; /* of sbrk, which the allocator calls, or the firmware itself */
     struct callers callers;
     struct heap_event *heap_events;

@@ -4,14 +4,17 @@ The structures mirror ``shadow.h`` field by field; their meaning is written ther
 """
 
 import ctypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from ctypes import POINTER, Structure, c_uint8, c_uint32, c_uint64, c_void_p
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.firmware import Firmware
+from emu.targets import Region
 
 _REGISTERS = 51
 _ORIGINS, _FINDINGS = 1 << 16, 1024
@@ -39,6 +42,36 @@ class _Memory(Structure):
         ("origin", c_void_p),
         ("block_size", c_void_p),
     )
+
+
+@dataclass(frozen=True)
+class _MemoryArrays:
+    """What the C side works on, and does not keep alive; those of flash but its states are empty."""
+
+    region: Region
+    state: NDArray[np.uint8]
+    undefined: NDArray[np.uint8]
+    origin: NDArray[np.uint32]
+    block_size: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, region: Region, state: NDArray[np.uint8]) -> Self:
+        size = region.size if region.writable else 0
+        words = [np.zeros(size // 4, np.uint32) for _ in range(2)]
+        return cls(region, state, np.full(size, 0xFF, np.uint8), *words)
+
+    @property
+    def native(self) -> _Memory:
+        arrays = (self.state, self.undefined, self.origin, self.block_size)
+        return _Memory(self.region.start, self.region.size, *(a.ctypes.data if a.size else None for a in arrays))
+
+    def bytes(self, address: int, size: int) -> slice:
+        start = address - self.region.start
+        return slice(start, start + size)
+
+    def words(self, address: int, size: int) -> slice:
+        start = address - self.region.start
+        return slice(start // 4, (start + size + 3) // 4)
 
 
 class Origin(Structure):
@@ -94,7 +127,7 @@ class _Shadow(Structure):
 class NativeShadow:
     """The shadow of one run, from reset on.
 
-    ``states`` gives for each memory of the board whether its bytes may be accessed (``ByteState``), ``defined`` the
+    ``states`` gives for each memory of the machine whether its bytes may be accessed (``ByteState``), ``defined`` the
     addresses and sizes of the RAM that has values before the firmware starts, ``in_program`` whether there is no
     startup code that is free to write everywhere.
     """
@@ -103,7 +136,7 @@ class NativeShadow:
         self,
         library: ctypes.CDLL,
         firmware: Firmware,
-        states: Mapping[str, NDArray[np.uint8]],
+        states: Iterable[tuple[Region, NDArray[np.uint8]]],
         defined: Iterable[tuple[int, int]],
         *,
         in_program: bool,
@@ -112,10 +145,9 @@ class NativeShadow:
             raise AssertionError("emu/native/shadow.py does not mirror shadow.h")
         self._library = library
         self._shadow = _Shadow()
-        self._memories = [(r, r.writable, states[r.name]) for r in firmware.board.memory if r.kind == "memory"]
-        self._undefined: dict[str, NDArray[np.uint8]] = {}
-        self._keep: list[NDArray[np.uint8] | NDArray[np.uint32]] = []  # the C side does not
-        self._make_memories()
+        self._memories = [_MemoryArrays.of(region, state) for region, state in states]
+        self._shadow.memories = (_Memory * len(self._memories))(*(memory.native for memory in self._memories))
+        self._shadow.memory_count = len(self._memories)
         for address, size in defined:
             self.define(address, size)
         self._make_tables()
@@ -133,26 +165,33 @@ class NativeShadow:
 
     def define(self, address: int, size: int) -> None:
         """Note that these bytes have values now, not from an instruction."""
-        for region, _, _ in self._memories:
-            if address in region and region.name in self._undefined:
-                self._undefined[region.name][address - region.start :][:size] = 0
+        for memory in self._ram_at(address):
+            memory.undefined[memory.bytes(address, size)] = 0
+
+    def copy(self, source: int, target: int, size: int) -> None:
+        """Let what is undefined in bytes move along with them; both addresses are multiples of 4, and in RAM."""
+        for old in self._ram_at(source):
+            for new in self._ram_at(target):
+                new.undefined[new.bytes(target, size)] = old.undefined[old.bytes(source, size)]
+                new.origin[new.words(target, size)] = old.origin[old.words(source, size)]
 
     def open_stack(self, bottom: int, top: int) -> None:
         """Note that the firmware has a further stack here, which may be memory that was the first one's until now."""
-        for region, _, states in self._memories:
-            if bottom in region:
-                state = states[bottom - region.start : top - region.start]
-                state[np.isin(state, (ByteState.OUTSIDE, ByteState.BELOW_STACK))] = ByteState.ACCESSIBLE
+        for memory in self._ram_at(bottom):
+            state = memory.state[memory.bytes(bottom, top - bottom)]
+            state[np.isin(state, (ByteState.OUTSIDE, ByteState.BELOW_STACK))] = ByteState.ACCESSIBLE
         if self._shadow.stack_bottom < top <= self._shadow.sp:
             self._shadow.stack_bottom = top
 
     def first_undefined(self, address: int, size: int) -> int | None:
         """Return the address of the first byte of these that has a bit without a value, or None."""
-        for region, _, _ in self._memories:
-            if address in region and region.name in self._undefined:
-                undefined = np.flatnonzero(self._undefined[region.name][address - region.start :][:size])
-                return address + int(undefined[0]) if undefined.size else None
+        for memory in self._ram_at(address):
+            undefined = np.flatnonzero(memory.undefined[memory.bytes(address, size)])
+            return address + int(undefined[0]) if undefined.size else None
         return None
+
+    def _ram_at(self, address: int) -> "Iterator[_MemoryArrays]":
+        return (memory for memory in self._memories if memory.region.writable and address in memory.region)
 
     # ---- findings ----------------------------------------------------------------------------------------------------
 
@@ -176,19 +215,6 @@ class NativeShadow:
         self._shadow.finding_count = 0
 
     # ---- making it ---------------------------------------------------------------------------------------------------
-
-    def _make_memories(self) -> None:
-        memories = []
-        for region, writable, state in self._memories:
-            arrays: list[NDArray[np.uint8] | NDArray[np.uint32]] = [state]
-            if writable:
-                self._undefined[region.name] = np.full(region.size, 0xFF, np.uint8)
-                words = region.size // 4
-                arrays += [self._undefined[region.name], np.zeros(words, np.uint32), np.zeros(words, np.uint32)]
-            self._keep += arrays
-            memories.append(_Memory(region.start, region.size, *(array.ctypes.data for array in arrays)))
-        self._shadow.memories = (_Memory * len(memories))(*memories)
-        self._shadow.memory_count = len(memories)
 
     def _make_tables(self) -> None:
         shadow = self._shadow

@@ -12,10 +12,12 @@ _KEPT_OVER_RESET = (".noinit", ".persistent", ".backup")
 _MAPPING_SYMBOL = "$"
 
 
-def initial_states(firmware: Firmware) -> dict[str, NDArray[np.uint8]]:
-    """Return for each memory of the board, by name, the ``ByteState`` of each byte after reset."""
-    states = {}
+def initial_states(firmware: Firmware) -> list[tuple[Region, NDArray[np.uint8]]]:
+    """Return each memory of the board with the ``ByteState`` of each byte after reset."""
+    states = []
     for region in firmware.board.memory:
+        if region.kind != "memory":
+            continue
         state = np.full(region.size, ByteState.OUTSIDE, np.uint8)
         for section in firmware.sections:
             if section.reservation:
@@ -28,8 +30,13 @@ def initial_states(firmware: Firmware) -> dict[str, NDArray[np.uint8]]:
         for section in firmware.sections:
             if not section.reservation:
                 _fill_section(state, region, section, firmware)
-        states[region.name] = state
+        states.append((region, state))
     return states
+
+
+def heap_state(region: Region) -> NDArray[np.uint8]:
+    """Return the ``ByteState`` of each byte of memory that is the heap's alone."""
+    return np.full(region.size, ByteState.HEAP, np.uint8)
 
 
 def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:

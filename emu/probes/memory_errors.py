@@ -24,8 +24,9 @@ _UNDEFINED = {
 class MemoryErrors:
     """The findings of one run. ``take`` has to be called while the heap is still what it was at the finding."""
 
-    def __init__(self, firmware: Firmware, ledger: HeapLedger, shadow: NativeShadow):
+    def __init__(self, firmware: Firmware, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
         self._firmware, self._ledger, self._shadow = firmware, ledger, shadow
+        self._replaced = replaced
         self._described: list[MemoryFinding] = []
         self._outputs: dict[int, MemoryFinding] = {}
         """By the address of the code that gave them to the host."""
@@ -59,7 +60,7 @@ class MemoryErrors:
         for described, finding in zip(self._described, self._shadow.findings, strict=False):
             described.times = finding.times
         return MemoryCheck(
-            allocator="faithful",
+            allocator="replaced" if self._replaced else "faithful",
             findings=[*self._described, *self._outputs.values()],
             cut=self._shadow.findings_cut,
         )

@@ -23,8 +23,9 @@ STARTUP = HERE.parent / "firmware"
 TARGET = find_target("stm32h7-unicorn")
 LEVELS = ("-O0", "-O2", "-Os")
 LIMITS = Limits(instructions=5_000_000, seconds=20)
-DAMAGE_THE_ALLOCATOR = ("double_free", "invalid_free")
-"""What is found behind these is the allocator at work on what it was given."""
+WRONG_FREES = ("double_free", "invalid_free")
+"""What is found behind these is the firmware's own allocator at work on what it was given."""
+OF_THE_HEAP = (*WRONG_FREES, "heap_out_of_bounds_", "use_after_free_")
 
 FUNCTION = {".c": re.compile(r"(?:__attribute__|\w).*?(\w+)\((?!\()"), ".S": re.compile(r"([a-z_]\w*):")}
 """The first line of a function, by the source's suffix."""
@@ -82,8 +83,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return build
 
 
-def run(elf: Path) -> Run:
-    options = RunOptions(coverage=True, limits=LIMITS, memcheck=True)
+def run(elf: Path, *, replace_allocator: bool = False) -> Run:
+    options = RunOptions(coverage=True, limits=LIMITS, memcheck=True, replace_allocator=replace_allocator)
     return run_firmware(elf, elf.stem, TARGET, None, options, lambda _done, _total: None)
 
 
@@ -102,9 +103,18 @@ def executed(run: Run) -> set[str | None]:
 @pytest.mark.parametrize("planted", PLANTED, ids=str)
 def test_fault_is_found_once_at_its_line(planted: Planted, level: str, build: Build) -> None:
     found = findings(run(build(planted.source, level, "-DFAULT", "-w")))
-    if planted.kind in DAMAGE_THE_ALLOCATOR:
+    if planted.kind in WRONG_FREES:
         del found[1:]
     assert found == [(planted.kind, planted.function, planted.line)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("planted", [each for each in PLANTED if each.kind.startswith(OF_THE_HEAP)], ids=str)
+def test_fault_of_the_heap_is_found_once_with_an_allocator_in_place_of_the_own(
+    planted: Planted, level: str, build: Build
+) -> None:
+    faulty = run(build(planted.source, level, "-DFAULT", "-w"), replace_allocator=True)
+    assert findings(faulty) == [(planted.kind, planted.function, planted.line)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -118,6 +128,8 @@ def test_nothing_is_found_in_the_twin_that_runs_the_same_code(planted: Planted, 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("source", CLEAN, ids=lambda source: source.stem)
 def test_nothing_is_found_where_nothing_is_wrong(source: Path, level: str, build: Build) -> None:
-    clean = run(build(source, level, "-Wall", "-Wextra", "-Werror"))
-    assert findings(clean) == []
-    assert "main" in executed(clean)
+    elf = build(source, level, "-Wall", "-Wextra", "-Werror")
+    for replace_allocator in (False, True):
+        clean = run(elf, replace_allocator=replace_allocator)
+        assert findings(clean) == []
+        assert "main" in executed(clean)

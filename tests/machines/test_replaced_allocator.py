@@ -1,0 +1,66 @@
+"""An allocator in place of the firmware's own does what allocators do, and keeps blocks apart."""
+
+from pathlib import Path
+
+import pytest
+
+from emu.machines.unicorn import UnicornMachine
+from emu.record import MemoryCheck
+from tests.machines.builds import LEVELS, TARGET, firmware, line_of
+
+SOURCE = "allocations.c"
+
+
+def check(directory: Path, *flags: str, replace: bool) -> MemoryCheck:
+    program = firmware(directory, SOURCE, *flags)
+    with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        stop = machine.boot()
+        measured = machine.measure()
+    assert (stop.reason, stop.exit_status) == ("exit", 0), (stop.exit_status, measured.faults)
+    assert measured.memory_check is not None
+    assert measured.memory_check.allocator == ("replaced" if replace else "faithful")
+    return measured.memory_check
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("level", LEVELS)
+def test_program_runs_as_with_its_own(tmp_path: Path, level: str, replace: bool) -> None:
+    assert check(tmp_path, level, replace=replace).findings == []
+
+
+def test_figures_of_the_heap_are_those_with_the_own(tmp_path: Path) -> None:
+    program = firmware(tmp_path, SOURCE)
+    heaps = []
+    for replace in (False, True):
+        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+            machine.boot()
+            heap = machine.measure().heap
+            heaps.append((heap.peak_live_bytes, heap.allocations, heap.frees, heap.failed_allocations, heap.leaks))
+    assert heaps[0] == heaps[1]
+
+
+@pytest.mark.parametrize("offset", [-8, 24, 100])
+def test_an_access_far_from_its_block_is_found(tmp_path: Path, offset: int) -> None:
+    (found,) = check(tmp_path, f"-DFAR=({offset})", replace=True).findings
+    assert (found.kind, found.line) == ("heap_out_of_bounds_write", line_of(SOURCE, "FAR"))
+
+
+def test_an_access_to_another_block_is_none_too_many(tmp_path: Path) -> None:
+    assert check(tmp_path, "-DFAR=(second - first)", replace=False).findings == []
+
+
+def test_freed_memory_is_not_handed_out_again(tmp_path: Path) -> None:
+    (found,) = check(tmp_path, "-DSTALE", replace=True).findings
+    assert (found.kind, found.line) == ("use_after_free_read", line_of(SOURCE, "STALE"))
+    assert check(tmp_path, "-DSTALE", replace=False).findings == []
+
+
+def test_freed_memory_is_handed_out_again_before_there_is_none(tmp_path: Path) -> None:
+    assert check(tmp_path, "-DMANY=1000", replace=True).findings == []  # 100 MB of 16
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_was_never_set_stays_so_when_a_block_moves(tmp_path: Path, replace: bool) -> None:
+    assert check(tmp_path, "-DPARTLY=0", replace=replace).findings == []
+    (found,) = check(tmp_path, "-DPARTLY=5", replace=replace).findings
+    assert (found.kind, found.line) == ("uninitialised_branch", line_of(SOURCE, "PARTLY"))
