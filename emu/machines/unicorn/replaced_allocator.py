@@ -8,7 +8,7 @@ from collections import deque
 
 from unicorn.unicorn import Uc
 
-from emu.machines.peripherals import PAGE
+from emu.machines.unicorn.peripherals import PAGE
 from emu.native import HEAP_CALLOC, HEAP_FREE, HEAP_REALLOC, HeapCall
 from emu.native.shadow import NativeShadow
 from emu.targets import Board, Region

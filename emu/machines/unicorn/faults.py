@@ -1,0 +1,96 @@
+"""Faults: why the engine stopped, in words."""
+
+from emu.machines.access import describe_access, describe_arm_state
+from emu.machines.unicorn.run import DATA_ACCESSES, Run
+from emu.native import Block
+from emu.probes.stack import peak_backtrace
+from emu.record import Fault
+from emu.thumb import instruction_addresses
+
+YIELD = "YIELD"
+BREAKPOINT = 7
+_SUPERVISOR_CALL = 2
+_HINTS = {0xBF30: "WFI", 0xBF20: "WFE", 0xBF10: YIELD}
+
+
+def explain_stop(run: Run, pc: int) -> Fault:
+    """Return the fault for which the engine stopped by itself at ``pc``."""
+    exception, access = run.hooks.exception, run.hooks.access
+    refused = run.peripherals.refused
+    if refused is not None:
+        kind, detail = describe_access(run.firmware.board, *refused)
+        return make_fault(run, kind, pc, detail, address=refused[1])
+    if access is not None and access[0] in DATA_ACCESSES:
+        kind, detail = describe_access(run.firmware.board, DATA_ACCESSES[access[0]], *access[1:])
+        return make_fault(run, kind, pc, detail, address=access[1])
+    if run.fetch_failed and (run.in_thumb_state or not _executable(run, pc)):
+        kind, detail = describe_access(run.firmware.board, "fetch", pc, 2)
+        return make_fault(run, kind, _jump(run, run.hooks.current_block), detail, address=pc)
+    if exception == BREAKPOINT:
+        return make_fault(run, "breakpoint", pc, f"BKPT {run.peek(pc, 1)[0]:#04x}")
+    if exception == _SUPERVISOR_CALL:
+        return make_fault(run, "exception", pc - 2, "SVC: exceptions are not emulated")
+    if exception is not None:
+        return make_fault(run, "exception", pc, f"exception {exception} of the emulated core")
+    hint = last_hint(run)
+    if hint is not None:
+        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
+    if not run.in_thumb_state:
+        detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
+        jumped = run.hooks.current_block if run.fetch_failed else run.hooks.previous_block
+        return make_fault(run, "invalid_instruction", _jump(run, jumped), detail, address=pc)
+    detail = f"the core does not know the instruction {int.from_bytes(run.peek(pc, 2), 'little'):#06x}"
+    return make_fault(run, "invalid_instruction", pc, detail)
+
+
+def stack_overflow(run: Run) -> Fault:
+    """Return the fault that SP has left the stack that it is on."""
+    stacks = run.stacks
+    assert stacks is not None, "only a bare machine follows none"
+    assert stacks.current is not None, "nothing is noted where SP is on no stack"
+    firmware, lowest, limit = run.firmware, stacks.state.peak.lowest, stacks.state.limit
+    peak, delta_at = stacks.state.peak, run.code.delta_at
+    backtrace = peak_backtrace(firmware, peak, delta_at, stacks.state.floor, stacks.current.top)
+    pc = backtrace[0].pc
+    whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
+    detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"
+    return Fault(
+        **firmware.locate(pc).model_dump(),
+        kind="stack_overflow",
+        address=lowest,
+        pc=pc,
+        detail=detail,
+        backtrace=backtrace,
+    )
+
+
+def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = None) -> Fault:
+    """Return a fault of the instruction at ``pc``, with the stack as it is now."""
+    return Fault(
+        **run.firmware.locate(pc).model_dump(),
+        kind=kind,
+        address=address,
+        pc=pc,
+        detail=detail,
+        backtrace=run.backtrace(pc),
+    )
+
+
+def last_hint(run: Run) -> str | None:
+    """Return the hint (WFI, WFE, YIELD) that has just run and at which Unicorn stops, or None."""
+    block = run.hooks.current_block
+    if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
+        return None
+    return _HINTS.get(int.from_bytes(run.peek(run.pc - 2, 2), "little"))
+
+
+def _jump(run: Run, block: Block | None) -> int:
+    """Return the address of the instruction that ended ``block``."""
+    if block is None:
+        return run.pc
+    return [*instruction_addresses(run.peek(block.address, block.size), block.address)][-1]
+
+
+def _executable(run: Run, address: int) -> bool:
+    region = run.firmware.board.region_at(address)
+    return region is not None and region.executable

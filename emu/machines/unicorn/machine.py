@@ -1,0 +1,354 @@
+"""Firmware in Unicorn: the instructions, the memory and the FPU of the core, and nothing else of the board."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_MODE_THUMB,
+    UC_PROT_ALL,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
+)
+from unicorn.arm_const import (
+    UC_ARM_REG_LR,
+    UC_ARM_REG_PC,
+    UC_ARM_REG_R0,
+    UC_ARM_REG_R1,
+    UC_ARM_REG_SP,
+    UC_CPU_ARM_CORTEX_M4,
+    UC_CPU_ARM_CORTEX_M7,
+)
+from unicorn.unicorn import Uc, UcError
+from unicorn.unicorn_const import UC_ERR_NOMEM
+
+from emu import native
+from emu.firmware import Firmware
+from emu.machines import Limits, Measurements, Stop
+from emu.machines.output import Output
+from emu.machines.semihosting import Exit, Semihosting, SemihostingError
+from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
+from emu.machines.unicorn.measurements import measure, measure_bare
+from emu.machines.unicorn.peripherals import PAGE, Peripherals
+from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
+from emu.machines.unicorn.run import Run
+from emu.native.hooks import CodeMap, NativeHooks
+from emu.native.shadow import NativeShadow
+from emu.probes.addressability import defined_ranges, heap_state, initial_states
+from emu.probes.allocators import allocator_entries
+from emu.probes.heap import HeapLedger
+from emu.probes.memory_errors import MemoryErrors
+from emu.probes.stack import PAINT, StackPaint
+from emu.probes.stacks import Stacks
+from emu.record import Fault
+from emu.targets import Region, Target
+
+_CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
+_PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
+_ERASED = 0xFF
+_EXIT_FUNCTIONS = ("_exit", "emu_exit")
+_NOWHERE = 0xFFFF_FFF0
+"""An address that nothing reaches: Unicorn's own stop address must be one and the same for all runs of an engine."""
+_PAUSE = 16_000_000
+"""Instructions after which the limits are looked at: some hundredths of a second."""
+
+_SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
+
+
+class UnicornMachine:
+    """One firmware in Unicorn (see ``emu.machines.Machine``).
+
+    ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
+    makes a run about three times slower. ``replace_allocator`` (with ``memcheck``) serves the allocator's calls from
+    memory that the board does not have. ``profile`` also follows calls, and counts by line and call path; ``coverage``
+    also tells which lines and functions ran. ``bare`` measures nothing and knows no limits: it is there to compare the
+    speed with.
+    """
+
+    def __init__(
+        self,
+        firmware: Firmware,
+        target: Target,
+        *,
+        limits: Limits | None = None,
+        traffic: bool = False,
+        profile: bool = False,
+        coverage: bool = False,
+        memcheck: bool = False,
+        replace_allocator: bool = False,
+        bare: bool = False,
+    ):
+        self._firmware = firmware
+        self._target = target
+        self._limits = limits or Limits()
+        self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
+        self._memcheck = memcheck
+        self._replaced_heap = place_for_heap(firmware.board) if replace_allocator else None
+        self._code = CodeMap(firmware)
+        self._allocator = allocator_entries(firmware)
+        self._run: Run | None = None
+
+    def boot(self) -> Stop:
+        """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
+        self.close()
+        self._run = run = self._reset()
+        return self._go(run, self._firmware.reset_pc)
+
+    def resume(self) -> Stop:
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        run = self._running
+        if not run.waiting:
+            raise RuntimeError("the firmware does not wait at emu_yield")
+        return self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        try:
+            return bytes(self._running.engine.mem_read(address, size))
+        except UcError as error:
+            raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
+
+    def read_output(self, address: int, size: int) -> bytes:
+        """Return the same; the memory checker looks at whether all of it was ever set."""
+        run, data = self._running, self.read(address, size)
+        if run.memory_errors is not None:
+            run.memory_errors.check_output(address, size, run.pc, lambda: run.backtrace(run.pc))
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        try:
+            self._running.engine.mem_write(address, data)
+            if self._running.shadow is not None:
+                self._running.shadow.define(address, len(data))
+        except UcError as error:
+            raise ValueError(f"{self._target.name} has no {len(data)} bytes of memory at {address:#010x}") from error
+
+    def close(self) -> None:
+        """Release the engine and its counters; calling it again does nothing."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _running(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("the machine has not been booted")
+        return self._run
+
+    def measure(self) -> Measurements:
+        """Return what was measured since ``boot``."""
+        if self._bare:
+            return measure_bare(self._running)
+        return measure(self._running, traffic=self._traffic, profile=self._profile, coverage=self._coverage)
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> Run:
+        firmware = self._firmware
+        engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
+        engine.ctl_set_cpu_model(_CPU_MODELS[self._target.emulator.options["cpu_model"]])
+        for region in firmware.board.memory:
+            engine.mem_map(region.start, region.size, _protection(region))
+            if region.kind == "memory":
+                engine.mem_write(region.start, bytes([PAINT if region.writable else _ERASED]) * region.size)
+        for segment in firmware.segments:
+            engine.mem_write(segment.load_address, segment.data)
+        engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
+        engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
+        exits = [entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None]
+        shadow = self._shadow() if self._memcheck else None
+        hooks = NativeHooks(
+            engine,
+            firmware,
+            self._code,
+            firmware.entry_of("emu_yield"),
+            exits,
+            self._allocator,
+            traffic=self._traffic,
+            profile=self._profile,
+            bare=self._bare,
+            shadow=shadow,
+        )
+        output = Output()
+        peripherals = Peripherals(firmware.board, output.write)
+        peripherals.attach(engine)
+        semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
+        ledger = HeapLedger(firmware)
+        stacks = None if self._bare else Stacks(firmware, hooks)
+        run = Run(
+            firmware, self._code, engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting, ledger
+        )
+        run.shadow = shadow
+        if shadow is not None:
+            run.memory_errors = MemoryErrors(firmware, ledger, shadow, replaced=self._replaced_heap is not None)
+        if shadow is not None and self._replaced_heap is not None:
+            engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
+            hooks.replace_allocator()
+            run.allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
+        return run
+
+    def _shadow(self) -> NativeShadow:
+        firmware, heap = self._firmware, self._replaced_heap
+        return NativeShadow(
+            native.unicorn_probe(),
+            firmware,
+            [*initial_states(firmware), *([(heap, heap_state(heap))] if heap is not None else ())],
+            defined_ranges(firmware),
+            in_program=firmware.entry_of("main") is None,
+        )
+
+    def _paint(self, engine: Uc) -> StackPaint | None:
+        firmware = self._firmware
+        if self._bare or firmware.stack_limit is None:
+            return None
+        return StackPaint(
+            firmware.stack_limit,
+            firmware.initial_sp,
+            read=lambda address, size: bytes(engine.mem_read(address, size)),
+            write=engine.mem_write if firmware.stack_is_reserved else None,
+        )
+
+    def _go(self, run: Run, pc: int) -> Stop:
+        before = run.hooks.instructions
+        run.waiting = False
+        fault = self._run_on(run, pc, before)
+        if not self._bare and run.hooks.stop_reason not in (native.STOP_PAUSE, native.STOP_UNKNOWN_CODE):
+            run.hooks.cut_block(run.pc)
+        run.take_events()
+        if run.paint is not None:
+            run.paint.look()
+        if fault is not None:
+            run.faults.append(fault)
+        count = None if self._bare else run.hooks.instructions - before
+        run.waiting = run.hooks.stop_reason == native.STOP_YIELD
+        if run.waiting:
+            return Stop("yield", count)
+        if run.exit_status is not None:
+            return Stop("exit", count, exit_status=run.exit_status)
+        return Stop("fault", count, fault=fault)
+
+    def _run_on(self, run: Run, pc: int, before: int) -> Fault | None:
+        """Run from ``pc`` until the hooks stop the engine or it faults; the limits are looked at in pauses."""
+        limits, hooks = self._limits, run.hooks
+        budget = before + limits.instructions
+        deadline = time.monotonic() + limits.seconds
+        while True:
+            hooks.run_until(min(budget, hooks.instructions + _PAUSE))
+            self._emulate(run, pc)
+            pc = run.pc
+            match hooks.stop_reason:
+                case native.STOP_YIELD:
+                    return None
+                case native.STOP_EXIT:
+                    run.exit_status = run.engine.reg_read(UC_ARM_REG_R0)
+                    return None
+                case native.STOP_STACK_CHANGE:
+                    self._follow_stack(run)
+                    if hooks.stop_reason == native.STOP_STACK_OVERFLOW:
+                        return stack_overflow(run)
+                case native.STOP_STACK_OVERFLOW:
+                    return stack_overflow(run)
+                case native.STOP_OUT_OF_MEMORY:
+                    raise MemoryError("no memory left for the counters")
+                case native.STOP_PAUSE if hooks.instructions >= budget:
+                    detail = f"the run has not ended after {limits.instructions} instructions"
+                    return make_fault(run, "instruction_budget", pc, detail)
+                case native.STOP_PAUSE:
+                    run.take_events()
+                case native.STOP_ALLOCATOR:
+                    pc = self._serve_allocator(run)
+                case native.STOP_UNKNOWN_CODE:
+                    hooks.describe_code(run.peek)
+                case _ if last_hint(run) == YIELD:
+                    pass  # which means nothing where there is one thread
+                case _ if hooks.exception == BREAKPOINT and run.peek(pc, 2) == _SEMIHOSTING_CALL:
+                    try:
+                        self._serve_semihosting(run)
+                    except SemihostingError as error:
+                        return make_fault(run, "semihosting", pc, str(error))
+                    pc += 2
+                    run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
+                    if run.exit_status is not None:
+                        return None
+                case _ if not self._let_execute(run, pc):
+                    return explain_stop(run, pc)
+            if time.monotonic() >= deadline:
+                return make_fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+
+    def _follow_stack(self, run: Run) -> None:
+        """Say which stack SP has been moved to, at the machine's stop."""
+        assert run.stacks is not None, "only a bare machine follows none"
+        address = run.hooks.change_address
+        blocks = (run.hooks.current_block, run.hooks.previous_block)
+        block = next((b for b in blocks if b is not None and b.address < address <= b.address + b.size), None)
+        start = address if block is None else block.address
+        code = run.peek(start, address - start)
+        run.hooks.cut_block(run.pc)
+        run.take_events()
+        run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
+        current = run.stacks.current
+        if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
+            run.shadow.open_stack(run.stacks.state.floor, current.top)
+
+    def _serve_allocator(self, run: Run) -> int:
+        """Do what the allocator function is called for at which the engine stands, and return where it goes on."""
+        assert run.allocator is not None, "only where the allocator is replaced the engine stops at it"
+        run.hooks.cut_block(run.pc)
+        call = run.hooks.allocator_call
+        pc = call.return_address
+        result = run.allocator.serve(call)
+        if call.event.function != native.HEAP_FREE:
+            run.engine.reg_write(UC_ARM_REG_R0, result)
+        run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
+        run.hooks.allocator_served(result)
+        return pc
+
+    def _serve_semihosting(self, run: Run) -> None:
+        """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
+        answer = run.semihosting.call(run.engine.reg_read(UC_ARM_REG_R0), run.engine.reg_read(UC_ARM_REG_R1))
+        if isinstance(answer, Exit):
+            run.exit_status = answer.status
+        else:
+            run.engine.reg_write(UC_ARM_REG_R0, answer)
+
+    def _let_execute(self, run: Run, pc: int) -> bool:
+        """Make the page at ``pc`` executable, where it is RAM that code may run from and this was all that was missing.
+
+        Unicorn translates again what a store to an executable page may have changed, so a stack in RAM that is
+        executable from the start makes firmware several times slower.
+        """
+        if not run.fetch_failed or not run.in_thumb_state:
+            return False
+        ram = [region for region in self._firmware.board.ram if region.executable]
+        # The second half of an instruction may be in the next page.
+        pages = [address & -PAGE for address in (pc, pc + 2) if any(address in region for region in ram)]
+        page = next((page for page in pages if page not in run.executable_pages), None)
+        if page is None:
+            return False
+        run.executable_pages.add(page)
+        run.engine.mem_protect(page, PAGE, UC_PROT_ALL)
+        return True
+
+    def _emulate(self, run: Run, pc: int) -> None:
+        run.peripherals.refused = None
+        try:
+            run.engine.emu_start(pc | 1, _NOWHERE)
+        except UcError as error:
+            if error.errno == UC_ERR_NOMEM:
+                raise MemoryError("Unicorn has no memory left") from error
+
+
+def _protection(region: Region) -> int:
+    letters = region.access.replace("x", "") if region.writable else region.access  # see _let_execute
+    return sum(bit for letter, bit in _PROTECTION.items() if letter in letters)

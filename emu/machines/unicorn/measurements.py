@@ -1,0 +1,116 @@
+"""Measurements: what the watchers of one run have to say, put together."""
+
+from emu.machines import Measurements
+from emu.machines.unicorn.run import Run
+from emu.probes.coverage import measure_coverage
+from emu.probes.instructions import executions_by_address, measure_instructions
+from emu.probes.profile import measure_profile
+from emu.probes.timeline import measure_timeline
+from emu.probes.traffic import by_region
+from emu.record import Stack, StackUse
+
+
+def measure_bare(run: Run) -> Measurements:
+    """Return what a machine that measures nothing knows of ``run``."""
+    figures = ("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions")
+    return Measurements(
+        faults=tuple(run.faults),
+        output=run.output.text,
+        output_cut_bytes=run.output.cut_bytes,
+        not_measured=dict.fromkeys(figures, "the machine ran bare"),
+    )
+
+
+def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
+    """Return what was measured of ``run``; the flags say what was counted on request."""
+    firmware = run.firmware
+    not_measured: dict[str, str] = {}
+    instructions = measure_instructions(firmware, run.hooks.instructions, run.hooks.blocks, run.peek)
+    if not firmware.symbols:
+        not_measured["by_function"] = "the ELF has no symbols"
+        instructions = instructions.model_copy(update={"by_function": {}})
+    if traffic:
+        memory = firmware.board.memory
+        loads, stores = by_region(memory, run.hooks.loads), by_region(memory, run.hooks.stores)
+        instructions = instructions.model_copy(update={"loads_by_region": loads, "stores_by_region": stores})
+    else:
+        not_measured["loads_by_region"] = "counted only on request (--traffic)"
+        not_measured["stores_by_region"] = "counted only on request (--traffic)"
+    executions = executions_by_address(run.hooks.blocks, run.peek) if profile or coverage else {}
+    profiled = covered = None
+    if profile:
+        profiled = measure_profile(firmware, executions, run.hooks.call_paths, cut=run.hooks.call_paths_cut)
+    else:
+        not_measured["profile"] = "only on request (--profile)"
+    if coverage:
+        covered = measure_coverage(firmware, executions)
+        if not covered.lines:
+            not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
+    else:
+        not_measured["coverage"] = "only on request (--coverage)"
+    memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
+    if memory_check is None:
+        not_measured["memory_check"] = "only on request (--memcheck)"
+    not_measured |= run.ledger.not_measured
+    heap = run.ledger.measure()
+    length, lowest = run.hooks.timeline
+    levels = run.ledger.timeline if heap.attached else None
+    assert run.stacks is not None, "only a bare machine follows none"
+    stacks = run.stacks.measure(run.code.delta_at)
+    not_measured.update(run.stacks.not_measured)
+    touched = _touched(run, stacks)
+    if isinstance(touched, str):
+        not_measured["stack_touched_bytes"], touched = touched, None
+    return Measurements(
+        stack_peak_bytes=stacks[0].peak_bytes,
+        stack_touched_bytes=touched,
+        stack_limit_bytes=stacks[0].limit_bytes,
+        stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
+        stack_bytes_by_region=_stack_bytes_by_region(run, stacks),
+        heap_region=_heap_region(run),
+        heap=heap,
+        timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
+        instructions=instructions,
+        profile=profiled,
+        coverage=covered,
+        memory_check=memory_check,
+        faults=(*run.ledger.faults, *run.faults),
+        output=run.output.text,
+        output_cut_bytes=run.output.cut_bytes,
+        not_measured=not_measured,
+    )
+
+
+def _touched(run: Run, stacks: list[StackUse]) -> int | str:
+    """Return the first stack's touched bytes, or why it may have been something else that touched them."""
+    firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
+    if run.paint is None or limit is None:
+        return "nothing tells which memory is the stack's"
+    if not firmware.stack_is_reserved and (not run.ledger.follows or run.ledger.lay_in(limit, top)):
+        return "the heap may lie in the memory below the stack"
+    if any(limit < other.top <= top for other in stacks[1:]):
+        return "another stack lies in the memory below the stack"
+    touched = top - run.paint.lowest
+    if touched > stacks[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
+        return "something else wrote to the stack's memory, such as startup code that clears it"
+    return touched
+
+
+def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
+    """Return the peaks of the stacks in each memory, without those that are static RAM or heap already."""
+    assert run.stacks is not None, "only a bare machine follows none"
+    if run.stacks.cut:
+        return None
+    firmware = run.firmware
+    counted: dict[str, int] = {}
+    for stack, found in zip(stacks, run.stacks.found, strict=True):
+        region = firmware.board.region_at(stack.top - 1)
+        if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
+            counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
+    return counted
+
+
+def _heap_region(run: Run) -> str | None:
+    """Return the memory that all allocations were in, or None where there were none or they were in several."""
+    regions = [region.name for region in run.firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
+    return regions[0] if len(regions) == 1 else None
