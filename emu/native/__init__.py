@@ -166,6 +166,7 @@ class HeapCall(Structure):
         ("sp", c_uint32),
         ("entry", c_uint32),
         ("alignment", c_uint32),
+        ("wrapped", c_uint32),
         ("event", HeapEvent),
     )
 

@@ -31,6 +31,8 @@ static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_cal
     if (call->event.function == HEAP_FREE)
         return;
     call->event.result = read_register(probe, uc, UC_ARM_REG_R0);
+    if (call->event.function == HEAP_CALLOC && call->event.result != 0)
+        call->event.size = call->wrapped; /* nobody has more to give */
     note_heap_end(probe, &call->event);
     record_heap_event(probe, &call->event);
 }
@@ -105,9 +107,11 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     case HEAP_FREE: event.pointer = a; break;
     case HEAP_LONGJMP: break;
     }
+    bool is_calloc = entry->function == HEAP_CALLOC;
     bool aligned = entry->function == HEAP_MEMALIGN || entry->function == HEAP_ALIGNED_CALLOC;
     *call = (struct heap_call){.return_address = return_address, .sp = sp, .entry = address, .event = event,
-                               .alignment = aligned ? a : 0};
+                               .alignment = aligned ? a : 0,
+                               .wrapped = is_calloc ? a * b : event.size};
     if (event.function == HEAP_REALLOC)
         event.function = HEAP_REALLOC_BEGINS;
     if (event.function == HEAP_FREE || event.function == HEAP_REALLOC_BEGINS)

@@ -129,6 +129,7 @@ struct heap_call {
     uint32_t return_address, sp;
     uint32_t entry; /* the function's first instruction */
     uint32_t alignment; /* asked for, or 0 */
+    uint32_t wrapped;   /* calloc: the product of its arguments in 32 bits, which some take for it */
     struct heap_event event;
 };
 

@@ -29,6 +29,11 @@ int main(void)
     void *fresh = realloc(NULL, 12);
     if (fresh == NULL || fresh == aligned) return 6;
     if (malloc(0x7fffffff) != NULL) return 7;
+#ifdef WRAPPED
+    static volatile size_t many = 0x10001;
+    void *volatile wrapped = calloc(0x10000, many);
+    free(wrapped); /* newlib's does not see that this is more than there is */
+#endif
     free(NULL);
     free(text);
     free(zeros);

@@ -49,6 +49,18 @@ def test_an_access_to_another_block_is_none_too_many(tmp_path: Path) -> None:
     assert check(tmp_path, "-DFAR=(second - first)", replace=False).findings == []
 
 
+def test_a_product_that_calloc_does_not_see_to_be_too_large_is_what_it_gives(tmp_path: Path) -> None:
+    program = firmware(tmp_path, SOURCE, "-DWRAPPED")
+    peaks = []
+    for replace in (False, True):
+        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+            machine.boot()
+            peaks.append(machine.measure().heap.peak_live_bytes)
+    own, replaced = peaks
+    assert own is not None and 0x10000 <= own < 0x20000
+    assert replaced is not None and replaced < 0x10000  # this one does see it
+
+
 def test_freed_memory_is_not_handed_out_again(tmp_path: Path) -> None:
     (found,) = check(tmp_path, "-DSTALE", replace=True).findings
     assert (found.kind, found.line) == ("use_after_free_read", line_of(SOURCE, "STALE"))
