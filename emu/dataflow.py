@@ -82,6 +82,9 @@ class Instruction:
     destination: int = NO_REGISTER
     first: int = NO_REGISTER
     second: int = NO_REGISTER
+    third: int = NO_REGISTER
+    first_half: int = 0
+    second_half: int = 0
     immediate: int = 0
     shift: Shift = Shift.NONE
     amount: int = 0
@@ -241,6 +244,9 @@ _COMPARISONS = {"cmp": Operation.COMPARE, "cmn": Operation.ADD, "tst": Operation
 _SHIFT_MNEMONICS = {"lsl": Shift.LEFT, "lsr": Shift.RIGHT, "asr": Shift.RIGHT_SIGNED, "ror": Shift.ROTATE}
 _EXTENSIONS = {"uxtb": (8, False), "uxth": (16, False), "sxtb": (8, True), "sxth": (16, True)}
 _EXTRACTIONS = {"ubfx": False, "sbfx": True}
+_EXTENDED_ADDITIONS = {"uxtab": (8, False), "uxtah": (16, False), "sxtab": (8, True), "sxtah": (16, True)}
+_HALF_PRODUCTS = re.compile(r"(?:smul|smla)[bt][bt]")
+_HALVES = {"b": 1, "t": 16}
 _WITHOUT_DATAFLOW = (
     "nop", "dmb", "dsb", "isb", "cps", "cpsid", "cpsie", "pld", "pldw", "pli", "clrex", "b", "bl", "wfi", "wfe", "sev",
     "yield", "bkpt", "svc", "udf", "dbg", "hint", "msr", "vmsr",
@@ -423,6 +429,18 @@ def _precise(at: Instruction, name: str, operands: _Operands) -> Instruction | N
         width, is_signed = _EXTENSIONS[name]
         at = replace(at, operation=Operation.EXTRACT, destination=numbers[0], first=numbers[1], lsb=at.amount)
         return _with_sets(replace(at, width=width, is_signed=is_signed, shift=Shift.NONE, amount=0))
+    if name in _EXTENDED_ADDITIONS:
+        width, is_signed = _EXTENDED_ADDITIONS[name]
+        at = replace(at, operation=Operation.ADD, destination=numbers[0], first=numbers[1], second=numbers[2])
+        at = replace(at, lsb=at.amount, width=width, is_signed=is_signed, shift=Shift.NONE, amount=0)
+        return _with_sets(at)
+    if name in ("mla", "mls") or _HALF_PRODUCTS.fullmatch(name):
+        return _product(at, name, numbers)
+    if name in ("pkhbt", "pkhtb"):
+        return _packed(at, name, numbers)
+    if name == "uxtb16":
+        at = replace(at, operation=Operation.AND, destination=numbers[0], second=numbers[1], immediate=0x00FF_00FF)
+        return _with_sets(at)
     if name in _EXTRACTIONS:
         lsb, width = operands.immediates
         at = replace(at, operation=Operation.EXTRACT, destination=numbers[0], first=numbers[1], lsb=lsb, width=width)
@@ -448,6 +466,23 @@ def _precise(at: Instruction, name: str, operands: _Operands) -> Instruction | N
     return None
 
 
+def _product(at: Instruction, name: str, numbers: list[int]) -> Instruction:
+    """Describe mla, mls and the products of halfwords, with or without a sum."""
+    halves = (0, 0) if name in ("mla", "mls") else (_HALVES[name[-2]], _HALVES[name[-1]])
+    third = numbers[3] if len(numbers) > 3 else NO_REGISTER
+    at = replace(at, operation=Operation.ADD, destination=numbers[0], first=numbers[1], second=numbers[2], third=third)
+    return _with_sets(replace(at, first_half=halves[0], second_half=halves[1]))
+
+
+def _packed(at: Instruction, name: str, numbers: list[int]) -> Instruction:
+    """Describe a word made of the halves of two: of the second one as it is shifted."""
+    at = replace(at, operation=Operation.INSERT, destination=numbers[0], first=numbers[1], second=numbers[2], width=16)
+    if name == "pkhtb":
+        return _with_sets(replace(at, lsb=0))
+    left = at.amount - 16  # INSERT moves it up by 16
+    return _with_sets(replace(at, lsb=16, shift=Shift.LEFT if left > 0 else Shift.RIGHT, amount=abs(left)))
+
+
 def _by_lane(operands: _Operands) -> bool:
     """Return whether one operand is half of a double, which Capstone names like the whole."""
     return len(operands.registers) == 2 and len(operands.registers[0]) != len(operands.registers[1])
@@ -462,7 +497,8 @@ def _shift(at: Instruction, name: str, numbers: list[int], immediate: int) -> In
 
 def _with_sets(at: Instruction) -> Instruction:
     """Return ``at`` with what it reads and writes, from its operands."""
-    reads = {number for number in (at.first, at.second, at.amount_register) if number != NO_REGISTER}
+    operands = (at.first, at.second, at.third, at.amount_register)
+    reads = {number for number in operands if number != NO_REGISTER}
     writes = {at.destination} - {NO_REGISTER}
     if at.sets_flags:
         writes.add(FLAGS)

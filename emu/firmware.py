@@ -403,6 +403,14 @@ class Firmware:
         """Return the ``.debug_frame`` entry that covers ``pc``, or None."""
         return self._debug.unwind_entry(pc)
 
+    def describes_push(self, pc: int) -> bool:
+        """Return whether the unwind information changes with the instruction at ``pc``: the compiler made the frame."""
+        entry = self.unwind_entry(pc)
+        try:
+            return entry is not None and any(pc < row["pc"] <= pc + 4 for row in entry.get_decoded().table)
+        except CORRUPT:
+            return False
+
     # ---- reading -----------------------------------------------------------------------------------------------------
 
     def _check_header(self, contents: bytes, target: Target) -> None:

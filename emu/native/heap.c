@@ -28,7 +28,7 @@ static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_cal
     if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
         return;
     call->return_address = 0;
-    if (call->event.function == HEAP_FREE)
+    if (call->event.function == HEAP_FREE || call->event.function == HEAP_QUERY)
         return;
     call->event.result = read_register(probe, uc, UC_ARM_REG_R0);
     if (call->event.function == HEAP_CALLOC && call->event.result != 0)
@@ -105,7 +105,8 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
         event.size = product_of(b, read_register(probe, uc, first + 2));
         break;
     case HEAP_FREE: event.pointer = a; break;
-    case HEAP_LONGJMP: break;
+    case HEAP_LONGJMP:
+    case HEAP_QUERY: break;
     }
     bool is_calloc = entry->function == HEAP_CALLOC;
     bool aligned = entry->function == HEAP_MEMALIGN || entry->function == HEAP_ALIGNED_CALLOC;
@@ -116,7 +117,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
         event.function = HEAP_REALLOC_BEGINS;
     if (event.function == HEAP_FREE || event.function == HEAP_REALLOC_BEGINS)
         record_heap_event(probe, &event); /* now, as a bad pointer may keep it from returning */
-    if (probe->replaces_allocator && call == &probe->heap_call)
+    if (probe->replaces_allocator && call == &probe->heap_call && event.function != HEAP_QUERY)
         stop(probe, uc, STOP_ALLOCATOR);
 }
 

@@ -22,7 +22,7 @@ enum operation {
     OP_AND,     /* first & second */
     OP_OR,      /* first | second */
     OP_XOR,     /* first ^ second */
-    OP_ADD,     /* first + second: an undefined bit reaches those above it (also: subtraction, multiplication) */
+    OP_ADD,     /* first + second (width bits of it from lsb on, extended) + third: an undefined bit reaches those above it (also: subtraction, multiplication) */
     OP_SHIFT,   /* second, shifted */
     OP_EXTRACT, /* width bits of first from lsb on (rotated to bit 0), extended */
     OP_INSERT,  /* second's low width bits into first, from lsb on */
@@ -62,11 +62,12 @@ enum finding_kind {
 struct instruction {
     uint64_t reads, writes; /* sets of registers: bit i stands for register i */
     uint64_t chooses;       /* the registers that the next covered bytes of code write or not */
-    uint32_t immediate;     /* second, where that is no register */
+    uint32_t immediate;     /* second, or else first, where that is no register */
     uint32_t condition;     /* the flags, as in REGISTER_FLAGS, that decide where it goes on */
     int32_t displacement;
     int32_t sp_delta;       /* bytes by which it changes SP, or SP_DYNAMIC */
-    uint8_t operation, destination, first, second;
+    uint8_t operation, destination, first, second, third; /* third: added too */
+    uint8_t first_half, second_half; /* 16 where only the high half is used, 1 where only the low one, else 0 */
     uint8_t shift, amount, amount_register; /* of second */
     uint8_t lsb, width;
     uint8_t covered, taken; /* choose: bytes of code, and a bit for each instruction that is run where it holds */

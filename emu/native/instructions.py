@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from emu.dataflow import LR, PC, SP, Instruction, Operation, decode
+from emu.dataflow import LR, PC, SP, Access, Instruction, Operation, decode
 from emu.firmware import Firmware
 from emu.targets import Region
 
@@ -49,7 +49,10 @@ class NativeInstruction(Structure):
         ("condition", c_uint32),
         ("displacement", c_int32),
         ("sp_delta", c_int32),
-        *((name, c_uint8) for name in ("operation", "destination", "first", "second")),
+        *(
+            (name, c_uint8)
+            for name in ("operation", "destination", "first", "second", "third", "first_half", "second_half")
+        ),
         *(
             (name, c_uint8)
             for name in (
@@ -156,4 +159,6 @@ class InstructionTable:
         file = self._firmware.locate(instruction.address).file
         if file is None or file.lower().endswith(_ASSEMBLY):
             return 0
+        if instruction.access == Access.STORE and not self._firmware.describes_push(instruction.address):
+            return 0  # of a naked function, whose source is assembly too
         return sum(register < _FIRST_SAVED for register in registers)

@@ -31,7 +31,8 @@ enum heap_function {
     HEAP_ALIGNED_CALLOC,  /* becomes an event as HEAP_CALLOC */
     HEAP_REALLOC_BEGINS,  /* the event at the entry of realloc, which a bad pointer may keep from returning */
     HEAP_BREAK,           /* sbrk: size is the increment, result the break before it */
-    HEAP_LONGJMP          /* no event */
+    HEAP_LONGJMP,         /* no event */
+    HEAP_QUERY            /* no event: looks at what the allocator keeps */
 };
 
 /* Unicorn's functions, from the library that Python has loaded already. */

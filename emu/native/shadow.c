@@ -53,12 +53,26 @@ static void set_undefined(struct shadow *shadow, uint32_t address, uint32_t size
 
 /* ---- findings ---- */
 
+/* The number + 1 of the finding that the same undefined value has made already, or 0: one mistake, one report. */
+static uint32_t same_origin(const struct shadow *shadow, enum finding_kind kind, const struct origin *origin)
+{
+    for (uint32_t i = 0; i < shadow->finding_count && origin->pc != 0; i++) {
+        const struct finding *finding = &shadow->findings[i];
+        if (finding->kind == (uint32_t)kind && finding->origin.pc == origin->pc &&
+            finding->origin.address == origin->address)
+            return i + 1;
+    }
+    return 0;
+}
+
 void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, enum finding_kind kind,
-                   uint32_t origin, struct place place)
+            uint32_t origin, struct place place)
 {
     struct shadow *shadow = probe->shadow;
     if (at->string != STRING_NONE && kind == FINDING_UNINITIALISED_BRANCH)
         return; /* what it was given has been checked */
+    if (at->findings[kind] == 0)
+        at->findings[kind] = same_origin(shadow, kind, &shadow->origins[origin]);
     if (at->findings[kind] != 0) {
         shadow->findings[at->findings[kind] - 1].times++;
         return;
@@ -68,7 +82,8 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
     struct finding *finding = &shadow->findings[shadow->finding_count++];
     at->findings[kind] = shadow->finding_count;
     *finding = (struct finding){.kind = kind, .pc = pc, .access = place.access, .address = place.address,
-                                .size = place.size, .state = place.state, .origin = origin, .times = 1};
+                                .size = place.size, .state = place.state, .times = 1,
+                                .origin = shadow->origins[origin]};
     for (int i = 0; i <= 12; i++)
         finding->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);
     uint32_t sp = finding->registers[13] = read_register(probe, uc, UC_ARM_REG_SP);
@@ -150,6 +165,7 @@ void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bo
     switch ((enum heap_function)event->function) {
     case HEAP_REALLOC_BEGINS:
     case HEAP_LONGJMP:
+    case HEAP_QUERY:
     case HEAP_ALIGNED_CALLOC: return;
     case HEAP_BREAK: move_break(shadow, event->result, event->size, in_allocator); return;
     case HEAP_FREE:
@@ -213,14 +229,18 @@ static uint32_t origin_of(const struct shadow *shadow, uint64_t registers)
     return 0;
 }
 
-static struct registers all_registers(const struct probe *probe, uc_engine *uc)
+/* The registers now; of those in needed the values too. */
+static struct registers present_registers(const struct probe *probe, uc_engine *uc, uint64_t needed)
 {
-    struct registers all = {.selection = read_register(probe, uc, UC_ARM_REG_CPSR) >> 16};
+    struct registers present = {.unknown = ~needed};
+    if (needed & BIT(REGISTER_GE))
+        present.selection = read_register(probe, uc, UC_ARM_REG_CPSR) >> 16;
     for (uint32_t number = 0; number <= REGISTER_PC; number++)
-        all.value[number] = core_register(probe, uc, number);
+        if (needed & BIT(number))
+            present.value[number] = core_register(probe, uc, number);
     for (uint32_t number = 0; number < REGISTERS; number++)
-        all.undefined[number] = undefined_in(probe->shadow, number);
-    return all;
+        present.undefined[number] = undefined_in(probe->shadow, number);
+    return present;
 }
 
 /* An IT whose condition is undefined: what its block writes depends on it where the two ways to run it differ. */
@@ -254,7 +274,7 @@ static void propagate(struct probe *probe, uc_engine *uc, struct instruction *at
         shadow->undefined_registers &= ~(at->reads | at->writes);
         return;
     }
-    struct registers registers = all_registers(probe, uc);
+    struct registers registers = present_registers(probe, uc, at->operation == OP_CHOOSE ? UINT64_MAX : at->reads);
     if (at->condition == 0) {
         compute(at, &registers);
         set_registers(shadow, at->writes, registers.undefined, origin);
@@ -355,7 +375,8 @@ static void load(struct probe *probe, uc_engine *uc, struct instruction *at, uin
             bool good = states == 0 || check_access(probe, uc, at, pc, base, memory, address, unit, &beyond);
             if (memory->undefined != NULL && good)
                 memcpy(&undefined, memory->undefined + offset, at->size);
-            undefined |= beyond;
+            if (shadow->follows_undefined)
+                undefined |= beyond;
             if (undefined != 0) {
                 uint32_t byte = lowest_byte(undefined);
                 origin = memory->origin != NULL ? memory->origin[(offset + byte) / 4] : 0;

@@ -35,7 +35,7 @@ struct origin {
 struct finding {
     uint32_t kind, pc;
     uint32_t access, address, size, state; /* of the first byte that may not be accessed */
-    uint32_t origin;                       /* index into origins, or 0 */
+    struct origin origin;                  /* of what is undefined; pc 0 where nothing is */
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
@@ -55,6 +55,7 @@ struct shadow {
     uint32_t choice_undefined[REGISTERS];
     uint32_t choice_end, choice_origin; /* from the instruction at choice_end on; 0 where there are none */
 
+    uint32_t follows_undefined;
     uint32_t in_program; /* whether the startup code, which writes all over the memory, is over */
 
     uint64_t undefined_registers; /* the set of those that have undefined bits */

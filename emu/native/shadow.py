@@ -46,7 +46,10 @@ class _Memory(Structure):
 
 @dataclass(frozen=True)
 class _MemoryArrays:
-    """What the C side works on, and does not keep alive; those of flash but its states are empty."""
+    """What the C side works on, and does not keep alive; those of flash but its states are empty.
+
+    Where undefined values are not followed, there are none.
+    """
 
     region: Region
     state: NDArray[np.uint8]
@@ -55,10 +58,11 @@ class _MemoryArrays:
     block_size: NDArray[np.uint32]
 
     @classmethod
-    def of(cls, region: Region, state: NDArray[np.uint8]) -> Self:
+    def of(cls, region: Region, state: NDArray[np.uint8], follows_undefined: bool) -> Self:
         size = region.size if region.writable else 0
-        words = [np.zeros(size // 4, np.uint32) for _ in range(2)]
-        return cls(region, state, np.full(size, 0xFF, np.uint8), *words)
+        followed = size if follows_undefined else 0
+        origin, block_size = (np.zeros(size // 4, np.uint32) for _ in range(2))
+        return cls(region, state, np.full(followed, 0xFF, np.uint8), origin, block_size)
 
     @property
     def native(self) -> _Memory:
@@ -90,7 +94,7 @@ class Finding(Structure):
         ("address", c_uint32),
         ("size", c_uint32),
         ("state", c_uint32),
-        ("origin", c_uint32),
+        ("origin", Origin),
         ("registers", c_uint32 * 16),
         ("stack_bytes", c_uint32),
         ("times", c_uint64),
@@ -111,6 +115,7 @@ class _Shadow(Structure):
         ("choice_undefined", c_uint32 * _REGISTERS),
         ("choice_end", c_uint32),
         ("choice_origin", c_uint32),
+        ("follows_undefined", c_uint32),
         ("in_program", c_uint32),
         ("undefined_registers", c_uint64),
         ("undefined", c_uint32 * _REGISTERS),
@@ -128,8 +133,9 @@ class NativeShadow:
     """The shadow of one run, from reset on.
 
     ``states`` gives for each memory of the machine whether its bytes may be accessed (``ByteState``), ``defined`` the
-    addresses and sizes of the RAM that has values before the firmware starts, ``in_program`` whether there is no
-    startup code that is free to write everywhere.
+    addresses and sizes of the RAM that has values before the firmware starts, ``follows_undefined``
+    whether undefined values are followed, ``in_program`` whether there is no startup code that is free to write
+    everywhere.
     """
 
     def __init__(
@@ -139,13 +145,14 @@ class NativeShadow:
         states: Iterable[tuple[Region, NDArray[np.uint8]]],
         defined: Iterable[tuple[int, int]],
         *,
+        follows_undefined: bool,
         in_program: bool,
     ):
         if library.shadow_size() != ctypes.sizeof(_Shadow):
             raise AssertionError("emu/native/shadow.py does not mirror shadow.h")
         self._library = library
         self._shadow = _Shadow()
-        self._memories = [_MemoryArrays.of(region, state) for region, state in states]
+        self._memories = [_MemoryArrays.of(region, state, follows_undefined) for region, state in states]
         self._shadow.memories = (_Memory * len(self._memories))(*(memory.native for memory in self._memories))
         self._shadow.memory_count = len(self._memories)
         for address, size in defined:
@@ -154,7 +161,7 @@ class NativeShadow:
         top = firmware.initial_sp
         self._shadow.stack_bottom = firmware.stack_limit if firmware.stack_limit is not None else top
         self._shadow.stack_top = self._shadow.sp = top
-        self._shadow.in_program = in_program
+        self._shadow.follows_undefined, self._shadow.in_program = follows_undefined, in_program
 
     @property
     def address(self) -> int:
@@ -204,10 +211,6 @@ class NativeShadow:
     def findings_cut(self) -> bool:
         """Whether there was no room for a further one."""
         return self._shadow.finding_count == self._shadow.finding_capacity
-
-    def origin(self, number: int) -> Origin | None:
-        """Return the origin with this number; None for 0."""
-        return self._shadow.origins[number] if number else None
 
     def close(self) -> None:
         """Release what the C side allocated."""

@@ -3,6 +3,7 @@
  * that no aligned word explains are reported. */
 #include "shadow_parts.h"
 
+#define CHUNK 256u
 #define LONGEST 0x100000u /* bytes: a string that is not ended by then runs out of any memory */
 
 struct reading {
@@ -15,10 +16,27 @@ static uint32_t argument(struct probe *probe, uc_engine *uc, int number)
     return read_register(probe, uc, UC_ARM_REG_R0 + number);
 }
 
-/* Read the byte at address; false where that was an error, which is reported. */
-static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc, uint32_t address,
-                      uint8_t *byte)
+/* A string that is read from address on; bytes holds count of it, from the one with the index first on. */
+struct string {
+    uint32_t address, first, count;
+    uint8_t bytes[CHUNK];
+};
+
+/* Fetch the bytes from address + index on; false where there are none. */
+static bool fetch(struct probe *probe, uc_engine *uc, const struct shadow_memory *memory, struct string *string,
+                  uint32_t index)
 {
+    uint32_t address = string->address + index, left = memory->size - (address - memory->start);
+    string->first = index;
+    string->count = left < CHUNK ? left : CHUNK;
+    return probe->api.mem_read(uc, address, string->bytes, string->count) == UC_ERR_OK;
+}
+
+/* Read the byte with that index; false where that is an error, which is reported. */
+static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc, struct string *string,
+                      uint32_t index, uint8_t *byte)
+{
+    uint32_t address = string->address + index;
     struct shadow_memory *memory = memory_at(probe->shadow, address);
     if (memory == NULL)
         return false; /* the function itself will fault */
@@ -35,20 +53,23 @@ static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *ca
         report(probe, uc, call, pc, FINDING_UNINITIALISED_BRANCH, origin, (struct place){ACCESS_NONE, 0, 0, 0});
         return false;
     }
-    return probe->api.mem_read(uc, address, byte, 1) == UC_ERR_OK;
+    if (index - string->first >= string->count && !fetch(probe, uc, memory, string, index))
+        return false;
+    *byte = string->bytes[index - string->first];
+    return true;
 }
 
 static void check_reading(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc,
                           const struct reading *reading)
 {
-    uint32_t first = argument(probe, uc, reading->first);
-    uint32_t second = reading->second >= 0 ? argument(probe, uc, reading->second) : 0;
+    struct string first = {.address = argument(probe, uc, reading->first)};
+    struct string second = {.address = reading->second >= 0 ? argument(probe, uc, reading->second) : 0};
     uint32_t limit = reading->limit >= 0 ? argument(probe, uc, reading->limit) : LONGEST;
     uint8_t character = reading->character >= 0 ? (uint8_t)argument(probe, uc, reading->character) : 0;
     for (uint32_t i = 0; i < limit && i < LONGEST; i++) {
         uint8_t one, other = 0;
-        if (!read_byte(probe, uc, call, pc, first + i, &one) ||
-            (reading->second >= 0 && !read_byte(probe, uc, call, pc, second + i, &other)))
+        if (!read_byte(probe, uc, call, pc, &first, i, &one) ||
+            (reading->second >= 0 && !read_byte(probe, uc, call, pc, &second, i, &other)))
             return;
         if ((reading->ends_at_zero && one == 0) || (reading->ends_at_difference && one != other) ||
             (reading->character >= 0 && one == character))

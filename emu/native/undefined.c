@@ -18,11 +18,22 @@ struct operand {
 
 /* ---- operands ---- */
 
-static struct operand operand(const struct registers *registers, uint32_t number)
+static struct operand operand(const struct registers *registers, uint32_t number, uint32_t immediate)
 {
-    if (number == NO_REGISTER || number >= REGISTER_S0)
+    if (number == NO_REGISTER)
+        return (struct operand){immediate, 0};
+    if (number >= REGISTER_S0)
         return (struct operand){0, 0};
     return (struct operand){registers->value[number], registers->undefined[number]};
+}
+
+/* One halfword of a word, or all of it. */
+static struct operand half_of(struct operand whole, uint32_t half)
+{
+    if (half == 0)
+        return whole;
+    uint32_t from = half == 16 ? 16 : 0;
+    return (struct operand){whole.value >> from & 0xffff, whole.undefined >> from & 0xffff};
 }
 
 static uint32_t shifted(uint32_t bits, enum shift shift, uint32_t amount)
@@ -56,7 +67,7 @@ static struct operand second_operand(const struct registers *registers, const st
 {
     struct operand second = {at->immediate, 0};
     if (at->second != NO_REGISTER) {
-        second = operand(registers, at->second);
+        second = half_of(operand(registers, at->second, 0), at->second_half);
         uint32_t amount = shift_amount(registers, at);
         second.value = shifted(second.value, (enum shift)at->shift, amount);
         second.undefined = shift_is_undefined(registers, at) ? ALL : shifted(second.undefined, (enum shift)at->shift, amount);
@@ -151,6 +162,16 @@ struct result {
     bool known;
 };
 
+/* width bits from lsb on (rotated to bit 0), extended to a word. */
+static struct result extracted(const struct instruction *at, struct operand from)
+{
+    uint32_t mask = at->width < 32 ? (1u << at->width) - 1 : ALL, sign = 1u << (at->width - 1);
+    uint32_t value = shifted(from.value, SHIFT_ROTATE, at->lsb) & mask;
+    uint32_t undefined = shifted(from.undefined, SHIFT_ROTATE, at->lsb) & mask;
+    return (struct result){at->is_signed && value & sign ? value | ~mask : value,
+                           at->is_signed && undefined & sign ? undefined | ~mask : undefined, true};
+}
+
 static struct result result_of(const struct registers *registers, const struct instruction *at, struct operand first,
                                struct operand second)
 {
@@ -167,19 +188,17 @@ static struct result result_of(const struct registers *registers, const struct i
         return (struct result){first.value ^ second.value, same ? 0 : either, true};
     }
     case OP_SHIFT: return (struct result){second.value, second.undefined, true};
-    case OP_EXTRACT: {
-        uint32_t mask = at->width < 32 ? (1u << at->width) - 1 : ALL, sign = 1u << (at->width - 1);
-        uint32_t value = shifted(first.value, SHIFT_ROTATE, at->lsb) & mask;
-        uint32_t undefined = shifted(first.undefined, SHIFT_ROTATE, at->lsb) & mask;
-        return (struct result){at->is_signed && value & sign ? value | ~mask : value,
-                               at->is_signed && undefined & sign ? undefined | ~mask : undefined, true};
-    }
+    case OP_EXTRACT: return extracted(at, first);
     case OP_INSERT: {
         uint32_t mask = (at->width < 32 ? (1u << at->width) - 1 : ALL) << at->lsb;
         return (struct result){(first.value & ~mask) | (second.value << at->lsb & mask),
                                (first.undefined & ~mask) | (second.undefined << at->lsb & mask), true};
     }
-    case OP_ADD: return (struct result){0, spread_up(either), false};
+    case OP_ADD: {
+        struct operand third = operand(registers, at->third, 0);
+        uint32_t added = at->width < 32 ? extracted(at, second).undefined : second.undefined;
+        return (struct result){0, spread_up(first.undefined | added | third.undefined), false};
+    }
     case OP_REVERSE_BYTES: return (struct result){0, reversed_bytes(second.undefined), false};
     case OP_REVERSE_HALFWORD_BYTES:
         return (struct result){0, (second.undefined >> 8 & 0xff00ff) | (second.undefined << 8 & 0xff00ff00), false};
@@ -239,7 +258,8 @@ static void move(const struct instruction *at, struct registers *registers)
 /* Let the instruction run on the registers: what is undefined afterwards, and the values that are known. */
 void compute(const struct instruction *at, struct registers *registers)
 {
-    struct operand first = operand(registers, at->first), second = second_operand(registers, at);
+    struct operand first = half_of(operand(registers, at->first, at->immediate), at->first_half);
+    struct operand second = second_operand(registers, at);
     registers->unknown |= at->writes;
     switch ((enum operation)at->operation) {
     case OP_OPAQUE:
@@ -273,6 +293,6 @@ bool undefined_condition(const struct instruction *at, const struct registers *r
 {
     uint32_t flags = registers->undefined[REGISTER_FLAGS];
     if (at->operation == OP_COMPARE)
-        flags = undefined_after_compare(operand(registers, at->first), second_operand(registers, at));
+        flags = undefined_after_compare(operand(registers, at->first, 0), second_operand(registers, at));
     return (flags & at->condition) != 0;
 }

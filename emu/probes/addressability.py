@@ -12,8 +12,11 @@ _KEPT_OVER_RESET = (".noinit", ".persistent", ".backup")
 _MAPPING_SYMBOL = "$"
 
 
-def initial_states(firmware: Firmware) -> list[tuple[Region, NDArray[np.uint8]]]:
-    """Return each memory of the board with the ``ByteState`` of each byte after reset."""
+def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[Region, NDArray[np.uint8]]]:
+    """Return each memory of the board with the ``ByteState`` of each byte after reset.
+
+    Where nobody knows what the allocator hands out, all RAM that is not linked may be the heap's.
+    """
     states = []
     for region in firmware.board.memory:
         if region.kind != "memory":
@@ -24,6 +27,8 @@ def initial_states(firmware: Firmware) -> list[tuple[Region, NDArray[np.uint8]]]
                 _fill(state, region, section.address, section.end, ByteState.HEAP)
         if firmware.stack_limit is not None:
             _fill(state, region, firmware.stack_limit, firmware.initial_sp, ByteState.BELOW_STACK)
+        if region.writable and not heap_is_followed:
+            state[:] = ByteState.ACCESSIBLE
         for segment in firmware.segments:  # startup code reads what it copies where it is stored
             end = segment.load_address + len(segment.data)
             _fill(state, region, segment.load_address, end, ByteState.ACCESSIBLE)

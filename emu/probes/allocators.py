@@ -11,6 +11,7 @@ from emu.native import (
     HEAP_LONGJMP,
     HEAP_MALLOC,
     HEAP_MEMALIGN,
+    HEAP_QUERY,
     HEAP_REALLOC,
     AllocatorEntry,
 )
@@ -45,8 +46,16 @@ _OTHERS = {
 }
 _FAMILIES = "malloc, pvPortMalloc, heap_caps_malloc"
 _ALLOCATING = (HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_ALIGNED_CALLOC)
-_BESIDE = (("_sbrk", HEAP_BREAK, 0), ("sbrk", HEAP_BREAK, 0), ("_sbrk_r", HEAP_BREAK, 1), ("longjmp", HEAP_LONGJMP, 0))
-"""What has to be followed with them: where their memory comes from, and how they may be left."""
+_QUERIES = ("malloc_usable_size", "mallinfo", "malloc_trim")
+_BESIDE = (
+    ("_sbrk", HEAP_BREAK, 0),
+    ("sbrk", HEAP_BREAK, 0),
+    ("_sbrk_r", HEAP_BREAK, 1),
+    ("longjmp", HEAP_LONGJMP, 0),
+    *((name, HEAP_QUERY, 0) for name in _QUERIES),
+    *((f"_{name}_r", HEAP_QUERY, 1) for name in _QUERIES),
+)
+"""What has to be followed with them: where their memory comes from, how they are left, and who else looks into it."""
 
 _FUNCTIONS = (
     *((name, function, 0) for name, function in _NEWLIB.items()),

@@ -72,7 +72,7 @@ class MemoryErrors:
         frames = _spans(backtrace, finding.registers[13])
         kind, detail = self._classify(finding)
         address = finding.address if finding.access else None
-        origin = self._shadow.origin(finding.origin)
+        origin = finding.origin
         return MemoryFinding(
             **self._firmware.locate(finding.pc).model_dump(),
             kind=kind,
@@ -82,7 +82,7 @@ class MemoryErrors:
             backtrace=backtrace,
             memory=self._owner(address, frames) if address is not None else None,
             origin=None
-            if origin is None
+            if origin.pc == 0
             else Origin(
                 **self._firmware.locate(origin.pc).model_dump(),
                 pc=origin.pc,
@@ -115,7 +115,7 @@ class MemoryErrors:
             return f"heap_out_of_bounds_{access}", f"{what}, outside of any heap block"
         if finding.address < _NULL_PAGE:
             return f"null_pointer_{access}", f"{what}, through a null pointer"
-        return f"{access}_outside_objects", f"{what}: nothing is linked there"
+        return f"{access}_outside_objects", f"{what}: no section of the linker script is there"
 
     def _just_behind_a_block(self, address: int) -> bool:
         block = self._ledger.block_near(address, 4)

@@ -33,7 +33,8 @@ BITWISE = """
     lsrs r0, r1, #7; asrs r0, r1, #5; ror r0, r1, #9; ubfx r0, r1, #3, #7; sbfx r0, r1, #30, #2; bfi r0, r1, #4, #9
     bfc r0, #8, #5; uxtb r0, r1; sxtb r0, r1; uxth r0, r1; sxth r0, r1; uxtb r0, r1, ror #16; rev r0, r1; rev16 r0, r1
     rbit r0, r1; movt r0, #4660; vmov s0, r1; vmov r0, s1; vmov s0, s1; vmov.f64 d0, d1; vmov r0, r1, d3
-    vmov d3, r0, r1; vmov s0, s1, r2, r3
+    vmov d3, r0, r1; vmov s0, s1, r2, r3; pkhbt r0, r1, r2, lsl #3; pkhbt r0, r1, r2, lsl #20; pkhtb r0, r1, r2, asr #5
+    pkhbt r0, r1, r2; uxtb16 r0, r1; uxtb16 r0, r1, ror #8
 """
 """A bit of the result is undefined exactly where it differs."""
 OTHERS = """
@@ -44,7 +45,9 @@ OTHERS = """
     lsl r0, r1, r2; lsr r0, r1, r2; lsrs r0, r1; asr r0, r1, r2; ror r0, r1, r2; rors r0, r1; rrx r0, r1; cmp r0, #100
     cmp r0, r1; cmp r0, r1, lsl #4; cmn r0, r1; tst r0, r1; tst r0, #12; teq r0, r1; uadd8 r0, r1, r2; usub8 r0, r1, r2
     sadd8 r0, r1, r2; uadd16 r0, r1, r2; usad8 r0, r1, r2; sel r0, r1, r2; ssat r0, #8, r1; usat r0, #8, r1, lsl #2
-    pkhbt r0, r1, r2, lsl #3; sxtah r0, r1, r2; uxtab r0, r1, r2; smulbb r0, r1, r2; smlad r0, r1, r2, r3
+    sxtah r0, r1, r2; uxtab r0, r1, r2; uxtab r0, r1, r2, ror #16; sxtab r0, r1, r2; uxtah r0, r1, r2; smulbb r0, r1, r2
+    smultb r0, r1, r2; smlabt r0, r1, r2, r3; smlatt r0, r1, r2, r3; sxtb16 r0, r1; uxtab16 r0, r1, r2
+    smlad r0, r1, r2, r3
     smmul r0, r1, r2; qadd r0, r1, r2; uhadd8 r0, r1, r2; vadd.f32 s0, s1, s2; vsub.f64 d0, d1, d2; vmul.f32 s0, s1, s2
     vdiv.f32 s0, s1, s2; vfma.f32 s0, s1, s2; vfms.f64 d0, d1, d2; vmla.f32 s0, s1, s2; vnmul.f32 s0, s1, s2
     vneg.f32 s0, s1; vabs.f64 d0, d1; vsqrt.f32 s0, s1; vcvt.f64.f32 d0, s1; vcvt.f32.f64 s0, d1; vcvt.s32.f32 s0, s1

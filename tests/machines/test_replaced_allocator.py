@@ -57,8 +57,10 @@ def test_a_product_that_calloc_does_not_see_to_be_too_large_is_what_it_gives(tmp
             machine.boot()
             peaks.append(machine.measure().heap.peak_live_bytes)
     own, replaced = peaks
-    assert own is not None and 0x10000 <= own < 0x20000
-    assert replaced is not None and replaced < 0x10000  # this one does see it
+    assert own is not None
+    assert 0x10000 <= own < 0x20000
+    assert replaced is not None
+    assert replaced < 0x10000  # this one does see it
 
 
 def test_freed_memory_is_not_handed_out_again(tmp_path: Path) -> None:

@@ -167,7 +167,8 @@ class UnicornMachine:
         engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
         engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
         exits = [entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None]
-        shadow = self._shadow() if self._memcheck else None
+        ledger = HeapLedger(firmware)
+        shadow = self._shadow(ledger) if self._memcheck else None
         hooks = NativeHooks(
             engine,
             firmware,
@@ -184,7 +185,6 @@ class UnicornMachine:
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
-        ledger = HeapLedger(firmware)
         stacks = None if self._bare else Stacks(firmware, hooks)
         run = Run(
             firmware, self._code, engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting, ledger
@@ -198,13 +198,17 @@ class UnicornMachine:
             run.allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
         return run
 
-    def _shadow(self) -> NativeShadow:
+    def _shadow(self, ledger: HeapLedger) -> NativeShadow:
         firmware, heap = self._firmware, self._replaced_heap
+        states = initial_states(firmware, heap_is_followed=ledger.follows)
+        if heap is not None:
+            states.append((heap, heap_state(heap)))
         return NativeShadow(
             native.unicorn_probe(),
             firmware,
-            [*initial_states(firmware), *([(heap, heap_state(heap))] if heap is not None else ())],
+            states,
             defined_ranges(firmware),
+            follows_undefined=bool(firmware.symbols),
             in_program=firmware.entry_of("main") is None,
         )
 

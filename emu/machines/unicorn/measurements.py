@@ -51,6 +51,10 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
     if memory_check is None:
         not_measured["memory_check"] = "only on request (--memcheck)"
+    elif not firmware.symbols:
+        not_measured["uninitialised values"] = "the ELF has no symbols, so the string functions are not known"
+    if memory_check is not None and not run.ledger.follows:
+        not_measured["errors of the heap"] = "its allocator is not followed"
     not_measured |= run.ledger.not_measured
     heap = run.ledger.measure()
     length, lowest = run.hooks.timeline

@@ -1,0 +1,17 @@
+/* A program that asks the allocator for its own view of the heap, which looks at its bookkeeping. */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+static volatile size_t used;
+
+int main(void)
+{
+    char *block = malloc(13);
+    memset(block, 0, 13);
+    used = malloc_usable_size(block);
+    used += mallinfo().uordblks;
+    free(block);
+    malloc_trim(0);
+    return 0;
+}
