@@ -192,12 +192,16 @@ class Origin(Location):
 
     pc: int
     address: int
+    """Of its lowest undefined byte."""
     memory: str
-    """Whose memory it was loaded from."""
+    """Whose memory ``address`` is in, or near."""
 
 
 class MemoryFinding(Fault):
     """An error that the memory checker found, once for each instruction that made it.
+
+    All but ``times`` is of the first time. The backtrace begins with the instruction's own function, which may be one
+    of the C library.
 
     Its kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
     ``write_to_read_only``, or one of ``heap_out_of_bounds``, ``use_after_free``, ``null_pointer`` with ``_read`` or
@@ -205,10 +209,11 @@ class MemoryFinding(Fault):
     """
 
     memory: str | None = None
-    """Whose memory ``address`` is in, or near."""
+    """Whose memory ``address`` is in, or near; None where the error is in no access (a branch)."""
     origin: Origin | None = None
-    """Of the undefined value."""
+    """Of the undefined value; None for other kinds, and where bytes were handed out that no instruction loaded."""
     times: int = 1
+    """How often the instruction made the error."""
 
 
 class MemoryCheck(_Part):
@@ -221,8 +226,9 @@ class MemoryCheck(_Part):
     allocator: Literal["faithful", "replaced"]
     """Whether the firmware's own allocator ran, or one that keeps blocks apart and freed ones out of use."""
     findings: list[MemoryFinding] = []
+    """In the order in which they were first made, those of outputs that the host read last."""
     suppressed: int = 0
-    """Findings that a suppression file took out."""
+    """Findings (not their times) that a suppression file took out."""
     cut: bool = False
     """Whether there were more findings than are kept."""
 

@@ -48,7 +48,9 @@ def load_suppressions(path: Path) -> list[Suppression]:
     """Read a suppression file; raises InputError where it is missing, or has something else in it."""
     try:
         return _File.model_validate(tomllib.loads(path.read_text())).suppress
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

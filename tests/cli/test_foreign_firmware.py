@@ -69,6 +69,20 @@ def test_a_mailbox_that_cannot_be(emu, tmp_path: Path, inputs: Path, change: str
     emu("run", elf, "-t", "stm32h7-unicorn", "--inputs", inputs).assert_one_clear_line("emu_mailbox", says)
 
 
+@pytest.mark.parametrize(("written", "code"), [(7, 0), (6, 1)])
+def test_an_output_that_was_never_written(emu, tmp_path: Path, inputs: Path, written: int, code: int):
+    answer = 'static float answers[7] __attribute__((section(".mailbox"))); volatile float *out = answers; '
+    answer += f"emu_mailbox.output_address = (uintptr_t)out; for (int i = 0; i < {written}; i++) out[i] = 1"
+    elf = with_mailbox(tmp_path, answer)
+    options = ("--memcheck", "--inputs", inputs, "--json", tmp_path / "r.json")
+    outcome = emu("run", elf, "-t", "stm32h7-unicorn", *options)
+    assert outcome.code == code, outcome
+    (run,) = read_runs(tmp_path / "r.json")
+    assert run.memory_check is not None
+    found = [(each.kind, each.times, (each.memory or "")[:21]) for each in run.memory_check.findings]
+    assert found == [("uninitialised_output", 2, "24 bytes into `answer")][:code]
+
+
 def test_an_input_that_faults_is_no_inference(emu, tmp_path: Path, inputs: Path):
     elf = with_mailbox(tmp_path, "emu_yield(); *(volatile int *)0x60000000 = 1")
     outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--inputs", inputs, "--json", tmp_path / "r.json")

@@ -1,6 +1,8 @@
 """The demo models on the emulated STM32H7: every claim that the README makes of them."""
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
@@ -15,10 +17,19 @@ from emu.targets import find_target
 TARGET = find_target("stm32h7-unicorn")
 
 
-def run_demo(name: str, count: int | None = None) -> Run:
+def run_demo(name: str, count: int | None = None, options: RunOptions | None = None) -> Run:
     model = find_model(name)
     assert model.inputs is not None
-    return run_model(model, TARGET, load_inputs(model.inputs).first(count), RunOptions(), lambda _done, _total: None)
+    inputs = load_inputs(model.inputs).first(count)
+    return run_model(model, TARGET, inputs, options or RunOptions(), lambda _done, _total: None)
+
+
+def demo_firmware(name: str, count: int) -> tuple[Firmware, NDArray[np.float32]]:
+    """Return the firmware and its first inputs."""
+    model = find_model(name)
+    assert model.inputs is not None
+    x = load_inputs(model.inputs).first(count).x
+    return Firmware.load(build_firmware(model.image, TARGET.board, BuildOptions(x.shape[1])), TARGET), x
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +84,52 @@ def test_the_frames_add_up_to_the_stack_peak(name: str, request: pytest.FixtureR
     assert run.stack.backtrace[-1].function == "reset_handler"
 
 
+@pytest.mark.parametrize("name", ["kws", "har"])
+def test_no_memory_error(name: str):
+    run = run_demo(name, 1, RunOptions(memcheck=True))
+    assert run.ok, run.verdicts
+    assert run.memory_check is not None
+    assert run.memory_check.findings == []
+
+
+@pytest.mark.parametrize("name", ["kws", "har"])
+def test_what_else_is_measured_changes_no_figure(name: str):
+    plain = run_demo(name, 1)
+    others = RunOptions(traffic=True), RunOptions(profile=True), RunOptions(coverage=True), RunOptions(memcheck=True)
+    for options in others:
+        run = run_demo(name, 1, options)
+        for part in ("memory", "stack", "heap", "timeline", "parity", "faults", "verdicts"):
+            expected = getattr(plain, part)
+            if part == "verdicts" and options.memcheck:
+                expected = [verdict for verdict in run.verdicts if verdict.name == "no memory error"]
+                expected = [plain.verdicts[0], *expected, *plain.verdicts[1:]]
+            assert getattr(run, part) == expected, part
+        traffic = {"loads_by_region": None, "stores_by_region": None}
+        assert run.instructions.model_copy(update=traffic) == plain.instructions
+
+
+def test_outputs_count_as_set_from_the_first_answer_on():
+    firmware, x = demo_firmware("har", 1)
+    symbol = firmware.symbol("emu_mailbox")
+    assert symbol is not None
+    found = []
+    with UnicornMachine(firmware, TARGET, memcheck=True) as machine:
+        for answers in (1, 0):
+            machine.boot()
+            mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)
+            for _ in range(answers):
+                assert mailbox.infer(x[0])[0].ok
+            for _ in range(3):
+                machine.read_output(mailbox.output_address, 4 * mailbox.outputs)
+            check = machine.measure().memory_check
+            assert check is not None
+            found.append([(each.kind, each.function, each.times, each.memory) for each in check.findings])
+    memory = f"0 bytes into `output` ({4 * mailbox.outputs} bytes)"
+    assert found == [[], [("uninitialised_output", "emu_yield", 3, memory)]]
+
+
 def test_counts_are_identical_over_ten_runs():
-    model = find_model("har")
-    assert model.inputs is not None
-    inputs = load_inputs(model.inputs).first(3)
-    firmware = Firmware.load(build_firmware(model.image, TARGET.board, BuildOptions(inputs.x.shape[1])), TARGET)
+    firmware, inputs = demo_firmware("har", 3)
     symbol = firmware.symbol("emu_mailbox")
     assert symbol is not None
 
@@ -85,7 +137,7 @@ def test_counts_are_identical_over_ten_runs():
         with UnicornMachine(firmware, TARGET) as machine:
             boot = machine.boot().instructions
             mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)
-            replies = [mailbox.infer(x)[0].instructions for x in inputs.x]
+            replies = [mailbox.infer(x)[0].instructions for x in inputs]
             measured = machine.measure()
             return [boot, *replies, measured.instructions, measured.stack_peak_bytes, measured.stack_touched_bytes]
 

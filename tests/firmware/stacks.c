@@ -117,6 +117,49 @@ __attribute__((noipa, unused)) static void sizes_at_run_time(int n)
     use(aligned), use(bytes);
 }
 
+/* Locals that are wrong to use. */
+__attribute__((noipa)) static char *itself(char *bytes) { return bytes; }
+
+__attribute__((noipa, unused)) static void unset_local(void)
+{
+    volatile uint32_t values[4];
+    use((volatile char *)values);
+    if (values[2] == 3) use(before); /* unset_local */
+}
+
+__attribute__((noipa)) static char *lost(void)
+{
+    char bytes[64];
+    use(bytes);
+    return itself(bytes);
+}
+
+__attribute__((noipa, unused)) static void lost_local(void)
+{
+    volatile char *bytes = lost();
+    before[0] = *bytes; /* lost_local */
+}
+
+/* A local of main's that a task on another stack sets, or does not. */
+static volatile uint32_t *wanted;
+
+__attribute__((noipa, unused)) static void set(void)
+{
+    *wanted = 3;
+    change(&task_sp, main_sp);
+}
+
+__attribute__((noipa, unused)) static void leave(void) { change(&task_sp, main_sp); }
+
+__attribute__((noipa, unused)) static void set_elsewhere(void (*task)(void))
+{
+    volatile uint32_t value;
+    wanted = &value;
+    task_sp = prepared(task_stack + sizeof task_stack, task);
+    change(&main_sp, task_sp);
+    if (value == 3) use(before); /* set_elsewhere */
+}
+
 /* What main makes of RUNS, on whichever stack. */
 __attribute__((noipa, noreturn, unused)) static void job(void)
 {
