@@ -26,7 +26,7 @@ from emu.toolchains import find_toolchain
     STOP_UNKNOWN_CODE,
 ) = range(9)
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
-HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP, HEAP_QUERY = range(5, 10)
+HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP, HEAP_QUERY, HEAP_USABLE_SIZE = range(5, 11)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")

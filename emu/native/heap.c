@@ -23,12 +23,18 @@ static void note_heap_end(struct probe *probe, const struct heap_event *event)
         probe->heap_end = end;
 }
 
+/* Whether the function's return is an event. */
+static bool has_result(uint32_t function)
+{
+    return function != HEAP_FREE && function != HEAP_QUERY && function != HEAP_USABLE_SIZE;
+}
+
 static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_call *call)
 {
     if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
         return;
     call->return_address = 0;
-    if (call->event.function == HEAP_FREE || call->event.function == HEAP_QUERY)
+    if (!has_result(call->event.function))
         return;
     call->event.result = read_register(probe, uc, UC_ARM_REG_R0);
     if (call->event.function == HEAP_CALLOC && call->event.result != 0)
@@ -104,6 +110,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
         event.function = HEAP_CALLOC;
         event.size = product_of(b, read_register(probe, uc, first + 2));
         break;
+    case HEAP_USABLE_SIZE:
     case HEAP_FREE: event.pointer = a; break;
     case HEAP_LONGJMP:
     case HEAP_QUERY: break;
@@ -127,6 +134,6 @@ void probe_allocator_served(struct probe *probe, uint32_t result)
     struct heap_call *call = &probe->heap_call;
     call->return_address = 0;
     call->event.result = result;
-    if (call->event.function != HEAP_FREE)
+    if (has_result(call->event.function))
         record_heap_event(probe, &call->event);
 }

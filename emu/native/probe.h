@@ -32,7 +32,8 @@ enum heap_function {
     HEAP_REALLOC_BEGINS,  /* the event at the entry of realloc, which a bad pointer may keep from returning */
     HEAP_BREAK,           /* sbrk: size is the increment, result the break before it */
     HEAP_LONGJMP,         /* no event */
-    HEAP_QUERY            /* no event: looks at what the allocator keeps */
+    HEAP_QUERY,           /* no event: looks at what the allocator keeps */
+    HEAP_USABLE_SIZE      /* no event either: of a block */
 };
 
 /* Unicorn's functions, from the library that Python has loaded already. */

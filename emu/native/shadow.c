@@ -166,6 +166,7 @@ void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bo
     case HEAP_REALLOC_BEGINS:
     case HEAP_LONGJMP:
     case HEAP_QUERY:
+    case HEAP_USABLE_SIZE:
     case HEAP_ALIGNED_CALLOC: return;
     case HEAP_BREAK: move_break(shadow, event->result, event->size, in_allocator); return;
     case HEAP_FREE:

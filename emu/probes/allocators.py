@@ -13,6 +13,7 @@ from emu.native import (
     HEAP_MEMALIGN,
     HEAP_QUERY,
     HEAP_REALLOC,
+    HEAP_USABLE_SIZE,
     AllocatorEntry,
 )
 
@@ -46,14 +47,14 @@ _OTHERS = {
 }
 _FAMILIES = "malloc, pvPortMalloc, heap_caps_malloc"
 _ALLOCATING = (HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_ALIGNED_CALLOC)
-_QUERIES = ("malloc_usable_size", "mallinfo", "malloc_trim")
+_QUERIES = {"malloc_usable_size": HEAP_USABLE_SIZE, "mallinfo": HEAP_QUERY, "malloc_trim": HEAP_QUERY}
 _BESIDE = (
     ("_sbrk", HEAP_BREAK, 0),
     ("sbrk", HEAP_BREAK, 0),
     ("_sbrk_r", HEAP_BREAK, 1),
     ("longjmp", HEAP_LONGJMP, 0),
-    *((name, HEAP_QUERY, 0) for name in _QUERIES),
-    *((f"_{name}_r", HEAP_QUERY, 1) for name in _QUERIES),
+    *((name, function, 0) for name, function in _QUERIES.items()),
+    *((f"_{name}_r", function, 1) for name, function in _QUERIES.items()),
 )
 """What has to be followed with them: where their memory comes from, how they are left, and who else looks into it."""
 

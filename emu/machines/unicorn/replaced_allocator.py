@@ -9,7 +9,7 @@ from collections import deque
 from unicorn.unicorn import Uc
 
 from emu.machines.unicorn.peripherals import PAGE
-from emu.native import HEAP_CALLOC, HEAP_FREE, HEAP_REALLOC, HeapCall
+from emu.native import HEAP_CALLOC, HEAP_FREE, HEAP_REALLOC, HEAP_USABLE_SIZE, HeapCall
 from emu.native.shadow import NativeShadow
 from emu.targets import Board, Region
 
@@ -47,6 +47,8 @@ class ReplacedAllocator:
         if event.function == HEAP_FREE:
             self._free(event.pointer)
             return 0
+        if event.function == HEAP_USABLE_SIZE:
+            return self._slots[event.pointer][0] if event.pointer in self._slots else 0
         if event.function == HEAP_REALLOC and event.pointer:
             return self._move(event.pointer, event.size)
         address = self._allocate(event.size, max(_ALIGNMENT, call.alignment))
