@@ -340,7 +340,8 @@ class QemuMachine:
         retired = len([*instruction_addresses(self._peek(block.address, size), block.address)])
         block.executions -= 1
         shared.instructions -= block.instructions - retired
-        run.cut_block = (block.address, size, retired, 1)
+        if retired:
+            run.cut_block = (block.address, size, retired, 1)
 
     def _jump(self, run: _Run, target: int) -> int:
         """Return the address of the instruction that jumped to ``target``, where no instruction has run."""

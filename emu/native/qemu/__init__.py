@@ -22,7 +22,7 @@ class Block(Structure):
         ("address", c_uint32),
         ("size", c_uint32),
         ("instructions", c_uint32),
-        ("used", c_uint32),
+        ("sp_change", c_uint32),
         ("executions", c_uint64),
     )
 

@@ -108,9 +108,10 @@ static void on_block(unsigned vcpu, void *data)
     struct block *block = data;
     block->executions++;
     plugin.shared->instructions += block->instructions;
+    const uint32_t sp_change = plugin.shared->blocks[plugin.shared->current_block].sp_change;
     plugin.shared->previous_block = plugin.shared->current_block;
     plugin.shared->current_block = (uint32_t)(block - plugin.shared->blocks);
-    look_at_sp(block->address, block->address);
+    look_at_sp(sp_change ? sp_change : block->address, block->address);
 }
 
 static void on_sp_change(unsigned vcpu, void *data)
@@ -137,8 +138,8 @@ static struct block *find_block(uint32_t address, uint32_t size, uint32_t instru
     uint32_t at = (address >> 1) * 2654435761u ^ size * 40503u ^ instructions;
     for (int probes = 0; probes < BLOCKS; probes++, at++) {
         struct block *block = &plugin.shared->blocks[at % BLOCKS];
-        if (!block->used) {
-            *block = (struct block){.address = address, .size = size, .instructions = instructions, .used = 1};
+        if (!block->instructions) {
+            *block = (struct block){.address = address, .size = size, .instructions = instructions};
             return block;
         }
         if (block->address == address && block->size == size && block->instructions == instructions) return block;
@@ -180,6 +181,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         previous = address;
     }
     struct block *block = find_block((uint32_t)qemu_plugin_tb_vaddr(tb), size, (uint32_t)count);
+    block->sp_change = changes_sp(previous) ? previous : 0;
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_R_REGS, block);
 }
 

@@ -6,16 +6,17 @@
 
 enum { REGIONS = 32, REGISTERS = 16, STACK_KEPT = 128 * 1024, BLOCKS = 1 << 18 };
 
-/* A straight-line piece of code that ran; the table of them is a hash table by all three. */
+/* A straight-line piece of code that ran; the table of them is a hash table by the first three. */
 struct block {
-    uint32_t address, size, instructions, used;
+    uint32_t address, size, instructions; /* no instructions: the place is free */
+    uint32_t sp_change;                   /* the last instruction, if it changes SP, or 0 */
     uint64_t executions;
 };
 
 /* The machine when SP reached a new low, before the instruction at registers[15]. */
 struct lowest {
     uint32_t sp;
-    uint32_t lowered_at;  /* the instruction that brought it there, or the block behind it */
+    uint32_t lowered_at;  /* the instruction that brought it there; of an exception's frame, the handler */
     uint32_t stack_bytes; /* of stack[], from sp up */
     uint32_t registers[REGISTERS];
     uint8_t stack[STACK_KEPT];
