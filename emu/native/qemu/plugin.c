@@ -9,12 +9,14 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -329,6 +331,61 @@ static const uint32_t *find_registers(void *cpu)
     return found;
 }
 
+struct search {
+    const void *sought; /* a text, or a pointer */
+    size_t bytes;
+    uint32_t wanted, unwanted; /* flags of the segments to look in */
+    uint8_t *found;
+    int times;
+};
+
+/* Looks for bytes in the segments of QEMU itself, the first object that there is. */
+static int search_object(struct dl_phdr_info *object, size_t size, void *data)
+{
+    (void)size;
+    struct search *search = data;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & search->wanted)) continue;
+        if (segment->p_flags & search->unwanted) continue;
+        uint8_t *at = (uint8_t *)(uintptr_t)(object->dlpi_addr + segment->p_vaddr);
+        const uint8_t *end = at + segment->p_filesz;
+        while ((at = memmem(at, (size_t)(end - at), search->sought, search->bytes)) != NULL) {
+            search->found = at++;
+            search->times++;
+        }
+    }
+    return 1;
+}
+
+static uint8_t *find_once(const void *sought, size_t bytes, uint32_t wanted, uint32_t unwanted)
+{
+    struct search search = {sought, bytes, wanted, unwanted, NULL, 0};
+    dl_iterate_phdr(search_object, &search);
+    return search.times == 1 ? search.found : NULL;
+}
+
+/* Makes QEMU keep the registers in the core's state whenever it calls back for an instruction.
+ *
+ * QEMU 7.2 takes plugins' callbacks for functions that look at no register, whatever QEMU_PLUGIN_CB_R_REGS says: inside
+ * a block, SP's value may still be in a register of the host. The flag that says so stands in the table of helpers.
+ */
+static void let_callbacks_read_registers(void)
+{
+    static const char name[] = "\0plugin_vcpu_udata_cb"; /* with the end of the string before it */
+    const char *text = (const char *)find_once(name, sizeof name, PF_R, PF_W | PF_X);
+    if (text++ == NULL) refuse("this QEMU has no callbacks as those of 7.2");
+    uint8_t *place = find_once(&text, sizeof text, PF_W, 0);
+    if (place == NULL) refuse("this QEMU has no table of helpers as that of 7.2");
+    struct helper_information *helper =
+        (struct helper_information *)(void *)(place - offsetof(struct helper_information, name));
+    if (helper->flags != CALL_READS_NO_GLOBALS) refuse("QEMU's callbacks have flags %#x", helper->flags);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)helper & ~(page - 1);
+    const size_t bytes = (uintptr_t)(helper + 1) - start;
+    if (mprotect((void *)start, bytes, PROT_READ | PROT_WRITE) != 0) refuse("QEMU's table of helpers is locked");
+    helper->flags = CALL_WRITES_NO_GLOBALS;
+}
+
 static void on_cpu(qemu_plugin_id_t id, unsigned index)
 {
     (void)id;
@@ -410,6 +467,9 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
     LOOK_UP(arm_cpu_gdb_write_register);
     LOOK_UP(unassigned_mem_ops);
     LOOK_UP(error_fatal);
+    let_callbacks_read_registers();
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* QEMU aborts where the core would lock up: that is reported, and needs no dump */
     pthread_t watch;
     if (pthread_create(&watch, NULL, end_with_parent, NULL) != 0) refuse("no thread to watch the parent with");
     qemu_plugin_register_vcpu_init_cb(id, on_cpu);

@@ -68,6 +68,13 @@ struct memory_region_ops { /* MemoryRegionOps */
 };
 enum { LITTLE_ENDIAN_DEVICE = 2, MEMORY_REGION_BYTES = 4096 /* more than sizeof(MemoryRegion) */ };
 
+struct helper_information { /* TCGHelperInfo: a function that translated code calls */
+    void *function;
+    const char *name;
+    unsigned flags, types;
+};
+enum { CALL_READS_NO_GLOBALS = 1 << 0, CALL_WRITES_NO_GLOBALS = 1 << 1 };
+
 struct internals {
     void *(*qemu_get_cpu)(int index);
     const char *(*object_get_typename)(const void *object);
