@@ -32,6 +32,7 @@ _POLL_SECONDS = 0.02
 _STOP_SECONDS = 5.0
 """How long QEMU may take to stop when it is told to."""
 _WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
+_LOCKUP = "fatal: Lockup"
 _ONLY_UNICORN = "not measured in QEMU: use the target's Unicorn"
 
 
@@ -368,8 +369,11 @@ class QemuMachine:
     def _lost(self, run: _Run) -> Fault:
         """Say how QEMU was lost, and where the firmware was then."""
         pc = run.process.shared.blocks[run.process.shared.current_block].address
-        detail = f"QEMU is lost: {run.process.how_it_ended()}"
-        return Fault(**self._firmware.locate(pc).model_dump(), kind="emulator_lost", pc=pc, detail=detail)
+        ended = run.process.how_it_ended()
+        kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
+        if _LOCKUP in ended:  # QEMU has no such state
+            kind, detail = "exception", f"the core locks up, as it cannot take a fault's exception ({ended})"
+        return Fault(**self._firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail)
 
     def _peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing where there is none."""
