@@ -20,6 +20,7 @@ from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
 from emu.probes.instructions import measure_instructions
 from emu.probes.stack import StackPaint, peak_backtrace
+from emu.probes.stacks import MAIN
 from emu.probes.traffic import by_region
 from emu.record import Fault, Frame, Heap, Stack, StackUse
 from emu.targets import Target
@@ -197,9 +198,9 @@ class QemuMachine:
         stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
         ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
         snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
-        floor = firmware.stack_region.start
+        floor, array = firmware.stack_region.start, firmware.stack_array(top)
         return StackUse(
-            name="MSP",
+            name=MAIN if array is None else array.name,
             pointer="MSP",
             top=top,
             limit_bytes=self._stack_limit_bytes,

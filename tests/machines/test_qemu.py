@@ -1,4 +1,4 @@
-"""QEMU as a second opinion: the same answers and figures as Unicorn, exceptions as the core has them, and no way out."""
+"""QEMU as a second opinion: Unicorn's answers and figures, a core's exceptions, and a process that always ends."""
 
 import os
 import shutil
@@ -338,11 +338,6 @@ def test_no_process_is_left_behind(endless: Firmware) -> None:
         assert first != second
         assert not is_running(first)
     assert not is_running(second)
-    with pytest.raises(KeyboardInterrupt), QemuMachine(endless, QEMU) as machine:
-        machine.boot()
-        third = machine.process_id
-        raise KeyboardInterrupt
-    assert not is_running(third)
 
 
 _RUNS_FOR_EVER = """
