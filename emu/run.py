@@ -252,7 +252,8 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         not_measured=not_measured,
         environment={
             "emu": emu.__version__,
-            target.emulator_name: qemu_version() if target.emulator_name == "qemu" else version("unicorn"),
+            "unicorn": version("unicorn"),
+            **({"qemu": qemu_version()} if target.emulator_name == "qemu" else {}),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },

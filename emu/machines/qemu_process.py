@@ -43,8 +43,8 @@ def find_qemu() -> Path:
 
 def qemu_version() -> str:
     """Return what QEMU says of its version; raises MissingToolError where there is none."""
-    answer = subprocess.run([find_qemu(), "--version"], check=True, capture_output=True, text=True)
-    return answer.stdout.splitlines()[0].removeprefix("QEMU emulator version ")
+    answer = subprocess.run([find_qemu(), "--version"], check=False, capture_output=True, text=True)
+    return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ class QemuProcess:
 
     def __init__(self, firmware: Firmware, code: CodeMap, *, traffic: bool):
         path, plugin = find_qemu(), qemu_plugin()
-        self._closed = False
         with contextlib.ExitStack() as undo:
             self.memory = SharedMemory(firmware, code)
             undo.callback(self.memory.close)
