@@ -30,7 +30,7 @@ from emu.unwind import unwind
 _EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _SP, _LR, _PC = 13, 14, 15  # as gdb numbers them
 _POLL_SECONDS = 0.02
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 3.0
 """How long QEMU may take to stop when it is told to."""
 _WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 _LOCKUP = "fatal: Lockup"

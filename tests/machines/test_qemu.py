@@ -329,6 +329,22 @@ def test_qemu_killed_between_inputs_ends_the_run_with_a_fault() -> None:
 
 
 @needs_qemu
+def test_a_qemu_that_hangs_is_a_fault_within_the_limits(endless: Firmware) -> None:
+    with QemuMachine(endless, QEMU, limits=Limits(seconds=0.5)) as machine:
+        machine.boot()
+        process = machine.process_id
+        timer = threading.Timer(0.2, os.kill, (process, signal.SIGSTOP))
+        timer.start()
+        began = time.monotonic()
+        stop = machine.resume()
+        assert time.monotonic() - began < 10
+        timer.join()
+        assert stop.fault is not None
+        assert (stop.fault.kind, stop.fault.function) == ("emulator_lost", "endless_loop")
+    assert not is_running(process)
+
+
+@needs_qemu
 def test_no_process_is_left_behind(endless: Firmware) -> None:
     with QemuMachine(endless, QEMU) as machine:
         machine.boot()
@@ -386,6 +402,11 @@ def test_run_takes_the_target(endless: Firmware) -> None:
     assert outcome.stdout.count("1 of 1") == 2
     outcome = emu("run", endless.path, "-t", "stm32h7-qemu", "--max-instructions", "100000")
     assert outcome.returncode == 0, outcome  # it yields before it loops, and nobody resumes it
+
+
+@needs_qemu
+def test_doctor_finds_the_target_ready() -> None:
+    assert "target stm32h7-qemu: ready" in emu("doctor").stdout
 
 
 @needs_qemu
