@@ -34,6 +34,7 @@ _STOP_SECONDS = 3.0
 """How long QEMU may take to stop when it is told to."""
 _WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 _LOCKUP = "fatal: Lockup"
+_OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
 _ONLY_UNICORN = "not measured in QEMU: use the target's Unicorn"
 
 
@@ -188,24 +189,29 @@ class QemuMachine:
     def _stack(self, run: _Run) -> StackUse | str:
         """Return the stack that the firmware starts on, or why it cannot be told from others."""
         firmware, shared = self._firmware, run.process.shared
-        top, limit = firmware.initial_sp, firmware.stack_limit
-        lowest = shared.lowest
-        on_other = shared.off_stack != 0 or (limit is not None and lowest.sp < limit and firmware.is_static(lowest.sp))
-        if on_other:
-            return "the firmware has more than one stack, of which QEMU's machine follows none"
+        top, limit, lowest = firmware.initial_sp, firmware.stack_limit, shared.lowest
+        if any(fault.kind == "stack_overflow" for fault in run.faults):
+            return "SP left the stack's memory"
+        if shared.off_stack != 0:
+            return _OTHER_STACKS
         snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
         snapshot.registers[:] = list(lowest.registers)
         stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
         ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
         snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
-        floor, array = firmware.stack_region.start, firmware.stack_array(top)
+        floor, array, peak = firmware.stack_region.start, firmware.stack_array(top), top - lowest.sp
+        backtrace = peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+        # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
+        doubtful = limit is None or (lowest.sp < limit and firmware.is_static(lowest.sp))
+        if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
+            return _OTHER_STACKS
         return StackUse(
             name=MAIN if array is None else array.name,
             pointer="MSP",
             top=top,
             limit_bytes=self._stack_limit_bytes,
-            peak_bytes=top - lowest.sp,
-            backtrace=peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top),
+            peak_bytes=peak,
+            backtrace=backtrace,
         )
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:

@@ -188,6 +188,16 @@ def test_a_second_stack_is_no_figure_of_the_first(tmp_path: Path) -> None:
     assert "more than one stack" in measured.not_measured["stack_peak_bytes"]
 
 
+@needs_qemu
+def test_an_overflow_into_other_variables_is_in_the_peak(tmp_path: Path) -> None:
+    program = firmware(tmp_path, "stacks.c", "-DINITIAL_SP=first_stack+2048", "-DRUNS=too_deep(4)")
+    truth = oracle.watch(program.path, lambda _pc: "")
+    _, measured = run_through(program)
+    assert measured.stack_limit_bytes == 2048
+    assert measured.stack_peak_bytes == program.initial_sp - truth.lowest_sp > 5 * 600
+    assert emu("run", program.path, "-t", "stm32h7-qemu").returncode == 1
+
+
 def test_what_only_unicorn_measures_is_refused(tmp_path: Path) -> None:
     program = firmware(tmp_path, "faults.c", "-DFAULT=exits()")
     with pytest.raises(InputError, match="--memcheck: use stm32h7-unicorn"):
