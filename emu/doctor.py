@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from emu.errors import EmuError
+from emu.errors import EmuError, MissingToolError
+from emu.machines.qemu_process import qemu_version
 from emu.targets import load_targets
 from emu.toolchains import find_toolchain
 
@@ -30,12 +31,14 @@ def examine() -> list[Finding]:
             "torch", required=False, remedy="only for .pt checkpoints and --trace-layers: pip install 'emu-mcu[torch]'"
         )
     )
+    findings.append(_qemu())
     ready = {finding.name: finding.ok for finding in findings}
     for target in load_targets().values():
         needs = ("host", target.board.build.toolchain, target.emulator_name)
         missing = [need for need in needs if not ready[need]]
         detail = "ready" if not missing else f"needs {', '.join(missing)}"
-        findings.append(Finding(f"target {target.name}", not missing, detail))
+        required = target.emulator_name != "qemu"
+        findings.append(Finding(f"target {target.name}", not missing, detail, required=required))
     return findings
 
 
@@ -45,6 +48,13 @@ def _toolchain(name: str, purpose: str) -> Finding:
     except EmuError as error:
         return Finding(name, False, str(error))
     return Finding(name, True, f"{toolchain.version}{f' ({purpose})' if purpose else ''}")
+
+
+def _qemu() -> Finding:
+    try:
+        return Finding("qemu", True, qemu_version(), required=False)
+    except MissingToolError as error:
+        return Finding("qemu", False, str(error), required=False)
 
 
 def _package(name: str, required: bool, remedy: str) -> Finding:

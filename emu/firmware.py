@@ -131,7 +131,7 @@ class Firmware:
         except CORRUPT as error:
             raise InputError(f"{path} is a corrupt ELF: {error}") from error
         self._check_addresses(target)
-        self.initial_sp, reset = self._read_vectors()
+        self.vector_table, self.initial_sp, reset = self._read_vectors()
         self.reset_pc = reset & ~1
 
     @classmethod
@@ -515,7 +515,7 @@ class Firmware:
             return region is not None and region.executable
         return any(section.executable and section.address <= address < section.end for section in self.sections)
 
-    def _read_vectors(self) -> tuple[int, int]:
+    def _read_vectors(self) -> tuple[int, int, int]:
         candidates = self._vector_tables()
         for table in candidates:
             for segment in self.segments:
@@ -523,7 +523,7 @@ class Firmware:
                 if 0 <= offset <= len(segment.data) - 8:
                     sp, pc = struct.unpack_from("<II", segment.data, offset)
                     if sp % 4 == 0 and self._in_ram(sp - 1) and pc & 1 and self._holds_code(pc & ~1):
-                        return sp, pc
+                        return table, sp, pc
         looked_at = ", ".join(f"{table:#010x}" for table in candidates)
         raise InputError(f"{self.path} does not begin with a {_NOT_STARTED} (looked at {looked_at})")
 

@@ -41,7 +41,7 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``; and those after which
+    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; and those after which
     the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
     pc: int | None = None

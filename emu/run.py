@@ -15,6 +15,8 @@ from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
+from emu.machines.qemu import QemuMachine
+from emu.machines.qemu_process import qemu_version
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.image import read_image_info
@@ -120,7 +122,12 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
 
 
 def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Machine:
-    """Return the machine of the target's emulator with ``firmware`` in it."""
+    """Return the machine of the target's emulator with ``firmware`` in it.
+
+    Raises InputError for what only another emulator measures, and MissingToolError where the emulator is missing.
+    """
+    if target.emulator_name == "qemu":
+        return _open_qemu(firmware, target, options)
     return UnicornMachine(
         firmware,
         target,
@@ -131,6 +138,14 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
         memcheck=options.memcheck,
         replace_allocator=options.replace_allocator,
     )
+
+
+def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
+    asked = {"--profile": options.profile, "--coverage": options.coverage, "--memcheck": options.memcheck}
+    missing = [option for option, wanted in asked.items() if wanted]
+    if missing:
+        raise InputError(f"{target.name} has no {' or '.join(missing)}: use {target.board.name}-unicorn for that")
+    return QemuMachine(firmware, target, limits=options.limits, traffic=options.traffic)
 
 
 @dataclass
@@ -241,6 +256,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         environment={
             "emu": emu.__version__,
             "unicorn": version("unicorn"),
+            **({"qemu": qemu_version()} if target.emulator_name == "qemu" else {}),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },

@@ -15,7 +15,7 @@ from emu.thumb import sets_sp_anew
 MOST_STACKS = 64
 """Beyond these SP is followed no more, and nothing is said of the rest."""
 
-_MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
+MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
 
 HeapBlock = Callable[[int], Block | None]
 """Returns the heap block that holds an address."""
@@ -47,7 +47,7 @@ class Stacks:
         self.cut = False
         """Whether there were more than ``MOST_STACKS``."""
         array, top = firmware.stack_array(firmware.initial_sp), firmware.initial_sp
-        name, room = (_MAIN, None) if array is None else (array.name, (array.address, array.end))
+        name, room = (MAIN, None) if array is None else (array.name, (array.address, array.end))
         self._add(FoundStack(name, "MSP", top, firmware.stack_limit, room))
         hooks.enter_stack(1, top)
 

@@ -1,0 +1,157 @@
+"""Faults of the core itself, read from its fault registers (Armv7-M Architecture Reference Manual, B3.2.15 and on)."""
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import capstone
+
+from emu.machines.access import Access, describe_access, describe_arm_state
+from emu.machines.gdb_remote import GdbError, GdbRemote
+from emu.targets import Board
+
+_SP, _LR, _PC, _XPSR = 13, 14, 15, 25
+_NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
+_SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
+_FAULTS = range(_NMI, _USAGE_FAULT + 1)
+_NAMES = {
+    _NMI: "NMI",
+    _HARD_FAULT: "HardFault",
+    _MEM_MANAGE: "MemManage",
+    _BUS_FAULT: "BusFault",
+    _USAGE_FAULT: "UsageFault",
+    _SUPERVISOR_CALL: "SVC",
+    _DEBUG_MONITOR: "DebugMonitor",
+    _PEND_SV: "PendSV",
+    _SYS_TICK: "SysTick",
+}
+_FAULT_REGISTERS = 0xE000_ED28  # CFSR, HFSR, DFSR, MMFAR, BFAR
+
+_IACCVIOL, _DACCVIOL, _MSTKERR, _MLSPERR, _MMARVALID = 1 << 0, 1 << 1, 1 << 4, 1 << 5, 1 << 7
+_IBUSERR, _PRECISERR, _STKERR, _LSPERR, _BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 13, 1 << 15
+_UNDEFINSTR, _INVSTATE, _INVPC, _NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
+_UNALIGNED, _DIVBYZERO = 1 << 24, 1 << 25
+
+_ON_PROCESS_STACK, _SMALL_FRAME, _REALIGNED = 1 << 2, 1 << 4, 1 << 9
+_FRAME = struct.Struct("<8I")  # r0 to r3, r12, lr, pc, xPSR
+_FLOATS_BYTES = 72
+_BREAKPOINT = b"\xbe"
+_SEMIHOSTING = 0xAB
+
+_STORES = ("str", "stm", "push", "vstr", "vstm", "vpush")
+_SIZES = {"b": 1, "h": 2}
+
+
+@dataclass(frozen=True)
+class CoreException:
+    """An exception that has been taken, before its handler's first instruction."""
+
+    number: int
+    cfsr: int
+    hfsr: int
+    mmfar: int
+    bfar: int
+    registers: Sequence[int] | None
+    """r0 to r15 as the instruction found them; None where its frame is not on the stack."""
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is one that no right program takes."""
+        return self.number in _FAULTS
+
+    @property
+    def name(self) -> str:
+        """What Arm calls it."""
+        return _NAMES.get(self.number, f"interrupt {self.number - _FIRST_INTERRUPT}")
+
+    @property
+    def is_jump(self) -> bool:
+        """Whether no instruction could be fetched at its pc."""
+        return bool(self.cfsr & (_IACCVIOL | _IBUSERR | _INVSTATE))
+
+    @property
+    def registers_text(self) -> str:
+        """The fault registers, for a detail."""
+        text = f"CFSR {self.cfsr:#010x}, HFSR {self.hfsr:#010x}"
+        if self.cfsr & _MMARVALID:
+            text += f", MMFAR {self.mmfar:#010x}"
+        if self.cfsr & _BFARVALID:
+            text += f", BFAR {self.bfar:#010x}"
+        return f"{self.name}: {text}"
+
+
+def read_exception(gdb: GdbRemote) -> CoreException | None:
+    """Return the exception that the core is in, or None where it is in none."""
+    number = gdb.read_register(_XPSR) & 0x1FF
+    if number == 0:
+        return None
+    # The core's own registers are read word by word.
+    cfsr, hfsr, _, mmfar, bfar = (
+        int.from_bytes(gdb.read_memory(_FAULT_REGISTERS + 4 * i, 4), "little") for i in range(5)
+    )
+    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(gdb, cfsr))
+
+
+def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
+    """Return the fault's kind, a sentence and the address that it is about; ``code`` is what is at its pc."""
+    kind, detail, address = _describe(board, exception, code)
+    return kind, f"{detail} ({exception.registers_text})", address
+
+
+def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
+    cfsr = exception.cfsr
+    pc = 0 if exception.registers is None else exception.registers[_PC]
+    if cfsr & (_MSTKERR | _STKERR | _MLSPERR | _LSPERR):
+        address = exception.bfar if cfsr & _BFARVALID else None
+        return "stack_overflow", "the core cannot write an exception's frame where SP is", address
+    if cfsr & (_IACCVIOL | _IBUSERR):
+        return *describe_access(board, "fetch", pc, 2), pc
+    if cfsr & (_DACCVIOL | _PRECISERR):
+        address = exception.mmfar if cfsr & _DACCVIOL else exception.bfar
+        access, size = _access(code)
+        return *describe_access(board, access, address, size), address
+    if cfsr & _INVSTATE:
+        return "invalid_instruction", f"jump to {pc:#010x}: {describe_arm_state(pc)}", pc
+    if cfsr & _UNDEFINSTR:
+        instruction = int.from_bytes(code[:2], "little")
+        return "invalid_instruction", f"the core does not know the instruction {instruction:#06x}", None
+    if cfsr & _NOCP:
+        return "exception", "the FPU is used before it is enabled (CPACR)", None
+    if cfsr & _UNALIGNED:
+        return "exception", "an unaligned access by an instruction that needs an aligned one", None
+    if cfsr & _DIVBYZERO:
+        return "exception", "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)", None
+    if cfsr & _INVPC:
+        return "exception", "a return from an exception that is not to be returned from", None
+    if not exception.is_fault:
+        return "exception", f"{exception.name} has no handler of its own, but that of the faults", None
+    if code[1:2] == _BREAKPOINT:  # which escalates, as no debug monitor is enabled
+        if code[0] == _SEMIHOSTING:
+            return "semihosting", "semihosting calls are served in Unicorn only", None
+        return "breakpoint", f"BKPT {code[0]:#04x}", None
+    return "exception", f"the core has taken {exception.name}", None
+
+
+def _access(code: bytes) -> tuple[Access, int]:
+    """Return what the instruction that ``code`` begins with does to memory, and the bytes at a time."""
+    disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS)
+    mnemonic = next((mnemonic for _, _, mnemonic, _ in disassembler.disasm_lite(code, 0)), "")
+    access: Access = "write" if mnemonic.startswith(_STORES) else "read"
+    match = re.fullmatch(r"(?:ldrs?|str)(?:ex)?([bh])(?:\.w|t)?", mnemonic)
+    return access, _SIZES[match[1]] if match else 4
+
+
+def _registers_before(gdb: GdbRemote, cfsr: int) -> list[int] | None:
+    return_value = gdb.read_register(_LR)
+    if return_value & _ON_PROCESS_STACK or cfsr & (_MSTKERR | _STKERR):
+        return None
+    sp = gdb.read_register(_SP)
+    try:
+        frame = _FRAME.unpack(gdb.read_memory(sp, _FRAME.size))
+    except GdbError:
+        return None
+    xpsr = frame[7]
+    sp += _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES) + (4 if xpsr & _REALIGNED else 0)
+    kept = [gdb.read_register(number) for number in range(4, 12)]
+    return [*frame[:4], *kept, frame[4], sp, frame[5], frame[6]]

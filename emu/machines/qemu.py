@@ -1,0 +1,396 @@
+"""Firmware in QEMU: the core with its exceptions and interrupts, and the board's memory; nothing else of the board."""
+
+import ctypes
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from emu.firmware import Firmware
+from emu.machines import Limits, Measurements, Stop
+from emu.machines.exceptions import CoreException, describe_exception, read_exception
+from emu.machines.gdb_remote import GdbError
+from emu.machines.output import Output
+from emu.machines.qemu_process import QemuProcess
+from emu.native import Snapshot
+from emu.native.hooks import CodeMap
+from emu.probes.allocators import allocator_entries
+from emu.probes.heap import HeapLedger
+from emu.probes.instructions import measure_instructions
+from emu.probes.stack import StackPaint, peak_backtrace
+from emu.probes.stacks import MAIN
+from emu.probes.traffic import by_region
+from emu.record import Fault, Frame, Heap, Stack, StackUse
+from emu.targets import Target
+from emu.thumb import instruction_addresses
+from emu.unwind import unwind
+
+_EXIT_FUNCTIONS = ("_exit", "emu_exit")
+_SP, _LR, _PC = 13, 14, 15  # as gdb numbers them
+_POLL_SECONDS = 0.02
+_STOP_SECONDS = 3.0
+"""How long QEMU may take to stop when it is told to."""
+_WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
+_LOCKUP = "fatal: Lockup"
+_OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
+_ONLY_UNICORN = "not measured in QEMU: use the target's Unicorn"
+
+
+@dataclass
+class _Run:
+    """What one boot made: the process, and what has been seen of it since."""
+
+    process: QemuProcess
+    paint: StackPaint | None
+    exits: tuple[int, ...]
+    handlers: tuple[int, ...]
+    """Where the exceptions that mean a fault go."""
+    output: Output = field(default_factory=Output)
+    output_bytes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    waiting: bool = False
+    """Whether the firmware stands at ``emu_yield``."""
+    exit_status: int | None = None
+    cut_block: tuple[int, int, int, int] | None = None
+    """Of the block that the run ended in: address, bytes and instructions of what has run of it, once."""
+
+
+class QemuMachine:
+    """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
+
+    ``traffic`` also counts loads and stores. What is written is meant to be data: code that has run is not run anew.
+    """
+
+    def __init__(self, firmware: Firmware, target: Target, *, limits: Limits | None = None, traffic: bool = False):
+        self._firmware = firmware
+        self._target = target
+        self._limits = limits or Limits()
+        self._traffic = traffic
+        self._code = CodeMap(firmware)
+        self._run: _Run | None = None
+
+    def boot(self) -> Stop:
+        """Reset, and run to the first arrival at ``emu_yield``, or to the end.
+
+        Raises MissingToolError where QEMU is missing, or is one that cannot be used.
+        """
+        self.close()
+        self._run = run = self._reset()
+        return self._go(run)
+
+    def resume(self) -> Stop:
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        run = self._running
+        if not run.waiting:
+            raise RuntimeError("the firmware does not wait at emu_yield")
+        return self._go(run)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        try:
+            return self._running.process.memory.read(address, size)
+        except ValueError as error:
+            raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
+
+    def read_output(self, address: int, size: int) -> bytes:
+        """Return the same: nothing here checks whether it was ever set."""
+        return self.read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        try:
+            self._running.process.memory.write(address, data)
+        except ValueError as error:
+            raise ValueError(f"{self._target.name} has no {len(data)} bytes of memory at {address:#010x}") from error
+
+    def close(self) -> None:
+        """End QEMU; calling it again does nothing."""
+        if self._run is not None:
+            self._run.process.close()
+            self._run = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def process_id(self) -> int:
+        """QEMU's process."""
+        return self._running.process.process_id
+
+    @property
+    def _running(self) -> _Run:
+        if self._run is None:
+            raise RuntimeError("the machine has not been booted")
+        return self._run
+
+    # ---- measuring ---------------------------------------------------------------------------------------------------
+
+    def measure(self) -> Measurements:
+        """Return what was measured since ``boot``."""
+        run, firmware, shared = self._running, self._firmware, self._running.process.shared
+        not_measured: dict[str, str] = {}
+        for figure in ("profile", "coverage", "memory_check", "timeline"):
+            not_measured[figure] = _ONLY_UNICORN
+        instructions = measure_instructions(firmware, shared.instructions, self._blocks(run), self._peek)
+        if not firmware.symbols:
+            not_measured["by_function"] = "the ELF has no symbols"
+            instructions = instructions.model_copy(update={"by_function": {}})
+        if self._traffic:
+            memory = firmware.board.memory
+            loads, stores = list(shared.loads)[: len(memory)], list(shared.stores)[: len(memory)]
+            update = {"loads_by_region": by_region(memory, loads), "stores_by_region": by_region(memory, stores)}
+            instructions = instructions.model_copy(update=update)
+        else:
+            not_measured["loads_by_region"] = "counted only on request (--traffic)"
+            not_measured["stores_by_region"] = "counted only on request (--traffic)"
+        heap = HeapLedger(firmware).measure() if not allocator_entries(firmware) else Heap(attached=False)
+        if not heap.attached:
+            not_measured["heap"] = _ONLY_UNICORN
+        stack = self._stack(run)
+        if isinstance(stack, str):
+            not_measured["stack_peak_bytes"] = not_measured["stack_touched_bytes"] = stack
+            stack = None
+        touched = self._touched(run, heap) if stack is not None else None
+        if isinstance(touched, str):
+            not_measured["stack_touched_bytes"], touched = touched, None
+        return Measurements(
+            stack_peak_bytes=None if stack is None else stack.peak_bytes,
+            stack_touched_bytes=touched,
+            stack_limit_bytes=self._stack_limit_bytes,
+            stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
+            stack_bytes_by_region=None if stack is None else self._stack_bytes_by_region(stack),
+            heap=heap,
+            instructions=instructions,
+            faults=tuple(run.faults),
+            output=run.output.text,
+            output_cut_bytes=run.output.cut_bytes,
+            not_measured=not_measured,
+        )
+
+    def _blocks(self, run: _Run) -> list[tuple[int, int, int, int]]:
+        """Return address, bytes, instructions and executions of the blocks that ran."""
+        blocks = np.ctypeslib.as_array(run.process.shared.blocks)
+        ran = blocks[blocks["executions"] > 0]
+        cut = [] if run.cut_block is None else [run.cut_block]
+        return [(int(b["address"]), int(b["size"]), int(b["instructions"]), int(b["executions"])) for b in ran] + cut
+
+    @property
+    def _stack_limit_bytes(self) -> int | None:
+        limit = self._firmware.stack_limit
+        return None if limit is None else self._firmware.initial_sp - limit
+
+    def _stack(self, run: _Run) -> StackUse | str:
+        """Return the stack that the firmware starts on, or why it cannot be told from others."""
+        firmware, shared = self._firmware, run.process.shared
+        top, limit, lowest = firmware.initial_sp, firmware.stack_limit, shared.lowest
+        if any(fault.kind == "stack_overflow" for fault in run.faults):
+            return "SP left the stack's memory"
+        if shared.off_stack != 0:
+            return _OTHER_STACKS
+        snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
+        snapshot.registers[:] = list(lowest.registers)
+        stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
+        ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
+        snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
+        floor, array, peak = firmware.stack_region.start, firmware.stack_array(top), top - lowest.sp
+        backtrace = peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+        # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
+        doubtful = limit is None or (lowest.sp < limit and firmware.is_static(lowest.sp))
+        if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
+            return _OTHER_STACKS
+        return StackUse(
+            name=MAIN if array is None else array.name,
+            pointer="MSP",
+            top=top,
+            limit_bytes=self._stack_limit_bytes,
+            peak_bytes=peak,
+            backtrace=backtrace,
+        )
+
+    def _touched(self, run: _Run, heap: Heap) -> int | str:
+        """Return the stack's touched bytes, or why it may have been something else that touched them."""
+        firmware = self._firmware
+        if run.paint is None:
+            return "nothing tells which memory is the stack's"
+        if not firmware.stack_is_reserved and not heap.attached:
+            return "the heap may lie in the memory below the stack"
+        touched = firmware.initial_sp - run.paint.lowest
+        if touched > firmware.initial_sp - run.process.shared.lowest.sp:
+            return "something else wrote to the stack's memory, such as startup code that clears it"
+        return touched
+
+    def _stack_bytes_by_region(self, stack: StackUse) -> dict[str, int]:
+        firmware = self._firmware
+        if firmware.is_static(stack.top - 1):
+            return {}
+        return {firmware.stack_region.name: stack.peak_bytes}
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> _Run:
+        firmware = self._firmware
+        process = QemuProcess(firmware, self._code, traffic=self._traffic)
+        try:
+            exits = tuple(entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None)
+            handlers = _fault_handlers(process.memory.read(firmware.vector_table, 4 * 7))
+            stops = {*exits, *handlers}
+            if (entry := firmware.entry_of("emu_yield")) is not None:
+                stops.add(entry)
+            for address in sorted(stops):
+                process.gdb.set_breakpoint(address)
+        except BaseException:
+            process.close()
+            raise
+        return _Run(process, self._paint(process), exits, handlers)
+
+    def _paint(self, process: QemuProcess) -> StackPaint | None:
+        firmware = self._firmware
+        if firmware.stack_limit is None:
+            return None
+        write = process.memory.write if firmware.stack_is_reserved else None
+        return StackPaint(firmware.stack_limit, firmware.initial_sp, process.memory.read, write)
+
+    def _go(self, run: _Run) -> Stop:
+        before = run.process.shared.instructions
+        was_waiting, run.waiting = run.waiting, False
+        try:
+            if was_waiting:
+                run.process.gdb.write_register(_PC, run.process.gdb.read_register(_LR) & ~1)
+            fault = self._run_on(run, before)
+        except GdbError:
+            fault = self._lost(run)
+        if run.paint is not None:
+            run.paint.look()
+        printed = run.process.output_since(run.output_bytes)
+        run.output.write(printed)
+        run.output_bytes += len(printed)
+        count = run.process.shared.instructions - before
+        if fault is not None:
+            run.faults.append(fault)
+            return Stop("fault", count, fault=fault)
+        if run.waiting:
+            return Stop("yield", count)
+        return Stop("exit", count, exit_status=run.exit_status)
+
+    def _run_on(self, run: _Run, before: int) -> Fault | None:
+        """Run until the firmware yields, ends or faults; the limits are looked at between polls."""
+        gdb, shared = run.process.gdb, run.process.shared
+        budget = before + self._limits.instructions
+        deadline = time.monotonic() + self._limits.seconds
+        gdb.resume()
+        while True:
+            if gdb.wait(_POLL_SECONDS):
+                pc = gdb.read_register(_PC)
+                exception = read_exception(gdb)
+                if pc in run.handlers and exception is not None:
+                    return self._exception_fault(run, exception)
+                if pc == self._firmware.entry_of("emu_yield"):
+                    run.waiting = True
+                    return None
+                if pc in run.exits:
+                    run.exit_status = gdb.read_register(0)
+                    return None
+                gdb.step()
+                gdb.resume()
+            elif shared.instructions >= budget:
+                detail = f"the run has not ended after {self._limits.instructions} instructions"
+                return self._limit_fault(run, "instruction_budget", detail)
+            elif time.monotonic() >= deadline:
+                detail = f"the run has not ended after {self._limits.seconds:g} seconds"
+                return self._limit_fault(run, "time_limit", detail)
+
+    # ---- faults ------------------------------------------------------------------------------------------------------
+
+    def _limit_fault(self, run: _Run, kind: str, detail: str) -> Fault:
+        """Stop the machine, and say where it was."""
+        gdb = run.process.gdb
+        gdb.interrupt()
+        if not gdb.wait(_STOP_SECONDS):
+            raise GdbError("QEMU does not stop")
+        registers = [gdb.read_register(number) for number in range(16)]
+        hint = _WAITS.get(int.from_bytes(self._peek(registers[_PC] - 2, 2), "little"))
+        if kind == "time_limit" and hint is not None:
+            kind, detail = "wait_for_interrupt", f"{hint} waits, and {detail}"
+            registers[_PC] -= 2
+        exception = read_exception(gdb)
+        if exception is not None and exception.is_fault:
+            return self._exception_fault(run, exception)
+        return self._fault(kind, detail, registers)
+
+    def _exception_fault(self, run: _Run, exception: CoreException) -> Fault:
+        """Say what made the core take an exception that means a fault."""
+        if exception.registers is None:  # its frame could not be written: where it was is known to the block only
+            registers = [0] * _PC + [run.process.shared.blocks[run.process.shared.current_block].address]
+            place = self._firmware.locate(registers[_PC])
+            kind, detail, address = describe_exception(self._firmware.board, exception, b"")
+            return Fault(**place.model_dump(), kind=kind, detail=detail, pc=registers[_PC], address=address)
+        registers = list(exception.registers)
+        self._cut_block(run, registers[_PC])
+        kind, detail, address = describe_exception(self._firmware.board, exception, self._peek(registers[_PC], 4))
+        if exception.is_jump:
+            registers[_PC] = self._jump(run, registers[_PC])
+        return self._fault(kind, detail, registers, address)
+
+    def _cut_block(self, run: _Run, pc: int) -> None:
+        """Take back what was counted of the last block from the instruction at ``pc`` on, which has not retired."""
+        shared = run.process.shared
+        block = shared.blocks[shared.current_block]
+        if not block.address <= pc < block.address + block.size:
+            return
+        size = pc - block.address
+        retired = len([*instruction_addresses(self._peek(block.address, size), block.address)])
+        block.executions -= 1
+        shared.instructions -= block.instructions - retired
+        if retired:
+            run.cut_block = (block.address, size, retired, 1)
+
+    def _jump(self, run: _Run, target: int) -> int:
+        """Return the address of the instruction that jumped to ``target``, where no instruction has run."""
+        shared = run.process.shared
+        block = shared.blocks[shared.current_block]
+        if block.address == target:
+            block = shared.blocks[shared.previous_block]
+        return [*instruction_addresses(self._peek(block.address, block.size), block.address)][-1]
+
+    def _fault(self, kind: str, detail: str, registers: list[int], address: int | None = None) -> Fault:
+        return Fault(
+            **self._firmware.locate(registers[_PC]).model_dump(),
+            kind=kind,
+            address=address,
+            pc=registers[_PC],
+            detail=detail,
+            backtrace=self._backtrace(registers),
+        )
+
+    def _backtrace(self, registers: list[int]) -> list[Frame]:
+        pc = registers[_PC]
+        return unwind(self._firmware, registers, self._peek, registers[_SP], pc, self._firmware.initial_sp)
+
+    def _lost(self, run: _Run) -> Fault:
+        """Say how QEMU was lost, and where the firmware was then."""
+        pc = run.process.shared.blocks[run.process.shared.current_block].address
+        ended = run.process.how_it_ended()
+        kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
+        if _LOCKUP in ended:  # QEMU has no such state
+            kind, detail = "exception", f"the core locks up, as it cannot take a fault's exception ({ended})"
+        return Fault(**self._firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail)
+
+    def _peek(self, address: int, size: int) -> bytes:
+        """Return memory, or nothing where there is none."""
+        try:
+            return self.read(address, size)
+        except ValueError:
+            return b""
+
+
+def _fault_handlers(vectors: bytes) -> tuple[int, ...]:
+    """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
+    table = np.frombuffer(vectors, "<u4")
+    return tuple(sorted({int(entry) & ~1 for entry in table[2:7]}))

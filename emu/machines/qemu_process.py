@@ -1,0 +1,275 @@
+"""A QEMU process with a board's memory in it: started, shared with, and ended without fail.
+
+What the two sides share are files without a name, so that nothing stays behind wherever either of them ends.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emu.errors import MissingToolError
+from emu.firmware import Firmware
+from emu.machines.gdb_remote import GdbError, GdbRemote
+from emu.native.hooks import CodeMap
+from emu.native.qemu import Shared, qemu_plugin
+from emu.probes.stack import PAINT
+from emu.targets import Region
+
+COMMAND = "qemu-system-arm"
+_INSTALL = "apt-get install qemu-system-arm"
+_MACHINE = "mps2-an500"  # the one with a Cortex-M7; of its own memory and peripherals the plugin leaves nothing
+_ERASED = 0xFF
+_ANSWER_SECONDS = 10.0
+_NO_OUTPUT = 0xFFFF_FFFF
+_PC, _SP = 15, 13
+
+
+def find_qemu() -> Path:
+    """Return the path of QEMU; raises MissingToolError with the command that installs it."""
+    path = shutil.which(COMMAND)
+    if path is None:
+        raise MissingToolError(f"{COMMAND} is not installed; install it with: {_INSTALL}")
+    return Path(path)
+
+
+def qemu_version() -> str:
+    """Return what QEMU says of its version; raises MissingToolError where there is none."""
+    answer = subprocess.run([find_qemu(), "--version"], check=False, capture_output=True, text=True)
+    return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Where the contents of a memory are in the file of all."""
+
+    region: Region
+    offset: int
+
+
+class SharedMemory:
+    """The contents of a board's memories, which QEMU has mapped too: they can be read when it is no more."""
+
+    def __init__(self, firmware: Firmware, code: CodeMap):
+        regions = [region for region in firmware.board.memory if region.kind == "memory"]
+        ends = np.cumsum([0, *(_whole_pages(region.size) for region in regions)]).tolist()
+        self._windows = [_Window(region, offset) for region, offset in zip(regions, ends[:-1], strict=True)]
+        changes = _sp_changes(code)
+        self.changes_offset = ends[-1]
+        self.file = os.memfd_create("emu-memory")
+        os.truncate(self.file, ends[-1] + _whole_pages(len(changes)))
+        self._contents = mmap.mmap(self.file, 0)
+        for window in self._windows:
+            fill = PAINT if window.region.writable else _ERASED
+            self._contents[window.offset : window.offset + window.region.size] = bytes([fill]) * window.region.size
+        for segment in firmware.segments:
+            self.write(segment.load_address, segment.data)
+        self._contents[self.changes_offset : self.changes_offset + len(changes)] = changes
+
+    @property
+    def windows(self) -> list[tuple[Region, int]]:
+        """The memories, and where in the file each is."""
+        return [(window.region, window.offset) for window in self._windows]
+
+    def offset_of(self, address: int) -> int:
+        """Return where in the file the memory at ``address`` is; raises ValueError where there is none."""
+        for window in self._windows:
+            if address in window.region:
+                return window.offset + address - window.region.start
+        raise ValueError(f"there is no memory at {address:#010x}")
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes; raises ValueError where there is no such memory."""
+        return b"".join(self._contents[start:end] for start, end in self._spans(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory; raises ValueError where there is none."""
+        done = 0
+        for start, end in self._spans(address, len(data)):
+            self._contents[start:end] = data[done : done + end - start]
+            done += end - start
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._contents.close()
+        os.close(self.file)
+
+    def _spans(self, address: int, size: int) -> list[tuple[int, int]]:
+        """Return the pieces of the file that hold the memory: it may run on from one region into the next."""
+        spans = []
+        end = address + size
+        while address < end:
+            offset = self.offset_of(address)
+            region = next(window.region for window in self._windows if address in window.region)
+            length = min(end, region.end) - address
+            spans.append((offset, offset + length))
+            address += length
+        return spans
+
+
+class QemuProcess:
+    """One QEMU that stands at the reset of ``firmware``, with the plugin in it. ``close`` must be called.
+
+    Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
+    """
+
+    def __init__(self, firmware: Firmware, code: CodeMap, *, traffic: bool):
+        path, plugin = find_qemu(), qemu_plugin()
+        with contextlib.ExitStack() as undo:
+            self.memory = SharedMemory(firmware, code)
+            undo.callback(self.memory.close)
+            self._shared_file = os.memfd_create("emu-shared")
+            undo.callback(os.close, self._shared_file)
+            os.truncate(self._shared_file, ctypes.sizeof(Shared))
+            self._shared_memory = mmap.mmap(self._shared_file, 0)
+            self.shared = Shared.from_buffer(self._shared_memory)
+            self._output_file = os.memfd_create("emu-output")
+            undo.callback(os.close, self._output_file)
+            self._messages_file = os.memfd_create("emu-messages")
+            undo.callback(os.close, self._messages_file)
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            board = os.memfd_create("emu-board")
+            try:
+                os.write(board, _describe(firmware, code, self.memory, traffic=traffic).encode())
+                files = {
+                    "board": board,
+                    "memory": self.memory.file,
+                    "shared": self._shared_file,
+                    "output": self._output_file,
+                }
+                self._process = self._start(path, plugin, firmware, files, theirs)
+                undo.callback(self._end)
+                self.gdb = self._connect(ours, firmware)
+            finally:
+                os.close(board)
+                theirs.close()
+            self._undo = undo.pop_all()
+
+    @property
+    def process_id(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def messages(self) -> str:
+        """What QEMU has said on stderr."""
+        size = os.fstat(self._messages_file).st_size
+        return os.pread(self._messages_file, size, 0).decode(errors="replace")
+
+    def how_it_ended(self) -> str:
+        """Return, of a process that is gone or does not answer, what is known about that."""
+        try:
+            code = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "it runs on, but does not answer"
+        fatal = next((line for line in self.messages.splitlines() if "fatal:" in line), None)
+        if fatal is not None:
+            return fatal
+        return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
+
+    def output_since(self, position: int) -> bytes:
+        """Return what the firmware has printed, but for the first ``position`` bytes."""
+        return os.pread(self._output_file, os.fstat(self._output_file).st_size - position, position)
+
+    def close(self) -> None:
+        """End the process and give everything back; calling it again does nothing."""
+        self._undo.close()
+
+    # ---- starting and ending -----------------------------------------------------------------------------------------
+
+    def _start(
+        self, path: Path, plugin: Path, firmware: Firmware, files: dict[str, int], gdb: socket.socket
+    ) -> subprocess.Popen[bytes]:
+        named = ",".join(f"{name}=/proc/self/fd/{file}" for name, file in files.items())
+        arguments = ["-M", _MACHINE, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none"]
+        arguments += ["-global", f"armv7m.init-nsvtor={firmware.vector_table:#x}", "-S"]
+        arguments += ["-chardev", f"socket,id=gdb,fd={gdb.fileno()}", "-gdb", "chardev:gdb"]
+        arguments += ["-plugin", f"{str(plugin).replace(',', ',,')},{named}"]
+        return subprocess.Popen(
+            [path, *arguments],
+            stdin=subprocess.PIPE,  # the plugin ends QEMU when nobody holds the other end any more
+            stdout=self._messages_file,
+            stderr=self._messages_file,
+            pass_fds=[*files.values(), gdb.fileno()],
+            start_new_session=True,  # an interrupt from the terminal is this process's to handle
+        )
+
+    def _connect(self, connection: socket.socket, firmware: Firmware) -> GdbRemote:
+        """Return the connection, once it is certain that QEMU stands at the reset with the board's memory in it."""
+        try:
+            gdb = GdbRemote(connection, _ANSWER_SECONDS)
+            found = {
+                "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
+                "pc": (gdb.read_register(_PC), firmware.reset_pc),
+                "sp": (gdb.read_register(_SP), firmware.initial_sp),
+                "the vector table": (
+                    gdb.read_memory(firmware.vector_table, 8),
+                    self.memory.read(firmware.vector_table, 8),
+                ),
+            }
+        except GdbError as error:
+            raise MissingToolError(f"{self._unusable}: {error}; {self._first_message()}") from error
+        for what, (value, expected) in found.items():
+            if value != expected:
+                raise MissingToolError(f"{self._unusable}: {what} is {value!r} at reset, not {expected!r}")
+        return gdb
+
+    @property
+    def _unusable(self) -> str:
+        return f"{COMMAND} {qemu_version()} cannot be used (Debian's 7.2 can: {_INSTALL})"
+
+    def _first_message(self) -> str:
+        lines = [line for line in self.messages.splitlines() if "warning" not in line]
+        return lines[0] if lines else self.how_it_ended()
+
+    def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None, "it is a pipe"
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _describe(firmware: Firmware, code: CodeMap, memory: SharedMemory, *, traffic: bool) -> str:
+    """Return the board as emu/native/qemu/plugin.c reads it."""
+    floor, top = firmware.stack_region.start, firmware.initial_sp
+    lines = []
+    for region, offset in memory.windows:
+        lines.append(f"{'ram' if region.writable else 'rom'} {region.start:x} {region.size:x} {offset:x}")
+    for peripheral in firmware.board.peripherals:
+        if peripheral.modelled:
+            output = _NO_OUTPUT if peripheral.output is None else peripheral.output
+            lines.append(f"peripheral {peripheral.start:x} {peripheral.size:x} {output:x}")
+            lines += [f"fixed {offset:x} {value:x}" for offset, value in peripheral.reads.items()]
+    lines += [f"region {region.start:x} {region.size:x}" for region in firmware.board.memory]
+    lines += [f"code {region.start:x} {region.size:x}" for region in code.regions]
+    lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
+    lines.append(f"changes {memory.changes_offset:x}")
+    if traffic:
+        lines.append("traffic")
+    return "\n".join(lines) + "\n"
+
+
+def _sp_changes(code: CodeMap) -> bytes:
+    """Return a bit for each halfword of executable memory: whether an instruction that changes SP begins there."""
+    changes = []
+    for region, deltas in zip(code.regions, code.deltas, strict=True):
+        bits = deltas != 0
+        for first, last in code.unknown:
+            if first in region:
+                bits[(first - region.start) // 2 : (last - region.start) // 2 + 1] = True
+        changes.append(bits)
+    return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
+
+
+def _whole_pages(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

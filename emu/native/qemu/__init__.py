@@ -1,0 +1,67 @@
+"""The plugin that runs inside QEMU: compiled on first use, kept by content; ``Shared`` mirrors ``plugin.h``."""
+
+import platform
+from ctypes import Structure, c_uint8, c_uint32, c_uint64
+from pathlib import Path
+
+from emu.cache import cached, content_key
+from emu.toolchains import find_toolchain
+
+REGIONS = 32
+"""The most memories whose loads and stores can be counted."""
+_REGISTERS, _STACK_KEPT, _BLOCKS = 16, 128 * 1024, 1 << 18
+
+_LIBRARY = "qemu_plugin.so"
+_FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-fvisibility=hidden", "-shared", "-fPIC")
+
+
+class Block(Structure):
+    """A straight-line piece of code that ran."""
+
+    _fields_ = (
+        ("address", c_uint32),
+        ("size", c_uint32),
+        ("instructions", c_uint32),
+        ("sp_change", c_uint32),
+        ("executions", c_uint64),
+    )
+
+
+class Lowest(Structure):
+    """The machine when SP reached a new low."""
+
+    _fields_ = (
+        ("sp", c_uint32),
+        ("lowered_at", c_uint32),
+        ("stack_bytes", c_uint32),
+        ("registers", c_uint32 * _REGISTERS),
+        ("stack", c_uint8 * _STACK_KEPT),
+    )
+
+
+class Shared(Structure):
+    """What the plugin has counted since the machine was started."""
+
+    _fields_ = (
+        ("ready", c_uint64),
+        ("instructions", c_uint64),
+        ("loads", c_uint64 * REGIONS),
+        ("stores", c_uint64 * REGIONS),
+        ("current_block", c_uint32),
+        ("previous_block", c_uint32),
+        ("off_stack", c_uint64),
+        ("lowest", Lowest),
+        ("blocks", Block * _BLOCKS),
+    )
+
+
+def qemu_plugin() -> Path:
+    """Return the compiled plugin; raises MissingToolError where the host has no C compiler to make it with."""
+    here = Path(__file__).parent
+    read = sorted([*here.glob("*.c"), *here.glob("*.h")])
+    parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
+
+    def make(directory: Path) -> None:
+        find_toolchain("host").run([*_FLAGS, str(here / "plugin.c"), "-pthread", "-o", _LIBRARY], directory)
+
+    return cached("qemu-plugin", content_key(parts), make) / _LIBRARY

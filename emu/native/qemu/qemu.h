@@ -1,0 +1,95 @@
+/* What plugin.c needs of QEMU: its plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
+ *
+ * The declarations of the API are those of qemu-plugin.h, which no Debian package ships. The internals are no stable
+ * interface: plugin.c looks them up by name in the running QEMU, tests what it found, and ends QEMU where it is not this.
+ */
+#ifndef EMU_NATIVE_QEMU_H
+#define EMU_NATIVE_QEMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- the plugin API ---------------------------------------------------------------------------------------------- */
+
+#define QEMU_PLUGIN_VERSION 1
+
+typedef uint64_t qemu_plugin_id_t;
+typedef uint32_t qemu_plugin_meminfo_t;
+typedef struct {
+    const char *target_name;
+    struct {
+        int min, cur;
+    } version;
+    bool system_emulation;
+} qemu_info_t; /* the beginning of it */
+
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS };
+enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_RW = 3 };
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+typedef void (*qemu_plugin_vcpu_simple_cb_t)(qemu_plugin_id_t id, unsigned vcpu);
+typedef void (*qemu_plugin_vcpu_udata_cb_t)(unsigned vcpu, void *data);
+typedef void (*qemu_plugin_vcpu_tb_trans_cb_t)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+typedef void (*qemu_plugin_vcpu_mem_cb_t)(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data);
+
+void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_simple_cb_t callback);
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_tb_trans_cb_t callback);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu_plugin_vcpu_udata_cb_t callback,
+                                          enum qemu_plugin_cb_flags flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_udata_cb_t callback,
+                                            enum qemu_plugin_cb_flags flags, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_mem_cb_t callback,
+                                      enum qemu_plugin_cb_flags flags, enum qemu_plugin_mem_rw rw, void *data);
+bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+
+/* ---- internals of QEMU 7.2 --------------------------------------------------------------------------------------- */
+
+struct memory_region_ops { /* MemoryRegionOps */
+    uint64_t (*read)(void *opaque, uint64_t address, unsigned size);
+    void (*write)(void *opaque, uint64_t address, uint64_t value, unsigned size);
+    void *read_with_attributes, *write_with_attributes;
+    int endianness;
+    struct {
+        unsigned smallest, largest;
+        bool unaligned;
+        void *accepts;
+    } valid;
+    struct {
+        unsigned smallest, largest;
+        bool unaligned;
+    } implemented;
+};
+enum { LITTLE_ENDIAN_DEVICE = 2, MEMORY_REGION_BYTES = 4096 /* more than sizeof(MemoryRegion) */ };
+
+struct helper_information { /* TCGHelperInfo: a function that translated code calls */
+    void *function;
+    const char *name;
+    unsigned flags, types;
+};
+enum { CALL_READS_NO_GLOBALS = 1 << 0, CALL_WRITES_NO_GLOBALS = 1 << 1 };
+
+struct internals {
+    void *(*qemu_get_cpu)(int index);
+    const char *(*object_get_typename)(const void *object);
+    size_t (*object_type_get_instance_size)(const char *type);
+    void *(*object_property_get_link)(void *object, const char *name, void **error);
+    void (*memory_region_init_io)(void *region, void *owner, const void *operations, void *opaque, const char *name,
+                                  uint64_t size);
+    void (*memory_region_init_ram_ptr)(void *region, void *owner, const char *name, uint64_t size, void *memory);
+    void (*memory_region_init_rom_device)(void *region, void *owner, const void *operations, void *opaque,
+                                          const char *name, uint64_t size, void **error);
+    void *(*memory_region_get_ram_ptr)(void *region);
+    void (*memory_region_add_subregion_overlap)(void *container, uint64_t offset, void *region, int priority);
+    int (*arm_cpu_gdb_write_register)(void *cpu, uint8_t *value, int number);
+    const struct memory_region_ops *unassigned_mem_ops;
+    void **error_fatal;
+};
+
+#endif
