@@ -2,7 +2,7 @@
 
     python bench/instrumentation.py [MODEL]
 
-prints the median of five inferences of each and its ratio to bare; the exit code is 1 where one is above its limit.
+prints the median of nine inferences of each and its ratio to bare; the exit code is 1 where one is above its limit.
 """
 
 import statistics
@@ -18,7 +18,7 @@ from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
 from emu.targets import find_target
 
-ROUNDS = 5
+ROUNDS = 9
 LARGEST_RATIOS = {"measured": 1.5, "profile": 1.5, "traffic": None, "memcheck": 15.0}
 """To bare, by what is on."""
 
