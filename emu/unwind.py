@@ -68,12 +68,9 @@ def _is_code(firmware: Firmware, address: int) -> bool:
 def _call_of(firmware: Firmware, state: list[int], read: Memory, pc: int, innermost: bool) -> _Call | None:
     function = firmware.function_at(pc)
     entry = firmware.unwind_entry(pc)
-    if entry is not None:
-        found = _by_unwind_information(entry, state, pc)
-    elif function is not None:
-        found = _by_instructions(firmware, function, state, pc)
-    else:
-        found = None
+    found = _by_unwind_information(entry, state, pc) if entry is not None else None
+    if function is not None and (entry is None or _tells_nothing(entry)):
+        found = _by_instructions(firmware, function, state, pc) or found
     if found is None:
         return None
 
@@ -91,6 +88,14 @@ def _call_of(firmware: Firmware, state: list[int], read: Memory, pc: int, innerm
         return _Call(sp, None)  # it made a call and kept no return address
     caller[_PC] = caller[_LR] & ~1
     return _Call(sp, caller)
+
+
+def _tells_nothing(entry: FDE) -> bool:
+    """Return whether the frame is the same all through the function: none, or that of assembly inside a C function."""
+    try:
+        return len(entry.get_decoded().table) <= 1
+    except (DWARFError, LookupError, ValueError):
+        return True
 
 
 def _by_unwind_information(entry: FDE, state: list[int], pc: int) -> tuple[int, dict[int, int]] | None:
