@@ -16,7 +16,7 @@ _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
 _LARGEST_ALLOCATIONS, _NEAREST_CALLERS = 5, 6
 _SPARKS = "▁▂▃▄▅▆▇█"
-_SPARKLINE_WIDTH = 60
+_SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
 _LINE_WIDTH = 500
 
@@ -177,7 +177,7 @@ def _timeline(timeline: Timeline) -> Group:
     table = _grid("left", "bar", "left")
     for name, levels in (("stack", timeline.stack_bytes), ("heap", timeline.heap_bytes or [])):
         if any(levels):
-            table.add_row(name, Text(_sparkline(levels), "cyan"), Text(f"at most {max(levels):,} B", "dim"))
+            table.add_row(name, Text(_sparkline(levels), "cyan"), Text(f"most: {max(levels):,} B", "dim"))
     return Group(_heading("From reset to the end"), table)
 
 
