@@ -22,6 +22,15 @@ typedef union mamba_bits {
 
 static const float exp_rounder = 0x1.8p23f;
 
+/* x, or the bound where x is beyond it or no number. fmaxf and fminf are functions of libm where they are no instructions. */
+#if defined(__ARM_ARCH_7EM__) && defined(__ARM_FP)
+static inline float at_least(float x, float bound) { return __builtin_fmaxf(x, bound); }
+static inline float at_most(float x, float bound) { return __builtin_fminf(x, bound); }
+#else
+static inline float at_least(float x, float bound) { return x > bound ? x : bound; }
+static inline float at_most(float x, float bound) { return x < bound ? x : bound; }
+#endif
+
 /* 2^(k / 64), where k is the integer in the low bits of rounded = exp_rounder + k. */
 static inline float exp2_steps(mamba_bits rounded)
 {
@@ -46,7 +55,7 @@ static inline float exp_bounded(float x)
 {
     const float steps_per_unit = 0x1.715476p6f; /* 64 / ln 2 */
     const float unit_high = 0x1.62cp-7f, unit_low = 0x1.217f7ep-18f; /* ln 2 / 64 in two parts: k * unit_high is exact */
-    x = __builtin_fminf(__builtin_fmaxf(x, -87.0f), 88.0f);
+    x = at_most(at_least(x, -87.0f), 88.0f);
     mamba_bits rounded;
     rounded.value = x * steps_per_unit + exp_rounder;
     const float k = rounded.value - exp_rounder;
@@ -69,7 +78,7 @@ static inline float silu(float x) { return x / (1.0f + exp_bounded(-x)); }
 /* log(1 + e^x) without overflow. */
 static inline float softplus(float x)
 {
-    return __builtin_fmaxf(x, 0.0f) + log1p_unit(exp_bounded(-__builtin_fabsf(x)));
+    return at_least(x, 0.0f) + log1p_unit(exp_bounded(-__builtin_fabsf(x)));
 }
 
 #endif

@@ -97,7 +97,7 @@ static __attribute__((noinline)) float scan_long_step(float *state, const float 
 {
     float y = 0.0f;
     for (uint32_t n = 0; n < N; n++) {
-        const float steps = __builtin_fmaxf(dt * rate[n], -7900.0f);
+        const float steps = at_least(dt * rate[n], -7900.0f);
         state[n] = exp2_decay(1.0f, steps) * state[n] + dt_u * B[n];
         y += state[n] * C[n];
     }
