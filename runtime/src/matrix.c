@@ -1,5 +1,6 @@
 #include "matrix.h"
 
+#include "bits.h"
 #include "load.h"
 #include "unroll.h"
 
@@ -19,13 +20,7 @@ INLINE float from_half(uint16_t half)
     return (float)exact.value; /* one instruction */
 #else
     /* The exponent is rebiased by a multiplication, which is right for subnormals too. */
-    union {
-        uint32_t bits;
-        float value;
-    } magnitude = {(half & 0x7fffu) << 13}, result;
-    magnitude.value *= 0x1p112f;
-    result.bits = magnitude.bits | (half & 0x8000u) << 16;
-    return result.value;
+    return float_of((half & 0x7fffu) << 13 | (half & 0x8000u) << 16) * 0x1p112f;
 #endif
 }
 
