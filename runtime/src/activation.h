@@ -19,6 +19,7 @@
 extern const uint32_t mamba_exp_table[EXP_STEPS_PER_OCTAVE];
 
 static const float exp_rounder = 0x1.8p23f;
+static const float exp_linear = 0x1.62e430p-7f, exp_square = 0x1.ebfbe0p-15f; /* ln 2 / 64 and (ln 2 / 64)^2 / 2 */
 
 /* x, or the bound where x is beyond it or no number. fmaxf and fminf are functions of libm where they are no instructions. */
 #if defined(__ARM_ARCH_7EM__) && defined(__ARM_FP)
@@ -39,11 +40,10 @@ static inline float exp2_steps(float rounded)
 /* 2^(steps / 64) for steps in [-7900, 0]: the decay exp(dt * A). */
 static inline float exp2_decay(float dt, float rate)
 {
-    const float linear = 0x1.62e430p-7f, square = 0x1.ebfbe0p-15f; /* ln 2 / 64 and (ln 2 / 64)^2 / 2 */
     const float rounded = dt * rate + exp_rounder;
     const float fraction = dt * rate + (exp_rounder - rounded); /* in [-1/2, 1/2] */
     const float power = exp2_steps(rounded);
-    return power + power * (fraction * (linear + fraction * square));
+    return power + power * (fraction * (exp_linear + fraction * exp_square));
 }
 
 /* e^x, at most 2 ulp off for x in [-87, 88]; beyond that x counts as the nearer bound. */

@@ -3,10 +3,9 @@
  *
  *     LOAD_FOUR(to, from, r0, r1, r2, r3)         to (4) = from (4);  from += 4
  *     LOAD_EIGHT(to, from, r0, ..., r7)           to (8) = from (8);  from += 8
- *     LOAD_STATES(to, from, r0, r1, r2, r3)       to (STATES_AT_ONCE) = from (STATES_AT_ONCE);  from += STATES_AT_ONCE
  *
- * vldmia (Arm) wants consecutive registers, so the caller chooses them: loads that are in use at the same time need different
- * ones. Elsewhere the names of the registers mean nothing. lsip (Xtensa) loads one float, but moves the pointer on as well.
+ * vldmia wants consecutive registers, so the caller chooses them: loads that are in use at the same time need different ones.
+ * Elsewhere the names of the registers mean nothing.
  */
 #ifndef MAMBA_LOAD_H
 #define MAMBA_LOAD_H
@@ -35,30 +34,6 @@
         (to)[4] = v4, (to)[5] = v5, (to)[6] = v6, (to)[7] = v7;                                                        \
     } while (0)
 
-#elif defined(__XTENSA__)
-
-#define LOAD_NEXT(to, from)                                                                                            \
-    do {                                                                                                               \
-        const float *const memory = (from);                                                                            \
-        __asm__("lsip %0, %1, 4" : "=f"(to), "+a"(from) : "m"(*memory));                                               \
-    } while (0)
-
-#define LOAD_TWO(to, from)                                                                                             \
-    do {                                                                                                               \
-        LOAD_NEXT((to)[0], from);                                                                                      \
-        LOAD_NEXT((to)[1], from);                                                                                      \
-    } while (0)
-
-#define LOAD_FOUR(to, from, r0, r1, r2, r3)                                                                            \
-    do {                                                                                                               \
-        LOAD_TWO(to, from);                                                                                            \
-        LOAD_TWO((to) + 2, from);                                                                                      \
-    } while (0)
-
-/* More would not fit into sixteen registers, nor into the 256 bytes that a loop without branches may have. */
-#define STATES_AT_ONCE                        2u
-#define LOAD_STATES(to, from, r0, r1, r2, r3) LOAD_TWO(to, from)
-
 #else
 
 #define LOAD_FOUR(to, from, r0, r1, r2, r3)                                                                            \
@@ -67,19 +42,11 @@
         (from) += 4;                                                                                                   \
     } while (0)
 
-#endif
-
-#ifndef LOAD_EIGHT
 #define LOAD_EIGHT(to, from, r0, r1, r2, r3, r4, r5, r6, r7)                                                           \
     do {                                                                                                               \
         LOAD_FOUR(to, from, r0, r1, r2, r3);                                                                           \
         LOAD_FOUR((to) + 4, from, r4, r5, r6, r7);                                                                     \
     } while (0)
-#endif
 
-#ifndef LOAD_STATES
-#define STATES_AT_ONCE 4u
-#define LOAD_STATES    LOAD_FOUR
 #endif
-
 #endif

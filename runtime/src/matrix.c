@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "load.h"
 #include "unroll.h"
+#include "xtensa.h"
 
 #include <stddef.h>
 
@@ -55,6 +56,21 @@ INLINE const uint8_t *add_column(float *sum, const uint8_t *weight, float value,
     return weight;
 }
 
+/* sum (group) += weights (columns, group), a column at a time, * x (columns). */
+INLINE void add_columns(float *sum, const uint8_t *weight, const float *x, uint32_t columns, uint32_t group, uint32_t type)
+{
+#ifdef __XTENSA__
+    if (type == MAMBA_FLOAT32) {
+        if (group == GROUP) xtensa_add_columns_of_eight(sum, (const float *)(const void *)weight, x, columns);
+        else xtensa_add_columns_of_four(sum, (const float *)(const void *)weight, x, columns);
+        return;
+    }
+#endif
+    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
+    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
+    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+}
+
 INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *weight, const float *bias, const float *x,
                     uint32_t columns)
 {
@@ -62,9 +78,7 @@ INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *we
     float sum[GROUP];
     UNROLLED_FOR(row, group) sum[row] = bias && type != MAMBA_INT8 ? bias[row] : 0.0f;
     if (type == MAMBA_INT8) weight += group * sizeof *scale;
-    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
-    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
-    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+    add_columns(sum, weight, x, columns, group, type);
     if (type == MAMBA_INT8) UNROLLED_FOR(row, group) sum[row] = sum[row] * scale[row] + (bias ? bias[row] : 0.0f);
     UNROLLED_FOR(row, group) out[row] = sum[row];
 }

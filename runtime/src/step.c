@@ -14,6 +14,7 @@
 #include "matrix.h"
 #include "trace.h"
 #include "unroll.h"
+#include "xtensa.h"
 
 #define GROUP 8u /* channels at a time: the rows of one group of a matrix */
 #define STAGE static __attribute__((noinline)) /* so that a profile shows where the instructions go */
@@ -75,20 +76,24 @@ STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const f
 /* One channel of the selective scan: state (N) = exp(dt A) state + dt_u B; returns C . state. */
 static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u)
 {
+#ifdef __XTENSA__
+    return xtensa_scan(state, rate, B, C, N, dt, dt_u);
+#else
     float y = 0.0f;
-    for (const float *end = rate + N, *before = state; rate < end; state += STATES_AT_ONCE) {
-        float r[STATES_AT_ONCE], h[STATES_AT_ONCE], b[STATES_AT_ONCE], c[STATES_AT_ONCE];
-        LOAD_STATES(r, rate, s16, s17, s18, s19);
-        LOAD_STATES(h, before, s20, s21, s22, s23);
-        LOAD_STATES(b, B, s24, s25, s26, s27);
-        LOAD_STATES(c, C, s28, s29, s30, s31);
-        UNROLLED_FOR(n, STATES_AT_ONCE) {
+    for (const float *end = rate + N, *before = state; rate < end; state += 4) {
+        float r[4], h[4], b[4], c[4];
+        LOAD_FOUR(r, rate, s16, s17, s18, s19);
+        LOAD_FOUR(h, before, s20, s21, s22, s23);
+        LOAD_FOUR(b, B, s24, s25, s26, s27);
+        LOAD_FOUR(c, C, s28, s29, s30, s31);
+        UNROLLED_FOR(n, 4) {
             const float next = exp2_decay(dt, r[n]) * h[n] + dt_u * b[n];
             state[n] = next;
             y += next * c[n];
         }
     }
     return y;
+#endif
 }
 
 /* The same where a decay may underflow: an exponent below the table's range counts as its end, 7e-38. */
