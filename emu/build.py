@@ -110,7 +110,8 @@ def _compile(
     directory: Path,
 ) -> None:
     # Debug information names sources as runtime/src/step.c, wherever the engine is installed.
-    prefixes = [f"-ffile-prefix-map={runtime}=runtime", f"-ffile-prefix-map={directory}=."]
+    moved = [f"{runtime}=runtime", f"{directory}=."]
+    prefixes = [flag + move for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=") for move in moved]
     includes = [f"-I{runtime / 'include'}", f"-I{runtime / 'src'}", f"-I{runtime / 'port'}"]
     model = directory / "model.mamba"
     model.write_bytes(image.read_bytes())

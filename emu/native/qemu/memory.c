@@ -72,7 +72,9 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
     if (writable) {
         qemu->memory_region_init_ram_ptr(region, NULL, "emu.ram", size, plugin.memory + offset);
     } else { /* plain ROM would ignore writes; this one makes them bus faults */
-        qemu->memory_region_init_rom_device(region, NULL, qemu->unassigned_mem_ops, NULL, "emu.rom", size,
+        char name[sizeof "emu.rom.00000000"]; /* no two may have the same */
+        snprintf(name, sizeof name, "emu.rom.%08x", (unsigned)start);
+        qemu->memory_region_init_rom_device(region, NULL, qemu->unassigned_mem_ops, NULL, name, size,
                                             qemu->error_fatal);
         memcpy(qemu->memory_region_get_ram_ptr(region), plugin.memory + offset, size);
     }
