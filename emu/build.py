@@ -109,7 +109,8 @@ def _compile(
     linker_script: Path,
     directory: Path,
 ) -> None:
-    # Debug information names sources as runtime/src/step.c, wherever the engine is installed.
+    # Debug information names sources as runtime/src/step.c, wherever the engine is installed. Not every GCC passes that
+    # on to the assembler.
     moved = [f"{runtime}=runtime", f"{directory}=."]
     prefixes = [flag + move for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=") for move in moved]
     includes = [f"-I{runtime / 'include'}", f"-I{runtime / 'src'}", f"-I{runtime / 'port'}"]
