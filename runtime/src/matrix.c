@@ -20,8 +20,8 @@ INLINE float from_half(uint16_t half)
     } exact = {half};
     return (float)exact.value; /* one instruction */
 #else
-    /* The exponent is rebiased by a multiplication, which is right for subnormals too. */
-    return float_of((half & 0x7fffu) << 13 | (half & 0x8000u) << 16) * 0x1p112f;
+    /* The exponent is rebiased by a multiplication, which is right for subnormals too; the mask leaves one of the signs. */
+    return float_of((uint32_t)(int16_t)half << 13 & 0x8fffe000u) * 0x1p112f;
 #endif
 }
 
