@@ -69,11 +69,11 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
 {
     const struct internals *qemu = &plugin.qemu;
     void *region = allocate(MEMORY_REGION_BYTES);
+    char name[32];
+    snprintf(name, sizeof name, "emu.%08x", start);
     if (writable) {
-        qemu->memory_region_init_ram_ptr(region, NULL, "emu.ram", size, plugin.memory + offset);
+        qemu->memory_region_init_ram_ptr(region, NULL, name, size, plugin.memory + offset);
     } else { /* plain ROM would ignore writes; this one makes them bus faults */
-        char name[sizeof "emu.rom.00000000"]; /* no two may have the same */
-        snprintf(name, sizeof name, "emu.rom.%08x", (unsigned)start);
         qemu->memory_region_init_rom_device(region, NULL, qemu->unassigned_mem_ops, NULL, name, size,
                                             qemu->error_fatal);
         memcpy(qemu->memory_region_get_ram_ptr(region), plugin.memory + offset, size);
@@ -98,9 +98,9 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or its SIZE where nothing is printed
  *     fixed OFFSET VALUE              of the last peripheral
  *     region START SIZE               where loads and stores are counted
- *     code START SIZE                 what the bits of the map of SP's changes are about
+ *     code START SIZE                 what can be executed
  *     stack FLOOR TOP OFFSET
- *     changes OFFSET                  where in the file that map is
+ *     changes OFFSET                  where in the file the map of SP's changes is
  *     traffic                         loads and stores are counted at all
  */
 void read_board(void *container)
