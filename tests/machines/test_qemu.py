@@ -48,7 +48,7 @@ def infer(machine: QemuMachine | UnicornMachine, program: Firmware, x: np.ndarra
         counts: list[object] = [machine.boot().instructions]
         symbol = program.symbol(SYMBOL)
         assert symbol is not None
-        mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)
+        mailbox = Mailbox.open(machine, symbol.address, program.board.ram)
         replies = [mailbox.infer(one) for one in x]
         assert all(reply.ok for reply, _ in replies)
         counts += [reply.instructions for reply, _ in replies]

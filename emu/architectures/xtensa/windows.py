@@ -35,6 +35,8 @@ class Windows:
     """WINDOWSTART: a bit for each four with which a function's begin."""
     call_increment: int
     """PS.CALLINC: by how many fours the last call will rotate the window."""
+    turned: int = 0
+    """By how many fours it has been rotated back: a whole turn leads to the newest function's again."""
 
     def register(self, number: int) -> int:
         """Return the running function's register."""
@@ -42,9 +44,10 @@ class Windows:
 
     def rotated_back(self, fours: int) -> "Windows | None":
         """Return what the caller sees, which called by ``CALL4`` times ``fours``; None where it was spilled."""
-        windows = len(self.file) // 4
+        windows, turned = len(self.file) // 4, self.turned + fours
         base = (self.base - fours) % windows
-        return Windows(self.file, base, self.start, 0) if self.start >> base & 1 else None
+        kept = turned < windows and self.start >> base & 1
+        return Windows(self.file, base, self.start, 0, turned) if kept else None
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,7 @@ class Core(Protocol):
         ...
 
     def sp_changes(self) -> bytes:
-        """Return what the plugin has to know of the code, a bit for each halfword of ``code_regions``."""
-        ...
-
-    def code_regions(self) -> list[tuple[int, int]]:
-        """Return start and size of the memories that ``sp_changes`` is about."""
+        """Return what the plugin has to know of the code, a bit for each halfword of executable memory."""
         ...
 
     def at_reset(self, qemu: Standing) -> dict[str, tuple[object, object]]:

@@ -43,10 +43,6 @@ class CortexM:
         """Return the machine, and where it finds the vector table."""
         return ["-M", _MACHINE, "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
 
-    def code_regions(self) -> list[tuple[int, int]]:
-        """Return all memory that code can run from."""
-        return [(region.start, region.size) for region in self._code.regions]
-
     def sp_changes(self) -> bytes:
         """Return a bit for each halfword: whether an instruction that changes SP begins there."""
         changes = []

@@ -14,7 +14,7 @@ from emu.record import Frame
 
 # Where in the packet of all registers one is: gdb-config.c.inc of QEMU's core de233_fpu.
 _PC, _WINDOWBASE, _WINDOWSTART, _PS = 0, 148, 152, 164
-_EPC1, _DEPC, _VECBASE, _EXCCAUSE, _EXCVADDR, _A0 = 404, 432, 508, 512, 536, 560
+_EPC1, _EPC6, _DEPC, _VECBASE, _EXCCAUSE, _EXCVADDR, _A0 = 404, 424, 432, 508, 512, 536, 560
 _WINDOW = 16
 # What the plugin writes down (capture in emu/native/qemu/xtensa.c), before the register file.
 _SPECIAL = 8
@@ -24,9 +24,12 @@ _RETURN_ADDRESS = 0x3FFF_FFFF
 _WAITI_BYTES = 3
 _VECTOR_OFFSET = 0x3FF
 """A table of vectors is a multiple of this and one long."""
-_DOUBLE = "_DoubleExceptionVector"
-_VECTORS = {"_KernelExceptionVector": 0x300, "_UserExceptionVector": 0x340, _DOUBLE: 0x3C0}
+_DEBUG, _DOUBLE = "_DebugExceptionVector", "_DoubleExceptionVector"
+_VECTORS = {_DEBUG: 0x280, "_KernelExceptionVector": 0x300, "_UserExceptionVector": 0x340, _DOUBLE: 0x3C0}
 """By what Cadence's and Espressif's startup code calls them, where they are behind VECBASE."""
+_UNSERVED = "unexpected_exception"
+"""Where our own goes with an exception that nothing in it serves."""
+
 
 
 class Lx7:
@@ -50,12 +53,8 @@ class Lx7:
         start = f"loader,addr={self._firmware.reset_pc:#x},cpu-num=0"
         return ["-M", "sim", "-cpu", "de233_fpu", "-m", "1M", "-device", start]
 
-    def code_regions(self) -> list[tuple[int, int]]:
-        """Return none: the plugin sees by itself which instructions change SP."""
-        return []
-
     def sp_changes(self) -> bytes:
-        """Return nothing, as above."""
+        """Return nothing: the plugin sees by itself which instructions change SP."""
         return b""
 
     def at_reset(self, qemu: Standing) -> dict[str, tuple[object, object]]:
@@ -66,7 +65,7 @@ class Lx7:
     def handlers(self, qemu: Standing) -> frozenset[int]:
         """Return the exception vectors at reset, and those that the firmware's symbols name."""
         at_reset = _word(qemu.gdb.read_registers(), _VECBASE)
-        named = (self._firmware.entry_of(name) for name in _VECTORS)
+        named = (self._firmware.entry_of(name) for name in (*_VECTORS, _UNSERVED))
         return frozenset([*(at_reset + offset for offset in _VECTORS.values()), *filter(None, named)])
 
     # ---- at a stop ---------------------------------------------------------------------------------------------------
@@ -102,17 +101,23 @@ class Lx7:
 
     def fault(self, qemu: Standing, *, at_handler: bool) -> CoreFault | None:
         """Return what made the core take the exception that it is in."""
-        cause = _word(qemu.gdb.read_registers(), _EXCCAUSE)
-        if not at_handler or not is_fault(cause):
+        packet = qemu.gdb.read_registers()
+        cause, vector = _word(packet, _EXCCAUSE), _word(packet, _PC) & _VECTOR_OFFSET
+        is_unserved = _word(packet, _PC) == self._firmware.entry_of(_UNSERVED)
+        is_breakpoint, is_double = (vector == _VECTORS[name] and not is_unserved for name in (_DEBUG, _DOUBLE))
+        if not at_handler or not (is_fault(cause) or is_unserved or is_breakpoint):
             return None
-        double = self.pc(qemu) & _VECTOR_OFFSET == _VECTORS[_DOUBLE]
-        _, ps, base, start, _, epc1, address, depc, *file = _captured(qemu)
-        if double:  # in a handler of the windows, which another function's call or return has led to
+        _, ps, base, start, _, first, address, depc, *file = _captured(qemu)
+        if is_breakpoint:
+            first = _word(packet, _EPC6)
+            registers = [first, ps, base, start, cause, first, address, depc, *file]
+            return CoreFault("breakpoint", "BREAK, and no debugger", None, registers, first, is_jump=False)
+        if is_double:  # in a handler of the windows, which another function's call or return has led to
             base = ps >> _PS_OWB_SHIFT & 0xF
-        pc = depc if double else epc1
+        pc = depc if is_double else first
         sp = Windows(file, base, start, 0).register(1)
         kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, _bytes_at(qemu.read, pc, 3))
-        registers = [epc1, ps, base, start, cause, epc1, address, depc, *file]
+        registers = [first, ps, base, start, cause, first, address, depc, *file]
         return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
 
     def waits(self, qemu: Standing) -> tuple[str, int] | None:

@@ -56,4 +56,6 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
     if cause in _COPROCESSORS:
         which = cause - _COPROCESSORS.start
         return "exception", f"coprocessor {which} is used before it is enabled (CPENABLE); 0 is the FPU", None
+    if cause == _SYSCALL:
+        return "exception", "SYSCALL, which nothing in the firmware serves", None
     return "exception", f"the core has taken an exception of cause {cause}", None

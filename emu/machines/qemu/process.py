@@ -135,7 +135,7 @@ class QemuProcess:
             undo.callback(ours.close)
             board = os.memfd_create("emu-board")
             try:
-                os.write(board, _describe(firmware, core, self.memory, traffic=traffic).encode())
+                os.write(board, _describe(firmware, self.memory, traffic=traffic).encode())
                 files = {
                     "board": board,
                     "memory": self.memory.file,
@@ -144,10 +144,10 @@ class QemuProcess:
                 }
                 self._process = self._start(path, plugin, files, theirs)
                 undo.callback(self._end)
-                self.gdb = self._connect(ours)
             finally:
                 os.close(board)
-                theirs.close()
+                theirs.close()  # or the end of QEMU would not be seen
+            self.gdb = self._connect(ours)
             self._undo = undo.pop_all()
 
     @property
@@ -234,7 +234,7 @@ class QemuProcess:
         self._process.wait()
 
 
-def _describe(firmware: Firmware, core: Core, memory: SharedMemory, *, traffic: bool) -> str:
+def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool) -> str:
     """Return the board as emu/native/qemu/plugin.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
@@ -246,7 +246,7 @@ def _describe(firmware: Firmware, core: Core, memory: SharedMemory, *, traffic: 
             lines.append(f"peripheral {peripheral.start:x} {peripheral.size:x} {output:x}")
             lines += [f"fixed {offset:x} {value:x}" for offset, value in peripheral.reads.items()]
     lines += [f"region {region.start:x} {region.size:x}" for region in firmware.board.memory]
-    lines += [f"code {start:x} {size:x}" for start, size in core.code_regions()]
+    lines += [f"code {region.start:x} {region.size:x}" for region in firmware.board.memory if region.executable]
     lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
     lines.append(f"changes {memory.changes_offset:x}")
     if traffic:

@@ -6,7 +6,7 @@
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
-    bool begins_exception;
+    bool begins_exception, executable;
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
 };
@@ -83,6 +83,7 @@ static void on_block(unsigned vcpu, void *data)
     (void)vcpu;
     const struct translation *translation = data;
     struct shared *shared = plugin.shared;
+    if (!translation->executable) plugin.core->refuse_fetch(translation->addresses[0]);
     if (shared->wanted) {
         plugin.core->capture(shared->registers);
         shared->wanted = 0;
@@ -115,6 +116,14 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
+static bool is_executable(uint32_t address)
+{
+    for (int i = 0; i < plugin.code_count; i++) {
+        if (address >= plugin.code[i].start && address < plugin.code[i].end) return true;
+    }
+    return plugin.core->refuse_fetch == NULL;
+}
+
 void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
@@ -139,6 +148,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
     translation->count = (uint32_t)count;
     translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
+    translation->executable = is_executable(translation->addresses[0]);
     translation->block = find_block(translation->addresses[0], size, translation->count);
     translation->block->sp_change = sp_changed ? previous : 0;
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_R_REGS, translation);

@@ -89,6 +89,21 @@ static uint8_t *find_once(const void *sought, size_t bytes, uint32_t wanted, uin
     return search.times == 1 ? search.found : NULL;
 }
 
+/* Finds a function that translated code calls, in the table of them. */
+static struct helper_information *find_information(const char *name)
+{
+    char sought[64] = ""; /* begins with the end of the string before it */
+    const size_t length = strlen(name);
+    memcpy(sought + 1, name, length + 1);
+    const char *text = (const char *)find_once(sought, length + 2, PF_R, PF_W | PF_X);
+    if (text++ == NULL) refuse("this QEMU has no %s as that of 7.2", name);
+    uint8_t *place = find_once(&text, sizeof text, PF_W, 0);
+    if (place == NULL) refuse("this QEMU has no table of helpers as that of 7.2");
+    return (struct helper_information *)(void *)(place - offsetof(struct helper_information, name));
+}
+
+void *find_helper(const char *name) { return find_information(name)->function; }
+
 /* Makes QEMU keep the registers in the core's state whenever it calls back for an instruction.
  *
  * QEMU 7.2 takes plugins' callbacks for functions that look at no register, whatever QEMU_PLUGIN_CB_R_REGS says: inside
@@ -96,13 +111,7 @@ static uint8_t *find_once(const void *sought, size_t bytes, uint32_t wanted, uin
  */
 void let_callbacks_read_registers(void)
 {
-    static const char name[] = "\0plugin_vcpu_udata_cb"; /* with the end of the string before it */
-    const char *text = (const char *)find_once(name, sizeof name, PF_R, PF_W | PF_X);
-    if (text++ == NULL) refuse("this QEMU has no callbacks as those of 7.2");
-    uint8_t *place = find_once(&text, sizeof text, PF_W, 0);
-    if (place == NULL) refuse("this QEMU has no table of helpers as that of 7.2");
-    struct helper_information *helper =
-        (struct helper_information *)(void *)(place - offsetof(struct helper_information, name));
+    struct helper_information *helper = find_information("plugin_vcpu_udata_cb");
     if (helper->flags != CALL_READS_NO_GLOBALS) refuse("QEMU's callbacks have flags %#x", helper->flags);
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)helper & ~(page - 1);
     const size_t bytes = (uintptr_t)(helper + 1) - start;

@@ -30,6 +30,8 @@ struct core {
     bool (*begins_exception)(uint32_t address);
     /* Where the exception that has been taken has cut it, or NOWHERE. */
     uint32_t (*cut_at)(void);
+    /* Takes the exception of a fetch from memory that holds no instructions; NULL where any memory may. */
+    void (*refuse_fetch)(uint32_t address);
     /* Writes the registers down, in the order that the Python side of the core knows. */
     void (*capture)(uint32_t registers[REGISTERS]);
 };
@@ -51,9 +53,9 @@ extern struct plugin {
     int region_count;
     uint32_t stack_floor, stack_top;
     const uint8_t *stack;      /* what is at stack_floor */
-    const uint8_t *sp_changes; /* a bit for each halfword of the executable regions, one after the other */
-    struct region code[REGIONS];
+    struct region code[REGIONS]; /* what can be executed */
     int code_count;
+    const uint8_t *sp_changes; /* a bit for each halfword of it, one region after the other */
     bool traffic;
 } plugin;
 
@@ -64,6 +66,7 @@ void *allocate(size_t bytes);
 /* internals.c */
 void look_up_internals(const char *set_register);
 void let_callbacks_read_registers(void);
+void *find_helper(const char *name);
 /* Finds `count` registers that lie in a row in the core's state: the first is number `first` to gdb. They become 0. */
 uint32_t *find_registers(void *cpu, int first, int count);
 

@@ -9,7 +9,7 @@
 
 enum { A0 = 124, SP = 1, WINDOW = 16, ADDRESS_REGISTERS = 64, EMULATED_ADDRESS_REGISTERS = 32 };
 enum { WINDOWBASE = 72, WINDOWSTART = 73, EPC1 = 177, DEPC = 192, PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
-enum { PS_EXCM = 1 << 4, LEVEL1_INTERRUPT = 4 };
+enum { PS_EXCM = 1 << 4, LEVEL1_INTERRUPT = 4, FETCH_PROHIBITED = 20 };
 enum { LAST_WINDOW_VECTOR = 0x140, WINDOW_VECTOR_BYTES = 0x40, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340 };
 
 struct configuration { /* XtensaConfig, the beginning */
@@ -32,12 +32,13 @@ struct state { /* CPUXtensaState, the beginning */
     uint32_t physical[ADDRESS_REGISTERS];
 };
 
-static const struct state *state;
+static struct state *state;
+static void (*raise_exception)(struct state *state, uint32_t pc, uint32_t cause, uint32_t address); /* returns to QEMU */
 
 static void *attach(void *cpu)
 {
     uint32_t *window = find_registers(cpu, A0, WINDOW);
-    state = (const struct state *)(void *)((uint8_t *)window - offsetof(struct state, a));
+    state = (struct state *)(void *)((uint8_t *)window - offsetof(struct state, a));
     struct configuration *configuration = state->configuration;
     if (strcmp(configuration->name, "de233_fpu") != 0) refuse("the core is %s, not de233_fpu", configuration->name);
     if (configuration->address_registers != EMULATED_ADDRESS_REGISTERS) {
@@ -45,6 +46,8 @@ static void *attach(void *cpu)
     }
     configuration->address_registers = ADDRESS_REGISTERS;
     configuration->options |= UNALIGNED_ACCESS;
+    void *helper = find_helper("exception_cause_vaddr");
+    memcpy(&raise_exception, &helper, sizeof helper);
     plugin.sp = &state->a[SP];
     plugin.status = &state->special[PS];
     plugin.status_bits = PS_EXCM; /* in window handlers a1 belongs to another frame; at reset it is nothing yet */
@@ -94,6 +97,8 @@ static uint32_t cut_at(void)
     return state->special[EPC1];
 }
 
+static void refuse_fetch(uint32_t address) { raise_exception(state, address, FETCH_PROHIBITED, address); }
+
 static void capture(uint32_t kept[REGISTERS])
 {
     static const int special[] = {PS, WINDOWBASE, WINDOWSTART, EXCCAUSE, EPC1, EXCVADDR, DEPC};
@@ -113,5 +118,6 @@ const struct core xtensa = {
     .changes_sp = changes_sp,
     .begins_exception = begins_exception,
     .cut_at = cut_at,
+    .refuse_fetch = refuse_fetch,
     .capture = capture,
 };
