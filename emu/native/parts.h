@@ -4,8 +4,6 @@
 
 #include "probe.h"
 
-#define FAILED_BREAK UINT32_MAX /* what sbrk returns */
-
 #include <stdbool.h>
 
 static inline uint32_t read_register(const struct probe *probe, uc_engine *uc, int id)
