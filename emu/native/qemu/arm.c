@@ -1,9 +1,10 @@
 /* The Cortex-M. */
 #include <string.h>
 
+#include "../common/paths.h"
 #include "parts.h"
 
-enum { SP = 13, PC = 15 };
+enum { SP = 13, LR = 14, PC = 15, THUMB = 1 };
 
 static const uint32_t *registers; /* r0 to r14 */
 static const uint32_t no_status;
@@ -42,6 +43,55 @@ static uint32_t cut_at(void) { return NOWHERE; }
 
 static void capture(uint32_t kept[REGISTERS]) { memcpy(kept, registers, PC * sizeof *registers); }
 
+static uint32_t link_of(uint32_t entry)
+{
+    (void)entry;
+    return registers[LR];
+}
+
+static uint32_t return_address(uint32_t link, uint32_t entry)
+{
+    (void)entry;
+    return link & ~(uint32_t)THUMB;
+}
+
+static uint32_t argument(uint32_t entry, uint32_t number)
+{
+    (void)entry;
+    return registers[number];
+}
+
+static uint32_t result(uint32_t link)
+{
+    (void)link;
+    return registers[0];
+}
+
+static uint32_t halfword(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
+
+/* Whether a word on the stack is an address behind a call: BLX of a register, or BL. */
+static bool is_return_address(uint32_t word)
+{
+    if ((word & THUMB) == 0) return false;
+    uint32_t bytes = 0;
+    const uint8_t *code = memory_at(word - THUMB - 4, &bytes);
+    if (code == NULL || bytes < 4) return false;
+    const uint32_t first = halfword(code), second = halfword(code + 2);
+    return (second & 0xff87) == 0x4780 || (first >> 11 == 0x1e && (second & 0xd000) == 0xd000);
+}
+
+/* A stale return address makes a path be seen twice, but never hides one. */
+static uint64_t path_key(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes)
+{
+    (void)entry;
+    uint64_t key = mixed(mixed(0, registers[SP]), registers[LR]);
+    for (uint32_t offset = 0; offset + 4 <= stack_bytes; offset += 4) {
+        const uint32_t word = halfword(stack + offset) | halfword(stack + offset + 2) << 16;
+        if (is_return_address(word)) key = mixed(mixed(key, offset), word);
+    }
+    return key;
+}
+
 const struct core arm = {
     .target = "arm",
     .set_register = "arm_cpu_gdb_write_register",
@@ -51,4 +101,9 @@ const struct core arm = {
     .begins_exception = begins_exception,
     .cut_at = cut_at,
     .capture = capture,
+    .link = link_of,
+    .return_address = return_address,
+    .argument = argument,
+    .path_key = path_key,
+    .result = result,
 };

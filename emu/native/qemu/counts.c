@@ -1,6 +1,4 @@
-/* What ran: blocks, instructions, loads and stores, and how low SP went. */
-#include <string.h>
-
+/* What ran: blocks, instructions, loads and stores; and where the other counters have to look. */
 #include "parts.h"
 
 /* A block as QEMU has translated it. */
@@ -19,27 +17,6 @@ struct sp_change {
 static const struct translation *current; /* the block that was begun last */
 
 /* ---- the stack --------------------------------------------------------------------------------------------------- */
-
-static void look_at_sp(uint32_t lowered_at, uint32_t pc)
-{
-    if (*plugin.status & plugin.status_bits) return;
-    const uint32_t sp = *plugin.sp;
-    struct lowest *lowest = &plugin.shared->lowest;
-    if (sp >= lowest->sp && sp <= plugin.stack_top) return;
-    if (sp < plugin.stack_floor || sp > plugin.stack_top) {
-        if (plugin.shared->off_stack == 0) plugin.shared->off_stack = sp;
-        return;
-    }
-    lowest->sp = sp;
-    lowest->lowered_at = lowered_at;
-    lowest->pc = pc;
-    plugin.core->capture(lowest->registers);
-    const uint32_t room = sp - plugin.stack_floor, below = plugin.core->below_sp;
-    lowest->stack_start = sp - (room < below ? room : below);
-    const uint32_t used = plugin.stack_top - lowest->stack_start;
-    lowest->stack_bytes = used < STACK_KEPT ? used : STACK_KEPT;
-    memcpy(lowest->stack, plugin.stack + (lowest->stack_start - plugin.stack_floor), lowest->stack_bytes);
-}
 
 static void on_sp_change(unsigned vcpu, void *data)
 {
@@ -74,6 +51,7 @@ static void cut_current_block(uint32_t pc)
         block->executions--;
         plugin.shared->instructions -= current->count - i;
         if (i > 0) find_block(block->address, pc - block->address, i)->executions++;
+        forget_entry(pc);
         return;
     }
 }
@@ -93,11 +71,13 @@ static void on_block(unsigned vcpu, void *data)
     struct block *block = translation->block;
     current = translation;
     block->executions++;
-    shared->instructions += block->instructions;
     const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
     shared->previous_block = shared->current_block;
     shared->current_block = (uint32_t)(block - shared->blocks);
     look_at_sp(sp_change ? sp_change : block->address, block->address);
+    if (shared->instructions >= shared->timeline.end) next_interval();
+    shared->instructions += block->instructions;
+    note_returns(block->address);
 }
 
 /* ---- loads and stores -------------------------------------------------------------------------------------------- */
@@ -127,6 +107,7 @@ static bool is_executable(uint32_t address)
 void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
+    if (plugin.bare) return;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
     uint32_t size = 0, previous = 0;
@@ -142,6 +123,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (plugin.traffic) {
             qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
         }
+        watch_allocator(insn, address);
         translation->addresses[i] = previous = address;
         size += (uint32_t)qemu_plugin_insn_size(insn);
         sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
