@@ -51,7 +51,6 @@ static void cut_current_block(uint32_t pc)
         block->executions--;
         plugin.shared->instructions -= current->count - i;
         if (i > 0) find_block(block->address, pc - block->address, i)->executions++;
-        forget_entry(pc);
         return;
     }
 }
@@ -77,7 +76,7 @@ static void on_block(unsigned vcpu, void *data)
     look_at_sp(sp_change ? sp_change : block->address, block->address);
     if (shared->instructions >= shared->timeline.end) next_interval();
     shared->instructions += block->instructions;
-    note_returns(block->address);
+    if (plugin.in_allocator) note_returns(block->address);
 }
 
 /* ---- loads and stores -------------------------------------------------------------------------------------------- */

@@ -13,11 +13,7 @@ struct call {
     uint32_t link; /* what it returns to, as the core keeps that */
 };
 
-static struct calls {
-    struct call outermost, of_break; /* the allocator calls sbrk, or the firmware itself does */
-    uint32_t event_count;
-} now, before_entry; /* before_entry: the instruction at now.outermost or .of_break's entry may be cut short */
-static uint32_t entered_at = NOWHERE;
+static struct call outermost, of_break; /* the allocator calls sbrk, or the firmware itself does */
 
 static uint64_t keys[SLOTS];
 static uint32_t numbers[SLOTS]; /* 0: the slot is free */
@@ -93,47 +89,43 @@ static void on_entry(unsigned vcpu, void *data)
     (void)vcpu;
     const struct allocator_entry *entry = data;
     if (entry->function == HEAP_LONGJMP) { /* out of the allocator, where it runs */
-        now.outermost.call.return_address = now.of_break.call.return_address = 0;
+        outermost.call.return_address = of_break.call.return_address = 0;
         return;
     }
-    struct call *call = entry->function == HEAP_BREAK ? &now.of_break : &now.outermost;
+    struct call *call = entry->function == HEAP_BREAK ? &of_break : &outermost;
     const uint32_t sp = *plugin.sp, link = plugin.core->link(entry->address);
     const uint32_t return_address = plugin.core->return_address(link, entry->address);
-    make_room();
-    now.event_count = plugin.shared->heap.event_count;
-    before_entry = now;
-    entered_at = entry->address;
     if (is_inside_call(&call->call, entry->address, sp, return_address)) return;
+    make_room();
     if (call->call.return_address != 0) plugin.shared->heap.unseen_returns++;
 
     uint32_t arguments[3];
     for (uint32_t i = 0; i < 3; i++) {
         arguments[i] = plugin.core->argument(entry->address, entry->first_argument + i);
     }
+    plugin.in_allocator = true;
     *call = (struct call){begun_call(entry, arguments, sp, return_address), link};
     struct heap_event *event = &call->call.event;
     event->path = number_of_caller(entry->address, return_address);
     event->instructions = plugin.shared->instructions;
-    if (entry->function == HEAP_BREAK && now.outermost.call.return_address != 0) { /* who asked the allocator asks for it */
-        event->call_site = now.outermost.call.event.call_site;
-        event->path = now.outermost.call.event.path;
+    if (entry->function == HEAP_BREAK && outermost.call.return_address != 0) { /* who asked the allocator asks for it */
+        event->call_site = outermost.call.event.call_site;
+        event->path = outermost.call.event.path;
     }
     struct heap_event at_entry;
     if (entry_is_event(&call->call, &at_entry)) record(&at_entry);
 }
 
-void forget_entry(uint32_t address)
-{
-    if (address != entered_at) return;
-    now = before_entry;
-    plugin.shared->heap.event_count = now.event_count;
-    entered_at = NOWHERE;
-}
-
 static void note_return(struct call *call, uint32_t address)
 {
-    if (address != call->call.return_address || *plugin.sp != call->call.sp) return;
+    const uint32_t sp = *plugin.sp;
+    if (call->call.return_address == 0 || sp < call->call.sp) return;
+    if (sp == call->call.sp && address != call->call.return_address) return;
     call->call.return_address = 0;
+    if (sp > call->call.sp) { /* no function raises SP above what it was called with */
+        plugin.shared->heap.unseen_returns++;
+        return;
+    }
     if (!return_is_event(&call->call, plugin.core->result(call->link))) return;
     const struct heap_event *event = &call->call.event;
     follow_heap_end(event, plugin.follows_break, plugin.stack_floor, plugin.stack_top, &plugin.shared->heap.end);
@@ -142,8 +134,10 @@ static void note_return(struct call *call, uint32_t address)
 
 void note_returns(uint32_t address)
 {
-    note_return(&now.of_break, address);
-    note_return(&now.outermost, address);
+    if (*plugin.status & plugin.status_bits) return;
+    note_return(&of_break, address);
+    note_return(&outermost, address);
+    plugin.in_allocator = (of_break.call.return_address | outermost.call.return_address) != 0;
 }
 
 void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address)

@@ -79,6 +79,7 @@ extern struct plugin {
     struct allocator_entry allocator[ALLOCATOR_ENTRIES];
     int allocator_count;
     bool follows_break;
+    bool in_allocator; /* whether a call of it has not returned */
 } plugin;
 
 /* plugin.c */
@@ -102,8 +103,6 @@ const uint8_t *memory_at(uint32_t address, uint32_t *bytes);
 void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address);
 /* A block is about to run to which an allocator function may return. */
 void note_returns(uint32_t address);
-/* The instruction at `address` has been cut short: if that entered an allocator function, it will again. */
-void forget_entry(uint32_t address);
 /* SP came down from `from` to where it is, below the heap's end. */
 void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc);
 
