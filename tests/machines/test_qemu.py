@@ -199,7 +199,7 @@ def test_an_overflow_into_other_variables_is_in_the_peak(tmp_path: Path) -> None
 
 def test_what_only_unicorn_measures_is_refused(tmp_path: Path) -> None:
     program = firmware(tmp_path, "faults.c", "-DFAULT=exits()")
-    with pytest.raises(InputError, match="no --memcheck.*stm32h7-unicorn"):
+    with pytest.raises(InputError, match=r"no --memcheck.*stm32h7-unicorn"):
         open_machine(program, QEMU, RunOptions(memcheck=True))
 
 
