@@ -26,10 +26,6 @@ const struct code_region *code_region_at(const struct probe *probe, uint32_t add
 int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end);
 uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size);
 
-/* calls.c */
-void start_calls(struct call_tree *calls);
-void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address);
-
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
 bool find_stack(struct probe *probe, uc_engine *uc);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
+#include "common/calls.h"
 #include "common/heap_calls.h"
 #include "common/timeline.h"
 #include "instructions.h"
@@ -49,33 +50,6 @@ struct block {
     uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
     uint32_t known;          /* not 0 where all of its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
-};
-
-struct function_range {
-    uint32_t start, end;
-};
-
-/* A call path: its last function, and the path of that function's caller. Node 0 is the path without a function. */
-struct call_node {
-    uint32_t caller, function; /* function as in struct block */
-    uint32_t first_callee, next_sibling;
-    uint64_t instructions; /* of the function itself on this path */
-};
-
-/* A call that has not returned. */
-struct call_frame {
-    uint32_t return_address, sp;
-    uint32_t caller; /* index into nodes */
-};
-
-/* Where the instructions go, by call path; without room for nodes nothing is followed. */
-struct call_tree {
-    const struct function_range *functions; /* by address */
-    struct call_node *nodes;
-    struct call_frame *frames; /* the first one stands for none */
-    uint32_t function_count, node_count, node_capacity, frame_count, frame_capacity;
-    uint32_t current; /* index into nodes */
-    uint32_t cut;     /* not 0 where a path was too long, or one too many: its callers have its instructions */
 };
 
 /* The machine when the stack pointer reached a new low. */

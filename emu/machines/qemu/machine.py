@@ -28,7 +28,7 @@ _STOP_SECONDS = 3.0
 class QemuMachine:
     """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
 
-    ``traffic`` also counts loads and stores, ``profile`` also counts by line, ``coverage`` also tells which lines and
+    ``traffic`` also counts loads and stores, ``profile`` also follows calls, and counts by line and call path, ``coverage`` also tells which lines and
     functions ran. What is written is meant to be data: code that has run is not run anew. ``bare`` measures nothing,
     and knows no limit of instructions: it is there to compare the speed with.
     """
@@ -121,7 +121,7 @@ class QemuMachine:
 
     def _reset(self) -> Run:
         firmware = self._firmware
-        process = QemuProcess(firmware, self._core, traffic=self._traffic, bare=self._bare)
+        process = QemuProcess(firmware, self._core, traffic=self._traffic, profile=self._profile, bare=self._bare)
         try:
             exits = tuple(entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None)
             handlers = self._core.handlers(process.standing)
@@ -238,6 +238,7 @@ class QemuMachine:
         retired = len(self._instructions(run, block.address, size))
         block.executions -= 1
         shared.instructions -= block.instructions - retired
+        shared.nodes[shared.counted_node].instructions -= block.instructions - retired if self._profile else 0
         if retired:
             run.cut_block = (block.address, size, retired, 1)
 

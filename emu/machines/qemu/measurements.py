@@ -30,8 +30,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     executions = executions_by_address(firmware, run.blocks, run.peek) if profile or coverage else {}
     profiled = covered = None
     if profile:
-        profiled = measure_profile(firmware, executions, [], cut=False)
-        not_measured["call_paths"] = "QEMU's machine does not follow calls"
+        profiled = measure_profile(firmware, executions, run.call_paths, cut=bool(run.shared.calls.cut))
     else:
         not_measured["profile"] = "only on request (--profile)"
     if coverage:

@@ -118,7 +118,7 @@ class QemuProcess:
     Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
-    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool, bare: bool):
+    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool, profile: bool, bare: bool):
         path, plugin = find_qemu(type(core)), qemu_plugin()
         self._core = core
         with contextlib.ExitStack() as undo:
@@ -137,7 +137,7 @@ class QemuProcess:
             undo.callback(ours.close)
             board = os.memfd_create("emu-board")
             try:
-                os.write(board, _describe(firmware, self.memory, traffic=traffic, bare=bare).encode())
+                os.write(board, _describe(firmware, self.memory, traffic=traffic, profile=profile, bare=bare).encode())
                 files = {
                     "board": board,
                     "memory": self.memory.file,
@@ -236,7 +236,7 @@ class QemuProcess:
         self._process.wait()
 
 
-def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, bare: bool) -> str:
+def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profile: bool, bare: bool) -> str:
     """Return the board as emu/native/qemu/plugin.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
@@ -254,6 +254,9 @@ def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, bare: 
     lines.append(f"interval {FIRST_INTERVAL:x}")
     if traffic:
         lines.append("traffic")
+    if profile:
+        lines.append(f"functions {len(firmware.functions):x}")
+        lines += [f"function {function.start:x} {function.end:x}" for function in firmware.functions]
     if bare:
         lines.append("bare")
     for entry in allocator_entries(firmware):

@@ -54,6 +54,12 @@ class Run:
         cut = [] if self.cut_block is None else [self.cut_block]
         return [(int(b["address"]), int(b["size"]), int(b["instructions"]), int(b["executions"])) for b in ran] + cut
 
+    @property
+    def call_paths(self) -> list[tuple[int, int, int]]:
+        """Of each call path: the number of its caller's, the index of its function + 1 or 0, and its instructions."""
+        nodes = self.shared.nodes[: self.shared.calls.node_count]
+        return [(node.caller, node.function, node.instructions) for node in nodes]
+
     def peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing where there is none."""
         try:

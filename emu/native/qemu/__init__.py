@@ -5,13 +5,14 @@ from ctypes import Structure, c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import HeapEvent, Timeline
+from emu.native import CallNode, CallTree, HeapEvent, Timeline
 from emu.toolchains import find_toolchain
 
 REGIONS = 32
 """The most memories whose loads and stores can be counted."""
 _REGISTERS, _STACK_KEPT, _BLOCKS, _INTERVALS = 72, 128 * 1024, 1 << 18, 256
 _HEAP_EVENTS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 1 << 16, 1024, 1 << 20
+_CALL_PATHS = 1 << 16
 
 _LIBRARY = "qemu_plugin.so"
 _FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-fvisibility=hidden", "-shared", "-fPIC")
@@ -93,6 +94,9 @@ class Shared(Structure):
         ("intervals", c_uint32 * _INTERVALS),
         ("lowest", Lowest),
         ("heap", SharedHeap),
+        ("calls", CallTree),
+        ("counted_node", c_uint32),
+        ("nodes", CallNode * _CALL_PATHS),
         ("blocks", Block * _BLOCKS),
     )
 

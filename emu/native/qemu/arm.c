@@ -69,15 +69,20 @@ static uint32_t result(uint32_t link)
 
 static uint32_t halfword(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
 
-/* Whether a word on the stack is an address behind a call: BLX of a register, or BL. */
+static bool is_call(const uint8_t *bytes, size_t size)
+{
+    if (size == 2) return (halfword(bytes) & 0xff87) == 0x4780; /* BLX of a register */
+    return halfword(bytes) >> 11 == 0x1e && (halfword(bytes + 2) & 0xd000) == 0xd000; /* BL */
+}
+
+/* Whether a word on the stack is an address behind a call. */
 static bool is_return_address(uint32_t word)
 {
     if ((word & THUMB) == 0) return false;
     uint32_t bytes = 0;
     const uint8_t *code = memory_at(word - THUMB - 4, &bytes);
     if (code == NULL || bytes < 4) return false;
-    const uint32_t first = halfword(code), second = halfword(code + 2);
-    return (second & 0xff87) == 0x4780 || (first >> 11 == 0x1e && (second & 0xd000) == 0xd000);
+    return is_call(code + 2, 2) || is_call(code, 4);
 }
 
 /* A stale return address makes a path be seen twice, but never hides one. */
@@ -98,6 +103,7 @@ const struct core arm = {
     .own = {0xE0000000u, 0xE0100000u}, /* Armv7-M, B3.1 */
     .attach = attach,
     .changes_sp = changes_sp,
+    .is_call = is_call,
     .begins_exception = begins_exception,
     .cut_at = cut_at,
     .capture = capture,

@@ -5,6 +5,8 @@
 struct translation {
     struct block *block;
     bool begins_exception, executable;
+    uint32_t function;       /* that it begins in: index + 1, or 0 */
+    uint32_t call_returns_to; /* the address behind it, where a call ends it; else 0 */
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
 };
@@ -50,6 +52,7 @@ static void cut_current_block(uint32_t pc)
         struct block *block = current->block;
         block->executions--;
         plugin.shared->instructions -= current->count - i;
+        if (plugin.profile) plugin.shared->nodes[plugin.shared->counted_node].instructions -= current->count - i;
         if (i > 0) find_block(block->address, pc - block->address, i)->executions++;
         return;
     }
@@ -68,6 +71,10 @@ static void on_block(unsigned vcpu, void *data)
     }
     if (translation->begins_exception) cut_current_block(plugin.core->cut_at());
     struct block *block = translation->block;
+    if (plugin.profile) {
+        const uint32_t returns_to = current != NULL ? current->call_returns_to : 0;
+        count_on_path(block->address, translation->function, block->instructions, returns_to);
+    }
     current = translation;
     block->executions++;
     const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
@@ -128,6 +135,12 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
     }
     translation->count = (uint32_t)count;
+    if (plugin.profile) {
+        struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, count - 1);
+        const bool called = plugin.core->is_call(qemu_plugin_insn_data(last), qemu_plugin_insn_size(last));
+        translation->function = function_at(&plugin.shared->calls, translation->addresses[0]);
+        translation->call_returns_to = called ? translation->addresses[0] + size : 0;
+    }
     translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
     translation->executable = is_executable(translation->addresses[0]);
     translation->block = find_block(translation->addresses[0], size, translation->count);

@@ -116,6 +116,8 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     stack FLOOR TOP OFFSET
  *     changes OFFSET                  where in the file the map of SP's changes is
  *     traffic                         loads and stores are counted at all
+ *     functions COUNT                 call paths are followed; COUNT lines follow
+ *     function START END
  *     bare                            nothing is counted
  *     interval LENGTH                 the first ones of the timeline, in instructions
  *     allocator ENTRY FUNCTION FIRST  struct allocator_entry
@@ -125,6 +127,8 @@ void read_board(void *container)
     FILE *file = fopen(plugin.board, "r");
     if (file == NULL) refuse("%s cannot be read", plugin.board);
     struct peripheral *peripheral = NULL;
+    struct function_range *functions = NULL;
+    uint32_t most_functions = 0;
     char line[128], word[16];
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long a = 0, b = 0, c = 0;
@@ -147,6 +151,12 @@ void read_board(void *container)
             plugin.sp_changes = plugin.memory + a;
         } else if (!strcmp(word, "traffic")) {
             plugin.traffic = true;
+        } else if (!strcmp(word, "functions")) {
+            plugin.profile = true;
+            plugin.functions = functions = allocate(a * sizeof *functions);
+            most_functions = (uint32_t)a;
+        } else if (!strcmp(word, "function") && plugin.function_count < most_functions) {
+            functions[plugin.function_count++] = (struct function_range){(uint32_t)a, (uint32_t)b};
         } else if (!strcmp(word, "bare")) {
             plugin.bare = true;
         } else if (!strcmp(word, "interval")) {

@@ -27,6 +27,8 @@ struct core {
     void *(*attach)(void *cpu);
     /* Whether the instruction may change SP. */
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
+    /* Whether the instruction is a call. */
+    bool (*is_call)(const uint8_t *bytes, size_t size);
     /* Whether the core arrives at `address` only by an exception, which may have cut the block before it short. */
     bool (*begins_exception)(uint32_t address);
     /* Where the exception that has been taken has cut it, or NOWHERE. */
@@ -79,6 +81,9 @@ extern struct plugin {
     struct allocator_entry allocator[ALLOCATOR_ENTRIES];
     int allocator_count;
     bool follows_break;
+    const struct function_range *functions;
+    uint32_t function_count;
+    bool profile; /* whether call paths are followed */
     bool in_allocator; /* whether a call of it has not returned */
 } plugin;
 
@@ -105,6 +110,11 @@ void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address);
 void note_returns(uint32_t address);
 /* SP came down from `from` to where it is, below the heap's end. */
 void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc);
+
+/* calls.c */
+void start_paths(void);
+/* A block of `function` is about to run; call_returns_to is what a call by the block before it would return to, or 0. */
+void count_on_path(uint32_t address, uint32_t function, uint32_t instructions, uint32_t call_returns_to);
 
 /* stack.c */
 void start_stack(void);

@@ -51,6 +51,7 @@ static void on_cpu(qemu_plugin_id_t id, unsigned index)
     hide_machine(memory);
     read_board(memory);
     start_stack();
+    if (plugin.profile) start_paths();
     plugin.shared->ready = sizeof *plugin.shared;
 }
 

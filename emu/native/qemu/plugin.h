@@ -4,11 +4,12 @@
 
 #include <stdint.h>
 
+#include "../common/calls.h"
 #include "../common/heap_calls.h"
 #include "../common/timeline.h"
 
 enum { REGIONS = 32, REGISTERS = 72, STACK_KEPT = 128 * 1024, BLOCKS = 1 << 18, INTERVALS = 256 };
-enum { HEAP_EVENTS = 1 << 16, HEAP_CAPTURES = 1024, HEAP_STACK_BYTES = 1 << 20 };
+enum { HEAP_EVENTS = 1 << 16, HEAP_CAPTURES = 1024, HEAP_STACK_BYTES = 1 << 20, CALL_PATHS = 1 << 16 };
 
 /* A straight-line piece of code that ran; the table of them is a hash table by the first three. */
 struct block {
@@ -63,6 +64,9 @@ struct shared {
     uint32_t intervals[INTERVALS];
     struct lowest lowest;
     struct heap heap;
+    struct call_tree calls; /* of nodes[] */
+    uint32_t counted_node;  /* that has the current block's instructions */
+    struct call_node nodes[CALL_PATHS];
     struct block blocks[BLOCKS];
 };
 

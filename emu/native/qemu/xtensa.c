@@ -86,6 +86,13 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     }
 }
 
+/* CALL0 to CALL12, CALLX0 to CALLX12. */
+static bool is_call(const uint8_t *bytes, size_t size)
+{
+    if (size != 3) return false;
+    return (bytes[0] & 15) == 5 || ((bytes[0] & 15) == 0 && (bytes[0] >> 6) == 3 && bytes[1] >> 4 == 0 && bytes[2] == 0);
+}
+
 static bool begins_exception(uint32_t address)
 {
     const uint32_t offset = address - state->special[VECBASE];
@@ -182,6 +189,7 @@ const struct core xtensa = {
     .below_sp = BASE_SAVE_BYTES,
     .attach = attach,
     .changes_sp = changes_sp,
+    .is_call = is_call,
     .begins_exception = begins_exception,
     .cut_at = cut_at,
     .refuse_fetch = refuse_fetch,
