@@ -139,3 +139,44 @@ def test_lines_and_coverage_are_what_the_program_counts(tmp_path: Path, level: s
         if level == "-O0":  # else the compiler has made several copies of a line, or mixed it with others
             assert lines[line_of("truth.failures++;")] == counted.failures
             assert lines[line_of("truth.allocations++;")] == counted.allocations
+
+
+CALLS = {
+    "_start": {"main"},
+    "main": {"at_depth", "random", "pvPortMalloc", "vPortFree"},
+    "at_depth": {"at_depth", "by_malloc", "by_calloc", "by_realloc", "give_back"},
+    "by_malloc": {"pvPortMalloc", "note"},
+    "by_calloc": {"pvPortCalloc", "note"},
+    "by_realloc": {"pvPortRealloc", "note", "count"},
+    "give_back": {"vPortFree", "count"},
+    "note": {"count"},
+    "pvPortMalloc": {"first"},
+    "pvPortCalloc": {"pvPortMalloc"},
+    "pvPortRealloc": {"pvPortMalloc", "vPortFree"},
+    "vPortFree": {"join_free"},
+    "join_free": {"first"},
+}
+"""Who calls whom in heap.c, where nothing is inlined."""
+DEEPEST = 24
+
+
+def test_call_paths_are_those_of_the_source(tmp_path: Path) -> None:
+    """Through windows that overflow and underflow on the way, whose handlers are called by whom they interrupt."""
+    _, _, _, measured = run(program(tmp_path, "-O0"))
+    assert measured.profile is not None
+    assert not measured.profile.cut
+    paths: list[tuple[str, ...]] = []
+    by_function: Counter[str] = Counter()
+    for path in measured.profile.call_paths:
+        paths.append((*(paths[path.caller] if path.caller is not None else ()), str(path.function)))
+        by_function[str(path.function)] += path.self_instructions
+    assert by_function == Counter(measured.instructions.by_function)
+    assert all(path[0] == "_start" for path in paths)
+    edges = {edge for path in paths for edge in zip(path, path[1:], strict=False)}
+    handlers = {edge for edge in edges if edge[1].startswith(("_WindowOverflow", "_WindowUnderflow"))}
+    assert handlers
+    assert edges - handlers == {(caller, callee) for caller, callees in CALLS.items() for callee in callees} - {
+        ("main", "pvPortMalloc"),  # only where a wrong free is asked for
+        ("main", "vPortFree"),
+    }
+    assert max(path.count("at_depth") for path in paths) == DEEPEST
