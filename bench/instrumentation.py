@@ -76,9 +76,11 @@ def measure(model: Model, target: Target) -> bool:
 
 
 def machine_of(firmware: Firmware, target: Target, title: str) -> UnicornMachine | QemuMachine:
-    flags = {} if title == "measured" else {title: True}
-    kind = QemuMachine if target.emulator_name == "qemu" else UnicornMachine
-    return kind(firmware, target, **flags)
+    bare, profile, traffic = (title == flag for flag in ("bare", "profile", "traffic"))
+    if target.emulator_name == "qemu":
+        return QemuMachine(firmware, target, traffic=traffic, profile=profile, bare=bare)
+    memcheck = title == "memcheck"
+    return UnicornMachine(firmware, target, traffic=traffic, profile=profile, memcheck=memcheck, bare=bare)
 
 
 def report(medians: Mapping[str, float], ratios: Mapping[str, float | None]) -> bool:

@@ -3,6 +3,7 @@
 import shutil
 import struct
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -172,7 +173,7 @@ def test_call_paths_are_those_of_the_source(tmp_path: Path) -> None:
         by_function[str(path.function)] += path.self_instructions
     assert by_function == Counter(measured.instructions.by_function)
     assert all(path[0] == "_start" for path in paths)
-    edges = {edge for path in paths for edge in zip(path, path[1:], strict=False)}
+    edges = {edge for path in paths for edge in pairwise(path)}
     handlers = {edge for edge in edges if edge[1].startswith(("_WindowOverflow", "_WindowUnderflow"))}
     assert handlers
     assert edges - handlers == {(caller, callee) for caller, callees in CALLS.items() for callee in callees} - {

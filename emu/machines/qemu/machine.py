@@ -28,9 +28,9 @@ _STOP_SECONDS = 3.0
 class QemuMachine:
     """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
 
-    ``traffic`` also counts loads and stores, ``profile`` also follows calls, and counts by line and call path, ``coverage`` also tells which lines and
-    functions ran. What is written is meant to be data: code that has run is not run anew. ``bare`` measures nothing,
-    and knows no limit of instructions: it is there to compare the speed with.
+    ``traffic`` also counts loads and stores, ``profile`` also follows calls, and counts by line and call path,
+    ``coverage`` also tells which lines and functions ran. What is written is meant to be data: code that has run is not
+    run anew. ``bare`` measures nothing, and knows no limit of instructions: it is there to compare the speed with.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
 /* The allocator: its calls, from entry to return, and who called it. Python replays what is written down here. */
+#define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
 
