@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from emu.errors import EmuError, MissingToolError
-from emu.machines.qemu_process import qemu_version
+from emu.machines.qemu import core_type, qemu_version
+from emu.machines.qemu.core import Core
 from emu.targets import Target, load_targets
 from emu.toolchains import find_toolchain
 
@@ -34,10 +35,12 @@ def examine() -> list[Finding]:
             "torch", required=False, remedy="only for .pt checkpoints and --trace-layers: pip install 'emu-mcu[torch]'"
         )
     )
-    findings.append(_qemu())
+    on_qemu = [target for target in targets if target.emulator_name == "qemu"]
+    findings += [_qemu(core) for core in dict.fromkeys(core_type(target.board) for target in on_qemu)]
     ready = {finding.name: finding.ok for finding in findings}
     for target in targets:
-        needs = ("host", target.board.build.toolchain, target.emulator_name)
+        emulator = core_type(target.board).command if target in on_qemu else target.emulator_name
+        needs = ("host", target.board.build.toolchain, emulator)
         missing = [need for need in needs if not ready[need]]
         detail = "ready" if not missing else f"needs {', '.join(missing)}"
         findings.append(Finding(f"target {target.name}", not missing, detail, required=_is_required(target)))
@@ -45,7 +48,7 @@ def examine() -> list[Finding]:
 
 
 def _is_required(target: Target) -> bool:
-    """Return whether the target is one of those that run without more than ``pip install`` and a compiler."""
+    """Return whether doctor fails where the target cannot run: QEMU is for those who want it."""
     return target.emulator_name != "qemu"
 
 
@@ -58,11 +61,11 @@ def _toolchain(name: str, required: bool, purpose: str = "") -> Finding:
     return Finding(name, True, detail, required=required)
 
 
-def _qemu() -> Finding:
+def _qemu(core: type[Core]) -> Finding:
     try:
-        return Finding("qemu", True, qemu_version(), required=False)
+        return Finding(core.command, True, qemu_version(core), required=False)
     except MissingToolError as error:
-        return Finding("qemu", False, str(error), required=False)
+        return Finding(core.command, False, str(error), required=False)
 
 
 def _package(name: str, required: bool, remedy: str) -> Finding:
