@@ -3,12 +3,14 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from xtensa_builds import TARGET, build
 
 from emu.firmware import Firmware
 from emu.machines import Limits, Stop
 from emu.machines.qemu import QemuMachine
+from emu.resources import resource
 
 LEVELS = ("-O0", "-O2", "-Os")
 ROOM = "-Wl,--defsym=__stack_size=64K"
@@ -69,3 +71,18 @@ def test_an_unexpected_exception_is_written_down(tmp_path: Path) -> None:
     function = Firmware.load(elf, TARGET).function_at(pc)
     assert function is not None
     assert (vector, cause, function.name) == (USER_VECTOR, SYSTEM_CALL, "system_call")
+
+
+def test_quotients_and_square_roots_are_rounded_right(tmp_path: Path) -> None:
+    count, state, bits = 500, 1, []
+    for _ in range(2 * count):
+        state = (state * 1664525 + 1013904223) % 2**32
+        bits.append(state & 0xBFFFFFFF if state & 0x7F800000 == 0x7F800000 else state)
+    dividends, divisors = np.array(bits, np.uint32).view(np.float32).reshape(count, 2).T
+    with np.errstate(all="ignore"):
+        expected = {"quotients": dividends / divisors, "roots": np.sqrt(np.abs(divisors))}
+    elf = build(tmp_path, "arithmetic.c", f"-I{resource('runtime') / 'src'}")
+    for name, values in expected.items():
+        stop, got = run(elf, name, 4 * count)
+        assert stop.reason == "yield"
+        np.testing.assert_array_equal(np.frombuffer(got, np.float32), values)
