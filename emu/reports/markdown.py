@@ -30,7 +30,7 @@ def render_markdown(runs: Sequence[Run]) -> str:
     """Return at most ``MOST_BYTES`` of Markdown; what does not fit is counted and left out."""
     ordered = sorted(runs, key=lambda run: run.ok)
     blocks = chain(
-        [_headline(runs), _verdicts(ordered), _figures(runs)],
+        [_headline(runs), *_verdicts(ordered), _figures(runs)],
         *([f"### {_text(title(run))}", *_evidence(run)] for run in ordered if not run.ok),
         *(_details(run) for run in ordered),
     )
@@ -54,10 +54,12 @@ def _headline(runs: Sequence[Run]) -> str:
     verdicts = [verdict for run in runs for verdict in run.verdicts]
     failed = sum(not verdict.ok for verdict in verdicts)
     number = counted(len(verdicts), "verdict")
+    if not verdicts:
+        return "## Nothing was judged"
     return f"## ❌ {failed} of {number} failed" if failed else f"## ✅ {number}, all hold"
 
 
-def _verdicts(runs: Sequence[Run]) -> str:
+def _verdicts(runs: Sequence[Run]) -> Iterator[str]:
     rows = [
         (title(run), verdict.name, verdict.value, verdict.limit, margin(verdict))
         for run in runs
@@ -67,14 +69,16 @@ def _verdicts(runs: Sequence[Run]) -> str:
     if rows:
         shown = [("❌", *row) for row in rows[: 4 * _MOST_OF_A_KIND]]
         table = _table(["", "run", "verdict", "value", "limit", "by"], shown, right=(3, 4, 5))
-        return table + _and_more(len(rows), 4 * _MOST_OF_A_KIND)
+        yield table + _and_more(len(rows), 4 * _MOST_OF_A_KIND)
+        return
     shown = [
         ("✅", title(run), verdict.name, verdict.value, verdict.limit, margin(verdict))
         for run in runs[:_MOST_OF_A_KIND]
         for verdict in run.verdicts
     ]
-    table = _table(["", "run", "verdict", "value", "limit", ""], shown, right=(3, 4, 5))
-    return table + _and_more(len(runs), _MOST_OF_A_KIND)
+    if shown:
+        table = _table(["", "run", "verdict", "value", "limit", ""], shown, right=(3, 4, 5))
+        yield table + _and_more(len(runs), _MOST_OF_A_KIND)
 
 
 def _figures(runs: Sequence[Run]) -> str:
