@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import emu
 from emu import doctor as diagnosis
 from emu.build import build_firmware
+from emu.elf import is_elf
 from emu.errors import EmuError, InputError
-from emu.firmware import is_elf
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.machines import Limits
 from emu.model.checkpoint import load_checkpoint

@@ -15,8 +15,7 @@ from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
-from emu.machines.qemu import QemuMachine
-from emu.machines.qemu_process import qemu_version
+from emu.machines.qemu import QemuMachine, core_type, qemu_version
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.image import read_image_info
@@ -256,7 +255,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         environment={
             "emu": emu.__version__,
             "unicorn": version("unicorn"),
-            **({"qemu": qemu_version()} if target.emulator_name == "qemu" else {}),
+            **({"qemu": qemu_version(core_type(target.board))} if target.emulator_name == "qemu" else {}),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },

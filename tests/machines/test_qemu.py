@@ -21,7 +21,6 @@ from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.qemu import QemuMachine
-from emu.machines.qemu_process import COMMAND
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
@@ -29,6 +28,7 @@ from emu.record import Fault
 from emu.run import RunOptions, open_machine
 from emu.targets import find_target
 
+COMMAND = "qemu-system-arm"
 QEMU = find_target("stm32h7-qemu")
 LIMITS = Limits(instructions=2_000_000, seconds=20)
 WITH_FPU = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"))
