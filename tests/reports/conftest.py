@@ -88,9 +88,9 @@ def unmeasured() -> Run:
 
 
 @pytest.fixture(scope="session")
-def poisoned(demos: list[Run], faulty: Run) -> list[Run]:
-    """Real records in which every text is an attack."""
-    return [hostile(run) for run in (demos[0], faulty)]
+def poisoned(regressed: list[Run], faulty: Run) -> list[Run]:
+    """Records in which every text is an attack."""
+    return [hostile(run) for run in (regressed[1], faulty)]
 
 
 @pytest.fixture(scope="session", params=["demos", "faulty", "regressed", "unmeasured", "poisoned"])

@@ -20,6 +20,8 @@ def _poisoned(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         named = [f"{ATTACK}{index}" for index in range(len(value))] if name in _BY_NAME else value
         return {key: _poisoned(each, old) for key, (old, each) in zip(named, value.items(), strict=True)}
+    if name == "verdicts":  # their names decide what is shown beside them
+        return [{**each, "value": ATTACK, "limit": ATTACK} for each in value]
     if isinstance(value, list):
         return [_poisoned(each, name) for each in value]
     if isinstance(value, str) and name not in _FEW_WORDS:

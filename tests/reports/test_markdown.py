@@ -8,6 +8,7 @@ from markdown_it import MarkdownIt
 
 from emu.record import Run, read_run_file
 from emu.reports.markdown import MOST_BYTES, render_markdown
+from emu.reports.wording import printable
 
 IN_A_CELL = 4  # how deep the parser has the text of a table
 PARSER = MarkdownIt("commonmark").enable("table")
@@ -58,6 +59,12 @@ def test_no_text_of_a_record_becomes_markup(runs: list[Run]):
         assert len({len(row) for row in table}) == 1, "a row has as many cells as its heading"
     assert html.count("<details") == html.count("</details>") > 0
     assert "\\_" not in html, "escapes are for Markdown, not for its readers"
+
+
+def test_a_cell_shows_its_text_as_it_is(poisoned: list[Run]):
+    failed, *_ = tables(render_markdown(poisoned))
+    attack = printable(ATTACK, 160)
+    assert [(row[3], row[4]) for row in failed[1:]] == [(attack, attack)] * 4
 
 
 def test_absolute_figures_and_verdicts(written: Path):
