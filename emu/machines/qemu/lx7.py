@@ -31,7 +31,6 @@ _UNSERVED = "unexpected_exception"
 """Where our own goes with an exception that nothing in it serves."""
 
 
-
 class Lx7:
     """The core (see ``emu.machines.qemu.core.Core``).
 
