@@ -163,6 +163,7 @@ def _run(
 
 
 def _telling(lines: list[str]) -> str:
-    """Return the last line that names an error, or else the last line."""
-    errors = [line for line in lines if re.search(r"\berror: |^E: |No space left|Killed", line, re.IGNORECASE)]
-    return next((line for line in reversed(errors or lines) if line), "")
+    """Return the last line that names an error, or else what first made ``make`` stop, or else the last line."""
+    errors = [line for line in lines if re.search(r"\berror: |^E: |No space left", line)]
+    stops = [line for line in lines if re.match(r"make.*\*\*\* ", line)]
+    return [*lines[-1:], *reversed(stops), *errors][-1].removeprefix("error: ") if lines else ""
