@@ -14,7 +14,17 @@ from emu.toolchains.recipe import find_recipe
 RECIPE = find_recipe("xtensa")
 HERE = Path(__file__).parent
 QEMU = ["qemu-system-xtensa", "-M", "sim", "-cpu", "de233_fpu", "-semihosting", "-display", "none", "-monitor", "none"]
-FLAGS = ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-mlongcalls", "-mtext-section-literals", "-fstack-usage"]
+FLAGS = [
+    "-O2",
+    "-g",
+    "-ffreestanding",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-mlongcalls",
+    "-mtext-section-literals",
+    "-fstack-usage",
+]
 
 
 @pytest.fixture(scope="module")
