@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -28,7 +28,7 @@ def provide_target(name: str, config: pytest.Config) -> Target:
         target = find_target(name)
         require_emulator(target)
     except EmuError as error:
-        _give_up(error, config)
+        raise _outcome(error, config) from None
     return target
 
 
@@ -47,7 +47,7 @@ class Builder:
         try:
             return build_firmware(find_model(str(model)).image, self._target.board, BuildOptions(input_rows))
         except EmuError as error:
-            _give_up(error, self._config)
+            raise _outcome(error, self._config) from None
 
 
 class Runner:
@@ -85,7 +85,7 @@ class Runner:
             record = self._record(elf, name or own_name, own_inputs, options)
             (run,) = read_run_file(record).runs
         except EmuError as error:
-            _give_up(error, self._item.config)
+            raise _outcome(error, self._item.config) from None
         if check:
             expected.runs.append(run)
             if not run.faults:
@@ -131,9 +131,8 @@ def _content(elf: Path, name: str, target: Target, inputs: EvaluationInputs | No
     return content_key(parts)
 
 
-def _give_up(error: EmuError, config: pytest.Config) -> NoReturn:
-    """Skip the test where a tool is missing and that is no failure; fail it for all else."""
-    __tracebackhide__ = True
+def _outcome(error: EmuError, config: pytest.Config) -> BaseException:
+    """Return what skips the test where a tool is missing and that is no failure, and what fails it for all else."""
     if isinstance(error, MissingToolError) and not is_strict(config):
-        pytest.skip(str(error))
-    pytest.fail(str(error))
+        return pytest.skip.Exception(str(error))
+    return pytest.fail.Exception(str(error))
