@@ -41,8 +41,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("emu_target", chosen_targets(metafunc.config), indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that cannot be before the test runs."""
+    """Read a test's markers before its fixtures are made, and refuse one that cannot be."""
     if options.uses_emu(item):
         from emu.pytest_plugin.expectations import expect
 
@@ -68,12 +69,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the baseline, where that was asked for."""
     if session.config.getoption("emu_update_baseline"):
         from emu.pytest_plugin.session import update_baseline
 
-        update_baseline(session.config, exitstatus)
+        update_baseline(session)
 
 
 @pytest.hookimpl(optionalhook=True)

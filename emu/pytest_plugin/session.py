@@ -98,27 +98,30 @@ def remember(config: pytest.Config, record: Path) -> None:
     _session(config).records.add(str(record))
 
 
-def update_baseline(config: pytest.Config, exitstatus: int) -> None:
+def update_baseline(session: pytest.Session) -> None:
     """Write the figures of the session's runs to the baseline; those of runs that were not made stay.
 
     A worker of pytest-xdist hands its runs to the process that controls it instead.
     """
-    session, path = _session(config), baseline_path(config)
+    config = session.config
+    made, path = _session(config), baseline_path(config)
     if hasattr(config, "workeroutput"):
-        config.workeroutput[_WORKER_OUTPUT] = sorted(session.records)  # pyright: ignore[reportAttributeAccessIssue]
+        config.workeroutput[_WORKER_OUTPUT] = sorted(made.records)  # pyright: ignore[reportAttributeAccessIssue]
         return
-    if path is None or exitstatus not in _FINISHED:
-        session.summary = f"emu: {path} was not written, as the tests did not come to their end"
+    assert path is not None, "check_settings asks for it"
+    if session.exitstatus not in _FINISHED:
+        made.summary = f"emu: {path} was not written, as the tests did not come to their end"
         return
     try:
-        new = Baseline.of(run for record in sorted(session.records) for run in read_run_file(Path(record)).runs)
+        new = Baseline.of(run for record in sorted(made.records) for run in read_run_file(Path(record)).runs)
         old = read_baseline(path) if path.is_file() else Baseline()
         path.write_text(Baseline(schema=1, runs={**old.runs, **new.runs}).to_json())
     except (InputError, OSError) as error:
-        session.summary = f"emu: {path} was not written: {error}"
+        made.summary = f"emu: {path} was not written: {error}"
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return
     kept = len(old.runs.keys() - new.runs.keys())
-    session.summary = f"emu: {path}: figures of {len(new.runs)} runs written, of {kept} others kept"
+    made.summary = f"emu: {path}: figures of {len(new.runs)} runs written, of {kept} others kept"
 
 
 def take_over(node: Any) -> None:

@@ -140,7 +140,9 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
     compile_program("other/filters", WINDOW=64)
     two = "def test_two(emu_run):\n    emu_run('filters.elf')\n    emu_run('other/filters.elf'{name})\n"
     project.write("test_it.py", two.format(name=""))
-    assert "different firmware is called filters@stm32h7-unicorn" in project.pytest(*UPDATE).text
+    session = project.pytest(*UPDATE)
+    assert session.code == pytest.ExitCode.USAGE_ERROR
+    assert "different firmware is called filters@stm32h7-unicorn" in session.text
     assert not (project.directory / "figures.json").exists()
     project.write("test_it.py", two.format(name=", name='others'"))
     assert project.pytest(*UPDATE).code == 0
@@ -172,5 +174,6 @@ def test_a_baseline_that_cannot_be_written(project: Project, compile_program: Co
     compile_program()
     project.write("test_filters.py", TEST)
     session = project.pytest(f"--emu-baseline={tmp_path / 'missing' / 'figures.json'}", "--emu-update-baseline")
+    assert session.code == pytest.ExitCode.USAGE_ERROR
     assert "was not written: " in session.text
     assert "Traceback" not in session.text
