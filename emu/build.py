@@ -109,8 +109,10 @@ def _compile(
     linker_script: Path,
     directory: Path,
 ) -> None:
-    # Debug information names sources as runtime/src/step.c, wherever the engine is installed.
-    prefixes = [f"-ffile-prefix-map={runtime}=runtime", f"-ffile-prefix-map={directory}=."]
+    # Debug information names sources as runtime/src/step.c, wherever the engine is installed. Not every GCC passes that
+    # on to the assembler.
+    moved = [f"{runtime}=runtime", f"{directory}=."]
+    prefixes = [flag + move for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=") for move in moved]
     includes = [f"-I{runtime / 'include'}", f"-I{runtime / 'src'}", f"-I{runtime / 'port'}"]
     model = directory / "model.mamba"
     model.write_bytes(image.read_bytes())

@@ -15,8 +15,8 @@ from emu import doctor as diagnosis
 from emu.baseline import read_baseline
 from emu.build import build_firmware
 from emu.comparison import NO_INCREASE, compare, parse_gates
+from emu.elf import is_elf
 from emu.errors import EmuError, InputError
-from emu.firmware import is_elf
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.machines import Limits
 from emu.model.checkpoint import load_checkpoint

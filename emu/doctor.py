@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from emu.errors import EmuError, MissingToolError
-from emu.machines.qemu_process import qemu_version
+from emu.machines.qemu import core_type, qemu_version
+from emu.machines.qemu.core import Core
 from emu.targets import load_targets
 from emu.toolchains import find_toolchain
 
@@ -31,14 +32,16 @@ def examine() -> list[Finding]:
             "torch", required=False, remedy="only for .pt checkpoints and --trace-layers: pip install 'emu-mcu[torch]'"
         )
     )
-    findings.append(_qemu())
+    on_qemu = [target for target in load_targets().values() if target.emulator_name == "qemu"]
+    findings += [_qemu(core) for core in dict.fromkeys(core_type(target.board) for target in on_qemu)]
     ready = {finding.name: finding.ok for finding in findings}
     for target in load_targets().values():
-        needs = ("host", target.board.build.toolchain, target.emulator_name)
+        is_qemu = target.emulator_name == "qemu"
+        emulator = core_type(target.board).command if is_qemu else target.emulator_name
+        needs = ("host", target.board.build.toolchain, emulator)
         missing = [need for need in needs if not ready[need]]
         detail = "ready" if not missing else f"needs {', '.join(missing)}"
-        required = target.emulator_name != "qemu"
-        findings.append(Finding(f"target {target.name}", not missing, detail, required=required))
+        findings.append(Finding(f"target {target.name}", not missing, detail, required=not is_qemu))
     return findings
 
 
@@ -50,11 +53,11 @@ def _toolchain(name: str, purpose: str) -> Finding:
     return Finding(name, True, f"{toolchain.version}{f' ({purpose})' if purpose else ''}")
 
 
-def _qemu() -> Finding:
+def _qemu(core: type[Core]) -> Finding:
     try:
-        return Finding("qemu", True, qemu_version(), required=False)
+        return Finding(core.command, True, qemu_version(core), required=False)
     except MissingToolError as error:
-        return Finding("qemu", False, str(error), required=False)
+        return Finding(core.command, False, str(error), required=False)
 
 
 def _package(name: str, required: bool, remedy: str) -> Finding:

@@ -110,7 +110,8 @@ class StackUse(_Part):
 
     name: str
     """The variable that it is, or what it is to the core."""
-    pointer: Literal["MSP", "PSP"]
+    pointer: Literal["MSP", "PSP", "a1"]
+    """The register that is at its lower end."""
     top: int
     """The address that it grows down from."""
     limit_bytes: int | None

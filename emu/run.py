@@ -16,8 +16,7 @@ from emu.firmware import Firmware
 from emu.footprint import largest_symbols
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
-from emu.machines.qemu import QemuMachine
-from emu.machines.qemu_process import qemu_version
+from emu.machines.qemu import QemuMachine, core_type, qemu_version
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.image import read_image_info
@@ -144,7 +143,7 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
 def require_emulator(target: Target) -> None:
     """Raise MissingToolError, with the command that installs it, where the target's emulator is missing."""
     if target.emulator_name == "qemu":
-        qemu_version()
+        qemu_version(core_type(target.board))
 
 
 def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
@@ -268,7 +267,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         environment={
             "emu": emu.__version__,
             "unicorn": version("unicorn"),
-            **({"qemu": qemu_version()} if target.emulator_name == "qemu" else {}),
+            **({"qemu": qemu_version(core_type(target.board))} if target.emulator_name == "qemu" else {}),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },

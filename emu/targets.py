@@ -141,6 +141,10 @@ class Board(_Strict):
         """Return the peripheral whose registers are at ``address``, or None where the board file names none."""
         return next((peripheral for peripheral in self.peripherals if address in peripheral), None)
 
+    def has_ram_at(self, address: int) -> bool:
+        """Return whether there is RAM at ``address``."""
+        return any(address in region for region in self.ram)
+
     @cached_property
     def ram(self) -> tuple[Region, ...]:
         """The regions that data can be written to, registers left out."""

@@ -12,6 +12,8 @@ _INSTALL = {
     "host": "apt-get install gcc",
 }
 
+_COMMANDS = {"host": "cc", "xtensa": "xtensa-elf-gcc"}
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -32,7 +34,7 @@ class Toolchain:
 
 def find_toolchain(name: str) -> Toolchain:
     """Return the toolchain ``arm-none-eabi`` or ``host``; raises MissingToolError with the command that installs it."""
-    command = "cc" if name == "host" else f"{name}-gcc"
+    command = _COMMANDS.get(name, f"{name}-gcc")
     path = shutil.which(command)
     if path is None:
         install = _INSTALL.get(name, f"put {command} on the PATH")

@@ -7,12 +7,23 @@ import pytest
 
 import emu.build
 from emu.build import build_firmware
-from emu.errors import EmuError
+from emu.errors import EmuError, MissingToolError
 from emu.model.sources import find_model
 from emu.resources import resource
 from emu.targets import Board, find_target
+from emu.toolchains import find_toolchain
 
 BOARD = find_target("stm32h7-unicorn").board
+
+
+@pytest.fixture(params=["stm32h7-unicorn", "esp32s3-qemu"])
+def board(request: pytest.FixtureRequest) -> Board:
+    board = find_target(request.param).board
+    try:
+        find_toolchain(board.build.toolchain)
+    except MissingToolError as missing:
+        pytest.skip(str(missing))
+    return board
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +31,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     image = find_model("har").image
-    here = build_firmware(image, BOARD)
+    here = build_firmware(image, board)
     for name in ("runtime", "linker"):
         shutil.copytree(resource(name), tmp_path / "elsewhere" / name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another cache"))
     monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "elsewhere" / name)
-    there = build_firmware(image, BOARD)
+    there = build_firmware(image, board)
     assert here != there
     assert here.read_bytes() == there.read_bytes()
 

@@ -36,7 +36,7 @@ def describe_arm_state(address: int) -> str:
 def _why_nothing(board: Board, address: int, *, fetch: bool) -> str:
     if address < _NULL_PAGE:
         return _NULL_POINTER
-    if fetch and address in _RETURN_VALUES:
+    if fetch and address in _RETURN_VALUES and board.architecture == "armv7em":
         return "a return from the reset handler or from an exception, of which there is none"
     peripheral = board.peripheral_at(address)
     if peripheral is not None and fetch:
@@ -44,6 +44,8 @@ def _why_nothing(board: Board, address: int, *, fetch: bool) -> str:
     if peripheral is not None:
         return f"{peripheral.name} is not modelled; add `stub = true` to it in targets/{board.name}.toml"
     nothing = f"no memory there on {board.name}"
+    if board.architecture != "armv7em":
+        return nothing
     if address in _PERIPHERALS:
         return f"{nothing} (and no peripheral that its board file knows)"
     if address in _SYSTEM:

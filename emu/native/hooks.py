@@ -16,6 +16,7 @@ from unicorn import (
 from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
+from emu.architectures.armv7em.thumb import DYNAMIC, stack_effects
 from emu.firmware import Firmware
 from emu.native import (
     HEAP_BREAK,
@@ -44,7 +45,6 @@ from emu.native.instructions import (
 )
 from emu.native.shadow import NativeShadow
 from emu.targets import Board
-from emu.thumb import DYNAMIC, stack_effects
 
 _HEAP_EVENTS = 16_384
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from emu.dataflow import LR, PC, SP, Access, Instruction, Operation, decode
+from emu.architectures.armv7em.dataflow import LR, PC, SP, Access, Instruction, Operation, decode
 from emu.firmware import Firmware
 from emu.targets import Region
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.firmware import Firmware, Section
+from emu.elf import Section
+from emu.firmware import Firmware
 from emu.native.shadow import ByteState
 from emu.targets import Region
 

@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
 from emu.record import Frame
-from emu.unwind import unwind
 
 MOST_UNWOUND = 500
 """Paths of one list: a backtrace takes a millisecond or two."""

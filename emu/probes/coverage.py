@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 
 from emu.firmware import Firmware
 from emu.record import Coverage, CoveredFunction
-from emu.thumb import instruction_addresses
 
 
 def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Coverage:
@@ -34,4 +33,8 @@ def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Cover
 def _code_of_functions(firmware: Firmware) -> Iterator[int]:
     """Yield the address of each instruction that belongs to a function, and is no padding between two."""
     for start, code in firmware.code():
-        yield from (at for at in instruction_addresses(code, start) if firmware.function_at(at) is not None)
+        yield from (
+            at
+            for at in firmware.architecture.instruction_addresses(code, start)
+            if firmware.function_at(at) is not None
+        )

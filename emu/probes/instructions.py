@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 from emu.firmware import Firmware
 from emu.record import Instructions
-from emu.thumb import instruction_addresses
 
 UNNAMED = "(no symbol)"
 
@@ -26,7 +25,7 @@ def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: M
             functions[function.name if function else UNNAMED] += instructions * executions
             continue
         # One function runs on into the next: each gets what is its own.
-        for at in instruction_addresses(read(address, size), address):
+        for at in firmware.architecture.instruction_addresses(read(address, size), address):
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions
     return Instructions(
@@ -35,13 +34,13 @@ def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: M
     )
 
 
-def executions_by_address(blocks: Blocks, read: Memory) -> Counter[int]:
+def executions_by_address(firmware: Firmware, blocks: Blocks, read: Memory) -> Counter[int]:
     """Return how often the instruction at each address ran; the counts add up to the total."""
     counts: Counter[int] = Counter()
     for address, size, instructions, executions in blocks:
         if executions == 0:
             continue
-        addresses = list(instruction_addresses(read(address, size), address))
+        addresses = list(firmware.architecture.instruction_addresses(read(address, size), address))
         if len(addresses) == instructions:
             counts.update(dict.fromkeys(addresses, executions))
         else:  # other code has been written over it since

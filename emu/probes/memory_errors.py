@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from emu.dataflow import Access
-from emu.firmware import Firmware, Symbol
+from emu.architectures.armv7em.dataflow import Access
+from emu.architectures.armv7em.unwind import unwind
+from emu.elf import Symbol
+from emu.firmware import Firmware
 from emu.native.instructions import FindingKind
 from emu.native.shadow import ByteState, Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
-from emu.unwind import unwind
 
 _NULL_PAGE = 0x1000
 _NEAR_BLOCK = 256

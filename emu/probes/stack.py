@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from emu.architectures.armv7em.thumb import DYNAMIC
+from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
 from emu.native import Snapshot
 from emu.record import Frame
-from emu.thumb import DYNAMIC
-from emu.unwind import unwind
 
 Read = Callable[[int, int], bytes]
 Write = Callable[[int, bytes], None]

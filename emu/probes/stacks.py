@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from emu.architectures.armv7em.thumb import sets_sp_anew
 from emu.firmware import MOST_ABOVE_STACK, Firmware
 from emu.native import StackState
 from emu.native.hooks import NativeHooks
 from emu.probes.heap_faults import Block
 from emu.probes.stack import peak_backtrace
 from emu.record import StackUse
-from emu.thumb import sets_sp_anew
 
 MOST_STACKS = 64
 """Beyond these SP is followed no more, and nothing is said of the rest."""

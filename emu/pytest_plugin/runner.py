@@ -10,8 +10,8 @@ import pytest
 
 from emu.build import BuildOptions, build_firmware
 from emu.cache import cached, content_key
+from emu.elf import is_elf
 from emu.errors import EmuError, InputError, MissingToolError
-from emu.firmware import is_elf
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations

@@ -2,6 +2,18 @@
  * outside the image and the arena. */
 #include "image.h"
 
+/* a * b, both less than 2^32. GCC would use MULUH for it, which the ESP32-S3 has and the core that QEMU emulates has not. */
+static inline uint64_t product(uint64_t a, uint64_t b)
+{
+#ifdef __XTENSA__
+    const uint32_t a_low = a & 0xffffu, a_high = (uint32_t)a >> 16, b_low = b & 0xffffu, b_high = (uint32_t)b >> 16;
+    return ((uint64_t)(a_high * b_high) << 32) + ((uint64_t)(a_high * b_low) << 16) + ((uint64_t)(a_low * b_high) << 16) +
+           a_low * b_low;
+#else
+    return a * b;
+#endif
+}
+
 static const uint32_t *offsets(const struct mamba_header *header) { return (const uint32_t *)(header + 1); }
 
 static const float *tensor_at(const struct mamba_header *header, uint32_t offset)
@@ -71,7 +83,7 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
     if (!dimensions_ok || (h->flags & ~(uint32_t)MAMBA_FLAGS) || h->matrix_type > MAMBA_INT8 || !(h->norm_epsilon >= 0.0f)) {
         return MAMBA_ERROR_DIMENSION;
     }
-    const uint64_t table = (uint64_t)MAMBA_MODEL_TENSORS + (uint64_t)h->n_blocks * MAMBA_BLOCK_TENSORS;
+    const uint64_t table = (uint64_t)MAMBA_MODEL_TENSORS + product(h->n_blocks, MAMBA_BLOCK_TENSORS);
     return sizeof *h + table * sizeof(uint32_t) <= image_bytes ? MAMBA_OK : MAMBA_ERROR_TRUNCATED;
 }
 
@@ -89,7 +101,7 @@ static int tensor_ok(const struct mamba_header *h, uint32_t offset, uint64_t flo
 
 static int matrix_ok(const struct mamba_header *h, uint32_t offset, uint32_t rows, uint32_t columns, int optional)
 {
-    return bytes_ok(h, offset, (uint64_t)mamba_padded(rows) * mamba_row_bytes(h->matrix_type, columns), optional);
+    return bytes_ok(h, offset, product(mamba_padded(rows), mamba_row_bytes(h->matrix_type, columns)), optional);
 }
 
 static int block_ok(const struct mamba_header *h, uint32_t block)
@@ -104,12 +116,12 @@ static int block_ok(const struct mamba_header *h, uint32_t block)
            tensor_ok(h, slot[MAMBA_IN_X_BIAS], mamba_padded(D), 1) &&
            matrix_ok(h, slot[MAMBA_IN_Z_WEIGHT], D, width, 0) &&
            tensor_ok(h, slot[MAMBA_IN_Z_BIAS], mamba_padded(D), 1) &&
-           tensor_ok(h, slot[MAMBA_CONV_WEIGHT], (uint64_t)D * h->d_conv, 0) &&
+           tensor_ok(h, slot[MAMBA_CONV_WEIGHT], product(D, h->d_conv), 0) &&
            tensor_ok(h, slot[MAMBA_CONV_BIAS], D, 0) &&
            matrix_ok(h, slot[MAMBA_X_PROJ], h->dt_rank + 2u * h->d_state, D, 0) &&
            matrix_ok(h, slot[MAMBA_DT_WEIGHT], D, h->dt_rank, 0) &&
            tensor_ok(h, slot[MAMBA_DT_BIAS], mamba_padded(D), 0) &&
-           tensor_ok(h, slot[MAMBA_RATE], (uint64_t)D * h->d_state, 0) &&
+           tensor_ok(h, slot[MAMBA_RATE], product(D, h->d_state), 0) &&
            tensor_ok(h, slot[MAMBA_DT_LIMIT], D, 0) && tensor_ok(h, slot[MAMBA_SKIP], D, 0) &&
            matrix_ok(h, slot[MAMBA_OUT_WEIGHT], h->d_model, D, last && !residual) &&
            tensor_ok(h, slot[MAMBA_OUT_BIAS], mamba_padded(h->d_model), 1);
@@ -164,8 +176,8 @@ uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence
     mamba_sequence unused;
     mamba_sequence *s = sequence ? sequence : &unused;
     uint64_t used = 0;
-    s->state = take(arena, &used, (uint64_t)h->n_blocks * h->d_inner * h->d_state);
-    s->tail = take(arena, &used, (uint64_t)h->n_blocks * h->d_inner * (h->d_conv - 1u));
+    s->state = take(arena, &used, product(product(h->n_blocks, h->d_inner), h->d_state));
+    s->tail = take(arena, &used, product(product(h->n_blocks, h->d_inner), h->d_conv - 1u));
     s->u = take(arena, &used, h->d_inner);
     s->x_dbl = take(arena, &used, h->dt_rank + 2u * h->d_state);
     s->hidden = has_hidden ? take(arena, &used, h->d_model) : NULL;

@@ -1,7 +1,9 @@
 #include "matrix.h"
 
+#include "bits.h"
 #include "load.h"
 #include "unroll.h"
+#include "xtensa.h"
 
 #include <stddef.h>
 
@@ -18,14 +20,8 @@ INLINE float from_half(uint16_t half)
     } exact = {half};
     return (float)exact.value; /* one instruction */
 #else
-    /* The exponent is rebiased by a multiplication, which is right for subnormals too. */
-    union {
-        uint32_t bits;
-        float value;
-    } magnitude = {(half & 0x7fffu) << 13}, result;
-    magnitude.value *= 0x1p112f;
-    result.bits = magnitude.bits | (half & 0x8000u) << 16;
-    return result.value;
+    /* The exponent is rebiased by a multiplication, which is right for subnormals too; the mask leaves one of the signs. */
+    return float_of((uint32_t)(int16_t)half << 13 & 0x8fffe000u) * 0x1p112f;
 #endif
 }
 
@@ -60,6 +56,21 @@ INLINE const uint8_t *add_column(float *sum, const uint8_t *weight, float value,
     return weight;
 }
 
+/* sum (group) += weights (columns, group), a column at a time, * x (columns). */
+INLINE void add_columns(float *sum, const uint8_t *weight, const float *x, uint32_t columns, uint32_t group, uint32_t type)
+{
+#ifdef __XTENSA__
+    if (type == MAMBA_FLOAT32) {
+        if (group == GROUP) xtensa_add_columns_of_eight(sum, (const float *)(const void *)weight, x, columns);
+        else xtensa_add_columns_of_four(sum, (const float *)(const void *)weight, x, columns);
+        return;
+    }
+#endif
+    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
+    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
+    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+}
+
 INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *weight, const float *bias, const float *x,
                     uint32_t columns)
 {
@@ -67,9 +78,7 @@ INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *we
     float sum[GROUP];
     UNROLLED_FOR(row, group) sum[row] = bias && type != MAMBA_INT8 ? bias[row] : 0.0f;
     if (type == MAMBA_INT8) weight += group * sizeof *scale;
-    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
-    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
-    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+    add_columns(sum, weight, x, columns, group, type);
     if (type == MAMBA_INT8) UNROLLED_FOR(row, group) sum[row] = sum[row] * scale[row] + (bias ? bias[row] : 0.0f);
     UNROLLED_FOR(row, group) out[row] = sum[row];
 }

@@ -14,6 +14,7 @@
 #include "matrix.h"
 #include "trace.h"
 #include "unroll.h"
+#include "xtensa.h"
 
 #define GROUP 8u /* channels at a time: the rows of one group of a matrix */
 #define STAGE static __attribute__((noinline)) /* so that a profile shows where the instructions go */
@@ -75,6 +76,9 @@ STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const f
 /* One channel of the selective scan: state (N) = exp(dt A) state + dt_u B; returns C . state. */
 static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u)
 {
+#ifdef __XTENSA__
+    return xtensa_scan(state, rate, B, C, N, dt, dt_u);
+#else
     float y = 0.0f;
     for (const float *end = rate + N, *before = state; rate < end; state += 4) {
         float r[4], h[4], b[4], c[4];
@@ -89,6 +93,7 @@ static inline float scan(float *state, const float *rate, const float *B, const 
         }
     }
     return y;
+#endif
 }
 
 /* The same where a decay may underflow: an exponent below the table's range counts as its end, 7e-38. */
@@ -97,7 +102,7 @@ static __attribute__((noinline)) float scan_long_step(float *state, const float 
 {
     float y = 0.0f;
     for (uint32_t n = 0; n < N; n++) {
-        const float steps = __builtin_fmaxf(dt * rate[n], -7900.0f);
+        const float steps = at_least(dt * rate[n], -7900.0f);
         state[n] = exp2_decay(1.0f, steps) * state[n] + dt_u * B[n];
         y += state[n] * C[n];
     }

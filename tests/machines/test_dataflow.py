@@ -18,10 +18,10 @@ from unicorn.arm_const import (
 )
 from unicorn.unicorn import Uc
 
-from emu.dataflow import FLAGS, FP_FLAGS, GE, LESS, S0, Instruction, decode
+from emu.architectures.armv7em.dataflow import FLAGS, FP_FLAGS, GE, LESS, S0, Instruction, decode
+from emu.architectures.armv7em.thumb import instruction_size
 from emu.native import unicorn_probe
 from emu.native.instructions import NativeInstruction
-from emu.thumb import instruction_size
 
 CORE, SINGLE = tuple(range(13)), tuple(range(S0, S0 + 32))
 ALL = 0xFFFF_FFFF

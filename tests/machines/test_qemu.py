@@ -21,7 +21,6 @@ from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.qemu import QemuMachine
-from emu.machines.qemu_process import COMMAND
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
@@ -29,6 +28,7 @@ from emu.record import Fault
 from emu.run import RunOptions, open_machine
 from emu.targets import find_target
 
+COMMAND = "qemu-system-arm"
 QEMU = find_target("stm32h7-qemu")
 LIMITS = Limits(instructions=2_000_000, seconds=20)
 WITH_FPU = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"))
@@ -48,7 +48,7 @@ def infer(machine: QemuMachine | UnicornMachine, program: Firmware, x: np.ndarra
         counts: list[object] = [machine.boot().instructions]
         symbol = program.symbol(SYMBOL)
         assert symbol is not None
-        mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)
+        mailbox = Mailbox.open(machine, symbol.address, program.board.ram)
         replies = [mailbox.infer(one) for one in x]
         assert all(reply.ok for reply, _ in replies)
         counts += [reply.instructions for reply, _ in replies]

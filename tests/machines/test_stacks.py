@@ -7,7 +7,8 @@ import oracle
 import pytest
 from builds import LEVELS, TARGET, build, firmware, line_of
 
-from emu.firmware import Firmware, Symbol
+from emu.elf import Symbol
+from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.unicorn import UnicornMachine
 from emu.probes.stacks import MOST_STACKS

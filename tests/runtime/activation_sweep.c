@@ -39,11 +39,10 @@ static void note(worst *w, float x, double error)
 /* Every stride-th float from 0 to `end`, and `end`; a negative end sweeps the negative floats. */
 static void sweep(worst *w, float (*function)(float), long double (*right)(long double), float end, uint32_t stride)
 {
-    const mamba_bits last = {.value = fabsf(end)};
-    const uint32_t sign = end < 0.0f ? 0x80000000u : 0u;
-    for (mamba_bits x = {.bits = 0}; x.bits < last.bits; x.bits += stride) {
-        const mamba_bits argument = {.bits = x.bits | sign};
-        note(w, argument.value, ulps(function(argument.value), right((long double)argument.value)));
+    const uint32_t last = bits_of(fabsf(end)), sign = end < 0.0f ? 0x80000000u : 0u;
+    for (uint32_t bits = 0; bits < last; bits += stride) {
+        const float x = float_of(bits | sign);
+        note(w, x, ulps(function(x), right((long double)x)));
     }
     note(w, end, ulps(function(end), right((long double)end)));
 }
@@ -56,13 +55,13 @@ static long double right_softplus(long double x) { return fmaxl(x, 0.0L) + log1p
 static void sweep_decay(worst *w, uint32_t stride)
 {
     const long double unit = logl(2.0L) / 64.0L;
-    mamba_bits dt = {.value = 0x1p-20f};
-    for (uint32_t i = 0; dt.value < 8.0f; dt.bits += stride, i++) {
+    float dt = 0x1p-20f;
+    for (uint32_t i = 0; dt < 8.0f; dt = float_of(bits_of(dt) + stride), i++) {
         const float exponent = -85.0f * (float)(i * 2654435769u) * 0x1p-32f; /* spread by the golden ratio */
-        const float rate = (float)((long double)exponent / (unit * dt.value));
-        const long double product = (long double)dt.value * rate * unit;
+        const float rate = (float)((long double)exponent / (unit * dt));
+        const long double product = (long double)dt * rate * unit;
         const long double right = expl(product);
-        const long double relative = fabsl(exp2_decay(dt.value, rate) - right) / right;
+        const long double relative = fabsl(exp2_decay(dt, rate) - right) / right;
         note(w, (float)product, (double)(relative * 0x1p24L + product));
     }
 }

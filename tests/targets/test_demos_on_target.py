@@ -17,7 +17,8 @@ def test_answers_are_pytorchs(emu_run, demo: str):
 @pytest.mark.limit_heap("0 B")
 @pytest.mark.limit_ram("14 KB")
 @pytest.mark.limit_stack("1 KB")
-@pytest.mark.limit_instructions(9_000_000)
+@pytest.mark.limit_instructions(9_000_000, target="stm32h7-*")
+@pytest.mark.limit_instructions(13_000_000, target="esp32s3-*")
 @pytest.mark.limit_flash("96 KB")
 def test_keywords_fit(emu_run):
     emu_run("kws", limit=FEW)
@@ -26,7 +27,8 @@ def test_keywords_fit(emu_run):
 @pytest.mark.limit_heap("0 B")
 @pytest.mark.limit_ram("14 KB")
 @pytest.mark.limit_stack("1 KB")
-@pytest.mark.limit_instructions(10_000_000)
+@pytest.mark.limit_instructions(10_000_000, target="stm32h7-*")
+@pytest.mark.limit_instructions(14_000_000, target="esp32s3-*")
 @pytest.mark.limit_flash("64 KB")
 def test_exercises_fit(emu_run):
     emu_run("har", limit=FEW)

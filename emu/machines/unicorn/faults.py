@@ -1,11 +1,11 @@
 """Faults: why the engine stopped, in words."""
 
+from emu.architectures.armv7em.thumb import instruction_addresses
 from emu.machines.access import describe_access, describe_arm_state
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
 from emu.native import Block
 from emu.probes.stack import peak_backtrace
 from emu.record import Fault
-from emu.thumb import instruction_addresses
 
 YIELD = "YIELD"
 BREAKPOINT = 7

@@ -36,7 +36,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     else:
         not_measured["loads_by_region"] = "counted only on request (--traffic)"
         not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = executions_by_address(run.hooks.blocks, run.peek) if profile or coverage else {}
+    executions = executions_by_address(firmware, run.hooks.blocks, run.peek) if profile or coverage else {}
     profiled = covered = None
     if profile:
         profiled = measure_profile(firmware, executions, run.hooks.call_paths, cut=run.hooks.call_paths_cut)

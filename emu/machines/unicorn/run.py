@@ -11,6 +11,8 @@ from unicorn.unicorn_const import (
     UC_MEM_WRITE_UNMAPPED,
 )
 
+from emu.architectures.armv7em.thumb import DYNAMIC
+from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
 from emu.machines.access import Access
 from emu.machines.output import Output
@@ -24,8 +26,6 @@ from emu.probes.memory_errors import MemoryErrors
 from emu.probes.stack import StackPaint, peak_backtrace
 from emu.probes.stacks import Stacks
 from emu.record import Fault, Frame
-from emu.thumb import DYNAMIC
-from emu.unwind import unwind
 
 PREFETCH_ABORT = 3
 """The number of the core's exception."""

@@ -9,7 +9,7 @@ from emu.toolchains import find_toolchain
 
 REGIONS = 32
 """The most memories whose loads and stores can be counted."""
-_REGISTERS, _STACK_KEPT, _BLOCKS = 16, 128 * 1024, 1 << 18
+_REGISTERS, _STACK_KEPT, _BLOCKS = 72, 128 * 1024, 1 << 18
 
 _LIBRARY = "qemu_plugin.so"
 _FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-fvisibility=hidden", "-shared", "-fPIC")
@@ -33,7 +33,9 @@ class Lowest(Structure):
     _fields_ = (
         ("sp", c_uint32),
         ("lowered_at", c_uint32),
+        ("stack_start", c_uint32),
         ("stack_bytes", c_uint32),
+        ("pc", c_uint32),
         ("registers", c_uint32 * _REGISTERS),
         ("stack", c_uint8 * _STACK_KEPT),
     )
@@ -50,6 +52,8 @@ class Shared(Structure):
         ("current_block", c_uint32),
         ("previous_block", c_uint32),
         ("off_stack", c_uint64),
+        ("wanted", c_uint64),
+        ("registers", c_uint32 * _REGISTERS),
         ("lowest", Lowest),
         ("blocks", Block * _BLOCKS),
     )
@@ -58,10 +62,11 @@ class Shared(Structure):
 def qemu_plugin() -> Path:
     """Return the compiled plugin; raises MissingToolError where the host has no C compiler to make it with."""
     here = Path(__file__).parent
+    sources = [str(path) for path in sorted(here.glob("*.c"))]
     read = sorted([*here.glob("*.c"), *here.glob("*.h")])
     parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
 
     def make(directory: Path) -> None:
-        find_toolchain("host").run([*_FLAGS, str(here / "plugin.c"), "-pthread", "-o", _LIBRARY], directory)
+        find_toolchain("host").run([*_FLAGS, *sources, "-pthread", "-o", _LIBRARY], directory)
 
     return cached("qemu-plugin", content_key(parts), make) / _LIBRARY

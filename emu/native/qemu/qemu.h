@@ -46,6 +46,7 @@ bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
@@ -77,6 +78,7 @@ enum { CALL_READS_NO_GLOBALS = 1 << 0, CALL_WRITES_NO_GLOBALS = 1 << 1 };
 
 struct internals {
     void *(*qemu_get_cpu)(int index);
+    void *(*get_system_memory)(void);
     const char *(*object_get_typename)(const void *object);
     size_t (*object_type_get_instance_size)(const char *type);
     void *(*object_property_get_link)(void *object, const char *name, void **error);
@@ -87,7 +89,7 @@ struct internals {
                                           const char *name, uint64_t size, void **error);
     void *(*memory_region_get_ram_ptr)(void *region);
     void (*memory_region_add_subregion_overlap)(void *container, uint64_t offset, void *region, int priority);
-    int (*arm_cpu_gdb_write_register)(void *cpu, uint8_t *value, int number);
+    int (*set_register)(void *cpu, uint8_t *value, int number); /* by gdb's number */
     const struct memory_region_ops *unassigned_mem_ops;
     void **error_fatal;
 };

@@ -30,6 +30,14 @@ class GdbRemote:
         """Give a 32-bit register a value."""
         self._expect_ok(f"P{number:x}={value.to_bytes(4, 'little').hex()}")
 
+    def read_registers(self) -> bytes:
+        """Return all registers, one after the other."""
+        return self._bytes("g")
+
+    def write_first_registers(self, values: bytes) -> None:
+        """Give the registers at the beginning of ``read_registers`` values."""
+        self._expect_ok(f"G{values.hex()}")
+
     def read_memory(self, address: int, size: int) -> bytes:
         """Return memory, or registers of the core that are in it; raises GdbError where there is none."""
         return self._bytes(f"m{address:x},{size:x}")

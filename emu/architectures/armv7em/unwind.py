@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from elftools.common.exceptions import DWARFError
 from elftools.dwarf.callframe import FDE
 
+from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect, stack_effects
 from emu.firmware import Firmware, Function
 from emu.record import Frame
-from emu.thumb import DYNAMIC, StackEffect, stack_effects
 
 _SP, _LR, _PC = 13, 14, 15
 _NAMES = {**{f"r{i}": i for i in range(13)}, "sb": 9, "sl": 10, "fp": 11, "ip": 12, "lr": _LR}

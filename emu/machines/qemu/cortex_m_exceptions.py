@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import capstone
 
 from emu.machines.access import Access, describe_access, describe_arm_state
-from emu.machines.gdb_remote import GdbError, GdbRemote
+from emu.machines.qemu.gdb_remote import GdbError, GdbRemote
 from emu.targets import Board
 
 _SP, _LR, _PC, _XPSR = 13, 14, 15, 25

@@ -1,7 +1,7 @@
 """Firmware in QEMU: the core with its exceptions and interrupts, and the board's memory; nothing else of the board."""
 
-import ctypes
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -10,30 +10,23 @@ import numpy as np
 
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
-from emu.machines.exceptions import CoreException, describe_exception, read_exception
-from emu.machines.gdb_remote import GdbError
 from emu.machines.output import Output
-from emu.machines.qemu_process import QemuProcess
-from emu.native import Snapshot
-from emu.native.hooks import CodeMap
+from emu.machines.qemu.core import Core, CoreFault
+from emu.machines.qemu.cores import core_of
+from emu.machines.qemu.gdb_remote import GdbError
+from emu.machines.qemu.process import QemuProcess
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
 from emu.probes.instructions import measure_instructions
-from emu.probes.stack import StackPaint, peak_backtrace
-from emu.probes.stacks import MAIN
+from emu.probes.stack import StackPaint
 from emu.probes.traffic import by_region
-from emu.record import Fault, Frame, Heap, Stack, StackUse
+from emu.record import Fault, Heap, Stack, StackUse
 from emu.targets import Target
-from emu.thumb import instruction_addresses
-from emu.unwind import unwind
 
 _EXIT_FUNCTIONS = ("_exit", "emu_exit")
-_SP, _LR, _PC = 13, 14, 15  # as gdb numbers them
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 3.0
 """How long QEMU may take to stop when it is told to."""
-_WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
-_LOCKUP = "fatal: Lockup"
 _OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
 _ONLY_UNICORN = "not measured in QEMU: use the target's Unicorn"
 
@@ -45,8 +38,8 @@ class _Run:
     process: QemuProcess
     paint: StackPaint | None
     exits: tuple[int, ...]
-    handlers: tuple[int, ...]
-    """Where the exceptions that mean a fault go."""
+    handlers: frozenset[int]
+    """Where the exceptions that may mean a fault go."""
     output: Output = field(default_factory=Output)
     output_bytes: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -68,7 +61,7 @@ class QemuMachine:
         self._target = target
         self._limits = limits or Limits()
         self._traffic = traffic
-        self._code = CodeMap(firmware)
+        self._core: Core = core_of(firmware)
         self._run: _Run | None = None
 
     def boot(self) -> Stop:
@@ -157,7 +150,7 @@ class QemuMachine:
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"] = not_measured["stack_touched_bytes"] = stack
             stack = None
-        touched = self._touched(run, heap) if stack is not None else None
+        touched = self._touched(run, heap, stack.peak_bytes) if stack is not None else None
         if isinstance(touched, str):
             not_measured["stack_touched_bytes"], touched = touched, None
         return Measurements(
@@ -194,27 +187,22 @@ class QemuMachine:
             return "SP left the stack's memory"
         if shared.off_stack != 0:
             return _OTHER_STACKS
-        snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
-        snapshot.registers[:] = list(lowest.registers)
-        stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
-        ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
-        snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
-        floor, array, peak = firmware.stack_region.start, firmware.stack_array(top), top - lowest.sp
-        backtrace = peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+        array = firmware.stack_array(top)
+        peak, backtrace = self._core.peak(lowest)
         # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
         doubtful = limit is None or (lowest.sp < limit and firmware.is_static(lowest.sp))
         if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
             return _OTHER_STACKS
         return StackUse(
-            name=MAIN if array is None else array.name,
-            pointer="MSP",
+            name=f"main stack ({self._core.stack_pointer})" if array is None else array.name,
+            pointer=self._core.stack_pointer,
             top=top,
             limit_bytes=self._stack_limit_bytes,
             peak_bytes=peak,
             backtrace=backtrace,
         )
 
-    def _touched(self, run: _Run, heap: Heap) -> int | str:
+    def _touched(self, run: _Run, heap: Heap, peak: int) -> int | str:
         """Return the stack's touched bytes, or why it may have been something else that touched them."""
         firmware = self._firmware
         if run.paint is None:
@@ -222,7 +210,7 @@ class QemuMachine:
         if not firmware.stack_is_reserved and not heap.attached:
             return "the heap may lie in the memory below the stack"
         touched = firmware.initial_sp - run.paint.lowest
-        if touched > firmware.initial_sp - run.process.shared.lowest.sp:
+        if touched > peak:
             return "something else wrote to the stack's memory, such as startup code that clears it"
         return touched
 
@@ -236,10 +224,10 @@ class QemuMachine:
 
     def _reset(self) -> _Run:
         firmware = self._firmware
-        process = QemuProcess(firmware, self._code, traffic=self._traffic)
+        process = QemuProcess(firmware, self._core, traffic=self._traffic)
         try:
             exits = tuple(entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None)
-            handlers = _fault_handlers(process.memory.read(firmware.vector_table, 4 * 7))
+            handlers = self._core.handlers(process.standing)
             stops = {*exits, *handlers}
             if (entry := firmware.entry_of("emu_yield")) is not None:
                 stops.add(entry)
@@ -262,7 +250,7 @@ class QemuMachine:
         was_waiting, run.waiting = run.waiting, False
         try:
             if was_waiting:
-                run.process.gdb.write_register(_PC, run.process.gdb.read_register(_LR) & ~1)
+                self._core.return_from_function(run.process.standing)
             fault = self._run_on(run, before)
         except GdbError:
             fault = self._lost(run)
@@ -281,21 +269,21 @@ class QemuMachine:
 
     def _run_on(self, run: _Run, before: int) -> Fault | None:
         """Run until the firmware yields, ends or faults; the limits are looked at between polls."""
-        gdb, shared = run.process.gdb, run.process.shared
+        gdb, shared, qemu = run.process.gdb, run.process.shared, run.process.standing
         budget = before + self._limits.instructions
         deadline = time.monotonic() + self._limits.seconds
         gdb.resume()
         while True:
             if gdb.wait(_POLL_SECONDS):
-                pc = gdb.read_register(_PC)
-                exception = read_exception(gdb)
-                if pc in run.handlers and exception is not None:
-                    return self._exception_fault(run, exception)
+                pc = self._core.pc(qemu)
+                fault = self._core.fault(qemu, at_handler=True) if pc in run.handlers else None
+                if fault is not None:
+                    return self._exception_fault(run, fault)
                 if pc == self._firmware.entry_of("emu_yield"):
                     run.waiting = True
                     return None
                 if pc in run.exits:
-                    run.exit_status = gdb.read_register(0)
+                    run.exit_status = self._core.first_argument(qemu)
                     return None
                 gdb.step()
                 gdb.resume()
@@ -310,33 +298,30 @@ class QemuMachine:
 
     def _limit_fault(self, run: _Run, kind: str, detail: str) -> Fault:
         """Stop the machine, and say where it was."""
-        gdb = run.process.gdb
+        gdb, qemu = run.process.gdb, run.process.standing
         gdb.interrupt()
         if not gdb.wait(_STOP_SECONDS):
             raise GdbError("QEMU does not stop")
-        registers = [gdb.read_register(number) for number in range(16)]
-        hint = _WAITS.get(int.from_bytes(self._peek(registers[_PC] - 2, 2), "little"))
-        if kind == "time_limit" and hint is not None:
-            kind, detail = "wait_for_interrupt", f"{hint} waits, and {detail}"
-            registers[_PC] -= 2
-        exception = read_exception(gdb)
-        if exception is not None and exception.is_fault:
-            return self._exception_fault(run, exception)
-        return self._fault(kind, detail, registers)
+        fault = self._core.fault(qemu, at_handler=False)
+        if fault is not None:
+            return self._exception_fault(run, fault)
+        waits = self._core.waits(qemu)
+        registers = self._core.registers(qemu)
+        if kind == "time_limit" and waits is not None:
+            name, at = waits
+            kind, detail = "wait_for_interrupt", f"{name} waits, and {detail}"
+            registers = self._core.at(registers, at)
+        return self._fault(run, kind, detail, registers)
 
-    def _exception_fault(self, run: _Run, exception: CoreException) -> Fault:
+    def _exception_fault(self, run: _Run, fault: CoreFault) -> Fault:
         """Say what made the core take an exception that means a fault."""
-        if exception.registers is None:  # its frame could not be written: where it was is known to the block only
-            registers = [0] * _PC + [run.process.shared.blocks[run.process.shared.current_block].address]
-            place = self._firmware.locate(registers[_PC])
-            kind, detail, address = describe_exception(self._firmware.board, exception, b"")
-            return Fault(**place.model_dump(), kind=kind, detail=detail, pc=registers[_PC], address=address)
-        registers = list(exception.registers)
-        self._cut_block(run, registers[_PC])
-        kind, detail, address = describe_exception(self._firmware.board, exception, self._peek(registers[_PC], 4))
-        if exception.is_jump:
-            registers[_PC] = self._jump(run, registers[_PC])
-        return self._fault(kind, detail, registers, address)
+        if fault.registers is None or fault.pc is None:  # where it was is known to the block only
+            pc = run.process.shared.blocks[run.process.shared.current_block].address
+            place = self._firmware.locate(pc)
+            return Fault(**place.model_dump(), kind=fault.kind, detail=fault.detail, pc=pc, address=fault.address)
+        self._cut_block(run, fault.pc)
+        registers = self._core.at(fault.registers, self._jump(run, fault.pc)) if fault.is_jump else fault.registers
+        return self._fault(run, fault.kind, fault.detail, registers, fault.address)
 
     def _cut_block(self, run: _Run, pc: int) -> None:
         """Take back what was counted of the last block from the instruction at ``pc`` on, which has not retired."""
@@ -345,7 +330,7 @@ class QemuMachine:
         if not block.address <= pc < block.address + block.size:
             return
         size = pc - block.address
-        retired = len([*instruction_addresses(self._peek(block.address, size), block.address)])
+        retired = len(self._instructions(block.address, size))
         block.executions -= 1
         shared.instructions -= block.instructions - retired
         if retired:
@@ -357,29 +342,30 @@ class QemuMachine:
         block = shared.blocks[shared.current_block]
         if block.address == target:
             block = shared.blocks[shared.previous_block]
-        return [*instruction_addresses(self._peek(block.address, block.size), block.address)][-1]
+        return self._instructions(block.address, block.size)[-1]
 
-    def _fault(self, kind: str, detail: str, registers: list[int], address: int | None = None) -> Fault:
+    def _instructions(self, address: int, size: int) -> list[int]:
+        return list(self._firmware.architecture.instruction_addresses(self._peek(address, size), address))
+
+    def _fault(self, run: _Run, kind: str, detail: str, registers: Sequence[int], address: int | None = None) -> Fault:
+        pc = self._core.pc_of(registers)
         return Fault(
-            **self._firmware.locate(registers[_PC]).model_dump(),
+            **self._firmware.locate(pc).model_dump(),
             kind=kind,
             address=address,
-            pc=registers[_PC],
+            pc=pc,
             detail=detail,
-            backtrace=self._backtrace(registers),
+            backtrace=self._core.backtrace(registers, run.process.memory.read),
         )
-
-    def _backtrace(self, registers: list[int]) -> list[Frame]:
-        pc = registers[_PC]
-        return unwind(self._firmware, registers, self._peek, registers[_SP], pc, self._firmware.initial_sp)
 
     def _lost(self, run: _Run) -> Fault:
         """Say how QEMU was lost, and where the firmware was then."""
         pc = run.process.shared.blocks[run.process.shared.current_block].address
         ended = run.process.how_it_ended()
         kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
-        if _LOCKUP in ended:  # QEMU has no such state
-            kind, detail = "exception", f"the core locks up, as it cannot take a fault's exception ({ended})"
+        for ending, meaning in self._core.endings.items():
+            if ending in ended:
+                kind, detail = "exception", f"{meaning} ({ended})"
         return Fault(**self._firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail)
 
     def _peek(self, address: int, size: int) -> bytes:
@@ -388,9 +374,3 @@ class QemuMachine:
             return self.read(address, size)
         except ValueError:
             return b""
-
-
-def _fault_handlers(vectors: bytes) -> tuple[int, ...]:
-    """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
-    table = np.frombuffer(vectors, "<u4")
-    return tuple(sorted({int(entry) & ~1 for entry in table[2:7]}))

@@ -18,32 +18,28 @@ import numpy as np
 
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
-from emu.machines.gdb_remote import GdbError, GdbRemote
-from emu.native.hooks import CodeMap
+from emu.machines.qemu.core import Core, Standing
+from emu.machines.qemu.gdb_remote import GdbError, GdbRemote
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.stack import PAINT
 from emu.targets import Region
 
-COMMAND = "qemu-system-arm"
-_INSTALL = "apt-get install qemu-system-arm"
-_MACHINE = "mps2-an500"  # the one with a Cortex-M7; of its own memory and peripherals the plugin leaves nothing
 _ERASED = 0xFF
 _ANSWER_SECONDS = 10.0
 _NO_OUTPUT = 0xFFFF_FFFF
-_PC, _SP = 15, 13
 
 
-def find_qemu() -> Path:
-    """Return the path of QEMU; raises MissingToolError with the command that installs it."""
-    path = shutil.which(COMMAND)
+def find_qemu(core: type[Core]) -> Path:
+    """Return the path of the QEMU that emulates ``core``; raises MissingToolError with the command that installs it."""
+    path = shutil.which(core.command)
     if path is None:
-        raise MissingToolError(f"{COMMAND} is not installed; install it with: {_INSTALL}")
+        raise MissingToolError(f"{core.command} is not installed; install it with: apt-get install {core.package}")
     return Path(path)
 
 
-def qemu_version() -> str:
-    """Return what QEMU says of its version; raises MissingToolError where there is none."""
-    answer = subprocess.run([find_qemu(), "--version"], check=False, capture_output=True, text=True)
+def qemu_version(core: type[Core]) -> str:
+    """Return what that QEMU says of its version; raises MissingToolError where there is none."""
+    answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
     return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
 
 
@@ -58,21 +54,20 @@ class _Window:
 class SharedMemory:
     """The contents of a board's memories, which QEMU has mapped too: they can be read when it is no more."""
 
-    def __init__(self, firmware: Firmware, code: CodeMap):
+    def __init__(self, firmware: Firmware, sp_changes: bytes):
         regions = [region for region in firmware.board.memory if region.kind == "memory"]
         ends = np.cumsum([0, *(_whole_pages(region.size) for region in regions)]).tolist()
         self._windows = [_Window(region, offset) for region, offset in zip(regions, ends[:-1], strict=True)]
-        changes = _sp_changes(code)
         self.changes_offset = ends[-1]
         self.file = os.memfd_create("emu-memory")
-        os.truncate(self.file, ends[-1] + _whole_pages(len(changes)))
+        os.truncate(self.file, ends[-1] + _whole_pages(len(sp_changes)))
         self._contents = mmap.mmap(self.file, 0)
         for window in self._windows:
             fill = PAINT if window.region.writable else _ERASED
             self._contents[window.offset : window.offset + window.region.size] = bytes([fill]) * window.region.size
         for segment in firmware.segments:
             self.write(segment.load_address, segment.data)
-        self._contents[self.changes_offset : self.changes_offset + len(changes)] = changes
+        self._contents[self.changes_offset : self.changes_offset + len(sp_changes)] = sp_changes
 
     @property
     def windows(self) -> list[tuple[Region, int]]:
@@ -121,10 +116,11 @@ class QemuProcess:
     Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
-    def __init__(self, firmware: Firmware, code: CodeMap, *, traffic: bool):
-        path, plugin = find_qemu(), qemu_plugin()
+    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool):
+        path, plugin = find_qemu(type(core)), qemu_plugin()
+        self._core = core
         with contextlib.ExitStack() as undo:
-            self.memory = SharedMemory(firmware, code)
+            self.memory = SharedMemory(firmware, core.sp_changes())
             undo.callback(self.memory.close)
             self._shared_file = os.memfd_create("emu-shared")
             undo.callback(os.close, self._shared_file)
@@ -139,20 +135,25 @@ class QemuProcess:
             undo.callback(ours.close)
             board = os.memfd_create("emu-board")
             try:
-                os.write(board, _describe(firmware, code, self.memory, traffic=traffic).encode())
+                os.write(board, _describe(firmware, self.memory, traffic=traffic).encode())
                 files = {
                     "board": board,
                     "memory": self.memory.file,
                     "shared": self._shared_file,
                     "output": self._output_file,
                 }
-                self._process = self._start(path, plugin, firmware, files, theirs)
+                self._process = self._start(path, plugin, files, theirs)
                 undo.callback(self._end)
-                self.gdb = self._connect(ours, firmware)
             finally:
                 os.close(board)
-                theirs.close()
+                theirs.close()  # or the end of QEMU would not be seen
+            self.gdb = self._connect(ours)
             self._undo = undo.pop_all()
+
+    @property
+    def standing(self) -> Standing:
+        """What can be done with it while it stands."""
+        return Standing(self.gdb, self.shared, self.memory.read)
 
     @property
     def process_id(self) -> int:
@@ -186,12 +187,10 @@ class QemuProcess:
 
     # ---- starting and ending -----------------------------------------------------------------------------------------
 
-    def _start(
-        self, path: Path, plugin: Path, firmware: Firmware, files: dict[str, int], gdb: socket.socket
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, path: Path, plugin: Path, files: dict[str, int], gdb: socket.socket) -> subprocess.Popen[bytes]:
         named = ",".join(f"{name}=/proc/self/fd/{file}" for name, file in files.items())
-        arguments = ["-M", _MACHINE, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none"]
-        arguments += ["-global", f"armv7m.init-nsvtor={firmware.vector_table:#x}", "-S"]
+        arguments = [*self._core.arguments(), "-nodefaults", "-no-user-config", "-no-reboot", "-S"]
+        arguments += ["-display", "none", "-nic", "none"]
         arguments += ["-chardev", f"socket,id=gdb,fd={gdb.fileno()}", "-gdb", "chardev:gdb"]
         arguments += ["-plugin", f"{str(plugin).replace(',', ',,')},{named}"]
         return subprocess.Popen(
@@ -203,18 +202,13 @@ class QemuProcess:
             start_new_session=True,  # an interrupt from the terminal is this process's to handle
         )
 
-    def _connect(self, connection: socket.socket, firmware: Firmware) -> GdbRemote:
+    def _connect(self, connection: socket.socket) -> GdbRemote:
         """Return the connection, once it is certain that QEMU stands at the reset with the board's memory in it."""
         try:
             gdb = GdbRemote(connection, _ANSWER_SECONDS)
             found = {
                 "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
-                "pc": (gdb.read_register(_PC), firmware.reset_pc),
-                "sp": (gdb.read_register(_SP), firmware.initial_sp),
-                "the vector table": (
-                    gdb.read_memory(firmware.vector_table, 8),
-                    self.memory.read(firmware.vector_table, 8),
-                ),
+                **self._core.at_reset(Standing(gdb, self.shared, self.memory.read)),
             }
         except GdbError as error:
             raise MissingToolError(f"{self._unusable}: {error}; {self._first_message()}") from error
@@ -225,7 +219,8 @@ class QemuProcess:
 
     @property
     def _unusable(self) -> str:
-        return f"{COMMAND} {qemu_version()} cannot be used (Debian's 7.2 can: {_INSTALL})"
+        command, version = self._core.command, qemu_version(type(self._core))
+        return f"{command} {version} cannot be used (Debian's 7.2 can: apt-get install {self._core.package})"
 
     def _first_message(self) -> str:
         lines = [line for line in self.messages.splitlines() if "warning" not in line]
@@ -239,7 +234,7 @@ class QemuProcess:
         self._process.wait()
 
 
-def _describe(firmware: Firmware, code: CodeMap, memory: SharedMemory, *, traffic: bool) -> str:
+def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool) -> str:
     """Return the board as emu/native/qemu/plugin.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
@@ -251,24 +246,12 @@ def _describe(firmware: Firmware, code: CodeMap, memory: SharedMemory, *, traffi
             lines.append(f"peripheral {peripheral.start:x} {peripheral.size:x} {output:x}")
             lines += [f"fixed {offset:x} {value:x}" for offset, value in peripheral.reads.items()]
     lines += [f"region {region.start:x} {region.size:x}" for region in firmware.board.memory]
-    lines += [f"code {region.start:x} {region.size:x}" for region in code.regions]
+    lines += [f"code {region.start:x} {region.size:x}" for region in firmware.board.memory if region.executable]
     lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
     lines.append(f"changes {memory.changes_offset:x}")
     if traffic:
         lines.append("traffic")
     return "\n".join(lines) + "\n"
-
-
-def _sp_changes(code: CodeMap) -> bytes:
-    """Return a bit for each halfword of executable memory: whether an instruction that changes SP begins there."""
-    changes = []
-    for region, deltas in zip(code.regions, code.deltas, strict=True):
-        bits = deltas != 0
-        for first, last in code.unknown:
-            if first in region:
-                bits[(first - region.start) // 2 : (last - region.start) // 2 + 1] = True
-        changes.append(bits)
-    return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
 
 
 def _whole_pages(size: int) -> int:

@@ -1,0 +1,1 @@
+"""Xtensa LX7 with the windowed ABI: code, exceptions, frames by register windows."""

@@ -1,0 +1,61 @@
+"""What has to be known of single Xtensa instructions (Xtensa Instruction Set Architecture, 7)."""
+
+from typing import Literal
+
+_FIRST_NARROW, _FIRST_WIDE = 8, 14
+"""Of the four bits that say how long an instruction is: 3 bytes, from here on 2 (density), from here on 4 (wide)."""
+_ENTRY = 0x36
+
+Access = Literal["read", "write"]
+
+_LSAI: dict[int, tuple[Access, int]] = {
+    0x0: ("read", 1),  # L8UI
+    0x1: ("read", 2),  # L16UI
+    0x2: ("read", 4),  # L32I
+    0x4: ("write", 1),  # S8I
+    0x5: ("write", 2),  # S16I
+    0x6: ("write", 4),  # S32I
+    0x9: ("read", 2),  # L16SI
+    0xB: ("read", 4),  # L32AI
+    0xE: ("write", 4),  # S32C1I
+    0xF: ("write", 4),  # S32RI
+}
+"""By the field r of the instructions of the group LSAI."""
+
+
+def instruction_size(first_byte: int) -> int:
+    """Return the bytes of the instruction that begins with ``first_byte``."""
+    kind = first_byte & 0xF
+    return 3 if kind < _FIRST_NARROW else 2 if kind < _FIRST_WIDE else 4
+
+
+def is_entry(code: bytes) -> bool:
+    """Return whether ``code`` begins with ENTRY, as every function of the windowed ABI does."""
+    return code[:1] == bytes([_ENTRY])
+
+
+def is_wait(code: bytes) -> bool:
+    """Return whether ``code`` begins with WAITI."""
+    return len(code) >= 3 and code[0] & 0x0F == 0 and code[1] & 0xF0 == 0x70 and code[2] == 0
+
+
+def memory_access(code: bytes) -> tuple[Access, int] | None:
+    """Return what the instruction that ``code`` begins with does to memory, and the bytes; None where nothing."""
+    if len(code) < 2:
+        return None
+    kind, r = code[0] & 0xF, code[1] >> 4
+    if kind == 0x1 or kind == 0x8:  # L32R, L32I.N
+        return "read", 4
+    if kind == 0x9:  # S32I.N
+        return "write", 4
+    if kind == 0x2:
+        return _LSAI.get(r)
+    if kind == 0x3:  # LSCI: LSI, LSIU and SSI, SSIU
+        return ("write" if r & 4 else "read"), 4
+    if kind == 0x0 and len(code) >= 3:
+        op1, op2 = code[2] & 0xF, code[2] >> 4
+        if op1 == 0x9 and op2 in (0, 4):  # L32E, S32E
+            return ("write" if op2 else "read"), 4
+        if op1 == 0x8:  # LSCX: LSX, LSXU and SSX, SSXU
+            return ("write" if op2 & 4 else "read"), 4
+    return None

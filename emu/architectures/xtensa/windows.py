@@ -1,0 +1,110 @@
+"""Call stacks of the windowed ABI: from the register windows, and from where older ones were spilled to, to frames.
+
+A call by ``CALLn`` rotates the window by n registers, and keeps n / 4 in the two highest bits of the return address.
+The caller's registers are still in the file while their bit in WINDOWSTART is set; else a0 to a3 are in the 16 bytes
+below the SP of the function that it called, its base save area (Xtensa Instruction Set Architecture, 4.7.1.5 and 8.1).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from emu.architectures.xtensa.instructions import is_entry
+from emu.firmware import Firmware
+from emu.record import Frame
+
+BASE_SAVE_BYTES = 16
+"""Below each SP: what the caller's registers are spilled to. It belongs to the stack even where nothing was spilled."""
+
+_RETURN_ADDRESS = 0x3FFF_FFFF
+_DEEPEST = 10_000
+"""Frames: where a walk through a broken stack is cut."""
+
+Memory = Callable[[int, int], bytes]
+"""Returns so many bytes from an address, or fewer where there is no memory."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The address registers, and which of them are in use."""
+
+    file: Sequence[int]
+    """All of them."""
+    base: int
+    """WINDOWBASE: where the running function's begin, in fours."""
+    start: int
+    """WINDOWSTART: a bit for each four with which a function's begin."""
+    call_increment: int
+    """PS.CALLINC: by how many fours the last call will rotate the window."""
+    turned: int = 0
+    """By how many fours it has been rotated back: a whole turn leads to the newest function's again."""
+
+    def register(self, number: int) -> int:
+        """Return the running function's register."""
+        return self.file[(4 * self.base + number) % len(self.file)]
+
+    def rotated_back(self, fours: int) -> "Windows | None":
+        """Return what the caller sees, which called by ``CALL4`` times ``fours``; None where it was spilled."""
+        windows, turned = len(self.file) // 4, self.turned + fours
+        base = (self.base - fours) % windows
+        kept = turned < windows and self.start >> base & 1
+        return Windows(self.file, base, self.start, 0, turned) if kept else None
+
+
+@dataclass(frozen=True)
+class _Caller:
+    pc: int
+    sp: int
+    return_address: int
+    """Of the caller itself; 0 where it has none."""
+    windows: Windows | None
+    """None where they were spilled: those of its own callers were then, too."""
+
+
+def unwind(firmware: Firmware, pc: int, windows: Windows, read: Memory, shown: int | None = None) -> list[Frame]:
+    """Return the frames, innermost first; the innermost one has its base save area too.
+
+    ``shown`` is an earlier address in the innermost function, by which it is placed instead of ``pc``. Where every
+    frame is known the sizes add up to what is between where the stack begins and the lowest byte of that area.
+    """
+    top = firmware.initial_sp
+    frames: list[Frame] = []
+    sp, return_address, at = windows.register(1), windows.register(0), pc if shown is None else shown
+    below = sp - BASE_SAVE_BYTES
+    rest: Windows | None = windows
+    if is_entry(read(pc, 3)):  # it has been called, and has no window yet: what is in the window is the caller's
+        frames.append(Frame(**firmware.locate(pc).model_dump(), pc=pc, frame_bytes=0))
+        at = _call_before(windows.register(4 * windows.call_increment), pc)
+    while len(frames) < _DEEPEST:
+        function = firmware.function_at(at)
+        place = firmware.locate(at).model_dump()
+        if function is None or not is_entry(read(function.start, 3)):
+            first = function is not None and function.start == firmware.reset_pc and below <= top
+            frames.append(Frame(**place, pc=at, frame_bytes=top - below if first else None))
+            break
+        caller = _caller_of(sp, return_address, at, rest, read)
+        known = caller is not None and sp <= caller.sp <= top
+        frames.append(Frame(**place, pc=at, frame_bytes=caller.sp - below if caller is not None and known else None))
+        if caller is None or not known:
+            break
+        sp, return_address, at, rest = caller.sp, caller.return_address, caller.pc, caller.windows
+        below = sp
+    return frames
+
+
+def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, read: Memory) -> _Caller | None:
+    fours = return_address >> 30
+    if fours == 0:
+        return None
+    at = _call_before(return_address, pc)
+    older = windows.rotated_back(fours) if windows is not None else None
+    if older is not None:
+        return _Caller(at, older.register(1), older.register(0), older)
+    spilled = read(sp - BASE_SAVE_BYTES, 8)
+    if len(spilled) < 8:
+        return None
+    return _Caller(at, int.from_bytes(spilled[4:], "little"), int.from_bytes(spilled[:4], "little"), None)
+
+
+def _call_before(return_address: int, pc: int) -> int:
+    """Return the address of the call, all of which are three bytes long, that returns to ``return_address``."""
+    return (return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS) - 3

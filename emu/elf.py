@@ -1,0 +1,200 @@
+"""An ELF: its header checked, and its segments, sections and symbols read. What they mean is for others to say."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.descriptions import describe_e_machine
+from elftools.elf.elffile import ELFFile
+
+from emu.debug_info import CORRUPT
+from emu.errors import InputError
+
+_MAGIC = b"\x7fELF"
+_STACK_RESERVATION = ".stack"
+_RESERVATIONS = ("._user_heap_stack", ".heap")
+_KNOWN_MACHINES = {
+    "EM_ARM": "Arm",
+    "EM_XTENSA": "Xtensa",
+    "EM_X86_64": "x86-64",
+    "EM_386": "x86",
+    "EM_AARCH64": "64-bit Arm",
+    "EM_RISCV": "RISC-V",
+}
+
+_SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
+_SYMBOL = np.dtype(
+    [("name", "<u4"), ("value", "<u4"), ("size", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")]
+)
+NOTYPE, OBJECT, FUNCTION = 0, 1, 2
+"""The kinds of symbols that matter."""
+GLOBAL = 1
+_UNDEFINED, _ABSOLUTE = 0, 0xFFF1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that are in memory before the firmware starts: at ``load_address``, where a programmer writes them."""
+
+    load_address: int
+    address: int
+    data: bytes
+    memory_size: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the ELF that has an address at run time."""
+
+    name: str
+    address: int
+    size: int
+    data: bytes | None
+    """None where the section only reserves memory."""
+    executable: bool
+    reservation: bool
+    """Whether it only keeps room for the stack or the heap, which are measured instead."""
+
+    @property
+    def end(self) -> int:
+        """The first address behind the section."""
+        return self.address + self.size
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name for an address; ``kind`` is the ELF symbol type, ``section`` the index of its section."""
+
+    name: str
+    address: int
+    size: int
+    kind: int
+    binding: int
+    section: int
+
+    @property
+    def defined(self) -> bool:
+        """Whether it is in this ELF, and no reference to another one."""
+        return self.section != _UNDEFINED
+
+    @property
+    def absolute(self) -> bool:
+        """Whether it is a number, such as a size that the linker script sets, and not a place in a section."""
+        return self.section == _ABSOLUTE
+
+    @property
+    def end(self) -> int:
+        """The first address behind what it names."""
+        return self.address + self.size
+
+
+def is_elf(path: Path) -> bool:
+    """Return whether ``path`` is an ELF, whatever its name: .elf, .axf, .out, or without an ending."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+class Elf:
+    """A linked ELF for one kind of processor.
+
+    Raises InputError, in one line, where ``contents`` is no ELF, damaged, not linked, or for another processor than
+    ``machine`` (``EM_ARM``); ``target`` is the name of what it was to run on.
+    """
+
+    def __init__(self, path: Path, contents: bytes, machine: str, target: str):
+        self.path = path
+        if contents[:4] != _MAGIC:
+            raise InputError(f"{path} is not an ELF file")
+        try:
+            self.file = ELFFile(io.BytesIO(contents))
+            self._check_header(contents, machine, target)
+            self.entry: int = self.file.header["e_entry"]
+            self.segments = tuple(self._read_segments())
+            self.symbols = tuple(self._read_symbols())
+            self.sections = tuple(self._read_sections())
+            self.toolchain = self._read_toolchain()
+        except CORRUPT as error:
+            raise InputError(f"{path} is a corrupt ELF: {error}") from error
+        by_binding = sorted(self.symbols, key=lambda symbol: symbol.binding)  # a global one wins over a file's own
+        self._by_name = {symbol.name: symbol for symbol in by_binding if symbol.defined}
+
+    def symbol(self, name: str) -> Symbol | None:
+        """Return the symbol called ``name``, or None."""
+        return self._by_name.get(name)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def _check_header(self, contents: bytes, machine: str, target: str) -> None:
+        header = self.file.header
+        cpu = _KNOWN_MACHINES[machine]
+        if header["e_machine"] != machine:
+            raise InputError(f"{self.path} is for {_cpu_name(header['e_machine'])}; {target} runs {cpu}")
+        if not self.file.little_endian:
+            raise InputError(f"{self.path} is big-endian; {target} runs little-endian {cpu}")
+        if header["e_type"] != "ET_EXEC":
+            raise InputError(f"{self.path} is not linked: its ELF type is {header['e_type']}, not an executable")
+        tables = (
+            (header["e_phoff"], header["e_phnum"] * header["e_phentsize"]),
+            (header["e_shoff"], header["e_shnum"] * header["e_shentsize"]),
+        )
+        extents = [*tables] if self._inside(contents, tables) else None
+        if extents is not None:
+            extents += [(s["p_offset"], s["p_filesz"]) for s in self.file.iter_segments()]
+            extents += [
+                (s["sh_offset"], s["sh_size"]) for s in self.file.iter_sections() if s["sh_type"] != "SHT_NOBITS"
+            ]
+        if extents is None or not self._inside(contents, extents):
+            raise InputError(f"{self.path} is truncated: its headers point behind the end of the file")
+
+    @staticmethod
+    def _inside(contents: bytes, extents: "tuple[tuple[int, int], ...] | list[tuple[int, int]]") -> bool:
+        return all(offset + size <= len(contents) for offset, size in extents)
+
+    def _read_segments(self) -> Iterator[Segment]:
+        for segment in self.file.iter_segments("PT_LOAD"):
+            if segment["p_memsz"]:
+                yield Segment(segment["p_paddr"], segment["p_vaddr"], segment.data(), segment["p_memsz"])
+
+    def _read_sections(self) -> Iterator[Section]:
+        for section in self.file.iter_sections():
+            flags = section["sh_flags"]
+            nobits = section["sh_type"] == "SHT_NOBITS"
+            if flags & _SHF_ALLOC and section["sh_size"] and not (flags & _SHF_TLS and nobits):
+                data = None if nobits else section.data()
+                executable = bool(flags & _SHF_EXECINSTR)
+                start, size = section["sh_addr"], section["sh_size"]
+                reservation = nobits and self._is_reservation(section.name, start, start + size)
+                yield Section(section.name, start, size, data, executable, reservation)
+
+    def _is_reservation(self, name: str, start: int, end: int) -> bool:
+        """Return whether a section without data only keeps room: an array in a heap's section is a variable.
+
+        Startup code in assembly gives the room a name and a size, but not a variable's type.
+        """
+        holds_variables = any(s.kind == OBJECT and s.size and start <= s.address < end for s in self.symbols)
+        return name.startswith(_STACK_RESERVATION) or (name.startswith(_RESERVATIONS) and not holds_variables)
+
+    def _read_symbols(self) -> Iterator[Symbol]:
+        table = self.file.get_section_by_name(".symtab")
+        if table is None:
+            return
+        names = self.file.get_section(table["sh_link"]).data()
+        for name, value, size, info, _, section in np.frombuffer(table.data(), _SYMBOL).tolist():
+            text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
+            yield Symbol(text, value, size, info & 15, info >> 4, section)
+
+    def _read_toolchain(self) -> str | None:
+        section = self.file.get_section_by_name(".comment")
+        if section is None:
+            return None
+        names = dict.fromkeys(part.decode("utf-8", "replace") for part in section.data().split(b"\0") if part)
+        return ", ".join(names) or None
+
+
+def _cpu_name(machine: str) -> str:
+    return _KNOWN_MACHINES.get(machine) or describe_e_machine(machine)

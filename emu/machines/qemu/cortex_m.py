@@ -1,0 +1,142 @@
+"""The Cortex-M7 in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from emu.architectures.armv7em.unwind import unwind
+from emu.firmware import Firmware
+from emu.machines.qemu.core import CoreFault, Memory, Standing
+from emu.machines.qemu.cortex_m_exceptions import describe_exception, read_exception
+from emu.native import Snapshot
+from emu.native.hooks import CodeMap
+from emu.native.qemu import Lowest
+from emu.probes.stack import peak_backtrace
+from emu.record import Frame
+
+_R0, _SP, _LR, _PC = 0, 13, 14, 15
+_REGISTERS = 16
+_FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
+_MACHINE = "mps2-an500"  # the one with a Cortex-M7; of its own memory and peripherals the plugin leaves nothing
+_WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
+
+
+class CortexM:
+    """The core (see ``emu.machines.qemu.core.Core``)."""
+
+    command: ClassVar = "qemu-system-arm"
+    package: ClassVar = "qemu-system-arm"
+    stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
+    endings: ClassVar = {"fatal: Lockup": "the core locks up, as it cannot take a fault's exception"}
+
+    def __init__(self, firmware: Firmware):
+        self._firmware = firmware
+        self._code = CodeMap(firmware)
+        assert firmware.start.vector_table is not None, "Armv7-M starts by one"
+        self._vector_table = firmware.start.vector_table
+
+    # ---- starting ----------------------------------------------------------------------------------------------------
+
+    def arguments(self) -> list[str]:
+        """Return the machine, and where it finds the vector table."""
+        return ["-M", _MACHINE, "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
+
+    def sp_changes(self) -> bytes:
+        """Return a bit for each halfword: whether an instruction that changes SP begins there."""
+        changes = []
+        for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
+            bits = deltas != 0
+            for first, last in self._code.unknown:
+                if first in region:
+                    bits[(first - region.start) // 2 : (last - region.start) // 2 + 1] = True
+            changes.append(bits)
+        return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
+
+    def at_reset(self, qemu: Standing) -> dict[str, tuple[object, object]]:
+        """Return pc, SP and the vector table as QEMU and as the ELF have them."""
+        table = self._vector_table
+        return {
+            "pc": (qemu.gdb.read_register(_PC), self._firmware.reset_pc),
+            "sp": (qemu.gdb.read_register(_SP), self._firmware.initial_sp),
+            "the vector table": (qemu.gdb.read_memory(table, 8), qemu.read(table, 8)),
+        }
+
+    def handlers(self, qemu: Standing) -> frozenset[int]:
+        """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
+        vectors = np.frombuffer(qemu.read(self._vector_table, 4 * (_LAST_HANDLER + 1)), "<u4")
+        return frozenset(int(entry) & ~1 for entry in vectors[_FIRST_HANDLER:])
+
+    # ---- at a stop ---------------------------------------------------------------------------------------------------
+
+    def pc(self, qemu: Standing) -> int:
+        """Return pc."""
+        return qemu.gdb.read_register(_PC)
+
+    def return_from_function(self, qemu: Standing) -> None:
+        """Go on at the address in LR."""
+        qemu.gdb.write_register(_PC, qemu.gdb.read_register(_LR) & ~1)
+
+    def first_argument(self, qemu: Standing) -> int:
+        """Return r0."""
+        return qemu.gdb.read_register(_R0)
+
+    def registers(self, qemu: Standing) -> list[int]:
+        """Return r0 to r15."""
+        return [qemu.gdb.read_register(number) for number in range(_REGISTERS)]
+
+    def fault(self, qemu: Standing, *, at_handler: bool) -> CoreFault | None:
+        """Return what made the core take the exception that it is in."""
+        exception = read_exception(qemu.gdb)
+        if exception is None or not (at_handler or exception.is_fault):
+            return None
+        registers = exception.registers
+        pc = None if registers is None else registers[_PC]
+        code = b"" if pc is None else _bytes_at(qemu.read, pc, 4)
+        kind, detail, address = describe_exception(self._firmware.board, exception, code)
+        return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
+
+    def waits(self, qemu: Standing) -> tuple[str, int] | None:
+        """Return the WFI or WFE before pc."""
+        before = qemu.gdb.read_register(_PC) - 2
+        name = _WAITS.get(int.from_bytes(_bytes_at(qemu.read, before, 2), "little"))
+        return None if name is None else (name, before)
+
+    def pc_of(self, registers: Sequence[int]) -> int:
+        """Return r15."""
+        return registers[_PC]
+
+    def at(self, registers: Sequence[int], pc: int) -> list[int]:
+        """Return r0 to r14 and another r15."""
+        return [*registers[:_PC], pc]
+
+    # ---- frames ------------------------------------------------------------------------------------------------------
+
+    def backtrace(self, registers: Sequence[int], read: Memory) -> list[Frame]:
+        """Return the frames by unwind information, or by the instructions where there is none."""
+
+        def peek(address: int, size: int) -> bytes:
+            return _bytes_at(read, address, size)
+
+        firmware, pc = self._firmware, registers[_PC]
+        return unwind(firmware, registers, peek, registers[_SP], pc, firmware.initial_sp)
+
+    def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
+        """Return all that SP has passed, and the frames by the snapshot of then."""
+        firmware = self._firmware
+        top, floor = firmware.initial_sp, firmware.stack_region.start
+        snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
+        snapshot.registers[:] = [*list(lowest.registers)[:_PC], lowest.pc]
+        stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
+        ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
+        snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
+        return top - lowest.sp, peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+
+
+def _bytes_at(read: Memory, address: int, size: int) -> bytes:
+    """Return memory, or nothing where there is none."""
+    try:
+        return read(address, size)
+    except ValueError:
+        return b""

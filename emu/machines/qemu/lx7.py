@@ -1,0 +1,187 @@
+"""The Xtensa LX7 in QEMU: its registers as gdb's packet and the plugin have them, its exceptions by their cause."""
+
+import struct
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from emu.architectures.xtensa.instructions import is_wait
+from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, unwind
+from emu.firmware import Firmware
+from emu.machines.qemu.core import CoreFault, Memory, Standing
+from emu.machines.qemu.lx7_exceptions import describe_exception, is_fault, is_jump
+from emu.native.qemu import Lowest
+from emu.record import Frame
+
+# Where in the packet of all registers one is: gdb-config.c.inc of QEMU's core de233_fpu.
+_PC, _WINDOWBASE, _WINDOWSTART, _PS = 0, 148, 152, 164
+_EPC1, _EPC6, _DEPC, _VECBASE, _EXCCAUSE, _EXCVADDR, _A0 = 404, 424, 432, 508, 512, 536, 560
+_WINDOW = 16
+# What the plugin writes down (capture in emu/native/qemu/xtensa.c), before the register file.
+_SPECIAL = 8
+_FILE = 64
+_PS_EXCM, _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 1 << 4, 8, 16
+_RETURN_ADDRESS = 0x3FFF_FFFF
+_WAITI_BYTES = 3
+_VECTOR_OFFSET = 0x3FF
+"""A table of vectors is a multiple of this and one long."""
+_DEBUG, _DOUBLE = "_DebugExceptionVector", "_DoubleExceptionVector"
+_VECTORS = {_DEBUG: 0x280, "_KernelExceptionVector": 0x300, "_UserExceptionVector": 0x340, _DOUBLE: 0x3C0}
+"""By what Cadence's and Espressif's startup code calls them, where they are behind VECBASE."""
+_UNSERVED = "unexpected_exception"
+"""Where our own goes with an exception that nothing in it serves."""
+
+
+class Lx7:
+    """The core (see ``emu.machines.qemu.core.Core``).
+
+    Registers are pc, PS, WINDOWBASE, WINDOWSTART, EXCCAUSE, EPC1, EXCVADDR, DEPC and the 64 address registers.
+    """
+
+    command: ClassVar = "qemu-system-xtensa"
+    package: ClassVar = "qemu-system-misc"
+    stack_pointer: ClassVar[Literal["MSP", "a1"]] = "a1"
+    endings: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, firmware: Firmware):
+        self._firmware = firmware
+
+    # ---- starting ----------------------------------------------------------------------------------------------------
+
+    def arguments(self) -> list[str]:
+        """Return the machine, and the address at which it starts."""
+        start = f"loader,addr={self._firmware.reset_pc:#x},cpu-num=0"
+        return ["-M", "sim", "-cpu", "de233_fpu", "-m", "1M", "-device", start]
+
+    def sp_changes(self) -> bytes:
+        """Return nothing: the plugin sees by itself which instructions change SP."""
+        return b""
+
+    def at_reset(self, qemu: Standing) -> dict[str, tuple[object, object]]:
+        """Return pc and the code there as QEMU and as the ELF have them."""
+        pc = self._firmware.reset_pc
+        return {"pc": (self.pc(qemu), pc), "the code": (qemu.gdb.read_memory(pc, 8), qemu.read(pc, 8))}
+
+    def handlers(self, qemu: Standing) -> frozenset[int]:
+        """Return the exception vectors at reset, and those that the firmware's symbols name."""
+        at_reset = _word(qemu.gdb.read_registers(), _VECBASE)
+        named = (self._firmware.entry_of(name) for name in (*_VECTORS, _UNSERVED))
+        return frozenset([*(at_reset + offset for offset in _VECTORS.values()), *filter(None, named)])
+
+    # ---- at a stop ---------------------------------------------------------------------------------------------------
+
+    def pc(self, qemu: Standing) -> int:
+        """Return pc."""
+        return _word(qemu.gdb.read_registers(), _PC)
+
+    def return_from_function(self, qemu: Standing) -> None:
+        """Go on at the address that the call left for ENTRY to rotate in: the window is still the caller's."""
+        registers = qemu.gdb.read_registers()
+        returns_to = _word(registers, _A0 + 4 * _called(registers, 0))
+        pc = returns_to & _RETURN_ADDRESS | _word(registers, _PC) & ~_RETURN_ADDRESS
+        qemu.gdb.write_first_registers(struct.pack("<I", pc))
+
+    def first_argument(self, qemu: Standing) -> int:
+        """Return what ENTRY will make a2 of."""
+        registers = qemu.gdb.read_registers()
+        return _word(registers, _A0 + 4 * _called(registers, 2))
+
+    def registers(self, qemu: Standing) -> list[int]:
+        """Return the registers; of a core that waits only those in the window, as the plugin does not get to run."""
+        if self.waits(qemu) is None:
+            return _captured(qemu)
+        packet = qemu.gdb.read_registers()
+        special = [
+            _word(packet, at) for at in (_PC, _PS, _WINDOWBASE, _WINDOWSTART, _EXCCAUSE, _EPC1, _EXCVADDR, _DEPC)
+        ]
+        file = [0] * _FILE
+        for number in range(_WINDOW):
+            file[(4 * special[2] + number) % _FILE] = _word(packet, _A0 + 4 * number)
+        return [*special, *file]
+
+    def fault(self, qemu: Standing, *, at_handler: bool) -> CoreFault | None:
+        """Return what made the core take the exception that it is in."""
+        packet = qemu.gdb.read_registers()
+        cause, vector = _word(packet, _EXCCAUSE), _word(packet, _PC) & _VECTOR_OFFSET
+        is_unserved = _word(packet, _PC) == self._firmware.entry_of(_UNSERVED)
+        is_breakpoint, is_double = (vector == _VECTORS[name] and not is_unserved for name in (_DEBUG, _DOUBLE))
+        if not at_handler or not (is_fault(cause) or is_unserved or is_breakpoint):
+            return None
+        _, ps, base, start, _, first, address, depc, *file = _captured(qemu)
+        if is_breakpoint:
+            first = _word(packet, _EPC6)
+            registers = [first, ps, base, start, cause, first, address, depc, *file]
+            return CoreFault("breakpoint", "BREAK, and no debugger", None, registers, first, is_jump=False)
+        if is_double:  # in a handler of the windows, which another function's call or return has led to
+            base = ps >> _PS_OWB_SHIFT & 0xF
+        pc = depc if is_double else first
+        sp = Windows(file, base, start, 0).register(1)
+        kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, _bytes_at(qemu.read, pc, 3))
+        registers = [first, ps, base, start, cause, first, address, depc, *file]
+        return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
+
+    def waits(self, qemu: Standing) -> tuple[str, int] | None:
+        """Return the WAITI before pc."""
+        before = self.pc(qemu) - _WAITI_BYTES
+        return ("WAITI", before) if is_wait(_bytes_at(qemu.read, before, _WAITI_BYTES)) else None
+
+    def pc_of(self, registers: Sequence[int]) -> int:
+        """Return pc."""
+        return registers[0]
+
+    def at(self, registers: Sequence[int], pc: int) -> list[int]:
+        """Return the same with another pc."""
+        return [pc, *registers[1:]]
+
+    # ---- frames ------------------------------------------------------------------------------------------------------
+
+    def backtrace(self, registers: Sequence[int], read: Memory) -> list[Frame]:
+        """Return the frames by the register windows."""
+
+        def peek(address: int, size: int) -> bytes:
+            return _bytes_at(read, address, size)
+
+        return unwind(self._firmware, registers[0], _windows(registers), peek)
+
+    def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
+        """Return all that SP has passed and the base save area below it, and the frames of then."""
+        top = self._firmware.initial_sp
+        if lowest.sp == top:
+            return 0, []
+        start, stack = lowest.stack_start, bytes(lowest.stack[: lowest.stack_bytes])
+
+        def read(address: int, size: int) -> bytes:
+            if start <= address < top:
+                return stack[address - start :][:size]
+            return self._firmware.bytes_at(address, size)
+
+        frames = unwind(self._firmware, lowest.pc, _windows(lowest.registers), read, lowest.lowered_at)
+        return top - lowest.sp + BASE_SAVE_BYTES, frames
+
+
+def _windows(registers: Sequence[int]) -> Windows:
+    _, ps, base, start, *_ = registers
+    return Windows(registers[_SPECIAL:], base, start, ps >> _PS_CALLINC_SHIFT & 3)
+
+
+def _captured(qemu: Standing) -> list[int]:
+    """Let the plugin write the registers down, which it does before the next instruction."""
+    qemu.shared.wanted = 1
+    qemu.gdb.step()
+    return list(qemu.shared.registers)
+
+
+def _called(packet: bytes, number: int) -> int:
+    """Return the number that the register ``number`` of a function has before its ENTRY."""
+    return number + 4 * (_word(packet, _PS) >> _PS_CALLINC_SHIFT & 3)
+
+
+def _word(packet: bytes, offset: int) -> int:
+    return int.from_bytes(packet[offset : offset + 4], "little")
+
+
+def _bytes_at(read: Memory, address: int, size: int) -> bytes:
+    """Return memory, or nothing where there is none."""
+    try:
+        return read(address, size)
+    except ValueError:
+        return b""

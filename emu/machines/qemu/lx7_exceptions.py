@@ -1,0 +1,61 @@
+"""What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
+
+from emu.architectures.xtensa.instructions import memory_access
+from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
+from emu.firmware import Firmware
+from emu.machines.access import describe_access
+
+_ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _ALLOCA, _DIVISION_BY_ZERO = 0, 1, 2, 4, 5, 6
+_PRIVILEGED, _ALIGNMENT = 8, 9
+_COPROCESSORS = range(32, 40)
+_SERVED = (_SYSCALL, _LEVEL_1_INTERRUPT, _ALLOCA)
+"""What firmware takes an exception for and goes on."""
+_FETCHES = (_FETCH_ERROR, 12, 14, 16, 17, 18, 20)
+_ACCESSES = (3, 13, 15, 24, 25, 26, 28, 29)
+
+
+def is_fault(cause: int) -> bool:
+    """Return whether no right program takes an exception for ``cause``."""
+    return cause not in _SERVED
+
+
+def is_jump(cause: int) -> bool:
+    """Return whether no instruction could be fetched."""
+    return cause in _FETCHES
+
+
+def describe_exception(
+    firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes
+) -> tuple[str, str, int | None]:
+    """Return the fault's kind, a sentence and the address that it is about.
+
+    ``vaddr`` is EXCVADDR; ``code`` is what is at ``pc``, and ``sp`` that of the function that ran.
+    """
+    kind, detail, address = _describe(firmware, cause, vaddr, pc, sp, code)
+    return kind, f"{detail} (EXCCAUSE {cause}, EPC1 {pc:#010x}, EXCVADDR {vaddr:#010x})", address
+
+
+def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes) -> tuple[str, str, int | None]:
+    board = firmware.board
+    if cause in _FETCHES:
+        return *describe_access(board, "fetch", pc, 3), pc
+    if cause in _ACCESSES:
+        access, size = memory_access(code) or ("read", 4)
+        limit = firmware.stack_region.start if firmware.stack_limit is None else firmware.stack_limit
+        if sp - BASE_SAVE_BYTES < limit and vaddr < limit:
+            return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
+        return *describe_access(board, access, vaddr, size), vaddr
+    if cause == _ILLEGAL:
+        return "invalid_instruction", f"the core does not know the instruction {code.hex(' ')}", None
+    if cause == _DIVISION_BY_ZERO:
+        return "exception", "a division by zero", None
+    if cause == _ALIGNMENT:
+        return "exception", "an unaligned access by an instruction that needs an aligned one", vaddr
+    if cause == _PRIVILEGED:
+        return "exception", "a privileged instruction outside ring 0", None
+    if cause in _COPROCESSORS:
+        which = cause - _COPROCESSORS.start
+        return "exception", f"coprocessor {which} is used before it is enabled (CPENABLE); 0 is the FPU", None
+    if cause == _SYSCALL:
+        return "exception", "SYSCALL, which nothing in the firmware serves", None
+    return "exception", f"the core has taken an exception of cause {cause}", None

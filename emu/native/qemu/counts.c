@@ -1,0 +1,155 @@
+/* What ran: blocks, instructions, loads and stores, and how low SP went. */
+#include <string.h>
+
+#include "parts.h"
+
+/* A block as QEMU has translated it. */
+struct translation {
+    struct block *block;
+    bool begins_exception, executable;
+    uint32_t count;
+    uint32_t addresses[]; /* (count) of its instructions */
+};
+
+/* An instruction that changes SP, and the one behind it. */
+struct sp_change {
+    uint32_t address, following;
+};
+
+static const struct translation *current; /* the block that was begun last */
+
+/* ---- the stack --------------------------------------------------------------------------------------------------- */
+
+static void look_at_sp(uint32_t lowered_at, uint32_t pc)
+{
+    if (*plugin.status & plugin.status_bits) return;
+    const uint32_t sp = *plugin.sp;
+    struct lowest *lowest = &plugin.shared->lowest;
+    if (sp >= lowest->sp && sp <= plugin.stack_top) return;
+    if (sp < plugin.stack_floor || sp > plugin.stack_top) {
+        if (plugin.shared->off_stack == 0) plugin.shared->off_stack = sp;
+        return;
+    }
+    lowest->sp = sp;
+    lowest->lowered_at = lowered_at;
+    lowest->pc = pc;
+    plugin.core->capture(lowest->registers);
+    const uint32_t room = sp - plugin.stack_floor, below = plugin.core->below_sp;
+    lowest->stack_start = sp - (room < below ? room : below);
+    const uint32_t used = plugin.stack_top - lowest->stack_start;
+    lowest->stack_bytes = used < STACK_KEPT ? used : STACK_KEPT;
+    memcpy(lowest->stack, plugin.stack + (lowest->stack_start - plugin.stack_floor), lowest->stack_bytes);
+}
+
+static void on_sp_change(unsigned vcpu, void *data)
+{
+    (void)vcpu;
+    const struct sp_change *change = data;
+    look_at_sp(change->address, change->following);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+static struct block *find_block(uint32_t address, uint32_t size, uint32_t instructions)
+{
+    uint32_t at = (address >> 1) * 2654435761u ^ size * 40503u ^ instructions;
+    for (int probes = 0; probes < BLOCKS; probes++, at++) {
+        struct block *block = &plugin.shared->blocks[at % BLOCKS];
+        if (!block->instructions) {
+            *block = (struct block){.address = address, .size = size, .instructions = instructions};
+            return block;
+        }
+        if (block->address == address && block->size == size && block->instructions == instructions) return block;
+    }
+    refuse("more than %d blocks of code", BLOCKS);
+}
+
+/* Takes back what was counted of the current block from the instruction at `pc` on: it has not run. */
+static void cut_current_block(uint32_t pc)
+{
+    if (current == NULL) return;
+    for (uint32_t i = 0; i < current->count; i++) {
+        if (current->addresses[i] != pc) continue;
+        struct block *block = current->block;
+        block->executions--;
+        plugin.shared->instructions -= current->count - i;
+        if (i > 0) find_block(block->address, pc - block->address, i)->executions++;
+        return;
+    }
+}
+
+static void on_block(unsigned vcpu, void *data)
+{
+    (void)vcpu;
+    const struct translation *translation = data;
+    struct shared *shared = plugin.shared;
+    if (!translation->executable) plugin.core->refuse_fetch(translation->addresses[0]);
+    if (shared->wanted) {
+        plugin.core->capture(shared->registers);
+        shared->wanted = 0;
+        return;
+    }
+    if (translation->begins_exception) cut_current_block(plugin.core->cut_at());
+    struct block *block = translation->block;
+    current = translation;
+    block->executions++;
+    shared->instructions += block->instructions;
+    const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
+    shared->previous_block = shared->current_block;
+    shared->current_block = (uint32_t)(block - shared->blocks);
+    look_at_sp(sp_change ? sp_change : block->address, block->address);
+}
+
+/* ---- loads and stores -------------------------------------------------------------------------------------------- */
+
+static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    (void)vcpu, (void)data;
+    uint64_t *counts = qemu_plugin_mem_is_store(info) ? plugin.shared->stores : plugin.shared->loads;
+    for (int i = 0; i < plugin.region_count; i++) {
+        if (address >= plugin.regions[i].start && address < plugin.regions[i].end) {
+            counts[i]++;
+            return;
+        }
+    }
+}
+
+/* ---- translation ------------------------------------------------------------------------------------------------- */
+
+static bool is_executable(uint32_t address)
+{
+    for (int i = 0; i < plugin.code_count; i++) {
+        if (address >= plugin.code[i].start && address < plugin.code[i].end) return true;
+    }
+    return plugin.core->refuse_fetch == NULL;
+}
+
+void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+    (void)id;
+    const size_t count = qemu_plugin_tb_n_insns(tb);
+    struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
+    uint32_t size = 0, previous = 0;
+    bool sp_changed = false; /* by the one before: a change by the last one is seen at the start of the next block */
+    for (size_t i = 0; i < count; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);
+        if (sp_changed) {
+            struct sp_change *change = allocate(sizeof *change);
+            *change = (struct sp_change){previous, address};
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_sp_change, QEMU_PLUGIN_CB_R_REGS, change);
+        }
+        if (plugin.traffic) {
+            qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
+        }
+        translation->addresses[i] = previous = address;
+        size += (uint32_t)qemu_plugin_insn_size(insn);
+        sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
+    }
+    translation->count = (uint32_t)count;
+    translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
+    translation->executable = is_executable(translation->addresses[0]);
+    translation->block = find_block(translation->addresses[0], size, translation->count);
+    translation->block->sp_change = sp_changed ? previous : 0;
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_R_REGS, translation);
+}

@@ -1,0 +1,139 @@
+/* The board's memory and peripherals, put in front of what the machine has that QEMU knows. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parts.h"
+
+enum { NOTHING_PRIORITY = 10, BOARD_PRIORITY, MOST_FIXED = 16, NO_OUTPUT = -1 };
+static const uint64_t SPACE_END = 1ull << 32;
+
+/* Registers of a peripheral: they keep what is written, but for those that always read as the same. */
+struct peripheral {
+    uint32_t start, size;
+    long output; /* offset of the register whose bytes are printed, or NO_OUTPUT */
+    uint8_t *contents;
+    struct {
+        uint32_t offset, value;
+    } fixed[MOST_FIXED];
+    int fixed_count;
+};
+
+static uint64_t read_peripheral(void *opaque, uint64_t offset, unsigned size)
+{
+    const struct peripheral *peripheral = opaque;
+    uint64_t value = 0;
+    memcpy(&value, peripheral->contents + offset, size);
+    for (int i = 0; i < peripheral->fixed_count; i++) {
+        if (peripheral->fixed[i].offset == offset) value = peripheral->fixed[i].value;
+    }
+    return value;
+}
+
+static void write_peripheral(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct peripheral *peripheral = opaque;
+    memcpy(peripheral->contents + offset, &value, size);
+    const uint8_t byte = (uint8_t)value;
+    if ((long)offset == peripheral->output && write(plugin.output, &byte, 1) != 1) refuse("output cannot be written");
+}
+
+static const struct memory_region_ops peripheral_operations = {
+    .read = read_peripheral,
+    .write = write_peripheral,
+    .endianness = LITTLE_ENDIAN_DEVICE,
+    .valid = {.smallest = 1, .largest = 4},
+    .implemented = {.smallest = 1, .largest = 4},
+};
+
+static void add(void *container, uint64_t start, void *region, int priority)
+{
+    plugin.qemu.memory_region_add_subregion_overlap(container, start, region, priority);
+}
+
+static void add_nothing(void *container, uint64_t start, uint64_t end)
+{
+    if (start == end) return;
+    void *region = allocate(MEMORY_REGION_BYTES);
+    plugin.qemu.memory_region_init_io(region, NULL, plugin.qemu.unassigned_mem_ops, NULL, "emu.nothing", end - start);
+    add(container, start, region, NOTHING_PRIORITY);
+}
+
+void hide_machine(void *container)
+{
+    add_nothing(container, 0, plugin.core->own.start);
+    add_nothing(container, plugin.core->own.end, SPACE_END);
+}
+
+static void add_memory(void *container, uint32_t start, uint32_t size, size_t offset, bool writable)
+{
+    const struct internals *qemu = &plugin.qemu;
+    void *region = allocate(MEMORY_REGION_BYTES);
+    char name[32];
+    snprintf(name, sizeof name, "emu.%08x", start);
+    if (writable) {
+        qemu->memory_region_init_ram_ptr(region, NULL, name, size, plugin.memory + offset);
+    } else { /* plain ROM would ignore writes; this one makes them bus faults */
+        qemu->memory_region_init_rom_device(region, NULL, qemu->unassigned_mem_ops, NULL, name, size,
+                                            qemu->error_fatal);
+        memcpy(qemu->memory_region_get_ram_ptr(region), plugin.memory + offset, size);
+    }
+    add(container, start, region, BOARD_PRIORITY);
+}
+
+static struct peripheral *add_peripheral(void *container, uint32_t start, uint32_t size, long output)
+{
+    struct peripheral *peripheral = allocate(sizeof *peripheral);
+    *peripheral = (struct peripheral){.start = start, .size = size, .output = output, .contents = allocate(size + 8)};
+    void *region = allocate(MEMORY_REGION_BYTES);
+    plugin.qemu.memory_region_init_io(region, NULL, &peripheral_operations, peripheral, "emu.peripheral", size);
+    add(container, start, region, BOARD_PRIORITY);
+    return peripheral;
+}
+
+/* The board is lines of a word and numbers (hexadecimal):
+ *
+ *     ram START SIZE OFFSET           memory, and where in the file its contents are
+ *     rom START SIZE OFFSET
+ *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or its SIZE where nothing is printed
+ *     fixed OFFSET VALUE              of the last peripheral
+ *     region START SIZE               where loads and stores are counted
+ *     code START SIZE                 what can be executed
+ *     stack FLOOR TOP OFFSET
+ *     changes OFFSET                  where in the file the map of SP's changes is
+ *     traffic                         loads and stores are counted at all
+ */
+void read_board(void *container)
+{
+    FILE *file = fopen(plugin.board, "r");
+    if (file == NULL) refuse("%s cannot be read", plugin.board);
+    struct peripheral *peripheral = NULL;
+    char line[128], word[16];
+    while (fgets(line, sizeof line, file) != NULL) {
+        unsigned long a = 0, b = 0, c = 0;
+        if (sscanf(line, "%15s %lx %lx %lx", word, &a, &b, &c) < 1) continue;
+        const struct region region = {(uint32_t)a, (uint32_t)(a + b)};
+        if (!strcmp(word, "ram") || !strcmp(word, "rom")) {
+            add_memory(container, (uint32_t)a, (uint32_t)b, c, word[1] == 'a');
+        } else if (!strcmp(word, "peripheral")) {
+            peripheral = add_peripheral(container, (uint32_t)a, (uint32_t)b, c < b ? (long)c : NO_OUTPUT);
+        } else if (!strcmp(word, "fixed") && peripheral != NULL && peripheral->fixed_count < MOST_FIXED) {
+            peripheral->fixed[peripheral->fixed_count].offset = (uint32_t)a;
+            peripheral->fixed[peripheral->fixed_count++].value = (uint32_t)b;
+        } else if (!strcmp(word, "region") && plugin.region_count < REGIONS) {
+            plugin.regions[plugin.region_count++] = region;
+        } else if (!strcmp(word, "code") && plugin.code_count < REGIONS) {
+            plugin.code[plugin.code_count++] = region;
+        } else if (!strcmp(word, "stack")) {
+            plugin.stack_floor = (uint32_t)a, plugin.stack_top = (uint32_t)b, plugin.stack = plugin.memory + c;
+        } else if (!strcmp(word, "changes")) {
+            plugin.sp_changes = plugin.memory + a;
+        } else if (!strcmp(word, "traffic")) {
+            plugin.traffic = true;
+        } else {
+            refuse("%s: cannot take the line: %s", plugin.board, line);
+        }
+    }
+    fclose(file);
+}
+

@@ -1,0 +1,135 @@
+/* The two innermost loops for an Xtensa LX with FPU, such as the ESP32-S3's: LOOP repeats them without a branch, LSIP and SSIP
+ * move their pointer on. GCC uses neither here: it gives up LOOP where there is assembly, and does not know the others.
+ */
+#ifndef MAMBA_XTENSA_H
+#define MAMBA_XTENSA_H
+#ifdef __XTENSA__
+
+#include "activation.h"
+
+#if EXP_STEPS_PER_OCTAVE != 64 || EXP_OCTAVE_SHIFT != 17
+#error "these numbers stand in xtensa_scan, too"
+#endif
+
+/* sum (8) += weights (columns, 8) x (columns) */
+static inline __attribute__((always_inline)) void xtensa_add_columns_of_eight(float *sum, const float *weight, const float *x,
+                                                                              uint32_t columns)
+{
+    const float(*const weights)[] = (const float(*)[])weight, (*const values)[] = (const float(*)[])x;
+    float value, w0, w1, w2, w3, w4, w5;
+    __asm__("loopnez %[columns], 1f\n\t"
+            "lsip   %[value], %[x], 4\n\t"
+            "lsip   %[w0], %[weight], 4\n\t"
+            "lsip   %[w1], %[weight], 4\n\t"
+            "lsip   %[w2], %[weight], 4\n\t"
+            "lsip   %[w3], %[weight], 4\n\t"
+            "lsip   %[w4], %[weight], 4\n\t"
+            "lsip   %[w5], %[weight], 4\n\t"
+            "madd.s %[s0], %[w0], %[value]\n\t"
+            "lsip   %[w0], %[weight], 4\n\t"
+            "madd.s %[s1], %[w1], %[value]\n\t"
+            "lsip   %[w1], %[weight], 4\n\t"
+            "madd.s %[s2], %[w2], %[value]\n\t"
+            "madd.s %[s3], %[w3], %[value]\n\t"
+            "madd.s %[s4], %[w4], %[value]\n\t"
+            "madd.s %[s5], %[w5], %[value]\n\t"
+            "madd.s %[s6], %[w0], %[value]\n\t"
+            "madd.s %[s7], %[w1], %[value]\n"
+            "1:"
+            : [s0] "+f"(sum[0]), [s1] "+f"(sum[1]), [s2] "+f"(sum[2]), [s3] "+f"(sum[3]), [s4] "+f"(sum[4]),
+              [s5] "+f"(sum[5]), [s6] "+f"(sum[6]), [s7] "+f"(sum[7]), [weight] "+a"(weight), [x] "+a"(x),
+              [value] "=&f"(value), [w0] "=&f"(w0), [w1] "=&f"(w1), [w2] "=&f"(w2), [w3] "=&f"(w3), [w4] "=&f"(w4),
+              [w5] "=&f"(w5)
+            : [columns] "a"(columns), "m"(*weights), "m"(*values));
+}
+
+/* sum (4) += weights (columns, 4) x (columns) */
+static inline __attribute__((always_inline)) void xtensa_add_columns_of_four(float *sum, const float *weight, const float *x,
+                                                                             uint32_t columns)
+{
+    const float(*const weights)[] = (const float(*)[])weight, (*const values)[] = (const float(*)[])x;
+    float value, w0, w1, w2, w3;
+    __asm__("loopnez %[columns], 1f\n\t"
+            "lsip   %[value], %[x], 4\n\t"
+            "lsip   %[w0], %[weight], 4\n\t"
+            "lsip   %[w1], %[weight], 4\n\t"
+            "lsip   %[w2], %[weight], 4\n\t"
+            "lsip   %[w3], %[weight], 4\n\t"
+            "madd.s %[s0], %[w0], %[value]\n\t"
+            "madd.s %[s1], %[w1], %[value]\n\t"
+            "madd.s %[s2], %[w2], %[value]\n\t"
+            "madd.s %[s3], %[w3], %[value]\n"
+            "1:"
+            : [s0] "+f"(sum[0]), [s1] "+f"(sum[1]), [s2] "+f"(sum[2]), [s3] "+f"(sum[3]), [weight] "+a"(weight),
+              [x] "+a"(x), [value] "=&f"(value), [w0] "=&f"(w0), [w1] "=&f"(w1), [w2] "=&f"(w2), [w3] "=&f"(w3)
+            : [columns] "a"(columns), "m"(*weights), "m"(*values));
+}
+
+/* scan() of step.c: two states of the N, which are a multiple of four, at a time, so that one waits for nothing while the
+ * other is computed. The steps are those of exp2_decay(). */
+static inline float xtensa_scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt,
+                                float dt_u)
+{
+    float y = 0.0f;
+    float power0, power1, fraction0, fraction1, parabola0, parabola1, next0, next1; /* each also what it is made of */
+    uint32_t k0, k1, entry0, entry1;
+    __asm__("loopnez %[pairs], 1f\n\t"
+            "lsip   %[power0], %[rate], 4\n\t"
+            "lsip   %[power1], %[rate], 4\n\t"
+            "mov.s  %[fraction0], %[rounder]\n\t"
+            "mov.s  %[fraction1], %[rounder]\n\t"
+            "madd.s %[fraction0], %[dt], %[power0]\n\t" /* rounder + k */
+            "madd.s %[fraction1], %[dt], %[power1]\n\t"
+            "lsip   %[next0], %[B], 4\n\t"
+            "lsip   %[next1], %[B], 4\n\t"
+            "rfr    %[k0], %[fraction0]\n\t"
+            "rfr    %[k1], %[fraction1]\n\t"
+            "sub.s  %[fraction0], %[rounder], %[fraction0]\n\t"
+            "sub.s  %[fraction1], %[rounder], %[fraction1]\n\t"
+            "extui  %[entry0], %[k0], 0, 6\n\t"
+            "extui  %[entry1], %[k1], 0, 6\n\t"
+            "madd.s %[fraction0], %[dt], %[power0]\n\t"
+            "madd.s %[fraction1], %[dt], %[power1]\n\t"
+            "addx4  %[entry0], %[entry0], %[table]\n\t"
+            "addx4  %[entry1], %[entry1], %[table]\n\t"
+            "l32i   %[entry0], %[entry0], 0\n\t"
+            "l32i   %[entry1], %[entry1], 0\n\t"
+            "slli   %[k0], %[k0], 17\n\t"
+            "slli   %[k1], %[k1], 17\n\t"
+            "add    %[k0], %[k0], %[entry0]\n\t"
+            "add    %[k1], %[k1], %[entry1]\n\t"
+            "wfr    %[power0], %[k0]\n\t"
+            "wfr    %[power1], %[k1]\n\t"
+            "mul.s  %[next0], %[next0], %[dt_u]\n\t"
+            "mul.s  %[next1], %[next1], %[dt_u]\n\t"
+            "mov.s  %[parabola0], %[linear]\n\t"
+            "mov.s  %[parabola1], %[linear]\n\t"
+            "madd.s %[parabola0], %[fraction0], %[square]\n\t"
+            "madd.s %[parabola1], %[fraction1], %[square]\n\t"
+            "mul.s  %[parabola0], %[parabola0], %[fraction0]\n\t"
+            "mul.s  %[parabola1], %[parabola1], %[fraction1]\n\t"
+            "lsi    %[fraction0], %[state], 0\n\t"
+            "lsi    %[fraction1], %[state], 4\n\t"
+            "madd.s %[power0], %[power0], %[parabola0]\n\t"
+            "madd.s %[power1], %[power1], %[parabola1]\n\t"
+            "lsip   %[parabola0], %[C], 4\n\t"
+            "lsip   %[parabola1], %[C], 4\n\t"
+            "madd.s %[next0], %[power0], %[fraction0]\n\t"
+            "madd.s %[next1], %[power1], %[fraction1]\n\t"
+            "ssip   %[next0], %[state], 4\n\t"
+            "ssip   %[next1], %[state], 4\n\t"
+            "madd.s %[y], %[next0], %[parabola0]\n\t"
+            "madd.s %[y], %[next1], %[parabola1]\n"
+            "1:"
+            : [y] "+f"(y), [state] "+a"(state), [rate] "+a"(rate), [B] "+a"(B), [C] "+a"(C),
+              [power0] "=&f"(power0), [power1] "=&f"(power1), [fraction0] "=&f"(fraction0), [fraction1] "=&f"(fraction1),
+              [parabola0] "=&f"(parabola0), [parabola1] "=&f"(parabola1), [next0] "=&f"(next0), [next1] "=&f"(next1), [k0] "=&a"(k0), [k1] "=&a"(k1), [entry0] "=&a"(entry0),
+              [entry1] "=&a"(entry1)
+            : [pairs] "a"(N / 2), [dt] "f"(dt), [dt_u] "f"(dt_u), [rounder] "f"(exp_rounder), [linear] "f"(exp_linear),
+              [square] "f"(exp_square), [table] "a"(mamba_exp_table)
+            : "memory");
+    return y;
+}
+
+#endif
+#endif

@@ -1,0 +1,137 @@
+/* One fault for each value of FAULT, on the line that is marked with its name. */
+#include <stdint.h>
+
+void emu_yield(void);
+void emu_exit(int status);
+
+static volatile int sink;
+static const uint32_t in_flash = 1;
+
+__attribute__((noinline)) static void unmapped_read(void)
+{
+    sink = 1;
+    sink = (int)*(volatile uint32_t *)0x10000000u; /* unmapped_read */
+    sink = 2;
+}
+
+__attribute__((noinline)) static void unmapped_write(void)
+{
+    *(volatile uint8_t *)0x10000000u = 1; /* unmapped_write */
+}
+
+__attribute__((noinline)) static void peripheral_read(void)
+{
+    sink = (int)*(volatile uint32_t *)0x60004004u; /* peripheral_read: GPIO */
+}
+
+__attribute__((noinline)) static void write_to_read_only(void)
+{
+    *(volatile uint32_t *)&in_flash = 2; /* write_to_read_only */
+}
+
+__attribute__((noinline)) static void unmapped_fetch(void)
+{
+    void (*volatile nowhere)(void) = (void (*)(void))0x50400000u;
+    nowhere(); /* unmapped_fetch */
+    sink = 3;
+}
+
+__attribute__((noinline)) static void fetch_from_no_execute(void)
+{
+    void (*volatile data)(void) = (void (*)(void))0x3fc90000u;
+    data(); /* fetch_from_no_execute */
+    sink = 3;
+}
+
+__attribute__((noinline)) static void null_call(void)
+{
+    void (*volatile nothing)(void) = 0;
+    nothing(); /* null_call */
+    sink = 3;
+}
+
+__attribute__((noinline)) static void null_pointer_read(void)
+{
+    volatile uint32_t *volatile nothing = 0;
+    sink = (int)nothing[3]; /* null_pointer_read */
+}
+
+__attribute__((noinline)) static void null_pointer_write(void)
+{
+    volatile uint32_t *volatile nothing = 0;
+    nothing[3] = 1; /* null_pointer_write */
+}
+
+__attribute__((noinline)) static void unaligned_read(void)
+{
+    volatile uintptr_t address = (uintptr_t)&sink + 1;
+    sink = (int)*(volatile uint32_t *)address; /* unaligned_read */
+}
+
+__attribute__((noinline)) static void unaligned_write(void)
+{
+    volatile uintptr_t address = (uintptr_t)&sink + 2;
+    *(volatile uint32_t *)address = 1; /* unaligned_write */
+}
+
+__attribute__((noinline)) static void division_by_zero(void)
+{
+    volatile int zero = 0;
+    sink = 7 / zero; /* division_by_zero */
+}
+
+__attribute__((noinline)) static void invalid_instruction(void)
+{
+    sink = 4;
+    __asm__ volatile("ill"); /* invalid_instruction */
+}
+
+__attribute__((noinline)) static void breakpoint(void)
+{
+    __asm__ volatile("break 1, 15"); /* breakpoint */
+}
+
+__attribute__((noinline)) static void system_call(void)
+{
+    __asm__ volatile("syscall"); /* system_call */
+}
+
+__attribute__((noinline)) static void wait_for_interrupt(void)
+{
+    __asm__ volatile("waiti 0"); /* wait_for_interrupt */
+}
+
+__attribute__((noinline)) static void endless_loop(void)
+{
+    __asm__ volatile("1: j 1b"); /* endless_loop */
+}
+
+__attribute__((noinline)) static int endless_recursion(int depth) /* endless_recursion */
+{
+    volatile int local[20] = {depth};
+    return depth < 0 ? 0 : endless_recursion(depth + 1) + local[0];
+}
+
+__attribute__((noinline)) static void large_frame(int n)
+{
+    volatile char bytes[n]; /* large_frame */
+    bytes[0] = 1;
+    sink = bytes[0];
+}
+
+/* A fault below many frames, of which most have been stored to the stack. */
+__attribute__((noinline)) static int deep_fault(int depth)
+{
+    if (depth == 0) unmapped_read();
+    return depth == 0 ? sink : deep_fault(depth - 1) + 1;
+}
+
+__attribute__((noinline)) static void exits(void) { emu_exit(42); }
+
+int main(void)
+{
+    emu_yield();
+    FAULT;
+    emu_yield();
+    return 0;
+}

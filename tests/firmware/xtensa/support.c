@@ -1,0 +1,26 @@
+/* What programs need beside the port's startup code, as there is no C library: where the harness stops, and what GCC calls. */
+#include <stddef.h>
+
+void emu_yield(void);
+void emu_exit(int status);
+
+__attribute__((noinline)) void emu_yield(void) { __asm__ volatile(""); }
+
+__attribute__((noinline)) void emu_exit(int status)
+{
+    for (;;) __asm__ volatile("" ::"r"(status));
+}
+
+void *memset(void *to, int value, size_t count)
+{
+    volatile unsigned char *bytes = to; /* else GCC makes it a call of memset */
+    while (count--) *bytes++ = (unsigned char)value;
+    return to;
+}
+
+void *memcpy(void *to, const void *from, size_t count)
+{
+    volatile unsigned char *bytes = to;
+    for (const unsigned char *source = from; count--; source++) *bytes++ = *source;
+    return to;
+}
