@@ -63,7 +63,8 @@ def test_two_workers_that_all_want_the_same_build_and_run_once(project: Project)
 
 def test_figures_of_workers_are_those_of_a_serial_run(project: Project):
     project.write("test_har.py", TESTS)
-    serial, parallel = project.pytest("-p", "no:xdist"), project.pytest("-n", "2")
+    both = ("--emu-target=stm32h7-unicorn", "--emu-target=stm32h7-qemu")
+    serial, parallel = project.pytest("-p", "no:xdist", *both), project.pytest("-n", "2", *both)
     assert set(parallel.outcomes.values()) == {"passed"}
     figures = {name: result.properties for name, result in serial.tests.items()}
     assert all(figures.values())
