@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from emu.figures import KINDS, Figure, Part
 from emu.record import Fault, Location, Parity
+from emu.reports.wording import kind, place, printable
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
 
@@ -48,7 +49,10 @@ def users(name: str, figure: Figure) -> list[str]:
 
 
 def _columns(name: str, parts: Iterable[Part]) -> list[str]:
-    rows = [("?" if part.amount is None else amount(name, part.amount), part.name, part.detail) for part in parts]
+    rows = [
+        ("?" if part.amount is None else amount(name, part.amount), printable(part.name), printable(part.detail))
+        for part in parts
+    ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"    {size:>{widths[0]}}  {who:<{widths[1]}}  {detail}".rstrip() for size, who, detail in rows]
 
@@ -86,12 +90,11 @@ def out_of_parity(parity: Parity | None, why_not: str, atol: float | None, argma
 
 def describe_fault(fault: Fault) -> str:
     """Return a fault, or a finding of the memory checker, with its backtrace."""
-    lines = [f"{fault.kind.replace('_', ' ')}: {fault.detail}"]
+    lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
         lines.append(f"  in {_where(fault)}")
     return "\n".join(lines + [f"    called by {_where(frame)}" for frame in fault.backtrace[1:]])
 
 
-def _where(place: Location) -> str:
-    file = f"{place.file}:{place.line}" if place.file else ""
-    return f"{place.function or '?'} {file}".rstrip()
+def _where(location: Location) -> str:
+    return printable(f"{location.function or '?'} {place(location)}".rstrip())

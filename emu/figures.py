@@ -100,7 +100,8 @@ def _ram(run: Run) -> Figure:
 
 def _instructions(run: Run) -> Figure:
     counts = run.instructions
-    value = counts.total if counts.inferences is None else counts.per_inference
+    answers_inputs = counts.inferences is not None or counts.per_inference is not None  # older records lack the former
+    value = counts.per_inference if answers_inputs else counts.total
     parts = (Part(name, count // (counts.inferences or 1)) for name, count in counts.by_function.items())
     return Figure(value, tuple(parts), _why_not(run, "per_inference", "total"))
 

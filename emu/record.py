@@ -289,12 +289,28 @@ class Coverage(_Part):
 
 
 class WorstInput(_Part):
-    """The input with the largest error."""
+    """One input and its error."""
 
     index: int
     max_abs_error: float
     predicted: int
+    """The class of the firmware's largest logit; -1 where an output is not a number."""
     expected: int
+    """The class of the reference's."""
+    label: int | None = None
+    """The true class, where labels are given."""
+
+
+class ClassParity(_Part):
+    """The inputs that the reference puts into one class."""
+
+    index: int
+    name: str | None = None
+    inputs: int
+    predictions: dict[int, int]
+    """How many of them the firmware puts into which class, most first; -1 where an output is not a number."""
+    max_abs_error: float | None
+    """None where there are no such inputs."""
 
 
 class Errors(_Part):
@@ -316,6 +332,11 @@ class Parity(_Part):
     argmax_agreement: float
     """Share of inputs, 0..1, on which the largest logit is the reference's."""
     worst_input: WorstInput
+    """A wrong class is worse than any distance."""
+    worst_inputs: list[WorstInput] = []
+    """The worst few, that one first."""
+    by_class: list[ClassParity] = []
+    """Every class of the model."""
     float32: Errors | None = None
     """The same distances from float32 PyTorch, where the inputs come with its logits."""
     label_accuracy: float | None = None

@@ -17,7 +17,7 @@ from emu.figures import figures
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS
 from emu.pytest_plugin.session import baseline, baseline_path
 from emu.record import Run
-from emu.reports.difference import render_change
+from emu.reports.difference import change_as_text
 from emu.suppressions import Suppression, load_suppressions
 
 _T = TypeVar("_T")
@@ -148,7 +148,7 @@ def _increases(config: pytest.Config, run: Run) -> Iterator[str]:
         return
     grown = [change for change in compare(base, Baseline.of([run]), gates).changes if not change.ok]
     for change in grown:
-        yield f"{render_change(change)}\n  over {path}; accept it with --emu-update-baseline"
+        yield f"{change_as_text(change)}\n  over {path}; accept it with --emu-update-baseline"
 
 
 def _properties(run: Run) -> Iterator[tuple[str, object]]:

@@ -5,17 +5,18 @@ from collections.abc import Iterable
 from emu.budgets import amount
 from emu.comparison import Change, Comparison, PartChange
 from emu.figures import KINDS
+from emu.reports.wording import printable
 
 _MOST_PARTS = 5
 
 
-def render_text(comparison: Comparison) -> str:
+def difference_as_text(comparison: Comparison) -> str:
     """Return the comparison as a person reads it in a terminal."""
     lines = []
     for run, changes in _by_run(comparison.changes):
         rows = [("", "", "base", "new", "change", "allowed"), *(_row(change) for change in changes)]
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines.append(run)
+        lines.append(printable(run))
         for row, change in zip(rows, [None, *changes], strict=True):
             cells = [f"{row[0]:<{widths[0]}}", f"{row[1]:<{widths[1]}}"]
             cells += [f"{cell:>{width}}" for cell, width in zip(row[2:], widths[2:], strict=True)]
@@ -23,14 +24,14 @@ def render_text(comparison: Comparison) -> str:
             if change is not None:
                 lines += [f"       {line}" for line in grown_lines(change)]
         lines.append("")
-    lines += [f"{run}: only in the new figures" for run in comparison.added]
-    lines += [f"{run}: only in the base" for run in comparison.missing]
+    lines += [f"{printable(run)}: only in the new figures" for run in comparison.added]
+    lines += [f"{printable(run)}: only in the base" for run in comparison.missing]
     grew = sum(not change.ok for change in comparison.changes)
     lines.append(f"{grew} of {len(comparison.changes)} figures grew more than they may")
     return "\n".join(lines) + "\n"
 
 
-def render_markdown(comparison: Comparison) -> str:
+def difference_as_markdown(comparison: Comparison) -> str:
     """Return the same as a table for a pull request or a step summary."""
     lines = ["| | run | figure | base | new | change | allowed |", "|---|---|---|--:|--:|--:|--:|"]
     for change in comparison.changes:
@@ -45,7 +46,7 @@ def render_markdown(comparison: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_change(change: Change) -> str:
+def change_as_text(change: Change) -> str:
     """Return one figure that grew, in a sentence and the names of those who made it grow."""
     _, title, before, after, by, allowed = _row(change)
     headline = f"{title} grew by {by.lstrip('+')}: {before} -> {after}, allowed increase: {allowed}"
@@ -59,8 +60,9 @@ def grown_lines(change: Change) -> list[str]:
     if change.increase is None or change.increase <= 0:
         return []
     shown = change.grown[:_MOST_PARTS]
-    width = max((len(part.name) for part in shown), default=0)
-    return [f"{part.name:<{width}}  {_part(change, part)}" for part in shown]
+    names = [printable(part.name) for part in shown]
+    width = max(map(len, names), default=0)
+    return [f"{name:<{width}}  {_part(change, part)}" for name, part in zip(names, shown, strict=True)]
 
 
 def _row(change: Change) -> tuple[str, str, str, str, str, str]:
@@ -104,4 +106,4 @@ def _by_run(changes: Iterable[Change]) -> list[tuple[str, list[Change]]]:
 
 
 def _code(name: str) -> str:
-    return "`" + name.replace("`", "'").replace("|", "\\|") + "`"
+    return "`" + printable(name).replace("`", "'").replace("|", "\\|") + "`"

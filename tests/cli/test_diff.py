@@ -82,6 +82,19 @@ def test_runs_that_only_one_side_has_are_told(emu, records: Path, tmp_path: Path
     assert (missing.code, "other@stm32h7-unicorn: only in the base" in missing.stdout) == (0, True)
 
 
+def test_names_do_not_command_the_terminal(emu, records: Path, tmp_path: Path):
+    escapes = {'"filter"': r'"\u001b[2Jfilter"', '"program"': r'"pro\u0007gram"'}
+    for name in ("base", "new"):
+        text = (records / f"{name}.json").read_text()
+        for plain, escaped in escapes.items():
+            text = text.replace(plain, escaped)
+        (tmp_path / f"{name}.json").write_text(text)
+    outcome = emu("diff", tmp_path / "base.json", tmp_path / "new.json")
+    assert outcome.code == 1, outcome
+    assert r"\x1b[2Jfilter" in outcome.stdout
+    assert outcome.stdout.replace("\n", "").isprintable()
+
+
 def test_what_cannot_be_compared(emu, records: Path, tmp_path: Path):
     base, other = records / "base.json", tmp_path / "other.json"
     emu("diff", base, other).assert_one_clear_line("other.json: No such file")
