@@ -13,7 +13,6 @@ import emu
 from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.footprint import largest_symbols
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.qemu import QemuMachine, core_type, qemu_version
@@ -23,6 +22,7 @@ from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
+from emu.probes.footprint import largest_symbols
 from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.suppressions import Suppression, suppress
