@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import emu
 from emu import doctor as diagnosis
+from emu.budgets.baseline import read_baseline
+from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
 from emu.build import build_firmware
 from emu.elf import is_elf
 from emu.errors import EmuError, InputError
@@ -24,12 +26,20 @@ from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
 from emu.record import Run, RunFile, read_run_file
 from emu.reports.collapsed import render_collapsed
+from emu.reports.difference import difference_as_markdown, difference_as_text
+from emu.reports.html import render_html
+from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
+from emu.reports.markdown import render_markdown
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
 from emu.run import RunOptions, run_firmware, run_model, trace_layers
 from emu.suppressions import load_suppressions
 from emu.targets import Target, find_target, load_targets
+from emu.toolchains import find_toolchain
+from emu.toolchains.display import BuildDisplay
+from emu.toolchains.installation import install
+from emu.toolchains.recipe import find_recipe
 from emu.verdicts import DEFAULT_TOLERANCE, judge
 
 app = typer.Typer(
@@ -41,6 +51,9 @@ app = typer.Typer(
     help="Prove firmware without hardware: does the C program give PyTorch's answers, and does its memory fit?",
     epilog="Try: emu run kws --target stm32h7-unicorn",
 )
+
+toolchain = typer.Typer(no_args_is_help=True, help="Compilers that no package has.")
+app.add_typer(toolchain, name="toolchain")
 
 TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an emulator; `emu targets` lists them.")]
 
@@ -91,6 +104,21 @@ def targets() -> None:
         console.print(f"    {target.emulator.title}")
         for gap in target.emulator.not_emulated:
             console.print(f"    [dim]not emulated: {gap}[/]")
+
+
+@toolchain.command("install")
+def install_toolchain(name: Annotated[str, typer.Argument(help="xtensa: GCC for the ESP32-S3's core.")]) -> None:
+    """Build a compiler from Debian's source packages, once, into the cache; goes on where it was interrupted.
+
+    Needs no root, a network, 900 MB of disk while it builds (30 MB after), and about ten minutes on two cores.
+    """
+    recipe = find_recipe(name)
+    if recipe is None:
+        raise InputError(f"{name}: there is no recipe for a toolchain of this name, only for: xtensa")
+    with BuildDisplay(Console(stderr=True)) as display:
+        install(recipe, display)
+    built = find_toolchain(name)
+    print(f"{built.version}: {built.compiler}")
 
 
 @app.command()
@@ -184,6 +212,10 @@ def run(
         float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of the host.")
     ] = Limits.seconds,
     json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write report.html, report.md, junit.xml and run.json into this directory."),
+    ] = None,
 ) -> None:
     """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
 
@@ -194,6 +226,8 @@ def run(
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+    if report is not None:
+        _make_directory(report)
     for option, given in (("--suppressions", suppressions is not None), ("--replace-allocator", replace_allocator)):
         if given and not memcheck:
             raise InputError(f"{option} is about what --memcheck finds: give that too")
@@ -216,23 +250,41 @@ def run(
             print_run(console, record, each.board)
             runs.append(record)
     if json is not None:
-        _write(json, RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n")
+        _write(json, _records(runs))
+    if report is not None:
+        _write(report / "run.json", _records(runs))
+        for name, render in _REPORTS.items():
+            _write(report / name, render(runs).encode())
     if not all(record.ok for record in runs):
         raise typer.Exit(1)
+
+
+_REPORTS = {"report.html": render_html, "report.md": render_markdown, "junit.xml": render_junit}
 
 
 @app.command()
 def report(
     records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What `emu run --json` wrote.")],
+    html: Annotated[Path | None, typer.Option(help="Write one page that needs no network and no other file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a summary (for $GITHUB_STEP_SUMMARY).")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,
     lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
     speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
     collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
 ) -> None:
-    """Render run records for other tools, from the records alone: nothing runs again."""
-    if lcov is None and speedscope is None and collapsed is None:
-        raise InputError("say what to write: --lcov FILE, --speedscope FILE or --collapsed FILE")
+    """Render run records for people and for other tools, from the records alone: nothing runs again.
+
+    Several runs of one model are compared, with the first as the base.
+    """
+    if not any((html, markdown, junit, lcov, speedscope, collapsed)):
+        raise InputError(
+            "say what to write: --html, --markdown, --junit, --lcov, --speedscope or --collapsed, and a FILE behind it"
+        )
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
+    for path, render in ((html, render_html), (markdown, render_markdown), (junit, render_junit)):
+        if path is not None:
+            _write(path, render(runs).encode())
     if lcov is not None:
         if not any(run.coverage for run in runs):
             raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
@@ -244,6 +296,33 @@ def report(
             _write(speedscope, render_speedscope(runs).encode())
         if collapsed is not None:
             _write(collapsed, render_collapsed(runs).encode())
+
+
+@app.command()
+def diff(
+    base: Annotated[Path, typer.Argument(metavar="BASE.json", help="Run records of `emu run --json`, or a baseline.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The same, newer.")],
+    fail_on_increase: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE=INCREASE,...",
+            help="What may grow by how much, for example stack=0,flash=1%,heap=512 B; the rest may grow freely. "
+            "Without it nothing may grow.",
+        ),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Compare the figures of runs; the exit code is 1 where one grew more than it may.
+
+    The figures are flash, heap, instructions, ram, stack and static_ram.
+    """
+    gates = NO_INCREASE if fail_on_increase is None else parse_gates(fail_on_increase)
+    comparison = compare(read_baseline(base), read_baseline(new), gates)
+    if not comparison.changes:
+        raise InputError(f"{base} and {new} have no run of the same model and target")
+    print(difference_as_markdown(comparison) if markdown else difference_as_text(comparison), end="")
+    if not comparison.ok:
+        raise typer.Exit(1)
 
 
 def _run_one(
@@ -295,6 +374,17 @@ class _progress:  # noqa: N801 - reads as a statement
 def _identifier(text: str) -> str:
     name = "".join(character if character.isalnum() and character.isascii() else "_" for character in text)
     return name if not name[:1].isdigit() else f"model_{name}"
+
+
+def _records(runs: list[Run]) -> bytes:
+    return RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n"
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: no directory for the report can be made there: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:

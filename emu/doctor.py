@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from emu.errors import EmuError, MissingToolError
 from emu.machines.qemu import core_type, qemu_version
 from emu.machines.qemu.core import Core
-from emu.targets import load_targets
+from emu.targets import Target, load_targets
 from emu.toolchains import find_toolchain
 
 
@@ -24,33 +24,41 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look for everything that a run needs, in the order in which it needs it."""
-    findings = [_toolchain("host", "compiles the probes that run inside the emulator")]
-    findings += [_toolchain(name, "") for name in sorted({t.board.build.toolchain for t in load_targets().values()})]
+    targets = load_targets().values()
+    findings = [_toolchain("host", required=True, purpose="compiles the probes that run inside the emulator")]
+    needed = {target.board.build.toolchain for target in targets if _is_required(target)}
+    for name in sorted({target.board.build.toolchain for target in targets}):
+        findings.append(_toolchain(name, required=name in needed))
     findings.append(_package("unicorn", required=True, remedy="pip install unicorn"))
     findings.append(
         _package(
             "torch", required=False, remedy="only for .pt checkpoints and --trace-layers: pip install 'emu-mcu[torch]'"
         )
     )
-    on_qemu = [target for target in load_targets().values() if target.emulator_name == "qemu"]
+    on_qemu = [target for target in targets if target.emulator_name == "qemu"]
     findings += [_qemu(core) for core in dict.fromkeys(core_type(target.board) for target in on_qemu)]
     ready = {finding.name: finding.ok for finding in findings}
-    for target in load_targets().values():
-        is_qemu = target.emulator_name == "qemu"
-        emulator = core_type(target.board).command if is_qemu else target.emulator_name
+    for target in targets:
+        emulator = core_type(target.board).command if target in on_qemu else target.emulator_name
         needs = ("host", target.board.build.toolchain, emulator)
         missing = [need for need in needs if not ready[need]]
         detail = "ready" if not missing else f"needs {', '.join(missing)}"
-        findings.append(Finding(f"target {target.name}", not missing, detail, required=not is_qemu))
+        findings.append(Finding(f"target {target.name}", not missing, detail, required=_is_required(target)))
     return findings
 
 
-def _toolchain(name: str, purpose: str) -> Finding:
+def _is_required(target: Target) -> bool:
+    """Return whether doctor fails where the target cannot run: QEMU is for those who want it."""
+    return target.emulator_name != "qemu"
+
+
+def _toolchain(name: str, required: bool, purpose: str = "") -> Finding:
     try:
         toolchain = find_toolchain(name)
     except EmuError as error:
-        return Finding(name, False, str(error))
-    return Finding(name, True, f"{toolchain.version}{f' ({purpose})' if purpose else ''}")
+        return Finding(name, False, str(error), required=required)
+    detail = f"{toolchain.version}, {toolchain.compiler}{f' ({purpose})' if purpose else ''}"
+    return Finding(name, True, detail, required=required)
 
 
 def _qemu(core: type[Core]) -> Finding:

@@ -31,6 +31,8 @@ class EvaluationInputs:
     """(N, C): PyTorch in float64."""
     logits32: NDArray[np.float32] | None = None
     """(N, C): PyTorch in float32."""
+    classes: tuple[str, ...] | None = None
+    """(C): their names."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,7 +53,7 @@ class EvaluationInputs:
 
 
 def load_inputs(path: Path) -> EvaluationInputs:
-    """Read an ``.npz`` with ``x`` [N, T, F] and optionally ``y`` [N], ``logits`` [N, C] and ``logits64`` [N, C].
+    """Read an ``.npz`` with ``x`` [N, T, F] and optionally ``y`` [N], ``logits``, ``logits64`` [N, C], ``classes`` [C].
 
     ``x`` may be float16 or float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
     Raises InputError where a file, a shape or a value is not what it has to be.
@@ -78,6 +80,9 @@ def load_inputs(path: Path) -> EvaluationInputs:
         _require_finite(path, name, array)
         _require_range(path, name, array)
     logits, logits64 = arrays.get("logits"), arrays.get("logits64")
+    classes = arrays.get("classes")
+    if classes is not None:
+        _require_names(path, classes, logits if logits64 is None else logits64)
     if logits is not None and logits.dtype == np.float64 and logits64 is None:
         logits, logits64 = None, logits
     return EvaluationInputs(
@@ -85,7 +90,16 @@ def load_inputs(path: Path) -> EvaluationInputs:
         labels=arrays["y"].astype(np.int64) if "y" in arrays else None,
         logits64=logits64,
         logits32=None if logits is None else logits.astype(np.float32),
+        classes=None if classes is None else tuple(map(str, classes)),
     )
+
+
+def _require_names(path: Path, classes: np.ndarray, logits: np.ndarray | None) -> None:
+    if classes.ndim != 1 or classes.dtype.kind != "U":
+        raise InputError(f"{path}: classes is {classes.dtype} {list(classes.shape)}; expected a list of names")
+    if logits is not None and len(classes) != logits.shape[1]:
+        columns = logits.shape[1]
+        raise InputError(f"{path}: there are {len(classes)} names in classes; the logits have {columns} columns")
 
 
 def _require_range(path: Path, name: str, array: np.ndarray) -> None:

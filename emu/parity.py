@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.inputs import EvaluationInputs
-from emu.record import Errors, Parity, WorstInput
+from emu.record import ClassParity, Errors, Parity, WorstInput
+
+_WORST_INPUTS = 10
 
 
 def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | None:
@@ -19,9 +21,19 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | 
     error = _absolute_error(outputs, reference)  # (N, C)
     predicted, expected = _argmax(outputs), reference.argmax(axis=1)
     agrees = predicted == expected
-    # The worst input: a wrong class is worse than any distance.
-    worst = int(np.lexsort((error.max(axis=1), ~agrees))[-1])
     labels = inputs.labels
+    # A wrong class is worse than any distance; of equal inputs the first comes first.
+    worst_first = np.lexsort((-error.max(axis=1), agrees))
+    worst_inputs = [
+        WorstInput(
+            index=int(index),
+            max_abs_error=float(error[index].max()),
+            predicted=int(predicted[index]),
+            expected=int(expected[index]),
+            label=int(labels[index]) if labels is not None else None,
+        )
+        for index in worst_first[:_WORST_INPUTS]
+    ]
     return Parity(
         inputs=len(outputs),
         reference="PyTorch float64" if inputs.logits64 is not None else "PyTorch float32",
@@ -29,14 +41,27 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | 
         mean_abs_error=float(error.mean()),
         relative_mean_error=float(error.mean() / max(float(np.abs(reference).max()), np.finfo(np.float64).tiny)),
         argmax_agreement=float(agrees.mean()),
-        worst_input=WorstInput(
-            index=worst,
-            max_abs_error=float(error[worst].max()),
-            predicted=int(predicted[worst]),
-            expected=int(expected[worst]),
-        ),
+        worst_input=worst_inputs[0],
+        worst_inputs=worst_inputs,
+        by_class=[
+            _class_parity(index, inputs.classes, error[expected == index], predicted[expected == index])
+            for index in range(reference.shape[1])
+        ],
         float32=_errors(outputs, inputs.logits32) if inputs.logits32 is not None else None,
         label_accuracy=float((predicted == labels).mean()) if labels is not None else None,
+    )
+
+
+def _class_parity(
+    index: int, names: tuple[str, ...] | None, error: NDArray[np.float64], predicted: NDArray[np.int64]
+) -> ClassParity:
+    said, counts = np.unique(predicted, return_counts=True)
+    return ClassParity(
+        index=index,
+        name=names[index] if names is not None else None,
+        inputs=len(predicted),
+        predictions={int(said[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")},
+        max_abs_error=float(error.max()) if len(error) else None,
     )
 
 

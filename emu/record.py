@@ -71,6 +71,13 @@ class RegionUse(_Part):
     """None where it is not known which memory the heap is in."""
 
 
+class SymbolUse(_Part):
+    """The bytes that a function or a variable has in one kind of memory."""
+
+    name: str
+    bytes: int
+
+
 class Memory(_Part):
     """Bytes of each kind of memory."""
 
@@ -92,6 +99,10 @@ class Memory(_Part):
     mailbox_bytes: int = 0
     by_region: list[RegionUse] = []
     """Each memory that holds something."""
+    flash_symbols: list[SymbolUse] = []
+    """The largest of what ``flash_bytes`` consists of, largest first: functions, constants, and initial values."""
+    static_ram_symbols: list[SymbolUse] = []
+    """The same of ``static_ram_bytes``."""
 
 
 class StackUse(_Part):
@@ -182,6 +193,8 @@ class Instructions(_Part):
     per_inference_smallest: int | None = None
     total: int | None = None
     """Boot and all inputs."""
+    inferences: int | None = None
+    """Inputs that were answered; None where the firmware was given none."""
     by_function: dict[str, int] = {}
     """Self counts over the whole run, largest first; they add up to ``total``."""
     loads_by_region: dict[str, int] | None = None
@@ -276,12 +289,28 @@ class Coverage(_Part):
 
 
 class WorstInput(_Part):
-    """The input with the largest error."""
+    """One input and its error."""
 
     index: int
     max_abs_error: float
     predicted: int
+    """The class of the firmware's largest logit; -1 where an output is not a number."""
     expected: int
+    """The class of the reference's."""
+    label: int | None = None
+    """The true class, where labels are given."""
+
+
+class ClassParity(_Part):
+    """The inputs that the reference puts into one class."""
+
+    index: int
+    name: str | None = None
+    inputs: int
+    predictions: dict[int, int]
+    """How many of them the firmware puts into which class, most first; -1 where an output is not a number."""
+    max_abs_error: float | None
+    """None where there are no such inputs."""
 
 
 class Errors(_Part):
@@ -303,6 +332,11 @@ class Parity(_Part):
     argmax_agreement: float
     """Share of inputs, 0..1, on which the largest logit is the reference's."""
     worst_input: WorstInput
+    """A wrong class is worse than any distance."""
+    worst_inputs: list[WorstInput] = []
+    """The worst few, that one first."""
+    by_class: list[ClassParity] = []
+    """Every class of the model."""
     float32: Errors | None = None
     """The same distances from float32 PyTorch, where the inputs come with its logits."""
     label_accuracy: float | None = None

@@ -42,6 +42,29 @@ def test_a_wrong_label_is_the_worst_input_whatever_its_distance():
     assert parity.label_accuracy == 1.0
 
 
+def test_classes_are_the_references_and_the_worst_input_comes_first():
+    logits = np.eye(3)[[0, 0, 1, 1, 1]]  # nothing is of class 2
+    outputs = logits.astype(np.float32)
+    outputs[1, 0] += 0.25
+    outputs[3] = [0, 1, 2]
+    outputs[4, 0] = np.nan
+    parity = compare(
+        outputs,
+        EvaluationInputs(np.zeros((5, 4, 1), np.float32), np.arange(5), logits, classes=("walk", "run", "rest")),
+    )
+    assert parity is not None
+    assert [(c.name, c.inputs, c.predictions) for c in parity.by_class] == [
+        ("walk", 2, {0: 2}),
+        ("run", 3, {-1: 1, 1: 1, 2: 1}),
+        ("rest", 0, {}),
+    ]
+    assert [c.max_abs_error for c in parity.by_class] == [0.25, np.inf, None]
+    worst = [(w.index, w.label, w.predicted, w.expected, w.max_abs_error) for w in parity.worst_inputs]
+    assert worst[:3] == [(4, 4, -1, 1, np.inf), (3, 3, 2, 1, 2.0), (1, 1, 0, 0, 0.25)]
+    assert [entry[0] for entry in worst[3:]] == [0, 2]
+    assert parity.worst_input == parity.worst_inputs[0]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_output_that_is_no_number_agrees_with_nothing(value: float):
     outputs = LOGITS.astype(np.float32)

@@ -9,16 +9,28 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from emu.record import Coverage, Fault, Frame, Heap, LayerError, MemoryCheck, MemoryFinding, Run, Timeline
+from emu.record import (
+    Allocations,
+    Coverage,
+    FailedAllocations,
+    Fault,
+    Frame,
+    Heap,
+    LayerError,
+    MemoryCheck,
+    Run,
+    Timeline,
+)
+from emu.reports.evidence import callers, finding_notes, function_of, where
+from emu.reports.wording import counted, kind, last_lines, memory_size, place, printable, reasons
 from emu.targets import Board
 
 _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
-_LARGEST_ALLOCATIONS, _NEAREST_CALLERS = 5, 6
+_LARGEST_ALLOCATIONS = 5
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
-_LINE_WIDTH = 500
 
 
 def print_run(console: Console, run: Run, board: Board) -> None:
@@ -28,7 +40,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
-            parts += [Text(), _heading(f"Stack {_printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
+            parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
     if run.heap.allocations:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
@@ -48,16 +60,13 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.memory_check is not None:
         parts += [Text(), *_memory_check(run.memory_check)]
     if run.not_measured:
-        reasons: dict[str, list[str]] = {}
-        for name, why in run.not_measured.items():
-            reasons.setdefault(why, []).append(name)
-        lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons.items())
-        parts += [Text(), *(Text(_printable(line), "dim") for line in lines)]
+        lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run.not_measured).items())
+        parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
     colour = "green" if run.ok else "red"
     console.print(
         Panel(
             Group(*parts),
-            title=f"[bold]{escape(_printable(run.model))}[/] on {run.target}",
+            title=f"[bold]{escape(printable(run.model))}[/] on {run.target}",
             border_style=colour,
             padding=(1, 2),
         )
@@ -79,7 +88,7 @@ def _verdicts(run: Run) -> Table:
     table = _grid("left", "left", "left", "left")
     for verdict in run.verdicts:
         mark = Text("✓", "bold green") if verdict.ok else Text("✗", "bold red")
-        name = Text(_printable(verdict.name))
+        name = Text(printable(verdict.name))
         table.add_row(mark, name, Text(verdict.value, "bold"), Text(f"limit: {verdict.limit}", "dim"))
     return table
 
@@ -100,9 +109,9 @@ def _memory(run: Run, board: Board) -> Group:
     table = _grid("left", "right", "bar", "left")
 
     def row(name: str, used: int | None, size: int | None, note: str = "") -> None:
-        share = "" if used is None or not size else f"{used / size:.1%} of {_size(size)}"
+        share = "" if used is None or not size else f"{used / size:.1%} of {memory_size(size)}"
         bar = _bar(used / size) if used is not None and size else ""
-        table.add_row(Text(_printable(name)), Text(_bytes(used), "bold"), bar, share or note)
+        table.add_row(Text(printable(name)), Text(_bytes(used), "bold"), bar, share or note)
 
     row("flash", memory.flash_bytes, flash)
     row("static RAM", memory.static_ram_bytes, None)
@@ -127,24 +136,13 @@ def _heap_note(run: Run) -> str:
     return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
 
 
-def _size(count: int) -> str:
-    for unit, name in ((1024 * 1024, "MB"), (1024, "KB")):
-        if count % unit == 0:
-            return f"{count // unit} {name}"
-    return f"{count:,} B"
-
-
-def _place(file: str | None, line: int | None) -> str:
-    return "" if file is None else f"{_printable(file)}:{line}"
-
-
 def _backtrace(frames: Iterable[Frame]) -> Table:
     table = _grid("right", "left", "left")
     for frame in frames:
         size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
         note = "" if frame.frame_bytes is not None else "  (no unwind information)"
-        function = _printable(frame.function or f"{frame.pc:#010x}")
-        table.add_row(Text(size, "bold"), Text(function), Text(_place(frame.file, frame.line) + note, "dim"))
+        function = printable(function_of(frame))
+        table.add_row(Text(size, "bold"), Text(function), Text(printable(place(frame)) + note, "dim"))
     return table
 
 
@@ -152,25 +150,23 @@ def _heap(heap: Heap) -> Table:
     table = _grid("left", "right", "left", "left")
     for title, groups in (("at its peak", heap.peak), ("never freed", heap.leaks)):
         for index, group in enumerate(groups[:_LARGEST_ALLOCATIONS]):
-            size, blocks = Text(_bytes(group.bytes), "bold"), f"in {_count(group.allocations, 'block')}"
-            table.add_row(title if index == 0 else "", size, blocks, _callers(group.backtrace))
+            size, blocks = Text(_bytes(group.bytes), "bold"), f"in {counted(group.allocations, 'block')}"
+            table.add_row(title if index == 0 else "", size, blocks, _callers(group))
         if len(groups) > _LARGEST_ALLOCATIONS:
             rest = groups[_LARGEST_ALLOCATIONS:]
             size = Text(_bytes(sum(group.bytes for group in rest)), "bold")
-            table.add_row("", size, "", Text(f"on {_count(len(rest), 'other path')}", "dim"))
+            table.add_row("", size, "", Text(f"on {counted(len(rest), 'other path')}", "dim"))
     for failed in heap.failed[:_LARGEST_ALLOCATIONS]:
         size = Text(_bytes(failed.largest_bytes), "bold")
-        table.add_row("refused", size, _count(failed.failures, "time"), _callers(failed.backtrace))
+        table.add_row("refused", size, counted(failed.failures, "time"), _callers(failed))
     if heap.heap_region_bytes:
         region = Text(_bytes(heap.heap_region_bytes), "bold")
         table.add_row("from _sbrk", region, "", Text(f"{heap.overhead_bytes:,} B more than the peak", "dim"))
     return table
 
 
-def _callers(backtrace: list[Frame]) -> Text:
-    names = " < ".join(frame.function or f"{frame.pc:#010x}" for frame in backtrace[:_NEAREST_CALLERS])
-    names += " < ..." * (len(backtrace) > _NEAREST_CALLERS)
-    return Text.assemble(names, (f"  {_place(backtrace[0].file, backtrace[0].line)}", "dim"))
+def _callers(made: Allocations | FailedAllocations) -> Text:
+    return Text.assemble(printable(callers(made.backtrace)), (f"  {printable(place(made))}", "dim"))
 
 
 def _timeline(timeline: Timeline) -> Group:
@@ -190,10 +186,6 @@ def _sparkline(levels: list[int]) -> str:
     return "".join(_SPARKS[-(-level * (len(_SPARKS) - 1) // most)] if level else " " for level in parts)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _instructions(run: Run) -> Group:
     counts = run.instructions
     assert counts.total is not None
@@ -211,7 +203,7 @@ def _instructions(run: Run) -> Group:
     largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
     for name, count in largest:
         share = count / counts.total if counts.total else 0.0
-        table.add_row(f"{share:.1%}", _bar(share), Text(_printable(name)))
+        table.add_row(f"{share:.1%}", _bar(share), Text(printable(name)))
     lines.append(table)
     for title, regions in (("loads", counts.loads_by_region), ("stores", counts.stores_by_region)):
         if regions is not None:
@@ -260,26 +252,17 @@ def _layers(layers: list[LayerError]) -> Table:
         mark = Text("✗", "bold red") if layer.diverged else Text("✓", "green")
         note = "  <- the first to diverge" if layer.tensor == first else ""
         error = f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
-        table.add_row(mark, Text(_printable(layer.tensor)), error, Text(note, "bold red"))
+        table.add_row(mark, Text(printable(layer.tensor)), error, Text(note, "bold red"))
     return table
 
 
 def _output(run: Run) -> Group:
-    lines = run.output.removesuffix("\n").split("\n")
-    shown = lines[-_LAST_LINES:]
-    note = f"  the last {len(shown)} of {len(lines):,} lines" if len(shown) < len(lines) else ""
+    shown, number = last_lines(run.output, _LAST_LINES)
+    note = f"  the last {len(shown)} of {number:,} lines" if len(shown) < number else ""
     if run.output_cut_bytes:
         note += f"; cut: {run.output_cut_bytes:,} bytes before them were not kept"
     heading = Text.assemble(("What the firmware printed", "bold"), (note, "dim"))
-    return Group(heading, *(Text.assemble(("| ", "dim"), _printable(line.removesuffix("\r"))) for line in shown))
-
-
-def _printable(line: str) -> str:
-    """Return ``line`` with escapes for what could command the terminal."""
-    escaped = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line[:_LINE_WIDTH]
-    )
-    return escaped + "…" * (len(line) > _LINE_WIDTH)
+    return Group(heading, *(Text.assemble(("| ", "dim"), line) for line in shown))
 
 
 def _memory_check(check: MemoryCheck) -> list[RenderableType]:
@@ -294,34 +277,15 @@ def _memory_check(check: MemoryCheck) -> list[RenderableType]:
     )
     parts: list[RenderableType] = [heading]
     for finding in check.findings:
-        parts += [Text(), _fault(finding, _memory_notes(finding))]
+        parts += [Text(), _fault(finding, finding_notes(finding))]
     return parts
 
 
-def _memory_notes(finding: MemoryFinding) -> list[str]:
-    notes = []
-    if finding.memory is not None and finding.address is not None:
-        notes.append(f"{finding.address:#010x} is {finding.memory}")
-    if finding.origin is not None:
-        origin = finding.origin
-        place = f"{origin.function or f'{origin.pc:#010x}'} {_place(origin.file, origin.line)}".rstrip()
-        notes.append(f"first loaded in {place} from {origin.address:#010x}, {origin.memory}")
-    if finding.times > 1:
-        notes.append(f"{finding.times:,} times")
-    return notes
-
-
 def _fault(fault: Fault, notes: Iterable[str] = ()) -> Group:
-    place = _place(fault.file, fault.line)
-    function = f"in {_printable(fault.function)}" if fault.function else ""
-    where = " ".join(part for part in (function, place) if part)
-    pc = f" (pc {fault.pc:#010x})" if fault.pc is not None else ""
     lines: list[RenderableType] = [
-        Text.assemble((f"{fault.kind.replace('_', ' ')}: ", "bold red"), _printable(fault.detail)),
+        Text.assemble((f"{kind(fault.kind)}: ", "bold red"), printable(fault.detail)),
     ]
-    if where or pc:
-        lines.append(Text(f"  {where}{pc}"))
-    lines += [Text(f"  {note}") for note in notes]
+    lines += [Text(f"  {printable(line)}") for line in (where(fault, fault.pc), *notes) if line]
     if fault.backtrace:
         lines.append(_backtrace(fault.backtrace))
     return Group(*lines)

@@ -114,6 +114,15 @@ def test_every_checkpoint_that_is_exported_is_run(emu, tmp_path: Path, har):
         ),
         ({"x": np.zeros((2, 128, 6), np.float32), "logits": np.full((2, 7), 1e300)}, "1e+300 at [0, 0]"),
         ({"x": np.zeros((2, 128, 6), np.float32), "logits64": np.full((2, 7), -1e39)}, "-1e+39 at [0, 0]"),
+        ({"x": np.zeros((2, 128, 6), np.float32), "classes": np.arange(7)}, "classes is int64 [7]"),
+        (
+            {
+                "x": np.zeros((2, 128, 6), np.float32),
+                "classes": np.array(["a", "b"]),
+                "logits": np.zeros((2, 7), np.float32),
+            },
+            "2 names in classes; the logits have 7 columns",
+        ),
         ({"features": np.zeros((2, 128, 6), np.float32)}, "no array 'x'"),
         ({"x": np.zeros((0, 128, 6), np.float32)}, "[0, 128, 6]"),
     ],

@@ -19,7 +19,8 @@ def build(directory: Path, source: str, *flags: str) -> Path:
     board = TARGET.board.build
     elf = directory / f"{Path(source).stem}{''.join(flag for flag in flags if flag.startswith('-O'))}.elf"
     optimisation = [] if any(flag.startswith("-O") for flag in flags) else ["-O2"]
-    sources = [resource("runtime") / "port" / "xtensa" / "startup.S", SOURCES / "support.c", SOURCES / source]
+    port = sorted((resource("runtime") / "port" / "xtensa").glob("*.S"))
+    sources = [*port, SOURCES / "support.c", SOURCES / source]
     script = f"-T{resource('linker') / board.linker_script}"
     command = [*board.flags, *_FLAGS, *optimisation, *flags, script, *map(str, sources), "-lgcc", "-o", str(elf)]
     try:

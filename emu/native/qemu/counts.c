@@ -76,12 +76,12 @@ static void on_block(unsigned vcpu, void *data)
         count_on_path(block->address, translation->function, block->instructions, returns_to);
     }
     current = translation;
-    block->executions++;
     const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
     shared->previous_block = shared->current_block;
     shared->current_block = (uint32_t)(block - shared->blocks);
     look_at_sp(sp_change ? sp_change : block->address, block->address);
     if (shared->instructions >= shared->timeline.end) next_interval();
+    block->executions++;
     shared->instructions += block->instructions;
     if (plugin.in_allocator) note_returns(block->address);
 }

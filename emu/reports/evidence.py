@@ -1,0 +1,94 @@
+"""What stands behind a figure or a fault, as plain lines: frames, places, allocations, classes that disagree."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from emu.record import Fault, Frame, Location, MemoryFinding, Parity
+from emu.reports.wording import counted, kind, place
+
+_NEAREST_CALLERS = 6
+
+
+def where(location: Location, pc: int | None) -> str:
+    """Return ``in limit filter.c:21 (pc 0x0800002a)``, as much of it as is known."""
+    parts = [f"in {location.function}" if location.function else "", place(location)]
+    parts.append(f"(pc {pc:#010x})" if pc is not None else "")
+    return " ".join(part for part in parts if part)
+
+
+def function_of(frame: Frame) -> str:
+    """Return the function of a frame, or its address where there is no symbol."""
+    return frame.function or f"{frame.pc:#010x}"
+
+
+def callers(backtrace: Sequence[Frame]) -> str:
+    """Return a call path in one line, innermost first, cut after the nearest few."""
+    return " < ".join(map(function_of, backtrace[:_NEAREST_CALLERS])) + " < ..." * (len(backtrace) > _NEAREST_CALLERS)
+
+
+def frame_lines(frames: Iterable[Frame]) -> Iterator[str]:
+    """Yield a line for each frame, innermost first."""
+    for frame in frames:
+        bytes_ = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
+        yield f"{bytes_:>10}  {function_of(frame)}  {place(frame)}".rstrip()
+
+
+def fault_lines(fault: Fault, notes: Iterable[str] = ()) -> Iterator[str]:
+    """Yield what a fault is, where it was made, and who called."""
+    yield f"{kind(fault.kind)}: {fault.detail}"
+    if where(fault, fault.pc):
+        yield f"  {where(fault, fault.pc)}"
+    yield from (f"  {note}" for note in notes)
+    yield from frame_lines(fault.backtrace)
+
+
+def finding_lines(finding: MemoryFinding) -> Iterator[str]:
+    """Yield the same of a finding of the memory checker."""
+    return fault_lines(finding, finding_notes(finding))
+
+
+def finding_notes(finding: MemoryFinding) -> list[str]:
+    """Return what a finding says besides its place: whose memory it is, where the value came from, how often."""
+    notes = []
+    if finding.memory is not None and finding.address is not None:
+        notes.append(f"{finding.address:#010x} is {finding.memory}")
+    if finding.origin is not None:
+        origin = finding.origin
+        source = f"{origin.function or f'{origin.pc:#010x}'} {place(origin)}".rstrip()
+        notes.append(f"first loaded in {source} from {origin.address:#010x}, {origin.memory}")
+    if finding.times > 1:
+        notes.append(counted(finding.times, "time"))
+    return notes
+
+
+def class_name(parity: Parity, index: int) -> str:
+    """Return what a class is called, or its number."""
+    if index < 0:
+        return "not a number"
+    names = {each.index: each.name for each in parity.by_class}
+    return names.get(index) or f"class {index}"
+
+
+def disagreements(parity: Parity) -> list[str]:
+    """Return which classes the firmware mistakes for which others, most often first."""
+    pairs = [
+        (number, each.index, said)
+        for each in parity.by_class
+        for said, number in each.predictions.items()
+        if said != each.index
+    ]
+    return [
+        f"{counted(number, 'input')}: {_opinions(parity, expected, said)}"
+        for number, expected, said in sorted(pairs, key=lambda pair: -pair[0])
+    ]
+
+
+def worst_inputs(parity: Parity) -> list[str]:
+    """Return the worst few inputs, worst first."""
+    return [
+        f"input #{worst.index}: error {worst.max_abs_error:.2e}, {_opinions(parity, worst.expected, worst.predicted)}"
+        for worst in parity.worst_inputs or [parity.worst_input]
+    ]
+
+
+def _opinions(parity: Parity, expected: int, said: int) -> str:
+    return f"PyTorch says {class_name(parity, expected)}, the firmware {class_name(parity, said)}"

@@ -1,0 +1,80 @@
+"""Runs as one HTML page that needs nothing else: no network, no other file, and no JavaScript but for niceties.
+
+The page's parts are in ``page/``. Whatever a template prints goes through ``_safe`` and is escaped: no text of a
+record, be it a function's name or what firmware printed, can become markup, or command a terminal that shows the page.
+"""
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import emu
+from emu.record import Run
+from emu.reports import comparison, evidence, wording
+from emu.reports.charts import coverage_by_file, hottest_lines, level_path, region_parts
+from emu.reports.figures import figures, written
+from emu.reports.flame_graph import lay_out
+
+
+def render_html(runs: Sequence[Run]) -> str:
+    """Return the page."""
+    page = _environment()
+    script = page.get_template("script.js").render()
+    return page.get_template("page.html").render(
+        runs=runs,
+        comparisons=comparison.compare_runs(runs),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(page.get_template("style.css").render()),
+        version=emu.__version__,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("emu.reports", "page"),
+        autoescape=True,
+        finalize=_safe,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "bytes": lambda number: "?" if number is None else f"{number:,} B",
+        "number": lambda number: f"{number:,}",
+        "percent": _percent,
+        "css_percent": lambda share: f"{100 * share:.3f}%",
+        "scientific": lambda number: written(number, "error"),
+        "hex": lambda number: f"{number:#010x}",
+        "drawing": _drawing,
+    }
+    environment.tests["finite"] = math.isfinite
+    functions = [
+        *(wording.counted, wording.kind, wording.last_lines, wording.margin, wording.place, wording.reasons),
+        *(wording.memory_size, wording.title),
+        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of, evidence.where),
+        *(coverage_by_file, figures, hottest_lines, lay_out, level_path, region_parts),
+    ]
+    environment.globals |= {function.__name__: function for function in functions}
+    return environment
+
+
+def _safe(value: Any) -> Any:
+    """Return what a template prints: text without control characters and of a length that a page can bear."""
+    return wording.printable(value) if type(value) is str else value
+
+
+def _percent(share: float) -> str:
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
+
+
+def _drawing(numbers: str) -> Markup:
+    """Return the coordinates of a drawing, which are no text and may be long."""
+    assert re.fullmatch(r"[\d.eMHVZ +-]*", numbers), "nothing but numbers and the letters of a path"
+    return Markup(numbers)

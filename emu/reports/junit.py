@@ -1,0 +1,82 @@
+"""Verdicts as JUnit test cases and figures as properties, for CI servers that show tests."""
+
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree
+
+from emu.record import Fault, Run, Verdict
+from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, worst_inputs
+from emu.reports.figures import figures
+from emu.reports.wording import counted, last_lines, margin, printable, title
+
+_FAULTS, _OUTPUT_LINES = 20, 200
+
+
+def render_junit(runs: Sequence[Run]) -> str:
+    """Return the XML: a test suite for each run, with a test case for each verdict."""
+    suites = ElementTree.Element("testsuites", {"name": "emu", **_counts([v for run in runs for v in run.verdicts])})
+    suites.extend(_suite(run) for run in runs)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _counts(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    failures = sum(not verdict.ok for verdict in verdicts)
+    return {"tests": str(len(verdicts)), "failures": str(failures), "errors": "0"}
+
+
+def _suite(run: Run) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", {"name": printable(title(run)), **_counts(run.verdicts)})
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in _properties(run):
+        ElementTree.SubElement(properties, "property", name=printable(name), value=printable(value))
+    for verdict in run.verdicts:
+        suite.append(_case(run, verdict))
+    lines, number = last_lines(run.output, _OUTPUT_LINES)
+    if lines:
+        cut = [f"(the last {len(lines)} of {counted(number, 'line')})"] if len(lines) < number else []
+        ElementTree.SubElement(suite, "system-out").text = "\n".join([*cut, *lines])
+    return suite
+
+
+def _properties(run: Run) -> Iterator[tuple[str, str]]:
+    yield from ((figure.name, f"{figure.value:.10g}") for figure in figures(run) if figure.value is not None)
+    yield "firmware.sha256", run.firmware.sha256
+    yield "firmware.toolchain", run.firmware.toolchain or "not known"
+    yield from ((f"environment.{name}", value) for name, value in run.environment.items())
+    yield from ((f"not_measured.{name}", why) for name, why in run.not_measured.items())
+
+
+def _case(run: Run, verdict: Verdict) -> ElementTree.Element:
+    case = ElementTree.Element(
+        "testcase", classname=printable(f"{run.model}.{run.target}"), name=printable(verdict.name)
+    )
+    if not verdict.ok:
+        by_how_much = f" ({margin(verdict)})" if margin(verdict) else ""
+        message = printable(f"{verdict.value}, limit: {verdict.limit}{by_how_much}")
+        failure = ElementTree.SubElement(case, "failure", type="verdict", message=message)
+        failure.text = "\n".join([message, *map(printable, _evidence(run, verdict))])
+    return case
+
+
+def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
+    """Yield lines that tell a person where to look."""
+    match verdict.name.split():
+        case ["no", "fault"]:
+            yield from _faults(run.faults)
+        case ["no", "memory", "error"] if run.memory_check is not None:
+            for finding in run.memory_check.findings[:_FAULTS]:
+                yield from finding_lines(finding)
+        case ["labels", *_] if run.parity is not None:
+            yield from disagreements(run.parity)
+            yield from worst_inputs(run.parity)
+        case ["mean", *_] if run.parity is not None:
+            yield from worst_inputs(run.parity)
+        case ["stack", *name, "fits"]:
+            called = " ".join(name)
+            chosen = [stack for stack in run.stack.stacks[1:] if stack.name == called] or run.stack.stacks[:1]
+            yield from frame_lines(chosen[0].backtrace if chosen else run.stack.backtrace)
+
+
+def _faults(faults: Sequence[Fault]) -> Iterator[str]:
+    for fault in faults[:_FAULTS]:
+        yield from fault_lines(fault)

@@ -1,0 +1,72 @@
+"""How every report words a count, a place, and text that came out of firmware."""
+
+import re
+
+from emu.record import Location, Run, Verdict
+
+_LONGEST = 500
+
+
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """Return ``text`` with escapes for what could command a terminal or break a document, cut at ``longest``."""
+    escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:longest])
+    return escaped + "…" * (len(text) > longest)
+
+
+def last_lines(output: str, most: int) -> tuple[list[str], int]:
+    """Return the last lines that firmware printed, made printable, and how many there were in all."""
+    lines = output.removesuffix("\n").split("\n") if output else []
+    return [printable(line.removesuffix("\r")) for line in lines[-most:]], len(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 block`` or ``1,200 blocks``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def memory_size(number: int) -> str:
+    """Return the size of a memory: ``128 KB`` where it comes out even, else bytes."""
+    for unit, name in ((1024 * 1024, "MB"), (1024, "KB")):
+        if number and number % unit == 0:
+            return f"{number // unit} {name}"
+    return f"{number:,} B"
+
+
+def place(location: Location) -> str:
+    """Return ``step.c:125``, or nothing where no line is known."""
+    return "" if location.file is None else f"{location.file}:{location.line}"
+
+
+def title(run: Run) -> str:
+    """Return what a run is called in a report on several."""
+    return f"{run.model} on {run.target}"
+
+
+def kind(name: str) -> str:
+    """Return the kind of a fault as words."""
+    return name.replace("_", " ")
+
+
+def reasons(not_measured: dict[str, str]) -> dict[str, list[str]]:
+    """Return each reason with the figures that were not measured for it."""
+    figures: dict[str, list[str]] = {}
+    for figure, why in not_measured.items():
+        figures.setdefault(why, []).append(figure)
+    return figures
+
+
+def margin(verdict: Verdict) -> str:
+    """Return by how much a verdict holds or fails, where its value and its limit are numbers; else nothing."""
+    value, limit = _number(verdict.value), _number(verdict.limit)
+    if value is None or limit is None or not limit[0]:
+        return ""
+    if value[1] == limit[1] == "B":
+        left = round(limit[0] - value[0])
+        return f"{left:,} B left" if left >= 0 else f"{-left:,} B too many"
+    ratio = value[0] / limit[0]
+    return f"{ratio:.0%} of the limit" if ratio < 10 else f"{ratio:,.0f} times the limit"
+
+
+def _number(text: str) -> tuple[float, str] | None:
+    match = re.match(r"([\d,]*\.?\d+(?:e[-+]?\d+)?)\s*(\S*)", text)
+    return (float(match[1].replace(",", "")), match[2]) if match else None
