@@ -268,6 +268,8 @@ class QemuMachine:
         """Say how QEMU was lost, and where the firmware was then."""
         pc = run.shared.blocks[run.shared.current_block].address
         ended = run.process.how_it_ended()
+        # It may have been lost between one counter and the other.
+        run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
         kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
         for ending, meaning in self._core.endings.items():
             if ending in ended:
