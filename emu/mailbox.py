@@ -90,7 +90,7 @@ class Mailbox:
         return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
 
     def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
-        """Run one sequence x (T, F) and return the reply and the outputs (C), which count only if the reply is ok."""
+        """Run one sequence x (T, F) and return the reply and the outputs (C): not numbers unless the reply is ok."""
         instructions = 0
         reply = None
         for first in range(0, len(x), self.input_rows):
@@ -103,8 +103,9 @@ class Mailbox:
                 break
         assert reply is not None, "a sequence has at least one row"
         counted = None if reply.instructions is None else instructions
-        read = self.machine.read_output if reply.ok else self.machine.read
-        outputs = np.frombuffer(read(self.output_address, 4 * self.outputs), "<f4")
+        outputs = np.full(self.outputs, np.nan, np.float32)
+        if reply.ok:
+            outputs = np.frombuffer(self.machine.read_output(self.output_address, 4 * self.outputs), "<f4")
         return Reply(reply.stop, reply.status, counted), outputs
 
     def step(self, row: NDArray[np.float32], first: bool, last: bool) -> tuple[Reply, NDArray[np.float32]]:
@@ -121,6 +122,8 @@ class Mailbox:
         self.machine.write(self.input_address, np.ascontiguousarray(rows, "<f4").tobytes())
         self.machine.write(self.address + _COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
         stop = self.machine.resume()
+        if stop.reason != "yield":  # an emulator that is lost has no memory any more
+            return Reply(stop, 0, stop.instructions)
         (status,) = struct.unpack("<I", self.machine.read(self.address + _STATUS_OFFSET, 4))
         return Reply(stop, status, stop.instructions)
 
