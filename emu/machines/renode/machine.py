@@ -10,10 +10,8 @@ from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.output import Output
-from emu.machines.renode.core import Core
-from emu.machines.renode.cortex_m import CortexM
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
-from emu.machines.renode.lx7 import Lx7
+from emu.machines.renode.loading import contents_at_reset, core_of, exits, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
@@ -21,12 +19,10 @@ from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
-from emu.probes.stack import PAINT, StackPaint
+from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions
 from emu.targets import Target
 
-_CORES: dict[str, type[CortexM] | type[Lx7]] = {"armv7em": CortexM, "xtensa": Lx7}
-_EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _MIPS = 100
 """Instructions in a microsecond of virtual time: how much time a number of instructions is."""
 _FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
@@ -72,9 +68,8 @@ class RenodeMachine:
         self._firmware = firmware
         self._target = target
         self._limits = limits or Limits()
-        self._core: Core = _CORES[firmware.board.architecture](firmware)
-        exits = (firmware.entry_of(name) for name in _EXIT_FUNCTIONS)
-        self._exits = frozenset(entry for entry in exits if entry is not None)
+        self._core = core_of(firmware)
+        self._exits = exits(firmware)
         self._yield = firmware.entry_of("emu_yield")
         self._handlers = self._core.handlers()
         self._run: _Run | None = None
@@ -237,16 +232,12 @@ class RenodeMachine:
 
     def _set_up(self, process: RenodeProcess) -> _Run:
         firmware, core, directory = self._firmware, self._core, process.directory
-        board, printed = firmware.board, directory / "printed"
-        platform = write_platform(board, core.platform, core.platform_registers, directory, printed)
+        printed = directory / "printed"
+        platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
         monitor = Monitor(process.robot, core.registers)
         memory = Memory(monitor, directory)
-        for region in board.ram:
-            memory.write(region.start, bytes([PAINT]) * region.size)
-        for segment in firmware.segments:
-            if segment.data:
-                memory.write(segment.load_address, segment.data)
-        stops = {*self._exits, *self._handlers, *([] if self._yield is None else [self._yield])}
+        for address, data in contents_at_reset(firmware):
+            memory.write(address, data)
         for command in (
             f"logFile {path_argument(process.log.path)} true",
             'mach create "emu"',
@@ -257,7 +248,7 @@ class RenodeMachine:
             f"{CPU} PerformanceInMips {_MIPS}",
             *memory.commands_to_write(),
             *core.start(),
-            *map(hook, sorted(stops)),
+            *map(hook, stops(firmware, core)),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one by one, so that an error names the command
         differences = self._differences(memory, only_constants=False)
