@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xmlrpc.client import Fault
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
@@ -30,6 +31,26 @@ class CommandError(Exception):
     """What a command of the Monitor cannot do."""
 
 
+class _FileStream:
+    """.NET's, as far as the peripherals' scripts use it."""
+
+    def __init__(self, path: str, *_: int):
+        self._file = Path(path).open("ab")  # noqa: SIM115
+
+    def WriteByte(self, byte: int) -> None:  # noqa: N802
+        self._file.write(bytes([byte]))
+
+    def Flush(self) -> None:  # noqa: N802
+        self._file.flush()
+
+
+_MODES = SimpleNamespace(Append=1, Write=2, ReadWrite=3)
+_SYSTEM = SimpleNamespace(
+    IO=SimpleNamespace(FileStream=_FileStream, FileMode=_MODES, FileAccess=_MODES, FileShare=_MODES),
+    Convert=SimpleNamespace(ToByte=int),
+)
+
+
 class FakeMachine:
     """Memory from the platform file, a Cortex-M7, and halting hooks."""
 
@@ -41,6 +62,9 @@ class FakeMachine:
         self.hooks: set[int] = set()
         self.table = 0
         self.left = 0
+        self.passed: int | None = None
+        self.peripherals: dict[range, Path] = {}
+        self.scopes: dict[Path, dict[str, object]] = {}
         self.log: Path | None = None
         self.core.hook_add(unicorn.UC_HOOK_CODE, self._on_instruction)
         self.core.hook_add(unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED, self._on_nothing)
@@ -49,6 +73,35 @@ class FakeMachine:
         for match in re.finditer(r"MappedMemory @ sysbus (0x\w+)\n +size: (0x\w+)", path.read_text()):
             self.core.mem_map(int(match[1], 16), int(match[2], 16))
         self.core.mem_map(0xE000E000, 0x1000)  # NVIC
+        found = re.finditer(
+            r'PythonPeripheral @ sysbus (0x\w+)\n +size: (0x\w+)\n.*\n +filename: "(.*)"', path.read_text()
+        )
+        self.peripherals = {range(int(m[1], 16), int(m[1], 16) + int(m[2], 16)): Path(m[3]) for m in found}
+        for page in {span.start & ~0xFFF for span in self.peripherals}:
+            self.core.mmio_map(page, 0x1000, self._on_read, page, self._on_write, page)
+
+    def _on_read(self, core: Any, offset: int, size: int, page: int) -> int:  # noqa: ARG002
+        return self._request(page + offset, IsRead=True, Length=size).Value
+
+    def _on_write(self, core: Any, offset: int, size: int, value: int, page: int) -> None:  # noqa: ARG002
+        self._request(page + offset, IsWrite=True, Length=size, Value=value)
+
+    def _request(self, address: int, **given: object) -> SimpleNamespace:
+        """Run a peripheral's script; Python 3 and 2 are the same in it."""
+        span, script = next((each for each in self.peripherals.items() if address in each[0]), (range(0), None))
+        request = SimpleNamespace(IsInit=False, IsRead=False, IsWrite=False, Value=0, Offset=address - span.start)
+        if script is None:
+            self.reads += 1
+            return request
+        code = compile(script.read_text(), str(script), "exec")
+        if script not in self.scopes:
+            first = SimpleNamespace(**vars(request) | {"IsInit": True})
+            self.scopes[script] = {"System": _SYSTEM, "request": first}
+            exec(code, self.scopes[script])
+        vars(request).update(given)
+        self.scopes[script]["request"] = request
+        exec(code, self.scopes[script])
+        return request
 
     def run(self, instructions: int) -> None:
         if not self.started:
@@ -72,8 +125,11 @@ class FakeMachine:
                 file.write(f"12:00:00.0000 {text}\n")
 
     def _on_instruction(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
-        if address in self.hooks and self.left < 1 << 62:
+        if address in self.hooks and address != self.passed:
             self.halted = MISBEHAVIOUR != "unhalted"
+            self.passed = address  # a hook is passed once when the core goes on from it
+        else:
+            self.passed = None
         if self.halted or self.left <= 0:
             core.emu_stop()
             return
@@ -200,6 +256,9 @@ def serve(port_file: Path) -> None:
 
     def run_keyword(*request: Any) -> Any:
         name, arguments = request
+        if name == "ResetEmulation":
+            monitor.machine = FakeMachine()
+            return {"status": "PASS"}
         if name != "ExecuteCommand" or MISBEHAVIOUR == "no keyword":
             raise Fault(1, f'Keyword "{name}" not found')
         if len(arguments) > 2 or any(isinstance(each, str) and _NAMED.match(each) for each in arguments):
@@ -223,6 +282,7 @@ def serve(port_file: Path) -> None:
 
     with SimpleXMLRPCServer(("127.0.0.1", 0), Handler, logRequests=False) as server:
         server.register_function(run_keyword, "run_keyword")
+        server.register_function(lambda: ["ExecuteCommand", "ResetEmulation"], "get_keyword_names")
         if MISBEHAVIOUR == "slow":
             time.sleep(1.5)
         port_file.parent.mkdir()
