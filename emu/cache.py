@@ -1,5 +1,6 @@
 """The cache of what is built: directories under ``~/.cache/emu``, each named by a hash of all that went into it."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,30 +25,36 @@ def content_key(parts: Iterable[bytes | str]) -> str:
     return digest.hexdigest()[:24]
 
 
-def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+def cached(kind: str, key: str, make: Callable[[Path], None], root: Path | None = None) -> Path:
     """Return the directory ``kind/key``, filled by ``make(directory)`` where it does not exist yet.
 
-    It appears whole or not at all, also when several processes make it at the same time or one is killed. Raises
+    It appears whole or not at all, also when one that makes it is killed. Of several processes that want it at the same
+    time one makes it, and the others wait. ``root`` is the cache's directory where it is not ``cache_root()``. Raises
     EmuError where the cache cannot be written.
     """
-    final = cache_root() / kind / key
+    root = root or cache_root()
+    final = root / kind / key
     if final.is_dir():
         return final
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
+        lock = final.with_suffix(".lock").open("w")
     except OSError as error:
         raise EmuError(
-            f"{cache_root()}: the cache cannot be written: {error.strerror}; set XDG_CACHE_HOME to a directory that can"
+            f"{root}: the cache cannot be written: {error.strerror}; set XDG_CACHE_HOME to a directory that can"
         ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # gives way when its holder ends, however that happens
+        if not final.is_dir():
+            _make(final, make)
+    return final
+
+
+def _make(final: Path, make: Callable[[Path], None]) -> None:
+    draft = Path(tempfile.mkdtemp(prefix=f"{final.name}.", dir=final.parent))
     try:
         make(draft)
         draft.chmod(0o755)
-        try:
-            draft.rename(final)
-        except OSError:
-            if not final.is_dir():  # otherwise another process was first with the same content
-                raise
+        draft.rename(final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return final

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import emu
 from emu import doctor as diagnosis
+from emu.budgets.baseline import read_baseline
+from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
 from emu.build import build_firmware
 from emu.elf import is_elf
 from emu.errors import EmuError, InputError
@@ -24,6 +26,7 @@ from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
 from emu.record import Run, RunFile, read_run_file
 from emu.reports.collapsed import render_collapsed
+from emu.reports.difference import difference_as_markdown, difference_as_text
 from emu.reports.html import render_html
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
@@ -321,6 +324,33 @@ def robot(
     results = run_suites([find_target(name) for name in names], limit, output.absolute())
     print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
     if not results.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    base: Annotated[Path, typer.Argument(metavar="BASE.json", help="Run records of `emu run --json`, or a baseline.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The same, newer.")],
+    fail_on_increase: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE=INCREASE,...",
+            help="What may grow by how much, for example stack=0,flash=1%,heap=512 B; the rest may grow freely. "
+            "Without it nothing may grow.",
+        ),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Compare the figures of runs; the exit code is 1 where one grew more than it may.
+
+    The figures are flash, heap, instructions, ram, stack and static_ram.
+    """
+    gates = NO_INCREASE if fail_on_increase is None else parse_gates(fail_on_increase)
+    comparison = compare(read_baseline(base), read_baseline(new), gates)
+    if not comparison.changes:
+        raise InputError(f"{base} and {new} have no run of the same model and target")
+    print(difference_as_markdown(comparison) if markdown else difference_as_text(comparison), end="")
+    if not comparison.ok:
         raise typer.Exit(1)
 
 

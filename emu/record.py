@@ -71,6 +71,13 @@ class RegionUse(_Part):
     """None where it is not known which memory the heap is in."""
 
 
+class SymbolUse(_Part):
+    """The bytes that a function or a variable has in one kind of memory."""
+
+    name: str
+    bytes: int
+
+
 class Memory(_Part):
     """Bytes of each kind of memory."""
 
@@ -92,6 +99,10 @@ class Memory(_Part):
     mailbox_bytes: int = 0
     by_region: list[RegionUse] = []
     """Each memory that holds something."""
+    flash_symbols: list[SymbolUse] = []
+    """The largest of what ``flash_bytes`` consists of, largest first: functions, constants, and initial values."""
+    static_ram_symbols: list[SymbolUse] = []
+    """The same of ``static_ram_bytes``."""
 
 
 class StackUse(_Part):
@@ -182,6 +193,8 @@ class Instructions(_Part):
     per_inference_smallest: int | None = None
     total: int | None = None
     """Boot and all inputs."""
+    inferences: int | None = None
+    """Inputs that were answered; None where the firmware was given none."""
     by_function: dict[str, int] = {}
     """Self counts over the whole run, largest first; they add up to ``total``."""
     loads_by_region: dict[str, int] | None = None

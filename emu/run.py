@@ -23,6 +23,7 @@ from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
+from emu.probes.footprint import largest_symbols
 from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.suppressions import Suppression, suppress
@@ -142,24 +143,38 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
     )
 
 
+def require_emulator(target: Target) -> None:
+    """Raise MissingToolError, with the command that installs it, where the target's emulator is missing."""
+    if target.emulator_name == "qemu":
+        qemu_version(core_type(target.board))
+    elif target.emulator_name == "renode":
+        renode_version()
+
+
 def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
-    _refuse(target, _only_unicorn(options))
-    return QemuMachine(firmware, target, limits=options.limits, traffic=options.traffic)
+    if options.memcheck:
+        raise InputError(f"{target.name} has no --memcheck: Unicorn has it, such as stm32h7-unicorn")
+    return QemuMachine(
+        firmware,
+        target,
+        limits=options.limits,
+        traffic=options.traffic,
+        profile=options.profile,
+        coverage=options.coverage,
+    )
 
 
 def _open_renode(firmware: Firmware, target: Target, options: RunOptions) -> RenodeMachine:
-    _refuse(target, {**_only_unicorn(options), "--traffic": options.traffic})
-    return RenodeMachine(firmware, target, limits=options.limits)
-
-
-def _only_unicorn(options: RunOptions) -> dict[str, bool]:
-    return {"--profile": options.profile, "--coverage": options.coverage, "--memcheck": options.memcheck}
-
-
-def _refuse(target: Target, asked: dict[str, bool]) -> None:
+    asked = {
+        "--profile": options.profile,
+        "--coverage": options.coverage,
+        "--memcheck": options.memcheck,
+        "--traffic": options.traffic,
+    }
     missing = [option for option, wanted in asked.items() if wanted]
     if missing:
-        raise InputError(f"{target.name} has no {' or '.join(missing)}: use {target.board.name}-unicorn for that")
+        raise InputError(f"{target.name} has no {' or '.join(missing)}: use another emulator of the board for that")
+    return RenodeMachine(firmware, target, limits=options.limits)
 
 
 @dataclass
@@ -229,6 +244,7 @@ def _exit_fault(stop: Stop) -> Fault:
 
 
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
+    board = firmware.board
     heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
     static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
     stacks = measured.stack_bytes_by_region
@@ -239,6 +255,8 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
     if beside is None or stacks is None:
         not_measured["ram_peak_bytes"] = "the heap or a stack was not measured"
     instructions: Instructions = measured.instructions.model_copy()
+    if served.outputs is not None:
+        instructions.inferences = len(served.instructions)
     if counts:
         instructions.per_inference, instructions.per_inference_smallest = max(counts), min(counts)
     return Run(
@@ -255,6 +273,8 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
             mailbox_bytes=firmware.mailbox_bytes,
             by_region=_by_region(firmware, measured),
+            flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
+            static_ram_symbols=largest_symbols(firmware, board.ram),
         ),
         stack=measured.stack,
         heap=measured.heap,

@@ -160,3 +160,26 @@ def test_a_second_stack_is_shown(emu, tmp_path: Path):
     row = next(line for line in outcome.stdout.splitlines() if "stack task" in line and "KB" in line)
     assert f"{task.peak_bytes:,} B" in row
     assert "Stack task at its peak" in outcome.stdout
+
+
+def test_the_largest_symbols_of_each_memory(emu, tmp_path: Path):
+    source = f"""
+    static const char constants[700] = {{1}};
+    static char initialised[400] = {{2}}, cleared[900];
+    static char boxed[2000] __attribute__((section(".mailbox")));
+    int main(void) {{
+        volatile char *const written[] = {{initialised, cleared, boxed}};
+        for (unsigned i = 0; i < 3; i++) written[i][1] = *(const volatile char *)constants;
+        {END};
+        return 0;
+    }}
+    """
+    outcome = emu("run", build(tmp_path, "symbols", source), "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json")
+    assert outcome.code == 0, outcome
+    (run,) = read_runs(tmp_path / "r.json")
+    ram = [(use.name, use.bytes) for use in run.memory.static_ram_symbols]
+    assert ram == [("cleared", 900), ("initialised", 400)]
+    flash = [(use.name, use.bytes) for use in run.memory.flash_symbols]
+    assert flash[:2] == [("constants", 700), ("initialised", 400)]
+    assert {"main", "reset_handler"} <= {name for name, _ in flash}
+    assert sum(size for _, size in flash) <= run.memory.flash_bytes

@@ -1,20 +1,12 @@
 """A home of its own for each test, with fake compilers and fake recipes in it."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scripts import MakeRecipe, write_script
 
 from emu.toolchains.recipe import Recipe
-
-
-def write_script(path: Path, text: str) -> Path:
-    """Write a shell script that can be run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
 
 
 @pytest.fixture
@@ -36,9 +28,6 @@ def debian(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_script(commands / "dpkg-query", "echo present installed; echo removed config-files; exit 1")
     monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
     return commands
-
-
-MakeRecipe = Callable[..., Recipe]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import write_script
+from scripts import write_script
 
 from emu.errors import MissingToolError
 from emu.toolchains import find_toolchain

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import MakeRecipe, write_script
+from scripts import MakeRecipe, write_script
 
 from emu.errors import EmuError, MissingToolError
 from emu.toolchains.installation import install

@@ -1,0 +1,26 @@
+"""``--target`` for this repository's own tests: ``--emu-target`` under the name that its documents use.
+
+pytest-embedded has an option of that name, which then chooses the target: one, the last that is given.
+"""
+
+import argparse
+import contextlib
+
+import pytest
+
+from emu import pytest_plugin
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Register the option, and the plugin itself where the checkout is not installed."""
+    if not pluginmanager.has_plugin("emu"):
+        pluginmanager.register(pytest_plugin, "emu")
+    with contextlib.suppress(ValueError, argparse.ArgumentError):
+        parser.addoption("--target", action="append", dest="emu_target", default=[], help="the same as --emu-target")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Take over what pytest-embedded was given."""
+    if target := config.getoption("target", default=None):
+        config.option.emu_target.append(target)

@@ -1,0 +1,98 @@
+"""Baselines: the figures of earlier runs, in a small JSON file that is kept in git and reviewed like code.
+
+{"schema": 1, "runs": {"kws@stm32h7-unicorn": {"stack": {"value": 488, "parts": {"mamba_step": 104, ...}}, ...}}}
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emu.budgets.figures import Figure, figures
+from emu.errors import InputError
+from emu.record import SCHEMA, Run, read_run_file
+
+LISTED_PARTS = 8
+"""Of each figure in the file, the largest; the stack's frames are all kept."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class BaselineFigure(_Part):
+    """One figure and the names of those who used it."""
+
+    value: int | None
+    """Bytes or instructions; None where it was not measured."""
+    parts: dict[str, int] = {}
+
+
+class Baseline(_Part):
+    """The figures of runs, by ``model@target`` and the names of ``emu.figures.KINDS``."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    runs: dict[str, dict[str, BaselineFigure]] = {}
+
+    @classmethod
+    def of(cls, runs: Iterable[Run]) -> "Baseline":
+        """Return the figures of ``runs``; of several runs of one firmware the largest count.
+
+        Raises InputError where different firmware has the same name.
+        """
+        baseline, firmware = cls(), {}
+        for run in runs:
+            key = run_key(run)
+            if firmware.setdefault(key, run.firmware.sha256) != run.firmware.sha256:
+                raise InputError(f"different firmware is called {key}: give the runs names of their own")
+            kept = baseline.runs.setdefault(key, {})
+            for name, figure in figures(run).items():
+                if name not in kept or (figure.value or 0) > (kept[name].value or 0):
+                    kept[name] = _entry(figure)
+        return baseline
+
+    def to_json(self) -> str:
+        """Return the file's text: sorted, so that its diff in git shows what changed; with the largest parts only."""
+        runs = {
+            key: {name: {"value": entry.value, "parts": _largest(name, entry.parts)} for name, entry in entries.items()}
+            for key, entries in self.runs.items()
+        }
+        return json.dumps({"schema": self.schema_, "runs": runs}, indent=2, sort_keys=True) + "\n"
+
+
+def run_key(run: Run) -> str:
+    """Return the name of a run in a baseline."""
+    return f"{run.model}@{run.target}"
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline, or the figures of what ``emu run --json`` wrote.
+
+    Raises InputError where the file is missing or neither.
+    """
+    try:
+        text = path.read_bytes()
+        runs = dict(json.loads(text)).get("runs")
+        return Baseline.of(read_run_file(path).runs) if isinstance(runs, list) else Baseline.model_validate_json(text)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path} is no baseline: {where}: {first['msg']}") from error
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is neither a baseline nor a run record: {error}") from error
+
+
+def _entry(figure: Figure) -> BaselineFigure:
+    parts: dict[str, int] = {}
+    for part in figure.parts:
+        parts[part.name] = parts.get(part.name, 0) + (part.amount or 0)
+    return BaselineFigure(value=figure.value, parts=parts)
+
+
+def _largest(name: str, parts: dict[str, int]) -> dict[str, int]:
+    kept = len(parts) if name == "stack" else LISTED_PARTS
+    return dict(sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:kept])

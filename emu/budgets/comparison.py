@@ -1,0 +1,136 @@
+"""Comparison of two sets of figures: what grew, by how much, whether that is allowed, and who made it grow."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emu.budgets.baseline import LISTED_PARTS, Baseline, BaselineFigure
+from emu.budgets.figures import KINDS
+from emu.errors import InputError
+from emu.targets import parse_size
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much a figure may grow."""
+
+    text: str
+    """As the user gave it: ``0``, ``1%``, ``512 B``, ``2 KB``."""
+    amount: int = 0
+    percent: float = 0.0
+
+    def holds(self, before: int, after: int) -> bool:
+        """Return whether the figure may grow from ``before`` to ``after``."""
+        return after <= before + self.amount + before * self.percent / 100
+
+
+Gates = Mapping[str, Allowance]
+"""What may grow by how much, by the name of the figure; what is not in it may grow freely."""
+
+NO_INCREASE: Gates = {name: Allowance("0") for name in KINDS}
+
+
+def parse_gates(text: str) -> Gates:
+    """Return what ``stack=0,flash=1%,instructions=2%`` means; raises InputError that names what is wrong."""
+    gates = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, allowed = (piece.strip() for piece in part.partition("="))
+        if name not in KINDS or not separator:
+            raise InputError(f'"{part}" of "{text}" is not FIGURE=INCREASE; the figures are {", ".join(KINDS)}')
+        percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", allowed)
+        try:
+            gates[name] = Allowance(allowed, percent=float(percent[1])) if percent else _absolute(allowed)
+        except ValueError:
+            raise InputError(f'"{part}" of "{text}": an increase is a number, a size or a share: 0, 2 KB, 1%') from None
+    if not gates:
+        raise InputError(f'"{text}" names no figure: give for example stack=0,flash=1%,instructions=2%')
+    return gates
+
+
+def _absolute(text: str) -> Allowance:
+    return Allowance(text, amount=parse_size(text))
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """A stack frame, a function, a variable or a place of allocation that uses more or less than before."""
+
+    name: str
+    before: int | None
+    """None where it is new, or was too small to be listed."""
+    after: int
+
+    @property
+    def increase(self) -> int:
+        """How much more it uses."""
+        return self.after - (self.before or 0)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one run, before and after."""
+
+    run: str
+    figure: str
+    before: int | None
+    after: int | None
+    allowance: Allowance | None
+    """None where the figure may grow freely."""
+    grown: tuple[PartChange, ...] = ()
+    """Who uses more than before, the largest increase first."""
+
+    @property
+    def increase(self) -> int | None:
+        """None where one of the two was not measured."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
+    @property
+    def ok(self) -> bool:
+        """Whether the figure may be what it is; one that is not measured any more may not."""
+        if self.allowance is None or self.before is None:
+            return True
+        return self.after is not None and self.allowance.holds(self.before, self.after)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed from one set of figures to another."""
+
+    changes: tuple[Change, ...]
+    """Of the runs that both have."""
+    added: tuple[str, ...]
+    """Runs that only the newer set has."""
+    missing: tuple[str, ...]
+    """Runs that only the older set has."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing grew more than it may."""
+        return all(change.ok for change in self.changes)
+
+
+def compare(before: Baseline, after: Baseline, gates: Gates) -> Comparison:
+    """Compare the figures of the runs that both sets have."""
+    both = [key for key in after.runs if key in before.runs]
+    return Comparison(
+        changes=tuple(change for key in sorted(both) for change in _changes(key, before, after, gates)),
+        added=tuple(sorted(after.runs.keys() - before.runs.keys())),
+        missing=tuple(sorted(before.runs.keys() - after.runs.keys())),
+    )
+
+
+def _changes(key: str, before: Baseline, after: Baseline, gates: Gates) -> list[Change]:
+    nothing = BaselineFigure(value=None)
+    changes = []
+    for name in KINDS:
+        old, new = before.runs[key].get(name, nothing), after.runs[key].get(name, nothing)
+        changes.append(Change(key, name, old.value, new.value, gates.get(name), _grown(name, old.parts, new.parts)))
+    return changes
+
+
+def _grown(figure: str, old: Mapping[str, int], new: Mapping[str, int]) -> tuple[PartChange, ...]:
+    # What is not listed before may have been there, but was not larger than the smallest that is.
+    cut = figure != "stack" and len(old) >= LISTED_PARTS
+    unlisted = min(old.values()) if cut else 0
+    parts = [PartChange(name, old.get(name), used) for name, used in new.items() if used > old.get(name, unlisted)]
+    return tuple(sorted(parts, key=lambda part: (-part.increase, part.name)))

@@ -1,0 +1,100 @@
+"""Limits on a run's figures, and what is said where one is exceeded: the use, the difference, and who used it."""
+
+from collections.abc import Iterable
+
+from emu.budgets.figures import KINDS, Figure, Part
+from emu.record import Fault, Location, Parity
+from emu.reports.wording import kind, place, printable
+from emu.targets import parse_size
+from emu.verdicts import DEFAULT_TOLERANCE
+
+_MOST_PARTS = 8
+
+
+def parse_limit(figure: str, text: object) -> int:
+    """Return the limit that ``"2 KB"``, or a plain number, sets to ``figure``; raises ValueError for anything else."""
+    if KINDS[figure].unit:
+        return parse_size(text)
+    try:
+        return int(str(text))
+    except ValueError:
+        raise ValueError(f'"{text}" is no number of {figure}') from None
+
+
+def amount(figure: str, value: int) -> str:
+    """Return ``value`` as a person reads it: 1,234 B."""
+    return f"{value:,}{KINDS[figure].unit}"
+
+
+def over_budget(name: str, figure: Figure, limit: int) -> str | None:
+    """Return what is wrong where ``figure``, which is called ``name``, is over ``limit`` or was not measured."""
+    title = KINDS[name].title
+    if figure.value is None:
+        return f"{title}: not measured, so not known to be within {amount(name, limit)}: {figure.why_not}"
+    if figure.value <= limit:
+        return None
+    headline = (
+        f"{title}: {amount(name, figure.value)}, limit {amount(name, limit)}: "
+        f"{amount(name, figure.value - limit)} too {'much' if KINDS[name].unit else 'many'}"
+    )
+    return "\n".join([headline, *users(name, figure)])
+
+
+def users(name: str, figure: Figure) -> list[str]:
+    """Return lines that tell who used ``figure``, of many parts the largest; none where nobody is known."""
+    if not figure.parts:
+        return []
+    shown = figure.parts if name == "stack" else figure.parts[:_MOST_PARTS]
+    return [f"  {KINDS[name].parts}:", *_columns(name, shown)]
+
+
+def _columns(name: str, parts: Iterable[Part]) -> list[str]:
+    rows = [
+        ("?" if part.amount is None else amount(name, part.amount), printable(part.name), printable(part.detail))
+        for part in parts
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [f"    {size:>{widths[0]}}  {who:<{widths[1]}}  {detail}".rstrip() for size, who, detail in rows]
+
+
+def out_of_parity(parity: Parity | None, why_not: str, atol: float | None, argmax: bool) -> str | None:
+    """Return what is wrong where outputs differ from the reference by more than ``atol``, or in a class.
+
+    Classes count only with ``argmax``. Without ``atol`` the mean error has to be within what every run is judged by.
+    """
+    if parity is None:
+        return f"parity: not measured: {why_not}"
+    worst = parity.worst_input
+    wrong = parity.inputs - round(parity.argmax_agreement * parity.inputs)
+    complaints = []
+    if argmax and wrong:
+        complaints.append(f"parity: {wrong} of {parity.inputs} inputs have another class than {parity.reference}'s")
+    if atol is not None and not parity.max_abs_error <= atol:
+        complaints.append(f"parity: largest logit error {parity.max_abs_error:.2e}, limit {atol:.2e}")
+    if atol is None and not parity.relative_mean_error <= DEFAULT_TOLERANCE:
+        complaints.append(
+            f"parity: mean logit error {parity.relative_mean_error:.1e} of the largest logit, "
+            f"limit {DEFAULT_TOLERANCE:.0e}"
+        )
+    if not complaints:
+        return None
+    return "\n".join(
+        [
+            *complaints,
+            f"  worst input: #{worst.index}, error {worst.max_abs_error:.2e}, "
+            f"class {worst.predicted}, {parity.reference} says {worst.expected}",
+            f"  which layer diverges first: emu run MODEL --trace-layers --trace-input {worst.index}",
+        ]
+    )
+
+
+def describe_fault(fault: Fault) -> str:
+    """Return a fault, or a finding of the memory checker, with its backtrace."""
+    lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
+    if fault.function or fault.file:
+        lines.append(f"  in {_where(fault)}")
+    return "\n".join(lines + [f"    called by {_where(frame)}" for frame in fault.backtrace[1:]])
+
+
+def _where(location: Location) -> str:
+    return printable(f"{location.function or '?'} {place(location)}".rstrip())

@@ -1,0 +1,117 @@
+"""The pytest plugin: tests run firmware in emulators, and hold it to limits and to a baseline.
+
+It is loaded into every pytest run of an environment that has emu installed, so nothing heavy is imported here or by
+``options``; a project that uses none of it pays next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emu.pytest_plugin import options
+
+if TYPE_CHECKING:
+    from emu.pytest_plugin.runner import Builder, Runner
+    from emu.targets import Target
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the ``--emu-*`` options and the ``emu_*`` settings."""
+    options.register(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and refuse settings that cannot be before anything runs."""
+    options.register_markers(config)
+    if options.are_given(config):
+        from emu.pytest_plugin.session import check_settings
+
+        check_settings(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that uses ``emu_target`` on every chosen target."""
+    chosen_in_test = any("emu_target" in str(mark.args[:1]) for mark in metafunc.definition.iter_markers("parametrize"))
+    if "emu_target" in metafunc.fixturenames and not chosen_in_test:
+        from emu.pytest_plugin.session import chosen_targets
+
+        metafunc.parametrize("emu_target", chosen_targets(metafunc.config), indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Read a test's markers before its fixtures are made, and refuse one that cannot be."""
+    if options.uses_emu(item):
+        from emu.pytest_plugin.expectations import expect
+
+        expect(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Judge the runs that a test made, when it is done."""
+    if not options.uses_emu(item):
+        return (yield)
+    from emu.pytest_plugin.expectations import judge
+
+    try:
+        result = yield
+    except BaseException:
+        if complaints := judge(item):
+            item.add_report_section("call", "emu", complaints)
+        raise
+    if complaints := judge(item):
+        pytest.fail(complaints, pytrace=False)
+    return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the baseline, where that was asked for."""
+    if session.config.getoption("emu_update_baseline"):
+        from emu.pytest_plugin.session import update_baseline
+
+        update_baseline(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Take over what a worker of pytest-xdist ran."""
+    from emu.pytest_plugin.session import take_over
+
+    take_over(node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what became of the baseline."""
+    if config.getoption("emu_update_baseline"):
+        from emu.pytest_plugin.session import summary
+
+        terminalreporter.write_line(summary(config))
+
+
+@pytest.fixture(scope="session")
+def emu_target(request: pytest.FixtureRequest) -> Target:
+    """Return the target that the test runs on, one of those chosen by option or setting."""
+    from emu.pytest_plugin.runner import provide_target
+
+    return provide_target(request.param, request.config)
+
+
+@pytest.fixture(scope="session")
+def emu_build(emu_target: Target, request: pytest.FixtureRequest) -> Builder:
+    """Return what builds the firmware of a demo, a checkpoint or an image: ``emu_build("kws") -> Path``."""
+    from emu.pytest_plugin.runner import Builder
+
+    return Builder(emu_target, request.config)
+
+
+@pytest.fixture
+def emu_run(emu_target: Target, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """Return what runs a model or firmware on the target: ``emu_run("kws", limit=5) -> emu.record.Run``."""
+    from emu.pytest_plugin.runner import Runner
+
+    return Runner(emu_target, request.node, tmp_path_factory)

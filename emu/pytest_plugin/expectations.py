@@ -1,0 +1,160 @@
+"""What has to hold of the runs that a test makes: its markers, the suite's settings, and the baseline."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from emu.budgets.baseline import Baseline, run_key
+from emu.budgets.comparison import compare
+from emu.budgets.figures import figures
+from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse_limit
+from emu.errors import InputError
+from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS
+from emu.pytest_plugin.session import baseline, baseline_path
+from emu.record import Run
+from emu.reports.difference import change_as_text
+from emu.suppressions import Suppression, load_suppressions
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _Limit:
+    figure: str
+    value: int
+    origin: str
+    """Who set it."""
+
+
+@dataclass(frozen=True)
+class _Parity:
+    atol: float | None = None
+    argmax: bool = True
+
+
+@dataclass
+class Expectations:
+    """What has to hold of one test's runs, and those runs."""
+
+    limits: list[_Limit] = field(default_factory=list)
+    parity: _Parity | None = None
+    memcheck: bool = False
+    suppressions: tuple[Suppression, ...] = ()
+    runs: list[Run] = field(default_factory=list)
+    """Those that are judged."""
+
+
+_EXPECTATIONS = pytest.StashKey[Expectations]()
+
+
+def expect(item: pytest.Item) -> None:
+    """Read what has to hold of a test's runs; a marker that cannot be fails the test."""
+    try:
+        item.stash[_EXPECTATIONS] = _read(item)
+    except (InputError, TypeError, ValueError) as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def expectations(item: pytest.Item) -> Expectations:
+    """Return what has to hold of a test's runs."""
+    return item.stash[_EXPECTATIONS]
+
+
+def judge(item: pytest.Item) -> str:
+    """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty where nothing is."""
+    expected = expectations(item)
+    complaints = []
+    for run in expected.runs:
+        item.user_properties += _properties(run)
+        wrong = list(_complaints(item.config, run, expected))
+        if wrong:
+            complaints.append("\n\n".join([f"{run.model} on {run.target}", *wrong]))
+    unheard = sorted({mark.name for mark in item.own_markers if mark.name in MARKERS})
+    if unheard and not expected.runs:
+        complaints.append(f"{', '.join(unheard)}: about runs made with emu_run, of which the test has made none")
+    return "\n\n".join(complaints)
+
+
+def _read(item: pytest.Item) -> Expectations:
+    expected = Expectations()
+    for name, (figure, *_) in LIMIT_MARKERS.items():
+        text = item.config.getini(f"emu_{name}")
+        if (limit := _marked(item, name, partial(parse_limit, figure))) is not None:
+            expected.limits.append(_Limit(figure, limit, f"the marker {name}"))
+        elif text:
+            expected.limits.append(_Limit(figure, parse_limit(figure, text), f"the setting emu_{name}"))
+    expected.parity = _marked(item, "parity", _Parity)
+    suppressions = _marked(item, "no_memory_errors", lambda suppressions=None: _suppressions(item, suppressions))
+    expected.memcheck, expected.suppressions = suppressions is not None, suppressions or ()
+    return expected
+
+
+def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
+    """Return what ``read`` makes of the nearest marker ``name`` that is about the test's target; None without one."""
+    callspec = getattr(item, "callspec", None)
+    target = str(callspec.params.get("emu_target", "")) if callspec is not None else ""
+    for mark in item.iter_markers(name):
+        options = dict(mark.kwargs)
+        if not fnmatchcase(target, options.pop("target", "*")):
+            continue
+        try:
+            return read(*mark.args, **options)
+        except TypeError:
+            raise TypeError(f"{name}: takes other arguments, `pytest --markers` says which") from None
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return None
+
+
+def _suppressions(item: pytest.Item, file: Path | str | None) -> tuple[Suppression, ...]:
+    return () if file is None else tuple(load_suppressions(item.path.parent / file))
+
+
+def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iterator[str]:
+    yield from map(describe_fault, run.faults)
+    measured = figures(run)
+    for limit in expected.limits:
+        if complaint := over_budget(limit.figure, measured[limit.figure], limit.value):
+            yield f"{complaint}\n  set by {limit.origin}"
+    if expected.parity is not None:
+        why_not = run.not_measured.get("parity", "")
+        if complaint := out_of_parity(run.parity, why_not, expected.parity.atol, expected.parity.argmax):
+            yield complaint
+    if expected.memcheck:
+        yield from _memory_errors(run)
+    yield from _increases(config, run)
+
+
+def _memory_errors(run: Run) -> Iterator[str]:
+    if run.memory_check is None:
+        yield f"memory errors: not looked for: {run.not_measured.get('memory_check', '')}"
+    else:
+        yield from map(describe_fault, run.memory_check.findings)
+
+
+def _increases(config: pytest.Config, run: Run) -> Iterator[str]:
+    compared = baseline(config)
+    if compared is None:
+        return
+    base, gates = compared
+    key, path = run_key(run), baseline_path(config)
+    if key not in base.runs:
+        yield f"{key} is not in {path}: add it with --emu-update-baseline"
+        return
+    grown = [change for change in compare(base, Baseline.of([run]), gates).changes if not change.ok]
+    for change in grown:
+        yield f"{change_as_text(change)}\n  over {path}; accept it with --emu-update-baseline"
+
+
+def _properties(run: Run) -> Iterator[tuple[str, object]]:
+    for name, figure in figures(run).items():
+        value = figure.value if figure.value is not None else f"not measured: {figure.why_not}"
+        yield f"{run_key(run)}.{name}", value
+    if run.parity is not None:
+        yield f"{run_key(run)}.max_abs_error", run.parity.max_abs_error
+        yield f"{run_key(run)}.argmax_agreement", run.parity.argmax_agreement

@@ -1,0 +1,139 @@
+"""What all tests of a session share: the chosen targets, the baseline, and the runs that were made."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emu.budgets.baseline import Baseline, read_baseline
+from emu.budgets.comparison import NO_INCREASE, Gates, parse_gates
+from emu.budgets.limits import parse_limit
+from emu.errors import EmuError, InputError
+from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
+from emu.record import read_run_file
+from emu.targets import find_target, load_targets
+
+_FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+_WORKER_OUTPUT = "emu_records"
+
+
+@dataclass
+class _Session:
+    records: set[str] = field(default_factory=set)
+    """Paths of the records of the runs whose figures count."""
+    summary: str = ""
+
+
+_SESSION = pytest.StashKey[_Session]()
+_BASELINE = pytest.StashKey[tuple[Baseline, Gates] | None]()
+
+
+def check_settings(config: pytest.Config) -> None:
+    """Raise UsageError, in one line, where an option or a setting cannot be."""
+    chosen_targets(config)
+    for name, (figure, *_) in LIMIT_MARKERS.items():
+        text = config.getini(f"emu_{name}")
+        try:
+            _ = text and parse_limit(figure, text)
+        except ValueError as error:
+            raise pytest.UsageError(f"emu_{name}: {error}") from error
+    if config.getoption("emu_update_baseline") and baseline_path(config) is None:
+        raise pytest.UsageError("--emu-update-baseline: name the file with --emu-baseline, or the setting emu_baseline")
+    baseline(config)
+
+
+def chosen_targets(config: pytest.Config) -> list[str]:
+    """Return the names of the targets to run on; raises UsageError where there is none of that name."""
+    chosen = config.getoption("emu_target") or config.getini("emu_target") or [DEFAULT_TARGET]
+    try:
+        names = [name for text in chosen for name in (load_targets() if text == "all" else [find_target(text).name])]
+    except EmuError as error:
+        raise pytest.UsageError(str(error)) from error
+    return list(dict.fromkeys(names))
+
+
+def is_strict(config: pytest.Config) -> bool:
+    """Return whether a missing tool is a failure."""
+    return config.getoption("emu_strict") or config.getini("emu_strict")
+
+
+# ---- the baseline ----------------------------------------------------------------------------------------------------
+
+
+def baseline_path(config: pytest.Config) -> Path | None:
+    """Return the baseline's file; None where there is to be none."""
+    given = config.getoption("emu_baseline")
+    if given:
+        return config.invocation_params.dir / given
+    named = config.getini("emu_baseline")
+    return (config.inipath.parent if config.inipath else config.rootpath) / named if named else None
+
+
+def baseline(config: pytest.Config) -> tuple[Baseline, Gates] | None:
+    """Return what runs are compared with, and what may grow; None where they are not. Raises UsageError."""
+    if _BASELINE not in config.stash:
+        config.stash[_BASELINE] = _read_baseline(config)
+    return config.stash[_BASELINE]
+
+
+def _read_baseline(config: pytest.Config) -> tuple[Baseline, Gates] | None:
+    path, increases = baseline_path(config), setting(config, "fail_on_increase")
+    try:
+        gates = parse_gates(increases) if increases else NO_INCREASE
+        if path is None or config.getoption("emu_update_baseline"):
+            return None
+        if not path.is_file():
+            raise InputError(f"{path}: no such baseline; write it with --emu-update-baseline")
+        return read_baseline(path), gates
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+# ---- the runs --------------------------------------------------------------------------------------------------------
+
+
+def remember(config: pytest.Config, record: Path) -> None:
+    """Let the figures of the run whose record is in a file count for the baseline."""
+    _session(config).records.add(str(record))
+
+
+def update_baseline(session: pytest.Session) -> None:
+    """Write the figures of the session's runs to the baseline; those of runs that were not made stay.
+
+    A worker of pytest-xdist hands its runs to the process that controls it instead.
+    """
+    config = session.config
+    made, path = _session(config), baseline_path(config)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_WORKER_OUTPUT] = sorted(made.records)  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    assert path is not None, "check_settings asks for it"
+    if session.exitstatus not in _FINISHED:
+        made.summary = f"emu: {path} was not written, as the tests did not come to their end"
+        return
+    try:
+        new = Baseline.of(run for record in sorted(made.records) for run in read_run_file(Path(record)).runs)
+        old = read_baseline(path) if path.is_file() else Baseline()
+        path.write_text(Baseline(schema=1, runs={**old.runs, **new.runs}).to_json())
+    except (InputError, OSError) as error:
+        made.summary = f"emu: {path} was not written: {error}"
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        return
+    kept = len(old.runs.keys() - new.runs.keys())
+    made.summary = f"emu: {path}: figures of {len(new.runs)} runs written, of {kept} others kept"
+
+
+def take_over(node: Any) -> None:
+    """Let the runs of a worker of pytest-xdist count for the process that controls it."""
+    for record in getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, ()):
+        remember(node.config, Path(record))
+
+
+def summary(config: pytest.Config) -> str:
+    """Return what became of the baseline."""
+    return _session(config).summary
+
+
+def _session(config: pytest.Config) -> _Session:
+    return config.stash.setdefault(_SESSION, _Session())

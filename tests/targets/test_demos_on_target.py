@@ -1,0 +1,45 @@
+"""The demo models on each target: the same answers as PyTorch's, within the same limits."""
+
+import pytest
+
+# The first inputs: tests/demos runs them all, on one target.
+FEW = 3
+
+
+@pytest.mark.parity(atol=5e-6)
+@pytest.mark.parametrize("demo", ["kws", "har"])
+def test_answers_are_pytorchs(emu_run, demo: str):
+    run = emu_run(demo, limit=FEW)
+    assert run.ok, run.verdicts
+    assert run.parity.reference == "PyTorch float64"
+
+
+@pytest.mark.limit_heap("0 B")
+@pytest.mark.limit_ram("14 KB")
+@pytest.mark.limit_stack("1 KB")
+@pytest.mark.limit_instructions(9_000_000, target="stm32h7-*")
+@pytest.mark.limit_instructions(13_000_000, target="esp32s3-*")
+@pytest.mark.limit_flash("96 KB")
+def test_keywords_fit(emu_run):
+    emu_run("kws", limit=FEW)
+
+
+@pytest.mark.limit_heap("0 B")
+@pytest.mark.limit_ram("14 KB")
+@pytest.mark.limit_stack("1 KB")
+@pytest.mark.limit_instructions(10_000_000, target="stm32h7-*")
+@pytest.mark.limit_instructions(14_000_000, target="esp32s3-*")
+@pytest.mark.limit_flash("64 KB")
+def test_exercises_fit(emu_run):
+    emu_run("har", limit=FEW)
+
+
+def test_the_frames_add_up_to_the_stacks_peak(emu_run):
+    run = emu_run("har", limit=FEW)
+    assert sum(frame.frame_bytes for frame in run.stack.backtrace) == run.memory.stack_peak_bytes > 0
+
+
+@pytest.mark.no_memory_errors(target="*-unicorn")
+def test_memory_errors_are_looked_for_where_the_emulator_can(emu_run, emu_target):
+    run = emu_run("har", limit=1)
+    assert (run.memory_check is not None) == (emu_target.emulator_name == "unicorn")
