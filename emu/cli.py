@@ -31,8 +31,10 @@ from emu.reports.html import render_html
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
 from emu.reports.markdown import render_markdown
+from emu.reports.robot import add_robot_results
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
+from emu.robot import run_suites
 from emu.run import RunOptions, run_firmware, run_model, trace_layers
 from emu.suppressions import load_suppressions
 from emu.targets import Target, find_target, load_targets
@@ -268,6 +270,7 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write one page that needs no network and no other file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary (for $GITHUB_STEP_SUMMARY).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,
+    robot: Annotated[Path | None, typer.Option(help="With --junit: add the robot.xml of `emu robot` to it.")] = None,
     lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
     speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
     collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
@@ -280,11 +283,16 @@ def report(
         raise InputError(
             "say what to write: --html, --markdown, --junit, --lcov, --speedscope or --collapsed, and a FILE behind it"
         )
+    if robot is not None and junit is None:
+        raise InputError("--robot adds to what --junit writes: give that too")
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
-    for path, render in ((html, render_html), (markdown, render_markdown), (junit, render_junit)):
+    for path, render in ((html, render_html), (markdown, render_markdown)):
         if path is not None:
             _write(path, render(runs).encode())
+    if junit is not None:
+        cases = render_junit(runs)
+        _write(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
     if lcov is not None:
         if not any(run.coverage for run in runs):
             raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
@@ -296,6 +304,27 @@ def report(
             _write(speedscope, render_speedscope(runs).encode())
         if collapsed is not None:
             _write(collapsed, render_collapsed(runs).encode())
+
+
+@app.command()
+def robot(
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="A board on Renode; repeatable. Without: all of them.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Inputs of each demo.")] = 10,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where logs, reports and robot.xml (JUnit) go.")
+    ] = Path("robot-results"),
+) -> None:
+    """Run the Robot Framework suites on Renode: both boards boot, answer as PyTorch does, and print.
+
+    `emu report RUN.json --junit FILE --robot DIR/robot.xml` puts the results beside those of runs.
+    """
+    names = target or [each.name for each in load_targets().values() if each.emulator_name == "renode"]
+    results = run_suites([find_target(name) for name in names], limit, output.absolute())
+    print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
+    if not results.passed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from emu.errors import EmuError, MissingToolError
 from emu.machines.qemu import core_type, qemu_version
 from emu.machines.qemu.core import Core
+from emu.machines.renode import renode_version
 from emu.targets import Target, load_targets
 from emu.toolchains import find_toolchain
 
@@ -37,6 +38,7 @@ def examine() -> list[Finding]:
     )
     on_qemu = [target for target in targets if target.emulator_name == "qemu"]
     findings += [_qemu(core) for core in dict.fromkeys(core_type(target.board) for target in on_qemu)]
+    findings.append(_renode())
     ready = {finding.name: finding.ok for finding in findings}
     for target in targets:
         emulator = core_type(target.board).command if target in on_qemu else target.emulator_name
@@ -48,8 +50,8 @@ def examine() -> list[Finding]:
 
 
 def _is_required(target: Target) -> bool:
-    """Return whether doctor fails where the target cannot run: QEMU is for those who want it."""
-    return target.emulator_name != "qemu"
+    """Return whether doctor fails where the target cannot run: QEMU and Renode are for those who want them."""
+    return target.emulator_name not in ("qemu", "renode")
 
 
 def _toolchain(name: str, required: bool, purpose: str = "") -> Finding:
@@ -66,6 +68,13 @@ def _qemu(core: type[Core]) -> Finding:
         return Finding(core.command, True, qemu_version(core), required=False)
     except MissingToolError as error:
         return Finding(core.command, False, str(error), required=False)
+
+
+def _renode() -> Finding:
+    try:
+        return Finding("renode", True, renode_version(), required=False)
+    except MissingToolError as error:
+        return Finding("renode", False, str(error), required=False)
 
 
 def _package(name: str, required: bool, remedy: str) -> Finding:

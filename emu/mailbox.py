@@ -18,9 +18,10 @@ from emu.targets import Region
 
 SYMBOL = "emu_mailbox"
 
-_MAGIC, _VERSION = 0x584F424D, 1
+MAGIC = 0x584F424D
+_VERSION = 1
 _LAYOUT = struct.Struct("<12I")
-_COMMAND_OFFSET, _STATUS_OFFSET = 8, 16
+COMMAND_OFFSET, STATUS_OFFSET, INPUT_ADDRESS_OFFSET, OUTPUT_ADDRESS_OFFSET = 8, 16, 28, 36
 _START, _STEP, _FINISH = 1, 2, 4
 
 
@@ -68,10 +69,10 @@ class Mailbox:
             raise InputError(f"{SYMBOL} at {address:#010x} is not in RAM")
         fields = _LAYOUT.unpack(machine.read(address, _LAYOUT.size))
         magic, version, _, _, status, columns, outputs, input_address, input_floats, output_address, *trace = fields
-        if magic != _MAGIC or version != _VERSION:
+        if magic != MAGIC or version != _VERSION:
             raise InputError(
                 f"{SYMBOL} at {address:#x} holds magic {magic:#x} version {version}, "
-                f"expected {_MAGIC:#x} version {_VERSION}: build it with this version's runtime/port/mailbox.h"
+                f"expected {MAGIC:#x} version {_VERSION}: build it with this version's runtime/port/mailbox.h"
             )
         rows = input_floats // columns if columns else 0
         if status != 0:  # the firmware refused to start: what it did not fill in does not matter
@@ -90,7 +91,7 @@ class Mailbox:
         return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
 
     def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
-        """Run one sequence x (T, F) and return the reply and the outputs (C), which count only if the reply is ok."""
+        """Run one sequence x (T, F) and return the reply and the outputs (C): not numbers unless the reply is ok."""
         instructions = 0
         reply = None
         for first in range(0, len(x), self.input_rows):
@@ -103,8 +104,9 @@ class Mailbox:
                 break
         assert reply is not None, "a sequence has at least one row"
         counted = None if reply.instructions is None else instructions
-        read = self.machine.read_output if reply.ok else self.machine.read
-        outputs = np.frombuffer(read(self.output_address, 4 * self.outputs), "<f4")
+        outputs = np.full(self.outputs, np.nan, np.float32)
+        if reply.ok:
+            outputs = np.frombuffer(self.machine.read_output(self.output_address, 4 * self.outputs), "<f4")
         return Reply(reply.stop, reply.status, counted), outputs
 
     def step(self, row: NDArray[np.float32], first: bool, last: bool) -> tuple[Reply, NDArray[np.float32]]:
@@ -119,9 +121,11 @@ class Mailbox:
 
     def _command(self, command: int, rows: NDArray[np.float32]) -> Reply:
         self.machine.write(self.input_address, np.ascontiguousarray(rows, "<f4").tobytes())
-        self.machine.write(self.address + _COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
+        self.machine.write(self.address + COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
         stop = self.machine.resume()
-        (status,) = struct.unpack("<I", self.machine.read(self.address + _STATUS_OFFSET, 4))
+        if stop.reason != "yield":  # an emulator that is lost has no memory any more
+            return Reply(stop, 0, stop.instructions)
+        (status,) = struct.unpack("<I", self.machine.read(self.address + STATUS_OFFSET, 4))
         return Reply(stop, status, stop.instructions)
 
 

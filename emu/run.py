@@ -16,6 +16,7 @@ from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.qemu import QemuMachine, core_type, qemu_version
+from emu.machines.renode import RenodeMachine, renode_version
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.image import read_image_info
@@ -128,6 +129,8 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
     """
     if target.emulator_name == "qemu":
         return _open_qemu(firmware, target, options)
+    if target.emulator_name == "renode":
+        return _open_renode(firmware, target, options)
     return UnicornMachine(
         firmware,
         target,
@@ -144,6 +147,8 @@ def require_emulator(target: Target) -> None:
     """Raise MissingToolError, with the command that installs it, where the target's emulator is missing."""
     if target.emulator_name == "qemu":
         qemu_version(core_type(target.board))
+    elif target.emulator_name == "renode":
+        renode_version()
 
 
 def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
@@ -157,6 +162,19 @@ def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuM
         profile=options.profile,
         coverage=options.coverage,
     )
+
+
+def _open_renode(firmware: Firmware, target: Target, options: RunOptions) -> RenodeMachine:
+    asked = {
+        "--profile": options.profile,
+        "--coverage": options.coverage,
+        "--memcheck": options.memcheck,
+        "--traffic": options.traffic,
+    }
+    missing = [option for option, wanted in asked.items() if wanted]
+    if missing:
+        raise InputError(f"{target.name} has no {' or '.join(missing)}: use another emulator of the board for that")
+    return RenodeMachine(firmware, target, limits=options.limits)
 
 
 @dataclass
@@ -272,11 +290,17 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         environment={
             "emu": emu.__version__,
             "unicorn": version("unicorn"),
-            **({"qemu": qemu_version(core_type(target.board))} if target.emulator_name == "qemu" else {}),
+            **_emulator_version(target),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },
     )
+
+
+def _emulator_version(target: Target) -> dict[str, str]:
+    if target.emulator_name == "qemu":
+        return {"qemu": qemu_version(core_type(target.board))}
+    return {"renode": renode_version()} if target.emulator_name == "renode" else {}
 
 
 def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:

@@ -4,11 +4,12 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import capstone
 
 from emu.machines.access import Access, describe_access, describe_arm_state
-from emu.machines.qemu.gdb_remote import GdbError, GdbRemote
+from emu.machines.qemu.gdb_remote import GdbError
 from emu.targets import Board
 
 _SP, _LR, _PC, _XPSR = 13, 14, 15, 25
@@ -41,6 +42,18 @@ _SEMIHOSTING = 0xAB
 
 _STORES = ("str", "stm", "push", "vstr", "vstm", "vpush")
 _SIZES = {"b": 1, "h": 2}
+
+
+class StoppedCore(Protocol):
+    """A core that stands, with registers by gdb's numbers; what cannot be read raises GdbError."""
+
+    def read_register(self, number: int, /) -> int:
+        """Return a 32-bit register."""
+        ...
+
+    def read_memory(self, address: int, size: int, /) -> bytes:
+        """Return memory, or registers of the core that are in it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class CoreException:
         return f"{self.name}: {text}"
 
 
-def read_exception(gdb: GdbRemote) -> CoreException | None:
+def read_exception(gdb: StoppedCore) -> CoreException | None:
     """Return the exception that the core is in, or None where it is in none."""
     number = gdb.read_register(_XPSR) & 0x1FF
     if number == 0:
@@ -142,7 +155,7 @@ def _access(code: bytes) -> tuple[Access, int]:
     return access, _SIZES[match[1]] if match else 4
 
 
-def _registers_before(gdb: GdbRemote, cfsr: int) -> list[int] | None:
+def _registers_before(gdb: StoppedCore, cfsr: int) -> list[int] | None:
     return_value = gdb.read_register(_LR)
     if return_value & _ON_PROCESS_STACK or cfsr & (_MSTKERR | _STKERR):
         return None

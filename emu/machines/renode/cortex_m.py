@@ -1,0 +1,115 @@
+"""The Cortex-M7 in Renode: its registers by number, its exceptions by the core's fault registers."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from emu.architectures.armv7em.unwind import unwind
+from emu.firmware import Firmware
+from emu.machines.qemu.cortex_m_exceptions import describe_exception, read_exception
+from emu.machines.qemu.gdb_remote import GdbError
+from emu.machines.renode.core import CoreFault, Memory
+from emu.machines.renode.monitor import CPU, State
+from emu.record import Frame
+
+_GENERAL = ("r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "sp", "lr", "pc")
+_XPSR = 25
+_FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
+_WAITS = {b"\x30\xbf": "WFI", b"\x20\xbf": "WFE"}
+
+
+class CortexM:
+    """The core (see ``emu.machines.renode.core.Core``)."""
+
+    stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
+    stack_register: ClassVar[int] = 13
+    platform: ClassVar[str] = """\
+cpu: CPU.CortexM @ sysbus
+    cpuType: "cortex-m7"
+    nvic: nvic
+
+nvic: IRQControllers.NVIC @ sysbus 0xE000E000
+    priorityMask: 0xF0
+    -> cpu@0
+"""
+    platform_registers: ClassVar[frozenset[str]] = frozenset({"scs"})
+    registers: ClassVar[dict[str, int]] = {name: number for number, name in enumerate(_GENERAL)} | {"xpsr": _XPSR}
+
+    def __init__(self, firmware: Firmware):
+        self._firmware = firmware
+        assert firmware.start.vector_table is not None, "Armv7-M starts by one"
+        self._vector_table = firmware.start.vector_table
+
+    def start(self) -> list[str]:
+        """Return the command that tells where the vector table is: the core starts by it when it first runs."""
+        return [f"{CPU} VectorTableOffset {self._vector_table:#x}"]
+
+    def handlers(self) -> frozenset[int]:
+        """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
+        table = self._firmware.bytes_at(self._vector_table, 4 * (_LAST_HANDLER + 1))
+        vectors = np.frombuffer(table[: len(table) // 4 * 4], "<u4")[_FIRST_HANDLER:]
+        return frozenset(int(entry) & ~1 for entry in vectors if entry)
+
+    def return_address(self, state: State) -> int:
+        """Return LR without its Thumb bit."""
+        return state.registers["lr"] & ~1
+
+    def first_argument(self, state: State) -> int:
+        """Return r0."""
+        return state.registers["r0"]
+
+    def fault(self, state: State, read: Memory) -> CoreFault:
+        """Return what made the core take the exception that it is in."""
+        exception = read_exception(_Registers(state, read))
+        if exception is None:
+            detail = f"the firmware has got to a fault's handler at {state.pc:#010x} without an exception"
+            return CoreFault("exception", detail, None, None, self.backtrace(state, state.pc, read))
+        registers = exception.registers
+        pc = None if registers is None else registers[self.registers["pc"]]
+        code = b"" if pc is None else _bytes_at(read, pc, 4)
+        kind, detail, address = describe_exception(self._firmware.board, exception, code)
+        return CoreFault(kind, detail, address, pc, [] if registers is None else self._unwind(list(registers), read))
+
+    def waits(self, code: bytes) -> str | None:
+        """Return whether the last instruction is WFI or WFE."""
+        return _WAITS.get(code[-2:])
+
+    def backtrace(self, state: State, pc: int, read: Memory) -> list[Frame]:
+        """Return the frames by unwind information, or by the instructions where there is none."""
+        return self._unwind([*(state.registers[name] for name in _GENERAL[:-1]), pc], read)
+
+    def _unwind(self, registers: list[int], read: Memory) -> list[Frame]:
+        firmware, sp = self._firmware, registers[self.stack_register]
+        size = max(0, firmware.initial_sp - sp)
+        stack = _bytes_at(read, sp, size) if sp in firmware.stack_region else b""
+
+        def peek(address: int, wanted: int) -> bytes:
+            return stack[address - sp :][:wanted] if address >= sp else b""
+
+        return unwind(firmware, registers, peek, sp, registers[self.registers["pc"]], firmware.initial_sp)
+
+
+@dataclass(frozen=True)
+class _Registers:
+    """A stopped core as ``read_exception`` looks at it."""
+
+    state: State
+    read: Memory
+
+    def read_register(self, number: int) -> int:
+        return next(self.state.registers[name] for name, each in CortexM.registers.items() if each == number)
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        try:
+            return self.read(address, size)
+        except ValueError as error:
+            raise GdbError(str(error)) from error
+
+
+def _bytes_at(read: Memory, address: int, size: int) -> bytes:
+    """Return memory, or nothing where there is none."""
+    try:
+        return read(address, size) if size else b""
+    except ValueError:
+        return b""

@@ -1,0 +1,73 @@
+"""What went wrong in a run in Renode, as faults with the place in the firmware."""
+
+from emu.firmware import Firmware
+from emu.machines.access import describe_access
+from emu.machines.renode.core import Core, Memory
+from emu.machines.renode.log import Abort, UnexpectedAccess
+from emu.machines.renode.monitor import State
+from emu.record import Fault
+
+_MOST = 10
+"""Accesses to nothing of one stop that are told apart."""
+
+
+def exception_fault(firmware: Firmware, core: Core, state: State, read: Memory) -> Fault | None:
+    """Return the fault that the core has taken an exception for; None where the firmware serves it."""
+    found = core.fault(state, read)
+    if found is None:
+        return None
+    place = {} if found.pc is None else firmware.locate(found.pc).model_dump()
+    return Fault(
+        **place,
+        kind=found.kind,
+        detail=found.detail,
+        pc=found.pc,
+        address=found.address,
+        backtrace=found.backtrace,
+    )
+
+
+def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted: int, log_tail: str) -> list[Fault]:
+    """Return a fault for each access to nothing that differs from the others, and at least one.
+
+    Renode has counted ``counted`` and has gone on after each; ``accesses`` are those that its log tells of.
+    """
+    times = f"Renode counts {counted} such access{'es' * (counted != 1)} and lets the firmware go on"
+    if not accesses:
+        return [Fault(kind="unmapped_read", detail=f"{times}, but does not say where; its log ends with {log_tail}")]
+    faults: dict[tuple[str, int, int], Fault] = {}
+    for access in accesses:
+        pc = firmware.architecture.code_address(access.pc)
+        kind, what = describe_access(firmware.board, access.access, access.address, access.size)
+        place, detail = firmware.locate(pc).model_dump(), f"{what} ({times}: {access.line})"
+        fault = Fault(**place, kind=kind, address=access.address, pc=pc, detail=detail)
+        faults.setdefault((kind, pc, access.address), fault)
+    return list(faults.values())[:_MOST]
+
+
+def limit_fault(firmware: Firmware, core: Core, state: State, read: Memory, kind: str, limit: str) -> Fault:
+    """Return the fault of a run that has not ended, with the place where it was."""
+    detail, pc = f"the run has not ended after {limit}", firmware.architecture.code_address(state.pc)
+    waits = core.waits(firmware.bytes_at(pc - 4, 4))
+    if kind == "time_limit" and waits is not None:
+        kind, detail = "wait_for_interrupt", f"{waits} waits, and {detail}"
+    backtrace = core.backtrace(state, pc, read)
+    return Fault(**firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail, backtrace=backtrace)
+
+
+def lost_fault(firmware: Firmware, error: Exception, abort: Abort | None, log_tail: str) -> Fault:
+    """Return the fault of a Renode that is lost: often because its core has stopped for good."""
+    if abort is None:
+        return Fault(kind="emulator_lost", detail=f"Renode is lost: {error}; its log ends with {log_tail}")
+    pc = abort.pc
+    if pc is None or firmware.board.region_at(pc) is not None:
+        return Fault(kind="exception", pc=pc, detail=f"Renode's core has stopped for good: {abort.why}")
+    kind, detail = describe_access(firmware.board, "fetch", pc, 2)
+    return Fault(kind=kind, address=pc, pc=pc, detail=f"{detail} (Renode: {abort.why})")
+
+
+def changed_constant(firmware: Firmware, address: int) -> Fault:
+    """Return the fault of a run that has changed what cannot be written on the board: in Renode all memory can be."""
+    _, detail = describe_access(firmware.board, "write", address, 1)
+    told = f"{detail}; the run has changed it, and Renode does not tell which instruction did"
+    return Fault(kind="write_to_read_only", address=address, detail=told)

@@ -1,0 +1,80 @@
+"""Renode's log: what it says of accesses to nothing, and of a core that cannot go on."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+_ACCESS = re.compile(
+    r"\[cpu: 0x(?P<pc>[0-9A-Fa-f]+)[^\]]*\] *(?P<access>Read|Write)(?P<width>Byte|DoubleWord|QuadWord|Word) "
+    r"(?:from|to) non existing peripheral at 0x(?P<address>[0-9A-Fa-f]+)"
+)
+_ABORT = re.compile(r"CPU abort(?:ed)?(?: \[PC=0x(?P<pc>[0-9A-Fa-f]+)\])?:? ?(?P<why>.*)")
+_WIDTHS = {"Byte": 1, "Word": 2, "DoubleWord": 4, "QuadWord": 8}
+_TAIL_LINES = 5
+
+
+@dataclass(frozen=True)
+class UnexpectedAccess:
+    """An access to an address at which the platform has nothing; Renode lets the firmware go on."""
+
+    access: Literal["read", "write"]
+    pc: int
+    address: int
+    size: int
+    line: str
+
+
+@dataclass(frozen=True)
+class Abort:
+    """The core has stopped for good, for example because it has jumped to where no code can be."""
+
+    pc: int | None
+    why: str
+
+
+class Log:
+    """The file that Renode writes its log to; it may be read while it grows."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._read = 0
+        self._lines: list[str] = []
+
+    def lines(self) -> list[str]:
+        """Return all complete lines."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            complete = new[: new.rfind(b"\n") + 1]
+            self._read += len(complete)
+            self._lines += complete.decode(errors="replace").splitlines()
+        return self._lines
+
+    def tail(self) -> str:
+        """Return the last lines, for a message."""
+        return " | ".join(self.lines()[-_TAIL_LINES:]) or "(its log is empty)"
+
+    def abort(self) -> Abort | None:
+        """Return why the core has stopped for good, or None."""
+        for line in self.lines():
+            match = _ABORT.search(line)
+            if match is not None:
+                return Abort(int(match["pc"], 16) if match["pc"] else None, match["why"] or line)
+        return None
+
+    def unexpected_accesses(self) -> list[UnexpectedAccess]:
+        """Return the accesses to nothing, in the order in which they were made."""
+        matches = ((line, _ACCESS.search(line)) for line in self.lines())
+        return [
+            UnexpectedAccess(
+                access="read" if match["access"] == "Read" else "write",
+                pc=int(match["pc"], 16),
+                address=int(match["address"], 16),
+                size=_WIDTHS[match["width"]],
+                line=line,
+            )
+            for line, match in matches
+            if match is not None
+        ]

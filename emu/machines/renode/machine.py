@@ -1,0 +1,353 @@
+"""Firmware in Renode: the core with its exceptions, the board's memory, and what the board file models."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from emu.errors import EmuError, MissingToolError
+from emu.firmware import Firmware
+from emu.machines import Limits, Measurements, Stop
+from emu.machines.output import Output
+from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
+from emu.machines.renode.loading import contents_at_reset, core_of, exits, stops
+from emu.machines.renode.memory import Memory, dumps
+from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
+from emu.machines.renode.platform import write_platform
+from emu.machines.renode.process import RenodeProcess
+from emu.machines.renode.robot_server import RenodeError
+from emu.probes.allocators import allocator_entries
+from emu.probes.heap import HeapLedger
+from emu.probes.stack import StackPaint
+from emu.record import Fault, Heap, Instructions
+from emu.targets import Target
+
+_MIPS = 100
+"""Instructions in a microsecond of virtual time: how much time a number of instructions is."""
+_FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
+"""Instructions between looks at a machine that has not stopped yet: fewer at first."""
+_ANSWER_SECONDS = 30.0
+"""How long Renode may take beyond what the firmware is given."""
+_LOG_SECONDS = 2.0
+"""How long a line may take to get into the log."""
+_ONLY_UNICORN = "not measured in Renode: use the target's Unicorn"
+_LOST = "Renode was lost before it could be measured"
+
+
+@dataclass
+class _Run:
+    """What one boot made: the process, and what has been seen of it since."""
+
+    process: RenodeProcess
+    monitor: Monitor
+    memory: Memory
+    state: State
+    """At the last stop."""
+    printed: Path
+    paint: StackPaint | None = None
+    instructions_of_a_run: int = _FIRST_SLICE
+    """What the last resume took, as a guess for the next one."""
+    accesses_seen: int = 0
+    """Lines of the log about accesses to nothing that are faults already."""
+    faults: list[Fault] = field(default_factory=list)
+    waiting: bool = False
+    """Whether the firmware stands at ``emu_yield``."""
+    exit_status: int | None = None
+    lost: bool = False
+
+
+class RenodeMachine:
+    """One firmware in Renode (see ``emu.machines.Machine``); one process for each boot.
+
+    A resume is one request: what was written since the last stop goes in as files, the machine runs, and the memory
+    that was read after the last stop comes out as files again, so that each input of a sequence needs one request.
+    """
+
+    def __init__(self, firmware: Firmware, target: Target, *, limits: Limits | None = None):
+        self._firmware = firmware
+        self._target = target
+        self._limits = limits or Limits()
+        self._core = core_of(firmware)
+        self._exits = exits(firmware)
+        self._yield = firmware.entry_of("emu_yield")
+        self._handlers = self._core.handlers()
+        self._run: _Run | None = None
+
+    def boot(self) -> Stop:
+        """Reset, and run to the first arrival at ``emu_yield``, or to the end.
+
+        Raises MissingToolError where Renode is missing, too old, or does not take the platform.
+        """
+        self.close()
+        self._run = run = self._reset()
+        return self._go(run, [])
+
+    def resume(self) -> Stop:
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        run = self._running
+        if not run.waiting:
+            raise RuntimeError("the firmware does not wait at emu_yield")
+        return self._go(run, [f"{CPU} PC {self._core.return_address(run.state):#x}", f"{CPU} IsHalted false"])
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none.
+
+        Raises EmuError where Renode is lost, and with it the memory.
+        """
+        run = self._running
+        self._require_memory(address, size)
+        if run.lost:
+            raise EmuError(_LOST)
+        try:
+            return run.memory.read(address, size)
+        except RenodeError as error:
+            run.lost = True
+            raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
+
+    def read_output(self, address: int, size: int) -> bytes:
+        """Return the same: nothing here checks whether it was ever set."""
+        return self.read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        run = self._running
+        self._require_memory(address, len(data))
+        run.memory.write(address, data)
+
+    def close(self) -> None:
+        """End Renode; calling it again does nothing."""
+        if self._run is not None:
+            self._run.process.close()
+            self._run = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def process_id(self) -> int:
+        """The group of Renode's processes."""
+        return self._running.process.process_id
+
+    @property
+    def _running(self) -> _Run:
+        if self._run is None:
+            raise RuntimeError("the machine has not been booted")
+        return self._run
+
+    def _require_memory(self, address: int, size: int) -> None:
+        start = address
+        while start < address + size:
+            region = self._firmware.board.region_at(start)
+            if region is None or region.kind != "memory":
+                raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}")
+            start = region.end
+
+    # ---- measuring ---------------------------------------------------------------------------------------------------
+
+    def measure(self) -> Measurements:
+        """Return what was measured since ``boot``."""
+        run, firmware = self._running, self._firmware
+        changed = self._changed_constants(run)
+        figures = ("profile", "coverage", "memory_check", "timeline", "by_function", "loads_by_region")
+        not_measured: dict[str, str] = dict.fromkeys((*figures, "stores_by_region"), _ONLY_UNICORN)
+        not_measured["stack_peak_bytes"] = "Renode does not tell the lowest stack pointer, but what was written"
+        heap = HeapLedger(firmware).measure() if not allocator_entries(firmware) else Heap(attached=False)
+        if not heap.attached:
+            not_measured["heap"] = _ONLY_UNICORN
+        touched = self._touched(run, heap)
+        if isinstance(touched, str):
+            not_measured["stack_touched_bytes"], touched = touched, None
+        if run.lost:
+            not_measured["total"] = _LOST
+        output = Output()
+        if run.printed.exists():
+            output.write(run.printed.read_bytes())
+        return Measurements(
+            stack_touched_bytes=touched,
+            stack_limit_bytes=None if firmware.stack_limit is None else firmware.initial_sp - firmware.stack_limit,
+            heap=heap,
+            instructions=Instructions(total=None if run.lost else run.state.instructions),
+            faults=(*run.faults, *changed),
+            output=output.text,
+            output_cut_bytes=output.cut_bytes,
+            not_measured=not_measured,
+        )
+
+    def _touched(self, run: _Run, heap: Heap) -> int | str:
+        """Return the stack's touched bytes, or why it may have been something else that touched them."""
+        if run.lost:
+            return _LOST
+        if run.paint is None:
+            return "nothing tells which memory is the stack's"
+        if not self._firmware.stack_is_reserved and not heap.attached:
+            return "the heap may lie in the memory below the stack"
+        return self._firmware.initial_sp - run.paint.lowest
+
+    def _changed_constants(self, run: _Run) -> list[Fault]:
+        """Return a fault where the run has changed what cannot be written on the board."""
+        if run.lost:
+            return []
+        try:
+            addresses = self._differences(run.memory, only_constants=True)
+        except RenodeError as error:
+            run.lost = True
+            return [lost_fault(self._firmware, error, run.process.log.abort(), run.process.log.tail())]
+        return [changed_constant(self._firmware, address) for address in addresses]
+
+    def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
+        """Return, of each segment of the ELF that memory does not hold as it is there, the first such address."""
+        board = self._firmware.board
+        segments = {
+            (segment.load_address, len(segment.data)): segment.data
+            for segment in self._firmware.segments
+            if segment.data and not (only_constants and board.has_ram_at(segment.load_address))
+        }
+        found = memory.read_all(list(segments))
+        return [
+            place[0] + next(i for i, pair in enumerate(zip(data, found[place], strict=True)) if pair[0] != pair[1])
+            for place, data in segments.items()
+            if found[place] != data
+        ]
+
+    # ---- starting ----------------------------------------------------------------------------------------------------
+
+    def _reset(self) -> _Run:
+        """Return a run that stands at the reset; raises MissingToolError with what Renode refuses, or does wrong."""
+        process = RenodeProcess()
+        try:
+            return self._set_up(process)
+        except RenodeError as error:
+            said = f"{error}; its log ends with {process.log.tail()}"
+            process.close()
+            raise MissingToolError(f"Renode {process.version} cannot run {self._target.name}: {said}") from error
+        except BaseException:
+            process.close()
+            raise
+
+    def _set_up(self, process: RenodeProcess) -> _Run:
+        firmware, core, directory = self._firmware, self._core, process.directory
+        printed = directory / "printed"
+        platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
+        monitor = Monitor(process.robot, core.registers)
+        memory = Memory(monitor, directory)
+        for address, data in contents_at_reset(firmware):
+            memory.write(address, data)
+        for command in (
+            f"logFile {path_argument(process.log.path)} true",
+            'mach create "emu"',
+            f"machine LoadPlatformDescription {path_argument(platform)}",
+            "emulation SetSeed 1",
+            "emulation SetGlobalAdvanceImmediately true",
+            'emulation SetGlobalQuantum "0.001"',
+            f"{CPU} PerformanceInMips {_MIPS}",
+            *memory.commands_to_write(),
+            *core.start(),
+            *map(hook, stops(firmware, core)),
+        ):
+            monitor.run([command], _ANSWER_SECONDS)  # one by one, so that an error names the command
+        differences = self._differences(memory, only_constants=False)
+        if differences:
+            raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
+        state = monitor.run_to_state([], [], _ANSWER_SECONDS)
+        if state.halted or state.instructions or state.unexpected:
+            raise RenodeError(f"the machine is not at its reset: {state}")
+        run = _Run(process, monitor, memory, state, printed)
+        if firmware.stack_limit is not None:
+            write = self.write if firmware.stack_is_reserved else None
+            run.paint = StackPaint(firmware.stack_limit, firmware.initial_sp, self.read, write)
+        return run
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def _go(self, run: _Run, commands: list[str]) -> Stop:
+        before = run.state.instructions
+        run.waiting = False
+        try:
+            faults = self._run_on(run, commands, before)
+            if run.paint is not None:
+                run.paint.look()
+        except (RenodeError, EmuError) as error:
+            run.lost = True
+            process = run.process
+            process.end()
+            faults = [lost_fault(self._firmware, error, process.log.abort(), process.log.tail())]
+        run.faults += faults
+        count = None if run.lost else run.state.instructions - before
+        if faults:
+            return Stop("fault", count, fault=faults[0])
+        if run.waiting:
+            return Stop("yield", count)
+        return Stop("exit", count, exit_status=run.exit_status)
+
+    def _run_on(self, run: _Run, commands: list[str], before: int) -> list[Fault]:
+        """Run until the firmware yields, ends or faults; the limits are looked at between slices of time."""
+        deadline = time.monotonic() + self._limits.seconds
+        budget, executed, length = self._limits.instructions, 0, run.instructions_of_a_run
+        commands = [*run.memory.commands_to_write(), *commands]
+        places = run.memory.places_to_fetch()
+        while True:
+            length = min(max(length, _FIRST_SLICE), _LAST_SLICE, budget - executed)
+            files = run.memory.new_files(places)
+            seconds = max(0.0, deadline - time.monotonic()) + _ANSWER_SECONDS
+            unexpected = run.state.unexpected
+            commands.append(run_for(-(-length // _MIPS)))
+            run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
+            run.memory.fetched(files)
+            executed, commands = state.instructions - before, []
+            if state.unexpected != unexpected:
+                return self._access_faults(run, state.unexpected - unexpected)
+            if state.halted:
+                run.instructions_of_a_run = executed + executed // 8
+                faults = self._halted(run, executed)
+                if faults is not None:
+                    return faults
+                commands = [f"{CPU} IsHalted false"]
+            elif executed >= budget:
+                return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
+            elif time.monotonic() >= deadline:
+                return [self._limit_fault(run, "time_limit", f"{self._limits.seconds:g} seconds")]
+            length *= 2
+
+    def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
+        """Return what there is to say of a core that a hook has halted; None where the firmware goes on by itself.
+
+        Raises RenodeError where there is no hook, or where the core has not run since the last one.
+        """
+        pc = self._firmware.architecture.code_address(run.state.pc)
+        if executed == 0:
+            raise RenodeError(f"the core has halted at {pc:#010x} without having run")
+        if pc == self._yield:
+            run.waiting = True
+            return []
+        if pc in self._exits:
+            run.exit_status = self._core.first_argument(run.state)
+            return []
+        if pc not in self._handlers:
+            raise RenodeError(f"the core has halted at {pc:#010x}, where nothing halts it ({run.state})")
+        fault = exception_fault(self._firmware, self._core, run.state, lambda *place: self._peek(run, *place))
+        return None if fault is None else [fault]
+
+    def _peek(self, run: _Run, address: int, size: int) -> bytes:
+        """Return memory, or the core's registers that are in it, word by word."""
+        region = self._firmware.board.region_at(address)
+        if region is None or region.kind == "memory":
+            return self.read(address, size)
+        questions = [f"sysbus ReadDoubleWord {at:#x}" for at in range(address, address + size, 4)]
+        return b"".join(number(line).to_bytes(4, "little") for line in run.monitor.run(questions, _ANSWER_SECONDS))
+
+    def _access_faults(self, run: _Run, counted: int) -> list[Fault]:
+        log, deadline = run.process.log, time.monotonic() + _LOG_SECONDS
+        while len(log.unexpected_accesses()) <= run.accesses_seen and time.monotonic() < deadline:
+            time.sleep(_LOG_SECONDS / 20)
+        accesses = log.unexpected_accesses()[run.accesses_seen :]
+        run.accesses_seen += len(accesses)
+        return access_faults(self._firmware, accesses, counted, log.tail())
+
+    def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
+        return limit_fault(self._firmware, self._core, run.state, lambda *place: self._peek(run, *place), kind, limit)

@@ -1,0 +1,100 @@
+"""The language of Renode's Monitor: commands, and the text that they answer with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emu.machines.renode.robot_server import RenodeError, RobotServer
+
+CPU = "sysbus.cpu"
+_SEPARATOR = "; "
+
+
+def path_argument(path: Path) -> str:
+    """Return a path as a command takes it."""
+    return "@" + str(path).replace(" ", "\\ ")
+
+
+def hook(address: int) -> str:
+    """Return the command that halts the core before the instruction at ``address``.
+
+    That the core stands at that instruction when it has halted is looked at on every stop (``RenodeMachine``).
+    """
+    return f'{CPU} AddHook {address:#x} "self.IsHalted = True"'
+
+
+def load(path: Path, address: int) -> str:
+    """Return the command that writes a file to memory."""
+    return f"sysbus LoadBinary {path_argument(path)} {address:#x}"
+
+
+def dump(address: int, size: int, path: Path) -> str:
+    """Return the command that writes memory to a file."""
+    return f"dump_file {address:#x} {size:#x} {path_argument(path)}"
+
+
+def run_for(virtual_microseconds: int) -> str:
+    """Return the command that lets the machine run, and answers when so much time has passed for it."""
+    return f'emulation RunFor "{virtual_microseconds // 1_000_000}.{virtual_microseconds % 1_000_000:06}"'
+
+
+@dataclass(frozen=True)
+class State:
+    """The machine while it stands."""
+
+    halted: bool
+    pc: int
+    instructions: int
+    """Retired since the machine was made."""
+    unexpected_reads: int
+    unexpected_writes: int
+    registers: dict[str, int]
+    """By the core's names."""
+
+    @property
+    def unexpected(self) -> int:
+        """Accesses to where the platform has nothing."""
+        return self.unexpected_reads + self.unexpected_writes
+
+
+class Monitor:
+    """The Monitor of one Renode, which holds one machine with the registers ``registers``, by name and number."""
+
+    def __init__(self, robot: RobotServer, registers: dict[str, int]):
+        self._robot = robot
+        self._registers = registers
+
+    def run(self, commands: list[str], seconds: float) -> list[str]:
+        """Carry out ``commands`` in one request and return the lines that they print.
+
+        Raises RenodeError where one fails (those after it are not carried out), or where there is no answer in time.
+        """
+        answer = self._robot.command(_SEPARATOR.join(commands), seconds)
+        return [line.strip() for line in answer.splitlines() if line.strip()]
+
+    def run_to_state(self, commands: list[str], after: list[str], seconds: float) -> State:
+        """Carry out ``commands``, look at the machine, and carry out ``after``; none of them may print anything."""
+        questions = [f"{CPU} IsHalted", f"{CPU} PC", f"{CPU} ExecutedInstructions"]
+        questions += ["sysbus UnexpectedReads", "sysbus UnexpectedWrites"]
+        questions += [f"{CPU} GetRegister {number}" for number in self._registers.values()]
+        answers = self.run([*commands, *questions, *after], seconds)
+        if len(answers) != len(questions):
+            raise RenodeError(f"Renode answers {len(questions)} questions with {len(answers)} lines: {answers}")
+        halted, pc, instructions, reads, writes, *registers = answers
+        if halted not in ("True", "False"):
+            raise RenodeError(f"Renode answers {questions[0]!r} with {halted!r}")
+        return State(
+            halted == "True",
+            number(pc),
+            number(instructions),
+            number(reads),
+            number(writes),
+            dict(zip(self._registers, map(number, registers), strict=True)),
+        )
+
+
+def number(text: str) -> int:
+    """Return the number that the Monitor has printed; raises RenodeError where it is none."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise RenodeError(f"Renode prints {text!r} where a number belongs") from None

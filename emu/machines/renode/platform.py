@@ -1,0 +1,71 @@
+"""The platform that Renode is given: the board's memory map and nothing else, so that a wild access is counted."""
+
+import re
+from pathlib import Path
+
+from emu.errors import InputError
+from emu.targets import Board, Peripheral
+
+_PERIPHERAL = """\
+# IronPython. Renode runs this for each access, and once before the first one.
+if request.IsInit:
+    fixed = {fixed!r}
+    registers = dict()
+    output = System.IO.FileStream({output!r}, System.IO.FileMode.Append, System.IO.FileAccess.Write, \
+System.IO.FileShare.ReadWrite)
+elif request.IsRead:
+    value = 0
+    for index in range(int(request.Length)):
+        offset = int(request.Offset) + index
+        value |= fixed.get(offset, registers.get(offset, 0)) << (8 * index)
+    request.Value = value
+elif request.IsWrite:
+    for index in range(int(request.Length)):
+        registers[int(request.Offset) + index] = (int(request.Value) >> (8 * index)) & 0xFF
+    if int(request.Offset) == {transmits!r}:
+        output.WriteByte(System.Convert.ToByte(int(request.Value) & 0xFF))
+        output.Flush()
+"""
+_WORD_BYTES = 4
+
+
+def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
+    """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
+
+    ``core`` is the description of the CPU and what belongs to it, among which are the memories of kind "registers"
+    whose names are ``registers``. What the firmware prints goes to the file ``output``. Raises InputError for a board
+    with registers of a kind that Renode's core does not have.
+    """
+    parts = [core]
+    for region in board.memory:
+        if region.kind == "memory":
+            parts.append(
+                f"{region.name}: Memory.MappedMemory @ sysbus {region.start:#010x}\n    size: {region.size:#x}\n"
+            )
+        elif region.name not in registers:
+            raise InputError(f"targets/{board.name}.toml: memory.{region.name}: Renode's core has no such registers")
+    for peripheral in board.peripherals:
+        if peripheral.modelled:
+            name = _identifier(peripheral.name)
+            script = directory / f"{name}.py"
+            script.write_text(_script(peripheral, output))
+            parts.append(
+                f"{name}: Python.PythonPeripheral @ sysbus {peripheral.start:#010x}\n"
+                f'    size: {peripheral.size:#x}\n    initable: true\n    filename: "{script}"\n'
+            )
+    path = directory / f"{board.name}.repl"
+    path.write_text("\n".join(parts))
+    return path
+
+
+def _script(peripheral: Peripheral, output: Path) -> str:
+    fixed = {
+        offset + index: value >> 8 * index & 0xFF
+        for offset, value in peripheral.reads.items()
+        for index in range(_WORD_BYTES)
+    }
+    return _PERIPHERAL.format(fixed=fixed, output=str(output), transmits=peripheral.output)
+
+
+def _identifier(name: str) -> str:
+    return "peripheral_" + re.sub(r"\W", "_", name).lower()

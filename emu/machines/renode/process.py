@@ -1,0 +1,129 @@
+"""A Renode process: started headless with a directory of its own, and ended without fail.
+
+Renode's command is a shell script that starts the program proper, so there is a group of processes. A shell of ours is
+its head, and ends all of it when our end of a pipe is closed: by ``close``, or because this process is no more.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from emu.errors import MissingToolError
+from emu.machines.renode.installation import find_renode, renode_version
+from emu.machines.renode.log import Log
+from emu.machines.renode.robot_server import RenodeError, RobotServer
+
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) & "$@" 3<&-; code=$?; kill $!; exit $code'
+
+
+class RenodeProcess:
+    """One Renode whose robot server answers. ``close`` must be called.
+
+    Raises MissingToolError where Renode is missing or too old, or does not get as far as that; the message has what it
+    said.
+    """
+
+    def __init__(self) -> None:
+        path = find_renode()
+        self.version = renode_version()
+        with contextlib.ExitStack() as undo:
+            self.directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="emu-renode-")))
+            self.log = Log(self.directory / "renode.log")
+            self._console = self.directory / "console.txt"
+            self._pid_file = self.directory / "pid"
+            self._temporary = self.directory / "tmp"
+            self._temporary.mkdir()
+            (self.directory / "config").touch()
+            self._process = self._start(path)
+            undo.callback(self.end)
+            try:
+                self.robot = RobotServer(self._port(), self.check)
+                self._check_keywords()
+            except RenodeError as error:
+                raise MissingToolError(f"{path} (Renode {self.version}) cannot be used: {error}") from error
+            self._undo = undo.pop_all()
+
+    @property
+    def process_id(self) -> int:
+        """The process group."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise RenodeError where the process has ended, or its core has stopped for good."""
+        code = self._process.poll()
+        if code is not None:
+            raise RenodeError(f"Renode has ended by itself with exit code {code}; it said: {self._last_words}")
+        abort = self.log.abort()
+        if abort is not None:
+            raise RenodeError(f"Renode's core has stopped for good: {abort.why}")
+
+    def close(self) -> None:
+        """End all processes and remove the directory; calling it again does nothing."""
+        self._undo.close()
+
+    # ---- starting and ending -----------------------------------------------------------------------------------------
+
+    def _start(self, path: Path) -> subprocess.Popen[bytes]:
+        arguments = [
+            *("--plain", "--disable-gui"),
+            *("--config", self.directory / "config"),  # or the user's own would choose how numbers are printed
+            *("--pid-file", self._pid_file),
+            *("--robot-server-port", "0"),
+        ]
+        with self._console.open("wb") as console:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "sh", path, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                env={**os.environ, "TMPDIR": str(self._temporary)},  # where the file with the port will be
+                start_new_session=True,  # an interrupt from the terminal is this process's to handle
+            )
+
+    def _port(self) -> int:
+        """Wait for the two files that lead to the server, and return its port."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            pid = _number_in(self._pid_file)
+            port = None if pid is None else _number_in(self._temporary / f"renode-{pid}" / "robot_port")
+            if port is not None:
+                return port
+            time.sleep(_POLL_SECONDS)
+        seen = ", ".join(sorted(str(p.relative_to(self.directory)) for p in self.directory.rglob("*")))
+        raise RenodeError(
+            f"its robot server has not told its port in {_START_SECONDS:g} seconds; "
+            f"its directory holds {seen}; it said: {self._last_words}"
+        )
+
+    def _check_keywords(self) -> None:
+        """Make certain that it is Renode's server that listens at the port."""
+        self.robot.command("version", _START_SECONDS)
+
+    @property
+    def _last_words(self) -> str:
+        lines = self._console.read_text(errors="replace").splitlines()
+        return " | ".join(line for line in lines[-5:] if line.strip()) or "(nothing)"
+
+    def end(self) -> None:
+        """End all processes; what they have written remains."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None, "it is a pipe"
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _number_in(path: Path) -> int | None:
+    """Return the number in a file; None where it is not there, or not written yet."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

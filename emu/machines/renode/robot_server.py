@@ -1,0 +1,106 @@
+"""Renode's robot server: keywords over XML-RPC, each of which answers in time or is given up with the reason."""
+
+import http.client
+import re
+import select
+import time
+import xmlrpc.client
+from collections.abc import Callable
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+_POLL_SECONDS = 0.1
+_TRANSFER_SECONDS = 10.0
+"""How long connecting may take, and each part of an answer that has begun."""
+_END_SECONDS = 1.0
+_NAMED_ARGUMENT = re.compile(r"[a-zA-Z0-9_]+=.")
+
+Watch = Callable[[], None]
+"""Called again and again while an answer is awaited; raises RenodeError where none can come any more."""
+
+
+class RenodeError(Exception):
+    """Renode has refused something, is gone or does not answer; the text says what it was asked, and what it said."""
+
+
+class RobotServer:
+    """The server at a port of this host. A keyword blocks the whole server, so there is no second connection."""
+
+    def __init__(self, port: int, watch: Watch):
+        self._url = f"http://127.0.0.1:{port}/"
+        self._watch = watch
+
+    def command(self, text: str, seconds: float) -> str:
+        """Let the Monitor carry out ``text``, which may be several commands with ``;`` between; return what it prints.
+
+        Raises RenodeError where one of them fails, or has not answered after ``seconds``.
+        """
+        result = self.keyword("ExecuteCommand", [text], seconds)
+        if not isinstance(result, str):
+            raise RenodeError(f"the Monitor answers {text!r} with {result!r}, and not with text")
+        return result
+
+    def keyword(self, name: str, arguments: list[str], seconds: float) -> object:
+        """Run a keyword and return its result, None where it has none; raises RenodeError where it fails."""
+        for argument in arguments:
+            if _NAMED_ARGUMENT.match(argument):
+                raise RenodeError(f"Renode would take {argument!r} for a named argument: put a space before the =")
+        asked = f"{name}({', '.join(map(repr, arguments))})"
+        transport = _Transport(self._watch, asked, time.monotonic() + seconds, seconds)
+        try:
+            with xmlrpc.client.ServerProxy(self._url, transport=transport, use_builtin_types=True) as server:
+                answer = server.run_keyword(name, arguments)
+        except xmlrpc.client.Fault as fault:
+            raise RenodeError(f"Renode refuses {asked}: fault {fault.faultCode}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException) as error:
+            self._explain()
+            raise RenodeError(f"Renode has not answered {asked}: {error!r}") from error
+        except (xmlrpc.client.Error, ExpatError, ValueError) as error:
+            raise RenodeError(f"Renode's answer to {asked} is not XML-RPC: {error!r}") from error
+        return _result_of(answer, asked)
+
+    def _explain(self) -> None:
+        """Raise the reason why a connection has broken, if it gets known: the end of a process is, but a bit later."""
+        deadline = time.monotonic() + _END_SECONDS
+        while time.monotonic() < deadline:
+            self._watch()
+            time.sleep(_POLL_SECONDS)
+
+
+def _result_of(answer: object, asked: str) -> object:
+    status = answer.get("status") if isinstance(answer, dict) else None
+    if isinstance(answer, dict) and status == "PASS":
+        return answer.get("return")
+    if isinstance(answer, dict) and status == "FAIL":
+        said = " ".join(str(answer.get("error", "without saying why")).split())
+        raise RenodeError(f"Renode has failed at {asked}: {said}")
+    raise RenodeError(f"Renode answers {asked} with {answer!r}, in which there is no status PASS or FAIL")
+
+
+class _Transport(xmlrpc.client.Transport):
+    """One request, on a connection of its own: the library would send one again whose connection broke."""
+
+    def __init__(self, watch: Watch, asked: str, deadline: float, seconds: float):
+        super().__init__(use_builtin_types=True)
+        self._arguments = (watch, asked, deadline, seconds)
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        return _Connection(str(host), *self._arguments)
+
+    def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
+        return self.single_request(host, handler, request_body, verbose)
+
+
+class _Connection(http.client.HTTPConnection):
+    """Waits for an answer only as long as one can come."""
+
+    def __init__(self, host: str, watch: Watch, asked: str, deadline: float, seconds: float):
+        super().__init__(host, timeout=_TRANSFER_SECONDS)
+        self._watch, self._asked, self._deadline, self._seconds = watch, asked, deadline, seconds
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        while not select.select([self.sock], [], [], _POLL_SECONDS)[0]:
+            self._watch()
+            if time.monotonic() >= self._deadline:
+                raise RenodeError(f"Renode has not answered {self._asked} in {self._seconds:.3g} seconds")
+        return super().getresponse()

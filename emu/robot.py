@@ -1,0 +1,165 @@
+"""The Robot Framework suites of ``robot/``: what they need for a board, in files, and their run by ``renode-test``."""
+
+import os
+import shutil
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emu.build import BuildOptions, build_firmware
+from emu.errors import EmuError, InputError, MissingToolError
+from emu.firmware import Firmware
+from emu.inputs import load_inputs
+from emu.machines.renode.installation import HOW_TO_GET, find_renode, renode_version
+from emu.machines.renode.loading import contents_at_reset, core_of, stops
+from emu.machines.renode.monitor import hook, load
+from emu.machines.renode.platform import write_platform
+from emu.mailbox import COMMAND_OFFSET, INPUT_ADDRESS_OFFSET, MAGIC, OUTPUT_ADDRESS_OFFSET, STATUS_OFFSET, SYMBOL
+from emu.model.image import read_image_info
+from emu.model.sources import find_model
+from emu.resources import resource
+from emu.targets import Target
+from emu.toolchains import find_toolchain
+
+_WHOLE_SEQUENCE = 7
+"""Start, step and finish: a command of the mailbox."""
+
+
+@dataclass(frozen=True)
+class RobotResults:
+    """What the suites left behind."""
+
+    passed: bool
+    xunit: Path
+
+
+def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResults:
+    """Run the suites for each of ``targets`` with so many inputs of each demo; all results go to ``directory``.
+
+    Raises MissingToolError where Renode, its renode-test or rebot is missing, InputError for a target on another
+    emulator, and EmuError where a suite has left no result.
+    """
+    for target in targets:
+        if target.emulator_name != "renode":
+            raise InputError(f"{target.name} does not run in Renode, for which alone the Robot suites are")
+    renode_version()
+    renode_test, rebot = _find_beside_renode("renode-test"), _find_rebot()
+    outputs, codes = [], []
+    for target in targets:
+        bench, results = directory / target.name / "bench", directory / target.name
+        prepare(target, inputs, bench)
+        suite = resource("robot") / "boards.robot"
+        command = [renode_test, suite, "-r", results, "--variable", f"BENCH:{bench}"]
+        codes.append(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)
+        output = results / "robot_output.xml"
+        if not output.exists():
+            raise EmuError(f"{renode_test} has ended with exit code {codes[-1]} and without {output}")
+        outputs.append(output)
+    xunit = directory / "robot.xml"
+    reports = ["--xunit", xunit, "--log", "log.html", "--report", "report.html", "--outputdir", directory]
+    merged = subprocess.run([rebot, *reports, "--name", "robot", *outputs], check=False, capture_output=True, text=True)
+    if not xunit.exists():
+        raise EmuError(f"{rebot} has ended with exit code {merged.returncode}: {merged.stderr.strip()[-300:]}")
+    return RobotResults(not any(codes), xunit)
+
+
+def prepare(target: Target, inputs: int, bench: Path) -> None:
+    """Write to ``bench`` what robot/keywords.resource describes: the platform, firmware, inputs and labels."""
+    bench.mkdir(parents=True, exist_ok=True)
+    printed = bench / "printed"
+    hello = Firmware.load(_build_hello(target, bench), target)
+    core = core_of(hello)
+    platform = write_platform(target.board, core.platform, core.platform_registers, bench, printed)
+    variables: dict[str, object] = {
+        "BOARD": target.board.name,
+        "PLATFORM": str(platform),
+        "PRINTED": str(printed),
+        "MAILBOX_MAGIC": MAGIC,
+        "HELLO": _firmware(hello, bench / "hello"),
+        "KWS": _demo("kws", target, inputs, bench / "kws"),
+        "HAR": _demo("har", target, inputs, bench / "har"),
+    }
+    lines = [f"{name} = {value!r}" for name, value in variables.items()]
+    (bench / "variables.py").write_text("\n".join(lines) + "\n")
+
+
+def _firmware(firmware: Firmware, directory: Path) -> dict[str, object]:
+    directory.mkdir(exist_ok=True)
+    commands = []
+    for index, (address, data) in enumerate(contents_at_reset(firmware)):
+        path = directory / f"memory{index}"
+        path.write_bytes(data)
+        commands.append(load(path, address))
+    core = core_of(firmware)
+    commands += [*core.start(), *map(hook, stops(firmware, core))]
+    return {"commands": commands, "yield": firmware.entry_of("emu_yield")}
+
+
+def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, object]:
+    model = find_model(name)
+    assert model.inputs is not None, "a demo has inputs"
+    given = load_inputs(model.inputs).first(inputs)
+    reference = given.logits64 if given.logits64 is not None else given.logits32
+    assert reference is not None, "a demo has PyTorch's answers"
+    rows = given.x.shape[1]
+    elf = build_firmware(model.image, target.board, BuildOptions(input_rows=rows))
+    firmware = Firmware.load(elf, target)
+    mailbox, limit = firmware.symbol(SYMBOL), firmware.stack_limit
+    assert mailbox is not None, "our own firmware has one"
+    assert limit is not None, "our own linker scripts tell it"
+    plan = _firmware(firmware, directory)
+    paths = [directory / f"input{index}" for index in range(len(given))]
+    for path, x in zip(paths, given.x, strict=True):
+        path.write_bytes(np.ascontiguousarray(x, "<f4").tobytes())
+    command = directory / "command"
+    command.write_bytes(struct.pack("<II", _WHOLE_SEQUENCE, rows))
+    return plan | {
+        "mailbox_address": hex(mailbox.address),
+        "command_file": str(command),
+        "command_address": hex(mailbox.address + COMMAND_OFFSET),
+        "status_address": hex(mailbox.address + STATUS_OFFSET),
+        "input_address": hex(mailbox.address + INPUT_ADDRESS_OFFSET),
+        "output_address": hex(mailbox.address + OUTPUT_ADDRESS_OFFSET),
+        "output_bytes": 4 * read_image_info(model.image).n_outputs,
+        "stack_limit": limit,
+        "stack_bytes": firmware.initial_sp - limit,
+        "inputs": [str(path) for path in paths],
+        "labels": [int(label) for label in reference.argmax(axis=1)],
+    }
+
+
+def _build_hello(target: Target, directory: Path) -> Path:
+    board = target.board
+    uart = next(each for each in board.peripherals if each.output is not None)
+    assert uart.output is not None, "it is one that transmits"
+    port = sorted((resource("runtime") / "port" / board.architecture).glob("*.[cS]"))
+    sources = [resource("robot") / "hello.c", *port]
+    defines = [f'-DBOARD="{board.name}"', f"-DUART_TRANSMIT={uart.start + uart.output:#x}u"]
+    flags = [*board.build.flags, "-std=c99", "-O2", "-g", "-ffreestanding", "-nostdlib", *defines]
+    script = f"-T{resource('linker') / board.build.linker_script}"
+    elf = directory / "hello.elf"
+    find_toolchain(board.build.toolchain).run([*flags, script, *map(str, sources), "-lgcc", "-o", str(elf)], directory)
+    return elf
+
+
+def _find_beside_renode(name: str) -> Path:
+    beside = find_renode().resolve().parent / name
+    path = str(beside) if os.access(beside, os.X_OK) else shutil.which(name)
+    if path is None:
+        raise MissingToolError(
+            f"{name}, which comes with Renode, is neither in {beside.parent} nor on the PATH. {HOW_TO_GET}"
+        )
+    return Path(path)
+
+
+def _find_rebot() -> Path:
+    path = shutil.which("rebot")
+    if path is None:
+        requirements = find_renode().resolve().parent / "tests" / "requirements.txt"
+        raise MissingToolError(
+            f"rebot (Robot Framework) is not installed; install it with: pip install -r {requirements}"
+        )
+    return Path(path)

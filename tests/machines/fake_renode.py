@@ -1,0 +1,310 @@
+"""A program that speaks the protocol of Renode's robot server, as documented, in front of a Unicorn core.
+
+It is no Renode: that its answers are taken shows that the client keeps to the documents, and its misbehaviour (the
+variable MISBEHAVE) shows that the client notices. Started as Renode is, through a shell script that is another process.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xmlrpc.client import Fault
+from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
+
+import unicorn
+from unicorn import arm_const
+from unicorn.unicorn import Uc, UcError
+
+MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
+_NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
+_REGISTERS = {number: getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(16)} | {
+    25: arm_const.UC_ARM_REG_XPSR
+}
+_INSTRUCTIONS_A_SECOND = 100_000_000
+
+
+class CommandError(Exception):
+    """What a command of the Monitor cannot do."""
+
+
+class _FileStream:
+    """.NET's, as far as the peripherals' scripts use it."""
+
+    def __init__(self, path: str, *_: int):
+        self._file = Path(path).open("ab")  # noqa: SIM115
+
+    def WriteByte(self, byte: int) -> None:  # noqa: N802
+        self._file.write(bytes([byte]))
+
+    def Flush(self) -> None:  # noqa: N802
+        self._file.flush()
+
+
+_MODES = SimpleNamespace(Append=1, Write=2, ReadWrite=3)
+_SYSTEM = SimpleNamespace(
+    IO=SimpleNamespace(FileStream=_FileStream, FileMode=_MODES, FileAccess=_MODES, FileShare=_MODES),
+    Convert=SimpleNamespace(ToByte=int),
+)
+
+
+class FakeMachine:
+    """Memory from the platform file, a Cortex-M7, and halting hooks."""
+
+    def __init__(self) -> None:
+        self.core = Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        self.core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M7)
+        self.halted = self.started = False
+        self.instructions = self.reads = self.writes = 0
+        self.hooks: set[int] = set()
+        self.table = 0
+        self.left = 0
+        self.passed: int | None = None
+        self.peripherals: dict[range, Path] = {}
+        self.scopes: dict[Path, dict[str, object]] = {}
+        self.log: Path | None = None
+        self.core.hook_add(unicorn.UC_HOOK_CODE, self._on_instruction)
+        self.core.hook_add(unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED, self._on_nothing)
+
+    def load_platform(self, path: Path) -> None:
+        for match in re.finditer(r"MappedMemory @ sysbus (0x\w+)\n +size: (0x\w+)", path.read_text()):
+            self.core.mem_map(int(match[1], 16), int(match[2], 16))
+        self.core.mem_map(0xE000E000, 0x1000)  # NVIC
+        found = re.finditer(
+            r'PythonPeripheral @ sysbus (0x\w+)\n +size: (0x\w+)\n.*\n +filename: "(.*)"', path.read_text()
+        )
+        self.peripherals = {range(int(m[1], 16), int(m[1], 16) + int(m[2], 16)): Path(m[3]) for m in found}
+        for page in {span.start & ~0xFFF for span in self.peripherals}:
+            self.core.mmio_map(page, 0x1000, self._on_read, page, self._on_write, page)
+
+    def _on_read(self, core: Any, offset: int, size: int, page: int) -> int:  # noqa: ARG002
+        return self._request(page + offset, IsRead=True, Length=size).Value
+
+    def _on_write(self, core: Any, offset: int, size: int, value: int, page: int) -> None:  # noqa: ARG002
+        self._request(page + offset, IsWrite=True, Length=size, Value=value)
+
+    def _request(self, address: int, **given: object) -> SimpleNamespace:
+        """Run a peripheral's script; Python 3 and 2 are the same in it."""
+        span, script = next((each for each in self.peripherals.items() if address in each[0]), (range(0), None))
+        request = SimpleNamespace(IsInit=False, IsRead=False, IsWrite=False, Value=0, Offset=address - span.start)
+        if script is None:
+            self.reads += 1
+            return request
+        code = compile(script.read_text(), str(script), "exec")
+        if script not in self.scopes:
+            first = SimpleNamespace(**vars(request) | {"IsInit": True})
+            self.scopes[script] = {"System": _SYSTEM, "request": first}
+            exec(code, self.scopes[script])
+        vars(request).update(given)
+        self.scopes[script]["request"] = request
+        exec(code, self.scopes[script])
+        return request
+
+    def run(self, instructions: int) -> None:
+        if not self.started:
+            self.started = True
+            sp, pc = (int.from_bytes(self.core.mem_read(self.table + at, 4), "little") for at in (0, 4))
+            self.core.reg_write(arm_const.UC_ARM_REG_SP, sp)
+            self.core.reg_write(arm_const.UC_ARM_REG_PC, pc)
+        if self.halted:
+            return
+        self.left = instructions
+        try:
+            self.core.emu_start(self.core.reg_read(arm_const.UC_ARM_REG_PC) | 1, 0xFFFF_FFFE)
+        except UcError:
+            pc = self.core.reg_read(arm_const.UC_ARM_REG_PC)
+            self.say(f"[ERROR] cpu: CPU abort [PC=0x{pc:X}]: Trying to execute code outside RAM or ROM at 0x{pc:x}.")
+            time.sleep(1000)
+
+    def say(self, text: str) -> None:
+        if self.log is not None and MISBEHAVIOUR != "mute":
+            with self.log.open("a") as file:
+                file.write(f"12:00:00.0000 {text}\n")
+
+    def _on_instruction(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
+        if address in self.hooks and address != self.passed:
+            self.halted = MISBEHAVIOUR != "unhalted"
+            self.passed = address  # a hook is passed once when the core goes on from it
+        else:
+            self.passed = None
+        if self.halted or self.left <= 0:
+            core.emu_stop()
+            return
+        self.left -= 1
+        self.instructions += 1
+
+    def _on_nothing(self, core: Any, access: int, address: int, size: int, value: int, data: object) -> bool:  # noqa: ARG002
+        is_write = access == unicorn.UC_MEM_WRITE_UNMAPPED
+        self.writes += is_write
+        self.reads += not is_write
+        width = {1: "Byte", 2: "Word", 4: "DoubleWord", 8: "QuadWord"}[size]
+        what = f"Write{width} to" if is_write else f"Read{width} from"
+        pc = core.reg_read(arm_const.UC_ARM_REG_PC)
+        self.say(f"[WARNING] sysbus: [cpu: 0x{pc:X}] {what} non existing peripheral at 0x{address:X}.")
+        core.mem_map(address & ~0xFFF, 0x1000)  # reads 0, and the firmware goes on
+        return True
+
+
+class FakeMonitor:
+    """The commands that the machine uses, and no others."""
+
+    def __init__(self) -> None:
+        self.machine = FakeMachine()
+        self.commands: dict[str, Callable[..., str | None]] = {
+            r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
+            r"logFile @(\S+) true": self._log_file,
+            r'mach create "emu"': lambda: None,
+            r"machine LoadPlatformDescription @(\S+)": lambda path: self.machine.load_platform(Path(path)),
+            r"emulation SetSeed 1": lambda: None,
+            r"emulation SetGlobalAdvanceImmediately true": lambda: None,
+            r'emulation SetGlobalQuantum "0.001"': lambda: None,
+            r"sysbus\.cpu PerformanceInMips 100": lambda: None,
+            r"sysbus LoadBinary @(\S+) (0x\w+)": self._load,
+            r"sysbus\.cpu VectorTableOffset (0x\w+)": self._table,
+            r'sysbus\.cpu AddHook (0x\w+) "self\.IsHalted = True"': self._hook,
+            r'emulation RunFor "(\d+\.\d+)"': self._run_for,
+            r"sysbus\.cpu IsHalted": lambda: str(self.machine.halted),
+            r"sysbus\.cpu IsHalted false": self._release,
+            r"sysbus\.cpu PC": lambda: f"0x{self._register(15):X}",
+            r"sysbus\.cpu PC (0x\w+)": self._jump,
+            r"sysbus\.cpu ExecutedInstructions": lambda: f"0x{self.machine.instructions:016X}",
+            r"sysbus UnexpectedReads": lambda: f"0x{self.machine.reads:08X}",
+            r"sysbus UnexpectedWrites": lambda: f"0x{self.machine.writes:08X}",
+            r"sysbus\.cpu GetRegister (\d+)": lambda number: f"0x{self._register(int(number)):X}",
+            r"sysbus ReadDoubleWord (0x\w+)": lambda address: f"0x{self._word(int(address, 16)):08X}",
+            r"dump_file (0x\w+) (0x\w+) @(\S+)": self._dump,
+        }
+
+    def parse(self, text: str) -> str:
+        printed = ""
+        for command in re.split(r"; ?", text):
+            if MISBEHAVIOUR.startswith("refuse ") and MISBEHAVIOUR.removeprefix("refuse ") in command:
+                raise CommandError("Parameters did not match the signature")
+            for pattern, action in self.commands.items():
+                match = re.fullmatch(pattern, command)
+                if match is not None:
+                    answer = action(*match.groups())
+                    printed += "" if answer is None else f"{answer}\r\n"
+                    break
+            else:
+                raise CommandError(f"No such command or device: {command}")
+        return printed
+
+    def _log_file(self, path: str) -> None:
+        self.machine.log = Path(path)
+
+    def _load(self, path: str, address: str) -> None:
+        self.machine.core.mem_write(int(address, 16), Path(path).read_bytes())
+        if MISBEHAVIOUR == "corrupt":
+            self.machine.core.mem_write(int(address, 16), b"?")
+
+    def _table(self, address: str) -> None:
+        self.machine.table = int(address, 16)
+
+    def _hook(self, address: str) -> None:
+        self.machine.hooks.add(int(address, 16))
+
+    def _run_for(self, seconds: str) -> None:
+        if MISBEHAVIOUR == "crash":
+            print("Unhandled exception. System.AccessViolationException", flush=True)
+            os._exit(134)
+        if MISBEHAVIOUR == "hang":
+            time.sleep(1000)
+        self.machine.run(int(float(seconds) * _INSTRUCTIONS_A_SECOND))
+        if MISBEHAVIOUR == "elsewhere":
+            self.machine.halted = True
+            self._jump("0x8000010")
+
+    def _release(self) -> None:
+        self.machine.halted = MISBEHAVIOUR == "stuck"
+
+    def _register(self, number: int) -> int:
+        return int(self.machine.core.reg_read(_REGISTERS[number]))
+
+    def _jump(self, address: str) -> None:
+        self.machine.core.reg_write(arm_const.UC_ARM_REG_PC, int(address, 16))
+
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self.machine.core.mem_read(address, 4), "little")
+
+    def _dump(self, address: str, size: str, path: str) -> None:
+        data = bytes(self.machine.core.mem_read(int(address, 16), int(size, 16)))
+        Path(path).write_bytes(data[:-1] if MISBEHAVIOUR == "short" else data)
+
+
+class Handler(SimpleXMLRPCRequestHandler):
+    rpc_paths = ()  # any
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+    def do_POST(self) -> None:  # noqa: N802
+        if MISBEHAVIOUR == "not XML-RPC":
+            self.send_response(200)
+            self.send_header("Content-Length", "9")
+            self.end_headers()
+            self.wfile.write(b"<oh>dear!")
+        else:
+            super().do_POST()
+
+
+def serve(port_file: Path) -> None:
+    monitor = FakeMonitor()
+
+    def run_keyword(*request: Any) -> Any:
+        name, arguments = request
+        if name == "ResetEmulation":
+            monitor.machine = FakeMachine()
+            return {"status": "PASS"}
+        if name != "ExecuteCommand" or MISBEHAVIOUR == "no keyword":
+            raise Fault(1, f'Keyword "{name}" not found')
+        if len(arguments) > 2 or any(isinstance(each, str) and _NAMED.match(each) for each in arguments):
+            given = ", ".join(map(str, arguments))
+            raise Fault(2, f'Arguments types do not match any available keyword "{name}" : [{given}]')
+        text = str(arguments[0])
+        try:
+            answer = monitor.parse(text)
+        except CommandError as error:
+            said = f"KeywordException: There was an error when executing command '{text}': {error}\r\n"
+            return {"status": "FAIL", "error": said, "traceback": "KeywordException:    at Antmicro.Renode\n"}
+        if MISBEHAVIOUR == "no status":
+            return {"return": answer}
+        if MISBEHAVIOUR == "void":
+            return {"status": "PASS"}
+        if MISBEHAVIOUR == "decimal words" and "IsHalted" in text:
+            answer = answer.replace("0x", "many ")
+        if MISBEHAVIOUR == "chatty" and "IsHalted" in text:
+            answer += "Did you know?\r\n"
+        return {"status": "PASS", "return": answer}
+
+    with SimpleXMLRPCServer(("127.0.0.1", 0), Handler, logRequests=False) as server:
+        server.register_function(run_keyword, "run_keyword")
+        server.register_function(lambda: ["ExecuteCommand", "ResetEmulation"], "get_keyword_names")
+        if MISBEHAVIOUR == "slow":
+            time.sleep(1.5)
+        port_file.parent.mkdir()
+        port_file.touch()  # it is made before it is written
+        time.sleep(0.1)
+        port_file.write_text(str(server.server_address[1]))
+        server.serve_forever()
+
+
+def main(arguments: list[str]) -> None:
+    if arguments == ["--version"]:
+        print({"old": "Renode v1.16.0.25", "no version": "Renode"}.get(MISBEHAVIOUR, "Renode v1.16.1.30157"))
+        return
+    options = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+    if not {"--plain", "--disable-gui"} <= set(arguments) or options["--robot-server-port"] != "0":
+        sys.exit(f"unknown options: {arguments}")
+    if MISBEHAVIOUR == "early end":
+        sys.exit("Couldn't find .NET")
+    Path(options["--config"]).read_text()
+    Path(options["--pid-file"]).write_text(str(os.getpid()))
+    serve(Path(os.environ["TMPDIR"]) / f"renode-{os.getpid()}" / "robot_port")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
