@@ -54,7 +54,7 @@ class GitHub:
                 return
 
     def download(self, path: str, most: int) -> bytes:
-        """Return what is at ``path``, which may be on another host; raises RefusedError where it is over ``most`` bytes."""
+        """Return what is at ``path``, if need be from another host; raises RefusedError over ``most`` bytes."""
         data = self._send("GET", path, most=most)
         if len(data) > most:
             raise RefusedError(f"the artifact is larger than {most:,} bytes")
