@@ -133,7 +133,7 @@ def render(record: bytes, baseline: bytes | None, allowed: str) -> str:
 
 
 def _emu(*arguments: str) -> str:
-    command = [sys.executable, "-m", "emu", *arguments]
+    command = [sys.executable, "-P", "-m", "emu", *arguments]  # not what is called emu in the current directory
     outcome = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False)
     if outcome.returncode not in (0, 1):
         raise RefusedError(f"the artifact is not what emu writes: {' '.join(outcome.stderr.split())[-300:]}")

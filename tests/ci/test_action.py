@@ -21,16 +21,27 @@ prepare() { printf '%s\\n' "prepare $*" "tools ${tools[*]}" "xtensa $xtensa" "ar
 
 
 @pytest.fixture
-def act(tmp_path: Path, workspace: Path) -> Callable[..., Job]:
-    """Run the action as from a checkout of its own, with this Python's emu and nothing to install."""
+def workspace(tmp_path: Path) -> Path:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    return workspace
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Where the runner has the action: with this Python's emu, and nothing to install."""
     checkout = tmp_path / "action"
     (checkout / "ci").mkdir(parents=True)
     (checkout / "emu").symlink_to(REPOSITORY / "emu")
     (checkout / "ci/prepare").write_text(PREPARE)
-    program = checkout / ".venv/bin/emu"
-    program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emu "$@"\n')
-    program.chmod(0o755)
+    (checkout / ".venv/bin").mkdir(parents=True)
+    install(checkout, f'exec "{sys.executable}" -m emu "$@"')
+    return checkout
+
+
+@pytest.fixture
+def act(checkout: Path, workspace: Path) -> Callable[..., Job]:
+    """Run the action with some inputs."""
     path = f"{REPOSITORY}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
 
     def act(**given: str) -> Job:
@@ -41,10 +52,15 @@ def act(tmp_path: Path, workspace: Path) -> Callable[..., Job]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
-    return workspace
+def only_installed(checkout: Path) -> None:
+    """Let the action end at its step `Run`."""
+    install(checkout, "exit 3")
+
+
+def install(checkout: Path, script: str) -> None:
+    program = checkout / ".venv/bin/emu"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
 
 
 def compile_faulty(workspace: Path) -> None:
@@ -113,10 +129,9 @@ def test_faulty_firmware_is_annotated_at_its_lines(act, workspace: Path):
     assert "Artifact" in job.used
 
 
-def test_the_log_obeys_nothing_while_firmware_runs(act, workspace: Path):
+def test_the_log_obeys_nothing_while_firmware_runs(act, checkout: Path):
     """Also where the program printed whole lines as they are, which emu's report does not."""
-    program = workspace.parent / "action/.venv/bin/emu"
-    program.write_text("#!/bin/sh\necho ::error::from stdout; echo '  ::warning::from stderr' >&2; exit 1\n")
+    install(checkout, "echo ::error::from stdout; echo '  ::warning::from stderr' >&2; exit 1")
     job = act(run="a.elf", summary="false")
     assert "::error::from" in job.log
     assert "::warning::from" in job.log
@@ -156,6 +171,7 @@ def test_a_baseline_that_is_missing_is_an_annotation(act):
         ("stm32h7-qemu\nesp32s3-qemu\n", "qemu-system-arm", "yes"),
     ],
 )
+@pytest.mark.usefixtures("only_installed")
 def test_only_what_the_targets_need_is_installed(act, targets: str, tools: str, xtensa: str):
     job = act(run="missing.elf", targets=targets, python_version="")
     needs = job.step_outputs["needs"]
@@ -169,14 +185,16 @@ def test_only_what_the_targets_need_is_installed(act, targets: str, tools: str, 
     assert "Python" not in job.used
 
 
+@pytest.mark.usefixtures("only_installed")
 def test_torch_is_installed_for_what_needs_it(act):
-    for given in ({"run": "model.pt"}, {"run": "kws", "options": "--trace-layers --limit x"}):
+    for given in ({"run": "model.pt"}, {"run": "kws", "options": "--trace-layers --limit 1"}):
         assert "prepare --editable .[torch]" in act(**given).log.splitlines()
 
 
-def test_the_cache_of_the_compiler_is_the_recipe_s(act, workspace: Path):
+@pytest.mark.usefixtures("only_installed")
+def test_the_cache_of_the_compiler_is_the_recipe_s(act, checkout: Path):
     first = act(run="missing.elf", targets="esp32s3-qemu").step_outputs["needs"]
-    link = workspace.parent / "action/emu"
+    link = checkout / "emu"
     link.unlink()
     recipe = link / "toolchains/xtensa"
     recipe.mkdir(parents=True)
