@@ -25,6 +25,7 @@ from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
 from emu.record import Run, RunFile, read_run_file
+from emu.reports.annotations import render_annotations
 from emu.reports.collapsed import render_collapsed
 from emu.reports.difference import difference_as_markdown, difference_as_text
 from emu.reports.html import render_html
@@ -274,14 +275,22 @@ def report(
     lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
     speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
     collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what failed as commands that a step of a GitHub workflow prints, to show it at its line of the "
+            "sources in this directory."
+        ),
+    ] = None,
 ) -> None:
     """Render run records for people and for other tools, from the records alone: nothing runs again.
 
     Several runs of one model are compared, with the first as the base.
     """
-    if not any((html, markdown, junit, lcov, speedscope, collapsed)):
+    if not any((html, markdown, junit, lcov, speedscope, collapsed, annotations)):
         raise InputError(
-            "say what to write: --html, --markdown, --junit, --lcov, --speedscope or --collapsed, and a FILE behind it"
+            "say what to write: --html, --markdown, --junit, --lcov, --speedscope, --collapsed or --annotations, "
+            "and a FILE behind it"
         )
     if robot is not None and junit is None:
         raise InputError("--robot adds to what --junit writes: give that too")
@@ -293,6 +302,8 @@ def report(
     if junit is not None:
         cases = render_junit(runs)
         _write(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
+    if annotations is not None:
+        _write(annotations, render_annotations(runs, Path.cwd()).encode())
     if lcov is not None:
         if not any(run.coverage for run in runs):
             raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
