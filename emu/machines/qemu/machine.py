@@ -39,7 +39,7 @@ class _Run:
     paint: StackPaint | None
     exits: tuple[int, ...]
     handlers: frozenset[int]
-    """Where the exceptions that may mean a fault go."""
+    """Where it stops because there may be a fault."""
     output: Output = field(default_factory=Output)
     output_bytes: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -276,13 +276,15 @@ class QemuMachine:
         while True:
             if gdb.wait(_POLL_SECONDS):
                 pc = self._core.pc(qemu)
-                fault = self._core.fault(qemu, at_handler=True) if pc in run.handlers else None
+                yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in run.exits
+                at_handler = pc in run.handlers or not (yields or exits)  # or the plugin has stopped for a fault
+                fault = self._core.fault(qemu, at_handler=True) if at_handler else None
                 if fault is not None:
                     return self._exception_fault(run, fault)
-                if pc == self._firmware.entry_of("emu_yield"):
+                if yields:
                     run.waiting = True
                     return None
-                if pc in run.exits:
+                if exits:
                     run.exit_status = self._core.first_argument(qemu)
                     return None
                 gdb.step()

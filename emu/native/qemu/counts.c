@@ -22,7 +22,7 @@ static const struct translation *current; /* the block that was begun last */
 
 static void look_at_sp(uint32_t lowered_at, uint32_t pc)
 {
-    if (*plugin.status & plugin.status_bits) return;
+    if (*plugin.status & plugin.status_bits && !plugin.core->has_stack()) return;
     const uint32_t sp = *plugin.sp;
     struct lowest *lowest = &plugin.shared->lowest;
     if (sp >= lowest->sp && sp <= plugin.stack_top) return;
@@ -89,7 +89,11 @@ static void on_block(unsigned vcpu, void *data)
         shared->wanted = 0;
         return;
     }
-    if (translation->begins_exception) cut_current_block(plugin.core->cut_at());
+    if (*plugin.vectors != plugin.watched_vectors) plugin.core->watch_vectors();
+    if (translation->begins_exception) {
+        if (plugin.core->is_fault(translation->addresses[0])) stop_machine(translation->addresses[0]);
+        cut_current_block(plugin.core->take_exception(translation->addresses[0]));
+    }
     struct block *block = translation->block;
     current = translation;
     block->executions++;
@@ -116,7 +120,7 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
-static bool is_executable(uint32_t address)
+bool is_executable(uint32_t address)
 {
     for (int i = 0; i < plugin.code_count; i++) {
         if (address >= plugin.code[i].start && address < plugin.code[i].end) return true;
@@ -127,6 +131,8 @@ static bool is_executable(uint32_t address)
 void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
+    if (!plugin.booted && plugin.core->boot != NULL) plugin.core->boot();
+    plugin.booted = true;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
     uint32_t size = 0, previous = 0;

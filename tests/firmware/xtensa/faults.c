@@ -4,6 +4,10 @@
 void emu_yield(void);
 void emu_exit(int status);
 
+#ifndef INTERRUPT
+#define INTERRUPT 0x80 /* the one of level 1 that software makes; 0x800 is of level 3 */
+#endif
+
 static volatile int sink;
 static const uint32_t in_flash = 1;
 static volatile uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8}; /* startup copies them from flash */
@@ -86,6 +90,33 @@ __attribute__((noinline)) static void invalid_instruction(void)
 {
     sink = 4;
     __asm__ volatile("ill"); /* invalid_instruction */
+}
+
+/* Bytes have no line of their own: they belong to the instruction before. */
+__attribute__((noinline)) static void high_product(void)
+{
+    __asm__ volatile("nop\n\t.byte 0x80, 0x88, 0xa2" ::: "a8"); /* high_product: MULUH */
+}
+
+__attribute__((noinline)) static void vector_instruction(void)
+{
+    __asm__ volatile("nop\n\t.byte 0x24, 0x1a, 0x83"); /* vector_instruction */
+}
+
+__attribute__((noinline)) static void interrupt(void)
+{
+    unsigned old;
+    __asm__ volatile("wsr.intenable %1\n\trsil %0, 0\n\trsync" : "=&a"(old) : "a"(0x880));
+    __asm__ volatile("wsr.intset %0\n\trsync" ::"a"(INTERRUPT)); /* interrupt */
+}
+
+/* Another value than expected would be left as it is. */
+__attribute__((noinline)) static void atomic_store(void)
+{
+    static volatile int lock = 7;
+    int value = 5;
+    __asm__ volatile("wsr.scompare1 %1\n\ts32c1i %0, %2, 0" : "+a"(value) : "a"(7), "a"(&lock) : "memory");
+    sink = value << 8 | lock;
 }
 
 __attribute__((noinline)) static void breakpoint(void)
