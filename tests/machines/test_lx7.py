@@ -221,6 +221,27 @@ def test_fault_names_its_place(
     assert [frame.function for frame in fault.backtrace] == [name, "main", "_start"]
 
 
+@pytest.mark.parametrize(
+    ("name", "function", "words"),
+    [
+        ("lost_return_address", "lost_return_address", "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it"),
+        ("without_windows", "leaf", "ENTRY where windows are off"),
+    ],
+)
+def test_broken_windows_are_no_unknown_instructions(tmp_path: Path, name: str, function: str, words: str) -> None:
+    fault, _ = fault_of(tmp_path, f"-DFAULT={name}()")
+    assert (fault.kind, fault.function) == ("invalid_instruction", function)
+    assert words in fault.detail
+
+
+def test_a_stack_pointer_of_zero_is_seen(tmp_path: Path) -> None:
+    with QemuMachine(program(tmp_path, "faults.c", "-DFAULT=no_stack()"), TARGET) as machine:
+        assert run_through(machine)[-1].reason == "exit"
+        measured = machine.measure()
+    assert measured.stack_peak_bytes is None
+    assert "more than one stack" in measured.not_measured["stack_peak_bytes"]
+
+
 @pytest.mark.parametrize(("interrupt", "level"), [(0x80, 1), (0x800, 3)])
 def test_an_interrupt_that_nothing_serves_is_named(tmp_path: Path, interrupt: int, level: int) -> None:
     fault, _ = fault_of(tmp_path, "-DFAULT=interrupt()", f"-DINTERRUPT={interrupt}")

@@ -37,6 +37,11 @@ def is_entry(code: bytes) -> bool:
     return code[:1] == bytes([_ENTRY])
 
 
+def is_windowed_return(code: bytes) -> bool:
+    """Return whether ``code`` begins with RETW or RETW.N."""
+    return code[:2] == b"\x1d\xf0" or code[:3] == b"\x90\x00\x00"
+
+
 def is_wait(code: bytes) -> bool:
     """Return whether ``code`` begins with WAITI."""
     return len(code) >= 3 and code[0] & 0x0F == 0 and code[1] & 0xF0 == 0x70 and code[2] == 0

@@ -1,6 +1,12 @@
 """What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
 
-from emu.architectures.xtensa.instructions import memory_access, only_on_silicon
+from emu.architectures.xtensa.instructions import (
+    instruction_size,
+    is_entry,
+    is_windowed_return,
+    memory_access,
+    only_on_silicon,
+)
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
 from emu.machines.access import describe_access
@@ -44,7 +50,13 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
             detail += ", as built by the GCC of `emu toolchain install xtensa`"
         return "invalid_instruction", detail, None
     if cause == _ILLEGAL:
-        return "invalid_instruction", f"the core does not know the instruction {code.hex(' ')}", None
+        if is_entry(code):
+            return "invalid_instruction", "ENTRY where windows are off: PS.WOE is not set, or PS.EXCM is", None
+        if is_windowed_return(code):
+            detail = "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it, or where windows are off (PS)"
+            return "invalid_instruction", detail, None
+        shown = code[: instruction_size(code[0])] if code else code
+        return "invalid_instruction", f"the core does not know the instruction {shown.hex(' ')}", None
     if cause == _DIVISION_BY_ZERO:
         return "exception", "a division by zero", None
     if cause == _ALIGNMENT:

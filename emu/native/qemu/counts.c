@@ -27,7 +27,7 @@ static void look_at_sp(uint32_t lowered_at, uint32_t pc)
     struct lowest *lowest = &plugin.shared->lowest;
     if (sp >= lowest->sp && sp <= plugin.stack_top) return;
     if (sp < plugin.stack_floor || sp > plugin.stack_top) {
-        if (plugin.shared->off_stack == 0) plugin.shared->off_stack = sp;
+        plugin.shared->off_stack = true;
         return;
     }
     lowest->sp = sp;

@@ -103,6 +103,25 @@ __attribute__((noinline)) static void vector_instruction(void)
     __asm__ volatile("nop\n\t.byte 0x24, 0x1a, 0x83"); /* vector_instruction */
 }
 
+__attribute__((noinline)) static void lost_return_address(void)
+{
+    __asm__ volatile("movi a0, 0x1234\n\tretw" ::: "a0"); /* lost_return_address */
+}
+
+__attribute__((noipa)) static int leaf(volatile int *n) { return *n + 1; }
+
+__attribute__((noinline)) static void without_windows(void)
+{
+    __asm__ volatile("wsr.ps %0\n\trsync" ::"a"(1 << 5));
+    sink = leaf(&sink);
+}
+
+__attribute__((noinline)) static void no_stack(void)
+{
+    int sp;
+    __asm__ volatile("mov %0, a1\n\tmovi a1, 0\n\tnop\n\tmov a1, %0" : "=&a"(sp));
+}
+
 __attribute__((noinline)) static void interrupt(void)
 {
     unsigned old;
