@@ -1,44 +1,60 @@
 """What measuring costs: inferences of a demo, bare and with each thing that can be measured.
 
-    python bench/instrumentation.py [MODEL]
+    python bench/instrumentation.py [MODEL] [TARGET]...
 
-prints the median of nine inferences of each and its ratio to bare; the exit code is 1 where one is above its limit.
+prints for each target the median of nine inferences of each and its ratio to bare; the exit code is 1 where one is
+above its limit. Without targets all are measured whose compiler and emulator are installed.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from emu.build import BuildOptions, build_firmware
+from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.machines.qemu import QemuMachine
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
-from emu.model.sources import find_model
-from emu.targets import find_target
+from emu.model.sources import Model, find_model
+from emu.targets import Target, find_target
 
 ROUNDS = 9
-LARGEST_RATIOS = {"measured": 1.5, "profile": 1.5, "traffic": None, "memcheck": 15.0}
+LARGEST_RATIOS: dict[str, dict[str, float | None]] = {
+    "stm32h7-unicorn": {"measured": 1.5, "profile": 1.5, "traffic": None, "memcheck": 15.0},
+    "stm32h7-qemu": {"measured": 3.0, "profile": 3.0, "traffic": 3.0},
+    "esp32s3-qemu": {"measured": 3.0, "profile": 3.0, "traffic": 3.0},
+}
 """To bare, by what is on."""
 
 
-def main(name: str = "kws") -> int:
-    target, model = find_target("stm32h7-unicorn"), find_model(name)
+def main(name: str = "kws", *targets: str) -> int:
+    model = find_model(name)
+    too_slow = False
+    for target in targets or LARGEST_RATIOS:
+        try:
+            too_slow |= measure(model, find_target(target))
+        except MissingToolError as missing:
+            if targets:
+                raise
+            print(f"{target}: {missing}")
+    return int(too_slow)
+
+
+def measure(model: Model, target: Target) -> bool:
+    """Print what measuring costs on ``target``; return whether it is more than it may be."""
     assert model.inputs is not None
     x = load_inputs(model.inputs).x[0]
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(len(x))), target)
     symbol = firmware.symbol(SYMBOL)
     assert symbol is not None
+    ratios = LARGEST_RATIOS[target.name]
     with ExitStack() as opened:
-        machines = {
-            "bare": UnicornMachine(firmware, target, bare=True),
-            "measured": UnicornMachine(firmware, target),
-            "profile": UnicornMachine(firmware, target, profile=True),
-            "traffic": UnicornMachine(firmware, target, traffic=True),
-            "memcheck": UnicornMachine(firmware, target, memcheck=True),
-        }
-        mailboxes = {}
+        mailboxes: dict[str, Mailbox] = {}
+        machines = {title: machine_of(firmware, target, title) for title in ("bare", *ratios)}
         for title, machine in machines.items():
             opened.enter_context(machine).boot()
             mailboxes[title] = Mailbox.open(machine, symbol.address, target.board.ram)
@@ -55,15 +71,27 @@ def main(name: str = "kws") -> int:
         rounds = [[seconds(mailbox) for mailbox in mailboxes.values()] for _ in range(ROUNDS)]
         medians = dict(zip(mailboxes, map(statistics.median, zip(*rounds, strict=True)), strict=True))
         instructions = machines["measured"].measure().instructions.total
-    print(f"{name}: {instructions:,} instructions measured, boot included")
+    print(f"{model.name} on {target.name}: {instructions:,} instructions measured, boot included")
+    return report(medians, ratios)
+
+
+def machine_of(firmware: Firmware, target: Target, title: str) -> UnicornMachine | QemuMachine:
+    bare, profile, traffic = (title == flag for flag in ("bare", "profile", "traffic"))
+    if target.emulator_name == "qemu":
+        return QemuMachine(firmware, target, traffic=traffic, profile=profile, bare=bare)
+    memcheck = title == "memcheck"
+    return UnicornMachine(firmware, target, traffic=traffic, profile=profile, memcheck=memcheck, bare=bare)
+
+
+def report(medians: Mapping[str, float], ratios: Mapping[str, float | None]) -> bool:
     print(f"bare      {medians['bare'] * 1000:8.1f} ms of the host")
     too_slow = False
-    for title, largest in LARGEST_RATIOS.items():
+    for title, largest in ratios.items():
         ratio = medians[title] / medians["bare"]
         limit = "" if largest is None else f" (at most {largest:g})"
         print(f"{title:8}  {medians[title] * 1000:8.1f} ms of the host, ratio {ratio:.2f}{limit}")
         too_slow |= largest is not None and ratio > largest
-    return int(too_slow)
+    return too_slow
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import emu
 from emu import doctor as diagnosis
-from emu.baseline import read_baseline
+from emu.budgets.baseline import read_baseline
+from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
 from emu.build import build_firmware
-from emu.comparison import NO_INCREASE, compare, parse_gates
 from emu.elf import is_elf
 from emu.errors import EmuError, InputError
 from emu.inputs import EvaluationInputs, load_inputs

@@ -262,7 +262,11 @@ class Firmware:
         )
 
     def code(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the address and the bytes of each piece of Thumb code in ``mapped_sections``."""
+        """Yield the address and the bytes of each piece of code, by what tells it from data in the ELF."""
+        ranges = self.architecture.code_ranges(self._elf)
+        if ranges is not None:
+            yield from ((start, self.bytes_at(start, end - start)) for start, end in ranges)
+            return
         addresses, letters = self._mapping
         for section in self.mapped_sections:
             data = section.data or b""

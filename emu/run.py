@@ -13,7 +13,6 @@ import emu
 from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.footprint import largest_symbols
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.qemu import QemuMachine, core_type, qemu_version
@@ -23,6 +22,7 @@ from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.parity import compare
+from emu.probes.footprint import largest_symbols
 from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.suppressions import Suppression, suppress
@@ -147,11 +147,16 @@ def require_emulator(target: Target) -> None:
 
 
 def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
-    asked = {"--profile": options.profile, "--coverage": options.coverage, "--memcheck": options.memcheck}
-    missing = [option for option, wanted in asked.items() if wanted]
-    if missing:
-        raise InputError(f"{target.name} has no {' or '.join(missing)}: use {target.board.name}-unicorn for that")
-    return QemuMachine(firmware, target, limits=options.limits, traffic=options.traffic)
+    if options.memcheck:
+        raise InputError(f"{target.name} has no --memcheck: Unicorn has it, such as stm32h7-unicorn")
+    return QemuMachine(
+        firmware,
+        target,
+        limits=options.limits,
+        traffic=options.traffic,
+        profile=options.profile,
+        coverage=options.coverage,
+    )
 
 
 @dataclass

@@ -35,3 +35,7 @@ class Architecture(Protocol):
     def find_start(self, elf: Elf, board: Board) -> Start:
         """Return where ``elf`` starts on ``board``; raises InputError, in one line, where nothing tells."""
         ...
+
+    def code_ranges(self, elf: Elf) -> list[tuple[int, int]] | None:
+        """Return start and end of each piece of code; None where mapping symbols ($t and $d) tell code from data."""
+        ...

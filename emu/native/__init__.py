@@ -288,8 +288,8 @@ def unicorn_probe() -> ctypes.CDLL:
 def _compiled() -> Path:
     here = Path(__file__).parent
     include = Path(str(files("unicorn") / "include"))
-    sources = sorted(here.glob("*.c"))
-    read = [*sources, *sorted(here.glob("*.h")), include / "unicorn" / "unicorn.h"]
+    sources = sorted([*here.glob("*.c"), *here.glob("common/*.c")])
+    read = [*sources, *sorted([*here.glob("*.h"), *here.glob("common/*.h")]), include / "unicorn" / "unicorn.h"]
     parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
 
     def make(directory: Path) -> None:

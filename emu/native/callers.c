@@ -2,16 +2,11 @@
  *
  * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A word counts as one only where
  * it is the address behind a call that has run; a stale one makes a path be seen twice, but never hides one. */
+#include "common/paths.h"
 #include "parts.h"
 
 #define STACK_BYTES_MAX 32768u       /* what lies above is left out of the path */
 #define OTHER_STACK_BYTES_MAX 2048u  /* the same, on a stack whose top is not known */
-
-static uint64_t mixed(uint64_t key, uint32_t value)
-{
-    key = (key ^ value) * 0x9e3779b97f4a7c15u;
-    return key ^ key >> 29;
-}
 
 static bool is_return_address(const struct probe *probe, uint32_t word)
 {
@@ -58,9 +53,7 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
     uint32_t lr = read_register(probe, uc, UC_ARM_REG_LR);
     uint32_t jumped_from = jump_before(probe, lr);
     uint64_t key = key_of(probe, sp, lr, jumped_from, stack, size);
-    uint32_t slot = (uint32_t)(key >> 32) & (callers->slot_count - 1);
-    while (callers->numbers[slot] != 0 && callers->keys[slot] != key)
-        slot = (slot + 1) & (callers->slot_count - 1);
+    uint32_t slot = slot_of(callers->keys, callers->numbers, callers->slot_count, key);
     if (callers->numbers[slot] != 0)
         return callers->numbers[slot];
     if (callers->path_count == callers->path_capacity)

@@ -63,20 +63,6 @@ static void read_code(const struct probe *probe, uc_engine *uc, struct block *bl
         block->return_address = block->address + block->size;
 }
 
-/* Index + 1 of the function with the last start up to address, where address is in it; else 0. */
-static uint32_t function_at(const struct call_tree *calls, uint32_t address)
-{
-    uint32_t first = 0, end = calls->function_count;
-    while (first < end) {
-        uint32_t middle = first + (end - first) / 2;
-        if (calls->functions[middle].start <= address)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return first != 0 && address < calls->functions[first - 1].end ? first : 0;
-}
-
 static bool make_room(struct probe *probe)
 {
     uint32_t capacity = probe->block_capacity ? 2 * probe->block_capacity : 1024;

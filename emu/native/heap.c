@@ -11,35 +11,14 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
         probe->pause_at = 0; /* so that Python empties the list before it is full */
 }
 
-/* Keep up with where the heap ends, as far as that is below the stack in the same memory. A break may go back; where
- * there is none, memory that the allocator has handed out once stays its own. */
-static void note_heap_end(struct probe *probe, const struct heap_event *event)
-{
-    bool is_break = event->function == HEAP_BREAK;
-    if (is_break != (probe->follows_break != 0) || event->result == (is_break ? FAILED_BREAK : 0))
-        return;
-    uint32_t end = event->result + event->size;
-    if (end > probe->stack_floor && end <= probe->stack_top && (is_break || end > probe->heap_end))
-        probe->heap_end = end;
-}
-
-/* Whether the function's return is an event. */
-static bool has_result(uint32_t function)
-{
-    return function != HEAP_FREE && function != HEAP_QUERY && function != HEAP_USABLE_SIZE;
-}
-
 static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_call *call)
 {
     if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
         return;
     call->return_address = 0;
-    if (!has_result(call->event.function))
+    if (!return_is_event(call, read_register(probe, uc, UC_ARM_REG_R0)))
         return;
-    call->event.result = read_register(probe, uc, UC_ARM_REG_R0);
-    if (call->event.function == HEAP_CALLOC && call->event.result != 0)
-        call->event.size = call->wrapped; /* nobody has more to give */
-    note_heap_end(probe, &call->event);
+    follow_heap_end(&call->event, probe->follows_break != 0, probe->stack_floor, probe->stack_top, &probe->heap_end);
     record_heap_event(probe, &call->event);
 }
 
@@ -50,21 +29,6 @@ void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address)
         note_heap_return(probe, uc, &probe->break_call);
     if (address == probe->heap_call.return_address)
         note_heap_return(probe, uc, &probe->heap_call);
-}
-
-/* Whether an entry belongs to a call that has not returned: malloc calling _malloc_r is one call, by a tail call too.
- * SP tells of a call that was left for good, which does not come back. */
-static bool is_inside(const struct heap_call *call, uint32_t entry, uint32_t sp, uint32_t return_address)
-{
-    if (call->return_address == 0 || sp > call->sp)
-        return false;
-    return sp < call->sp || (return_address == call->return_address && entry != call->entry);
-}
-
-static uint32_t product_of(uint32_t a, uint32_t b)
-{
-    uint64_t product = (uint64_t)a * b;
-    return product > UINT32_MAX ? UINT32_MAX : (uint32_t)product;
 }
 
 /* Code hook at the entry of each allocator function, of sbrk and of longjmp. */
@@ -83,48 +47,23 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     struct heap_call *call = entry->function == HEAP_BREAK ? &probe->break_call : &probe->heap_call;
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
     uint32_t return_address = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
-    if (is_inside(call, address, sp, return_address))
+    if (is_inside_call(call, address, sp, return_address))
         return;
 
-    int first = UC_ARM_REG_R0 + (int)entry->first_argument;
-    uint32_t a = read_register(probe, uc, first), b = read_register(probe, uc, first + 1);
-    struct heap_event event = {
-        .function = entry->function,
-        .call_site = return_address,
-        .sp = sp,
-        .path = number_of_caller(probe, uc, address, sp),
-        .instructions = probe->instructions,
-    };
+    uint32_t arguments[3];
+    for (int i = 0; i < 3; i++)
+        arguments[i] = read_register(probe, uc, UC_ARM_REG_R0 + (int)entry->first_argument + i);
+    *call = begun_call(entry, arguments, sp, return_address);
+    call->event.path = number_of_caller(probe, uc, address, sp);
+    call->event.instructions = probe->instructions;
     if (entry->function == HEAP_BREAK && probe->heap_call.return_address != 0) { /* who asked the allocator asks for it */
-        event.call_site = probe->heap_call.event.call_site;
-        event.path = probe->heap_call.event.path;
+        call->event.call_site = probe->heap_call.event.call_site;
+        call->event.path = probe->heap_call.event.path;
     }
-    switch ((enum heap_function)entry->function) {
-    case HEAP_MALLOC:
-    case HEAP_BREAK: event.size = a; break;
-    case HEAP_CALLOC: event.size = product_of(a, b); break;
-    case HEAP_REALLOC:
-    case HEAP_REALLOC_BEGINS: event.pointer = a, event.size = b; break;
-    case HEAP_MEMALIGN: event.size = b; break;
-    case HEAP_ALIGNED_CALLOC:
-        event.function = HEAP_CALLOC;
-        event.size = product_of(b, read_register(probe, uc, first + 2));
-        break;
-    case HEAP_USABLE_SIZE:
-    case HEAP_FREE: event.pointer = a; break;
-    case HEAP_LONGJMP:
-    case HEAP_QUERY: break;
-    }
-    bool is_calloc = entry->function == HEAP_CALLOC;
-    bool aligned = entry->function == HEAP_MEMALIGN || entry->function == HEAP_ALIGNED_CALLOC;
-    *call = (struct heap_call){.return_address = return_address, .sp = sp, .entry = address, .event = event,
-                               .alignment = aligned ? a : 0,
-                               .wrapped = is_calloc ? a * b : event.size};
-    if (event.function == HEAP_REALLOC)
-        event.function = HEAP_REALLOC_BEGINS;
-    if (event.function == HEAP_FREE || event.function == HEAP_REALLOC_BEGINS)
-        record_heap_event(probe, &event); /* now, as a bad pointer may keep it from returning */
-    if (probe->replaces_allocator && call == &probe->heap_call && event.function != HEAP_QUERY)
+    struct heap_event event;
+    if (entry_is_event(call, &event))
+        record_heap_event(probe, &event);
+    if (probe->replaces_allocator && call == &probe->heap_call && entry->function != HEAP_QUERY)
         stop(probe, uc, STOP_ALLOCATOR);
 }
 
@@ -133,7 +72,6 @@ void probe_allocator_served(struct probe *probe, uint32_t result)
 {
     struct heap_call *call = &probe->heap_call;
     call->return_address = 0;
-    call->event.result = result;
-    if (has_result(call->event.function))
+    if (return_is_event(call, result))
         record_heap_event(probe, &call->event);
 }

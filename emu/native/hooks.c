@@ -15,6 +15,17 @@ bool probe_start(struct probe *probe)
 
 void probe_release(struct probe *probe) { release_code(probe); }
 
+/* Block is about to run; return_address is where a call in the block before it would return to, or 0. */
+static void note_call(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address)
+{
+    bool called = return_address != 0 && return_address != block->address &&
+                  read_register(probe, uc, UC_ARM_REG_LR) == (return_address | 1u);
+    if (!called && goes_on(&probe->calls, block->address, block->function))
+        return;
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    follow_calls(&probe->calls, block->address, block->function, called ? return_address : 0, sp);
+}
+
 void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
 {
     struct probe *probe = user_data;
@@ -47,7 +58,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
     probe->instructions += block->instructions;
     block->executions++;
     if (probe->calls.node_capacity != 0) {
-        follow_calls(probe, uc, block, return_address);
+        note_call(probe, uc, block, return_address);
         probe->calls.nodes[probe->calls.current].instructions += block->instructions;
     }
     if (block->lowest < 0)

@@ -44,12 +44,12 @@ from emu.native.instructions import (
     InstructionTable,
 )
 from emu.native.shadow import NativeShadow
+from emu.probes.timeline import FIRST_INTERVAL, INTERVALS
 from emu.targets import Board
 
 _HEAP_EVENTS = 16_384
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
-_INTERVALS, _FIRST_INTERVAL = 256, 1024
 _NO_MEMORY = "no memory left for the counters"
 _SPSEL = 2
 _NO_INSTRUCTION = 1
@@ -194,7 +194,7 @@ class NativeHooks:
     def _watch_stacks(self, firmware: Firmware) -> None:
         self._probe.stack_top, self._probe.stack_floor = firmware.initial_sp, firmware.stack_region.start
         timeline = self._probe.timeline
-        timeline.lowest, timeline.capacity, timeline.length = (c_uint32 * _INTERVALS)(), _INTERVALS, _FIRST_INTERVAL
+        timeline.lowest, timeline.capacity, timeline.length = (c_uint32 * INTERVALS)(), INTERVALS, FIRST_INTERVAL
         self._stacks = (StackState * 1)()
         self._snapshot_memory: list[Array[c_uint8]] = []  # the C side does not keep it alive
         for address in sorted(self._code.behind_dynamic):
@@ -367,17 +367,21 @@ class NativeHooks:
         taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
         return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
 
-    def take_callers(self) -> list[tuple[list[int], int, bytes]]:
+    def take_callers(self) -> list[tuple[list[int], int, int, bytes]]:
         """Return the machine where the allocator was called on a new path.
 
-        That is r0 to r15, the address behind the jump to it (0 where it was called), and the stack's bytes from SP on.
-
-        The paths are numbered in this order, from 1 on.
+        That is r0 to r15, the address behind the jump to it (0 where it was called), SP, and the stack's bytes from
+        there on. The paths are numbered in this order, from 1 on.
         """
         callers = self._probe.callers
         stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
         taken = [
-            (list(capture.registers), capture.jumped_from, stacks[capture.offset : capture.offset + capture.size])
+            (
+                list(capture.registers),
+                capture.jumped_from,
+                capture.registers[13],
+                stacks[capture.offset : capture.offset + capture.size],
+            )
             for capture in callers.captures[: callers.capture_count]
         ]
         callers.capture_count = callers.stack_bytes = 0

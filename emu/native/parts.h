@@ -4,8 +4,6 @@
 
 #include "probe.h"
 
-#define FAILED_BREAK UINT32_MAX /* what sbrk returns */
-
 #include <stdbool.h>
 
 static inline uint32_t read_register(const struct probe *probe, uc_engine *uc, int id)
@@ -27,10 +25,6 @@ void release_code(struct probe *probe);
 const struct code_region *code_region_at(const struct probe *probe, uint32_t address);
 int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end);
 uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size);
-
-/* calls.c */
-void start_calls(struct call_tree *calls);
-void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address);
 
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
+#include "common/calls.h"
+#include "common/heap_calls.h"
+#include "common/timeline.h"
 #include "instructions.h"
 
 /* SP changes by an amount that is known only at run time (DYNAMIC in emu/thumb.py). */
@@ -20,20 +23,6 @@ enum stop_reason {
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
     STOP_ALLOCATOR,      /* an allocator function has been called that Python serves */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
-};
-
-enum heap_function {
-    HEAP_MALLOC,
-    HEAP_CALLOC,
-    HEAP_REALLOC,
-    HEAP_MEMALIGN,
-    HEAP_FREE,
-    HEAP_ALIGNED_CALLOC,  /* becomes an event as HEAP_CALLOC */
-    HEAP_REALLOC_BEGINS,  /* the event at the entry of realloc, which a bad pointer may keep from returning */
-    HEAP_BREAK,           /* sbrk: size is the increment, result the break before it */
-    HEAP_LONGJMP,         /* no event */
-    HEAP_QUERY,           /* no event: looks at what the allocator keeps */
-    HEAP_USABLE_SIZE      /* no event either: of a block */
 };
 
 /* Unicorn's functions, from the library that Python has loaded already. */
@@ -63,33 +52,6 @@ struct block {
     uint32_t other_size;     /* index of another block that starts here, or 0 */
 };
 
-struct function_range {
-    uint32_t start, end;
-};
-
-/* A call path: its last function, and the path of that function's caller. Node 0 is the path without a function. */
-struct call_node {
-    uint32_t caller, function; /* function as in struct block */
-    uint32_t first_callee, next_sibling;
-    uint64_t instructions; /* of the function itself on this path */
-};
-
-/* A call that has not returned. */
-struct call_frame {
-    uint32_t return_address, sp;
-    uint32_t caller; /* index into nodes */
-};
-
-/* Where the instructions go, by call path; without room for nodes nothing is followed. */
-struct call_tree {
-    const struct function_range *functions; /* by address */
-    struct call_node *nodes;
-    struct call_frame *frames; /* the first one stands for none */
-    uint32_t function_count, node_count, node_capacity, frame_count, frame_capacity;
-    uint32_t current; /* index into nodes */
-    uint32_t cut;     /* not 0 where a path was too long, or one too many: its callers have its instructions */
-};
-
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
@@ -109,32 +71,6 @@ struct stack {
     struct snapshot snapshots[2];
 };
 
-struct allocator_entry {
-    uint32_t address;
-    uint32_t function;       /* enum heap_function */
-    uint32_t first_argument; /* 1 where r0 is newlib's reentrancy structure */
-};
-
-struct heap_event {
-    uint32_t function;
-    uint32_t size;    /* bytes asked for */
-    uint32_t pointer; /* what realloc or free was given */
-    uint32_t result;  /* what the allocator returned */
-    uint32_t call_site;
-    uint32_t sp;   /* when it was called */
-    uint32_t path; /* who called it: a number in struct callers */
-    uint64_t instructions; /* retired when it was called */
-};
-
-/* The outermost allocator call that has not returned yet; return_address is 0 when there is none. */
-struct heap_call {
-    uint32_t return_address, sp;
-    uint32_t entry; /* the function's first instruction */
-    uint32_t alignment; /* asked for, or 0 */
-    uint32_t wrapped;   /* calloc: the product of its arguments in 32 bits, which some take for it */
-    struct heap_event event;
-};
-
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[16];
@@ -150,16 +86,6 @@ struct callers {
     struct caller_capture *captures; /* those that Python has not taken yet */
     uint8_t *stacks;
     uint32_t capture_count, capture_capacity, stack_bytes, stack_capacity;
-};
-
-/* The lowest SP in intervals of equal length, which doubles when there is no room for another interval. */
-struct timeline {
-    uint32_t *lowest; /* of each interval, the current one last */
-    uint32_t count, capacity;
-    uint64_t length, end; /* of an interval, and of the current one, in instructions */
-    uint32_t lowest_before; /* of the current interval, before SP went from sp at pc to what is its lowest now */
-    uint32_t pc, sp;
-    uint64_t block_serial;  /* in which block execution it did */
 };
 
 struct probe {

@@ -1,25 +1,12 @@
-/* The stack of the reset against instructions: the lowest SP of each interval, its top while SP is elsewhere. */
+/* The timeline of SP, which is known block by block. */
 #include "parts.h"
 
-/* Begin the interval that the next block is in. Room for it comes from making one interval of each two. */
+/* Begin the interval that the next block is in. */
 void next_interval(struct probe *probe, uc_engine *uc)
 {
-    struct timeline *timeline = &probe->timeline;
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
-    while (probe->instructions >= timeline->end) {
-        if (timeline->count == timeline->capacity) {
-            for (uint32_t i = 0; i < timeline->count / 2; i++) {
-                uint32_t first = timeline->lowest[2 * i], second = timeline->lowest[2 * i + 1];
-                timeline->lowest[i] = first < second ? first : second;
-            }
-            timeline->count /= 2;
-            timeline->length *= 2;
-        } else {
-            bool on_it = probe->current_stack == RESET_STACK && sp < probe->stack_top;
-            timeline->lowest[timeline->count++] = on_it ? sp : probe->stack_top;
-            timeline->end += timeline->length;
-        }
-    }
+    bool on_it = probe->current_stack == RESET_STACK && sp < probe->stack_top;
+    begin_interval(&probe->timeline, probe->instructions, on_it ? sp : probe->stack_top);
 }
 
 /* SP was sp at pc, and goes to lowest within the block. */

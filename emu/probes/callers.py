@@ -1,19 +1,32 @@
 """Who called the allocator: backtraces from the machine at its entry, made when one is asked for."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
 from emu.record import Frame
 
+_SP, _PC = 13, 15
 MOST_UNWOUND = 500
 """Paths of one list: a backtrace takes a millisecond or two."""
 
-Capture = tuple[list[int], int, bytes]
-"""The machine at the allocator's entry: r0 to r15, the address behind the jump to it (0 where it was called), and the
-stack's bytes from SP on."""
+Read = Callable[[int, int], bytes]
+"""Returns so many bytes from an address, or fewer where nothing is known."""
+Unwind = Callable[[Firmware, Sequence[int], Read], list[Frame]]
+"""Returns the frames of registers and stack, innermost first: that of the function that begins with the pc."""
+
+
+class Capture(NamedTuple):
+    """The machine at the allocator's entry."""
+
+    registers: Sequence[int]
+    """In the order that the core's ``Unwind`` knows."""
+    jumped_from: int
+    """The address behind the jump to the allocator; 0 where it was called."""
+    stack_start: int
+    stack: bytes
 
 
 class CallSite(NamedTuple):
@@ -25,23 +38,28 @@ class CallSite(NamedTuple):
     """What the call returns to."""
 
 
+def unwind_thumb(firmware: Firmware, registers: Sequence[int], read: Read) -> list[Frame]:
+    """Return the frames of r0 to r15."""
+    return unwind(firmware, registers, read, registers[_SP], registers[_PC])
+
+
 class Callers:
     """The call paths by their numbers."""
 
-    def __init__(self, firmware: Firmware):
-        self._firmware = firmware
+    def __init__(self, firmware: Firmware, unwind: Unwind):
+        self._firmware, self._frames_of = firmware, unwind
         self._captures: list[Capture] = []
         """With the stacks compressed: most of them nobody asks for."""
         self._backtraces: dict[int, list[Frame]] = {}
 
     def add(self, captures: Iterable[Capture]) -> None:
         """Take the next paths."""
-        self._captures += [(registers, jump, zlib.compress(stack, 1)) for registers, jump, stack in captures]
+        self._captures += [capture._replace(stack=zlib.compress(capture.stack, 1)) for capture in captures]
 
     def backtrace(self, site: CallSite) -> list[Frame]:
         """Return the frames from the allocator's caller outwards; it may have ended with a jump there (a tail call)."""
         if site.path and site.path not in self._backtraces:
-            self._backtraces[site.path] = self._unwind(*self._captures[site.path - 1])
+            self._backtraces[site.path] = self._unwind(self._captures[site.path - 1])
         return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
     def grouped(self, largest_first: Iterable[CallSite]) -> dict[CallSite, list[CallSite]]:
@@ -57,15 +75,14 @@ class Callers:
             groups.setdefault(first.setdefault(key, known), []).append(site)
         return groups
 
-    def _unwind(self, registers: list[int], jumped_from: int, compressed: bytes) -> list[Frame]:
-        stack = zlib.decompress(compressed)
-        sp, pc = registers[13], registers[15]
+    def _unwind(self, capture: Capture) -> list[Frame]:
+        start, stack = capture.stack_start, zlib.decompress(capture.stack)
 
         def read(address: int, size: int) -> bytes:
-            return stack[address - sp :][:size] if address >= sp else b""
+            return stack[address - start :][:size] if address >= start else b""
 
-        callers = unwind(self._firmware, registers, read, sp, pc)[1:]
-        return [*self._jumped_from(jumped_from), *callers]
+        callers = self._frames_of(self._firmware, capture.registers, read)[1:]
+        return [*self._jumped_from(capture.jumped_from), *callers]
 
     def _jumped_from(self, behind: int) -> list[Frame]:
         """Return the frame of a function that ended with a jump to the allocator; a linker's veneer is none."""

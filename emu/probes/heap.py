@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from emu.firmware import Firmware
-from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS, Snapshot
+from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS
 from emu.probes.allocators import why_not_followed
-from emu.probes.callers import Callers, CallSite, Capture
+from emu.probes.callers import Callers, CallSite, Capture, Unwind, unwind_thumb
 from emu.probes.heap_faults import Block, HeapFaults
 from emu.probes.heap_region import HeapRegion
 from emu.probes.timeline import Maxima
@@ -55,12 +55,12 @@ class HeapLedger:
     """Replays allocator calls, in order, to what is live, and judges them on the way.
 
     The static RAM of firmware whose allocator takes its memory from an array has that memory already; what the heap
-    adds to it is the peak of the blocks that lie elsewhere.
+    adds to it is the peak of the blocks that lie elsewhere. ``unwind`` makes frames of the captures.
     """
 
-    def __init__(self, firmware: Firmware):
+    def __init__(self, firmware: Firmware, unwind: Unwind = unwind_thumb):
         self._firmware = firmware
-        self._callers = Callers(firmware)
+        self._callers = Callers(firmware, unwind)
         self._why_not_followed = why_not_followed(firmware)
         self._region = HeapRegion(firmware, lambda address: self._live_block(address) is not None)
         self._follows_break = any(firmware.entry_of(name) is not None for name in ("_sbrk", "sbrk", "_sbrk_r"))
@@ -108,10 +108,12 @@ class HeapLedger:
                 failed[:] = max(failed[0], size), failed[1] + 1
             self.timeline.note(instructions, self._all.live)
 
-    def meet(self, machine: Snapshot, backtrace: Sequence[Frame], heap_end: int) -> None:
-        """Judge that SP came down below the heap's end, with the machine when it did."""
-        if self._why_not_followed is None and self._region.meets(machine):
-            self._judge.stack_grew_into_heap(machine.lowest, backtrace, heap_end, self._region.grown_at)
+    def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
+        """Judge that SP came down from ``sp`` to ``lowest``, below the heap's end; return whether that is a fault."""
+        if self._why_not_followed is not None or not self._region.meets(sp):
+            return False
+        self._judge.stack_grew_into_heap(lowest, backtrace, heap_end, self._region.grown_at)
+        return True
 
     def _allocate(self, address: int, size: int, site: CallSite, sp: int) -> None:
         self._allocations += 1
@@ -159,6 +161,11 @@ class HeapLedger:
     def follows(self) -> bool:
         """Whether the firmware's allocator is known, or it has none."""
         return self._why_not_followed is None
+
+    @property
+    def was_used(self) -> bool:
+        """Whether the allocator was ever called."""
+        return bool(self._allocations or self._failures or self._frees)
 
     def lay_in(self, start: int, end: int) -> bool:
         """Return whether the heap may ever have used memory between ``start`` and ``end``."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from emu.firmware import Firmware
-from emu.native import Snapshot
 from emu.probes.callers import CallSite
 
 _FAILED = 0xFFFF_FFFF
@@ -43,9 +42,9 @@ class HeapRegion:
             self._highest, self.grown_at = end, site
         return start < self._firmware.initial_sp and end > sp and self._on_main_stack(sp)
 
-    def meets(self, machine: Snapshot) -> bool:
+    def meets(self, sp: int) -> bool:
         """Return whether it is the firmware's own stack that came down into the heap, and not a stack made there."""
-        return self._on_main_stack(machine.registers[13])
+        return self._on_main_stack(sp)
 
     def _on_main_stack(self, sp: int) -> bool:
         firmware = self._firmware

@@ -2,14 +2,15 @@
 
 from emu.record import Timeline
 
-_INTERVALS, _FIRST_INTERVAL = 256, 1024  # as in emu/native/hooks.py: intervals of the one are multiples of the other's
+INTERVALS, FIRST_INTERVAL = 256, 1024
+"""Of the stack's timeline too, so that intervals of the one are multiples of the other's."""
 
 
 class Maxima:
     """The largest value of a level in each interval; the intervals get twice as long when there are too many."""
 
     def __init__(self) -> None:
-        self._length = _FIRST_INTERVAL
+        self._length = FIRST_INTERVAL
         self._maxima = [0]
         self._level = 0
 
@@ -21,7 +22,7 @@ class Maxima:
             self._maxima[-1] = level
 
     def _reach(self, index: int) -> None:
-        while index >= _INTERVALS:
+        while index >= INTERVALS:
             self._double()
             index //= 2
         self._maxima += [self._level] * (index + 1 - len(self._maxima))

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 import pytest
 
-from emu.baseline import Baseline, run_key
-from emu.budgets import describe_fault, out_of_parity, over_budget, parse_limit
-from emu.comparison import compare
+from emu.budgets.baseline import Baseline, run_key
+from emu.budgets.comparison import compare
+from emu.budgets.figures import figures
+from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse_limit
 from emu.errors import InputError
-from emu.figures import figures
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS
 from emu.pytest_plugin.session import baseline, baseline_path
 from emu.record import Run

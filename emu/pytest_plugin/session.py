@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from emu.baseline import Baseline, read_baseline
-from emu.budgets import parse_limit
-from emu.comparison import NO_INCREASE, Gates, parse_gates
+from emu.budgets.baseline import Baseline, read_baseline
+from emu.budgets.comparison import NO_INCREASE, Gates, parse_gates
+from emu.budgets.limits import parse_limit
 from emu.errors import EmuError, InputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file

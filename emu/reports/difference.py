@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from emu.budgets import amount
-from emu.comparison import Change, Comparison, PartChange
-from emu.figures import KINDS
+from emu.budgets.comparison import Change, Comparison, PartChange
+from emu.budgets.figures import KINDS
+from emu.budgets.limits import amount
 from emu.reports.wording import printable
 
 _MOST_PARTS = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from test_faulty_firmware import build
 
-from emu.comparison import parse_gates
+from emu.budgets.comparison import parse_gates
 from emu.errors import InputError
 
 PROGRAM = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Compile, Project
 
-from emu.figures import KINDS
+from emu.budgets.figures import KINDS
 
 TEST = "def test_filters(emu_run): emu_run('filters.elf')\n"
 UPDATE = ("--emu-baseline=figures.json", "--emu-update-baseline")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from projects import Compile, Project
 
-from emu.figures import figures
+from emu.budgets.figures import figures
 from emu.inputs import load_inputs
 from emu.model.sources import find_model
 from emu.run import RunOptions, run_firmware

@@ -28,6 +28,9 @@ class Armv7EM:
         """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
         return instruction_addresses(code, address)
 
+    def code_ranges(self, elf: Elf) -> None:
+        """Return nothing: the mapping symbols tell code from data."""
+
     def find_start(self, elf: Elf, board: Board) -> Start:
         """Return what the vector table tells the core at reset."""
         candidates = _vector_tables(elf, board)

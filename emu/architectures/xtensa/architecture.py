@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from emu.architectures.protocol import Start
 from emu.architectures.xtensa.instructions import instruction_size
-from emu.elf import Elf
+from emu.elf import FUNCTION, Elf
 from emu.errors import InputError
 from emu.targets import Board
 
+_PROPERTIES = ".xt.prop"
+_PROPERTY = np.dtype([("address", "<u4"), ("size", "<u4"), ("flags", "<u4")])
+_IS_CODE, _UNREACHABLE = 1 << 1, 1 << 3  # binutils, include/elf/xtensa.h
 _STACK_TOPS = ("__stack_top", "_stack_top", "__stack", "_init_start_stack_top")
 
 
@@ -26,6 +31,16 @@ class Xtensa:
         while offset < len(code):
             yield address + offset
             offset += instruction_size(code[offset])
+
+    def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
+        """Return what the assembler's property table says is instructions; the functions where it was left out."""
+        table = elf.file.get_section_by_name(_PROPERTIES)
+        if table is None:
+            return [(symbol.address, symbol.end) for symbol in elf.symbols if symbol.kind == FUNCTION and symbol.size]
+        properties = np.frombuffer(table.data(), _PROPERTY)
+        is_code = (properties["flags"] & _IS_CODE != 0) & (properties["flags"] & _UNREACHABLE == 0)
+        pieces = np.unique(properties[is_code & (properties["size"] > 0)][["address", "size"]])
+        return [(address, address + size) for address, size in pieces.tolist()]
 
     def find_start(self, elf: Elf, board: Board) -> Start:
         """Return the ELF's entry, and the stack that its startup code will set: at reset the core knows of none."""

@@ -5,6 +5,7 @@ from typing import Literal
 _FIRST_NARROW, _FIRST_WIDE = 8, 14
 """Of the four bits that say how long an instruction is: 3 bytes, from here on 2 (density), from here on 4 (wide)."""
 _ENTRY = 0x36
+_SP = 1
 
 _HIGH_PRODUCTS = {0xA2: "MULUH", 0xB2: "MULSH"}
 _TENSILICA_EXTENSIONS = (0x4, 0xE, 0xF)
@@ -76,3 +77,17 @@ def memory_access(code: bytes) -> tuple[Access, int] | None:
         if op1 == 0x8:  # LSCX: LSX, LSXU and SSX, SSXU
             return ("write" if op2 & 4 else "read"), 4
     return None
+
+
+def sets_sp_anew(code: bytes) -> bool:
+    """Return whether ``code`` begins with an instruction that moves or loads another value to a1."""
+    if len(code) < 2:
+        return False
+    kind, t, s, r = code[0] & 0xF, code[0] >> 4, code[1] & 0xF, code[1] >> 4
+    if kind == 0xD or kind == 0x8:  # MOV.N, L32I.N
+        return t == _SP and (kind == 0x8 or r == 0)
+    if kind == 0x2 and r in (0x2, 0xA):  # L32I, MOVI
+        return t == _SP
+    if kind == 0x0 and len(code) >= 3:  # OR, by which MOV is written
+        return r == _SP and code[2] == 0x20 and _SP not in (s, t)
+    return kind == 0x1 and t == _SP  # L32R

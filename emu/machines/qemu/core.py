@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+from emu.firmware import Firmware
 from emu.machines.qemu.gdb_remote import GdbRemote
 from emu.native.qemu import Lowest, Shared
 from emu.record import Frame
@@ -48,6 +49,9 @@ class Core(Protocol):
     """What the register is called that the stack is known by."""
     endings: ClassVar[dict[str, str]]
     """What QEMU says on its end that is the firmware's doing, and what that means."""
+
+    below_sp: ClassVar[int]
+    """Bytes of the stack that lie below SP."""
 
     def arguments(self) -> list[str]:
         """Return the arguments of QEMU that choose the machine and where it starts."""
@@ -103,4 +107,12 @@ class Core(Protocol):
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
         """Return the stack's bytes when SP was lowest, and the frames, whose sizes add up to it where all are known."""
+        ...
+
+    def callers(self, firmware: Firmware, registers: Sequence[int], read: Memory) -> list[Frame]:
+        """Return the frames of a function that has just been called, innermost first; ``read`` knows the stack only."""
+        ...
+
+    def sets_sp_anew(self, address: int) -> bool:
+        """Return whether the instruction at ``address`` gives SP a value that is not reckoned from SP."""
         ...

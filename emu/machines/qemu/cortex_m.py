@@ -13,6 +13,7 @@ from emu.machines.qemu.cortex_m_exceptions import describe_exception, read_excep
 from emu.native import Snapshot
 from emu.native.hooks import CodeMap
 from emu.native.qemu import Lowest
+from emu.probes.callers import unwind_thumb
 from emu.probes.stack import peak_backtrace
 from emu.record import Frame
 
@@ -29,6 +30,7 @@ class CortexM:
     command: ClassVar = "qemu-system-arm"
     package: ClassVar = "qemu-system-arm"
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
+    below_sp: ClassVar = 0
     endings: ClassVar = {"fatal: Lockup": "the core locks up, as it cannot take a fault's exception"}
 
     def __init__(self, firmware: Firmware):
@@ -132,6 +134,14 @@ class CortexM:
         ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
         snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
         return top - lowest.sp, peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+
+    def callers(self, firmware: Firmware, registers: Sequence[int], read: Memory) -> list[Frame]:
+        """Return the frames, as in Unicorn."""
+        return unwind_thumb(firmware, registers, read)
+
+    def sets_sp_anew(self, address: int) -> bool:
+        """Return whether it is one of those behind which the stack may be another one."""
+        return not self._code.behind_anew.isdisjoint((address + 2, address + 4))
 
 
 def _bytes_at(read: Memory, address: int, size: int) -> bytes:

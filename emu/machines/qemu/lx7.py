@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from emu.architectures.xtensa.instructions import is_wait
+from emu.architectures.xtensa.instructions import is_wait, sets_sp_anew
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, unwind
 from emu.firmware import Firmware
 from emu.machines.qemu.core import CoreFault, Memory, Standing
@@ -38,6 +38,7 @@ class Lx7:
     command: ClassVar = "qemu-system-xtensa"
     package: ClassVar = "qemu-system-misc"
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "a1"
+    below_sp: ClassVar = BASE_SAVE_BYTES
     endings: ClassVar[dict[str, str]] = {}
 
     def __init__(self, firmware: Firmware):
@@ -158,6 +159,18 @@ class Lx7:
 
         frames = unwind(self._firmware, lowest.pc, _windows(lowest.registers), read, lowest.lowered_at)
         return top - lowest.sp + BASE_SAVE_BYTES, frames
+
+    def callers(self, firmware: Firmware, registers: Sequence[int], read: Memory) -> list[Frame]:
+        """Return the frames by the register windows."""
+
+        def read_all(address: int, size: int) -> bytes:
+            return read(address, size) or firmware.bytes_at(address, size)
+
+        return unwind(firmware, registers[0], _windows(registers), read_all)
+
+    def sets_sp_anew(self, address: int) -> bool:
+        """Return whether it is a move to a1 or a load of it; MOVSP and additions reckon from a1."""
+        return sets_sp_anew(self._firmware.bytes_at(address, 3))
 
 
 def _windows(registers: Sequence[int]) -> Windows:

@@ -21,7 +21,9 @@ from emu.firmware import Firmware
 from emu.machines.qemu.core import Core, Standing
 from emu.machines.qemu.gdb_remote import GdbError, GdbRemote
 from emu.native.qemu import Shared, qemu_plugin
+from emu.probes.allocators import allocator_entries
 from emu.probes.stack import PAINT
+from emu.probes.timeline import FIRST_INTERVAL
 from emu.targets import Region
 
 _ERASED = 0xFF
@@ -116,7 +118,7 @@ class QemuProcess:
     Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
-    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool):
+    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool, profile: bool, bare: bool):
         path, plugin = find_qemu(type(core)), qemu_plugin()
         self._core = core
         with contextlib.ExitStack() as undo:
@@ -135,7 +137,7 @@ class QemuProcess:
             undo.callback(ours.close)
             board = os.memfd_create("emu-board")
             try:
-                os.write(board, _describe(firmware, self.memory, traffic=traffic).encode())
+                os.write(board, _describe(firmware, self.memory, traffic=traffic, profile=profile, bare=bare).encode())
                 files = {
                     "board": board,
                     "memory": self.memory.file,
@@ -234,7 +236,7 @@ class QemuProcess:
         self._process.wait()
 
 
-def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool) -> str:
+def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profile: bool, bare: bool) -> str:
     """Return the board as emu/native/qemu/plugin.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
@@ -249,8 +251,16 @@ def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool) -> str
     lines += [f"code {region.start:x} {region.size:x}" for region in firmware.board.memory if region.executable]
     lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
     lines.append(f"changes {memory.changes_offset:x}")
+    lines.append(f"interval {FIRST_INTERVAL:x}")
     if traffic:
         lines.append("traffic")
+    if profile:
+        lines.append(f"functions {len(firmware.functions):x}")
+        lines += [f"function {function.start:x} {function.end:x}" for function in firmware.functions]
+    if bare:
+        lines.append("bare")
+    for entry in allocator_entries(firmware):
+        lines.append(f"allocator {entry.address:x} {entry.function:x} {entry.first_argument:x}")
     return "\n".join(lines) + "\n"
 
 

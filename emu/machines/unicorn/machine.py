@@ -27,10 +27,11 @@ from unicorn.unicorn_const import UC_ERR_NOMEM
 from emu import native
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
+from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
-from emu.machines.unicorn.measurements import measure, measure_bare
+from emu.machines.unicorn.measurements import measure
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.unicorn.run import Run
@@ -149,7 +150,7 @@ class UnicornMachine:
     def measure(self) -> Measurements:
         """Return what was measured since ``boot``."""
         if self._bare:
-            return measure_bare(self._running)
+            return measured_bare(self._running.faults, self._running.output)
         return measure(self._running, traffic=self._traffic, profile=self._profile, coverage=self._coverage)
 
     # ---- running -----------------------------------------------------------------------------------------------------

@@ -10,17 +10,6 @@ from emu.probes.traffic import by_region
 from emu.record import Stack, StackUse
 
 
-def measure_bare(run: Run) -> Measurements:
-    """Return what a machine that measures nothing knows of ``run``."""
-    figures = ("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions")
-    return Measurements(
-        faults=tuple(run.faults),
-        output=run.output.text,
-        output_cut_bytes=run.output.cut_bytes,
-        not_measured=dict.fromkeys(figures, "the machine ran bare"),
-    )
-
-
 def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
     """Return what was measured of ``run``; the flags say what was counted on request."""
     firmware = run.firmware

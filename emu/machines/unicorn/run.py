@@ -1,6 +1,7 @@
 """One run in Unicorn: the engine from reset on, and everything that watches it."""
 
 from dataclasses import dataclass, field
+from itertools import starmap
 
 from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP
 from unicorn.unicorn import Uc, UcError
@@ -21,6 +22,7 @@ from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator
 from emu.native.hooks import CodeMap, NativeHooks
 from emu.native.shadow import NativeShadow
+from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
 from emu.probes.memory_errors import MemoryErrors
 from emu.probes.stack import StackPaint, peak_backtrace
@@ -105,12 +107,12 @@ class Run:
 
     def follow_heap(self) -> None:
         """Take what the allocator was called for since the last time into account."""
-        self.ledger.add(self.hooks.take_heap_events(), self.hooks.take_callers())
+        self.ledger.add(self.hooks.take_heap_events(), starmap(Capture, self.hooks.take_callers()))
         machine = self.hooks.take_meeting()
         if machine is not None:
             floor, top = self.firmware.stack_region.start, self.firmware.initial_sp
             backtrace = peak_backtrace(self.firmware, machine, self.code.delta_at, floor, top)
-            self.ledger.meet(machine, backtrace, self.hooks.heap_end)
+            self.ledger.meet(machine.registers[_SP], machine.lowest, backtrace, self.hooks.heap_end)
 
     def take_events(self) -> None:
         """Empty the lists of what happened, before the next thing does."""

@@ -5,11 +5,14 @@ from ctypes import Structure, c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from emu.cache import cached, content_key
+from emu.native import CallNode, CallTree, HeapEvent, Timeline
 from emu.toolchains import find_toolchain
 
 REGIONS = 32
 """The most memories whose loads and stores can be counted."""
-_REGISTERS, _STACK_KEPT, _BLOCKS = 72, 128 * 1024, 1 << 18
+_REGISTERS, _STACK_KEPT, _BLOCKS, _INTERVALS = 72, 128 * 1024, 1 << 18, 256
+_HEAP_EVENTS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 1 << 16, 1024, 1 << 20
+_CALL_PATHS = 1 << 16
 
 _LIBRARY = "qemu_plugin.so"
 _FLAGS = ("-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-fvisibility=hidden", "-shared", "-fPIC")
@@ -41,6 +44,39 @@ class Lowest(Structure):
     )
 
 
+class CallerCapture(Structure):
+    """The machine at the entry of an allocator function."""
+
+    _fields_ = (
+        ("registers", c_uint32 * _REGISTERS),
+        ("entry", c_uint32),
+        ("jumped_from", c_uint32),
+        ("stack_start", c_uint32),
+        ("offset", c_uint32),
+        ("stack_bytes", c_uint32),
+    )
+
+
+class SharedHeap(Structure):
+    """What the allocator was called for since Python emptied the lists."""
+
+    _fields_ = (
+        ("waits", c_uint64),
+        ("end", c_uint32),
+        ("unseen_returns", c_uint32),
+        ("event_count", c_uint32),
+        ("capture_count", c_uint32),
+        ("stack_bytes", c_uint32),
+        ("meeting_noted", c_uint32),
+        ("met_from", c_uint32),
+        ("has_met", c_uint32),
+        ("meeting", Lowest),
+        ("events", HeapEvent * _HEAP_EVENTS),
+        ("captures", CallerCapture * _HEAP_CAPTURES),
+        ("stacks", c_uint8 * _HEAP_STACK_BYTES),
+    )
+
+
 class Shared(Structure):
     """What the plugin has counted since the machine was started."""
 
@@ -54,7 +90,13 @@ class Shared(Structure):
         ("off_stack", c_uint64),
         ("wanted", c_uint64),
         ("registers", c_uint32 * _REGISTERS),
+        ("timeline", Timeline),
+        ("intervals", c_uint32 * _INTERVALS),
         ("lowest", Lowest),
+        ("heap", SharedHeap),
+        ("calls", CallTree),
+        ("counted_node", c_uint32),
+        ("nodes", CallNode * _CALL_PATHS),
         ("blocks", Block * _BLOCKS),
     )
 
@@ -62,8 +104,9 @@ class Shared(Structure):
 def qemu_plugin() -> Path:
     """Return the compiled plugin; raises MissingToolError where the host has no C compiler to make it with."""
     here = Path(__file__).parent
-    sources = [str(path) for path in sorted(here.glob("*.c"))]
-    read = sorted([*here.glob("*.c"), *here.glob("*.h")])
+    common = here.parent / "common"
+    sources = [str(path) for path in sorted([*here.glob("*.c"), *common.glob("*.c")])]
+    read = sorted([*here.glob("*.[ch]"), *common.glob("*.[ch]")])
     parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
 
     def make(directory: Path) -> None:

@@ -1,9 +1,10 @@
 /* The Cortex-M. */
 #include <string.h>
 
+#include "../common/paths.h"
 #include "parts.h"
 
-enum { SP = 13, PC = 15 };
+enum { SP = 13, LR = 14, PC = 15, THUMB = 1 };
 
 static const uint32_t *registers; /* r0 to r14 */
 static const uint32_t nothing;
@@ -40,12 +41,72 @@ static bool begins_exception(uint32_t address)
 
 static void capture(uint32_t kept[REGISTERS]) { memcpy(kept, registers, PC * sizeof *registers); }
 
+static uint32_t link_of(uint32_t entry)
+{
+    (void)entry;
+    return registers[LR];
+}
+
+static uint32_t return_address(uint32_t link, uint32_t entry)
+{
+    (void)entry;
+    return link & ~(uint32_t)THUMB;
+}
+
+static uint32_t argument(uint32_t entry, uint32_t number)
+{
+    (void)entry;
+    return registers[number];
+}
+
+static uint32_t result(uint32_t link)
+{
+    (void)link;
+    return registers[0];
+}
+
+static uint32_t halfword(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
+
+static bool is_call(const uint8_t *bytes, size_t size)
+{
+    if (size == 2) return (halfword(bytes) & 0xff87) == 0x4780; /* BLX of a register */
+    return halfword(bytes) >> 11 == 0x1e && (halfword(bytes + 2) & 0xd000) == 0xd000; /* BL */
+}
+
+/* Whether a word on the stack is an address behind a call. */
+static bool is_return_address(uint32_t word)
+{
+    if ((word & THUMB) == 0) return false;
+    uint32_t bytes = 0;
+    const uint8_t *code = memory_at(word - THUMB - 4, &bytes);
+    if (code == NULL || bytes < 4) return false;
+    return is_call(code + 2, 2) || is_call(code, 4);
+}
+
+/* A stale return address makes a path be seen twice, but never hides one. */
+static uint64_t path_key(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes)
+{
+    (void)entry;
+    uint64_t key = mixed(mixed(0, registers[SP]), registers[LR]);
+    for (uint32_t offset = 0; offset + 4 <= stack_bytes; offset += 4) {
+        const uint32_t word = halfword(stack + offset) | halfword(stack + offset + 2) << 16;
+        if (is_return_address(word)) key = mixed(mixed(key, offset), word);
+    }
+    return key;
+}
+
 const struct core arm = {
     .target = "arm",
     .set_register = "arm_cpu_gdb_write_register",
     .own = {0xE0000000u, 0xE0100000u}, /* Armv7-M, B3.1 */
     .attach = attach,
     .changes_sp = changes_sp,
+    .is_call = is_call,
     .begins_exception = begins_exception,
     .capture = capture,
+    .link = link_of,
+    .return_address = return_address,
+    .argument = argument,
+    .path_key = path_key,
+    .result = result,
 };

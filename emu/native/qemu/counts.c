@@ -1,12 +1,12 @@
-/* What ran: blocks, instructions, loads and stores, and how low SP went. */
-#include <string.h>
-
+/* What ran: blocks, instructions, loads and stores; and where the other counters have to look. */
 #include "parts.h"
 
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
     bool begins_exception, executable;
+    uint32_t function;       /* that it begins in: index + 1, or 0 */
+    uint32_t call_returns_to; /* the address behind it, where a call ends it; else 0 */
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
 };
@@ -19,27 +19,6 @@ struct sp_change {
 static const struct translation *current; /* the block that was begun last */
 
 /* ---- the stack --------------------------------------------------------------------------------------------------- */
-
-static void look_at_sp(uint32_t lowered_at, uint32_t pc)
-{
-    if (*plugin.status & plugin.status_bits && !plugin.core->has_stack()) return;
-    const uint32_t sp = *plugin.sp;
-    struct lowest *lowest = &plugin.shared->lowest;
-    if (sp >= lowest->sp && sp <= plugin.stack_top) return;
-    if (sp < plugin.stack_floor || sp > plugin.stack_top) {
-        plugin.shared->off_stack = true;
-        return;
-    }
-    lowest->sp = sp;
-    lowest->lowered_at = lowered_at;
-    lowest->pc = pc;
-    plugin.core->capture(lowest->registers);
-    const uint32_t room = sp - plugin.stack_floor, below = plugin.core->below_sp;
-    lowest->stack_start = sp - (room < below ? room : below);
-    const uint32_t used = plugin.stack_top - lowest->stack_start;
-    lowest->stack_bytes = used < STACK_KEPT ? used : STACK_KEPT;
-    memcpy(lowest->stack, plugin.stack + (lowest->stack_start - plugin.stack_floor), lowest->stack_bytes);
-}
 
 static void on_sp_change(unsigned vcpu, void *data)
 {
@@ -73,6 +52,7 @@ static void cut_current_block(uint32_t pc)
         struct block *block = current->block;
         block->executions--;
         plugin.shared->instructions -= current->count - i;
+        if (plugin.profile) plugin.shared->nodes[plugin.shared->counted_node].instructions -= current->count - i;
         if (i > 0) find_block(block->address, pc - block->address, i)->executions++;
         return;
     }
@@ -95,13 +75,19 @@ static void on_block(unsigned vcpu, void *data)
         cut_current_block(plugin.core->take_exception(translation->addresses[0]));
     }
     struct block *block = translation->block;
+    if (plugin.profile) {
+        const uint32_t returns_to = current != NULL ? current->call_returns_to : 0;
+        count_on_path(block->address, translation->function, block->instructions, returns_to);
+    }
     current = translation;
-    block->executions++;
-    shared->instructions += block->instructions;
     const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
     shared->previous_block = shared->current_block;
     shared->current_block = (uint32_t)(block - shared->blocks);
     look_at_sp(sp_change ? sp_change : block->address, block->address);
+    if (shared->instructions >= shared->timeline.end) next_interval();
+    block->executions++;
+    shared->instructions += block->instructions;
+    if (plugin.in_allocator) note_returns(block->address);
 }
 
 /* ---- loads and stores -------------------------------------------------------------------------------------------- */
@@ -133,6 +119,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     (void)id;
     if (!plugin.booted && plugin.core->boot != NULL) plugin.core->boot();
     plugin.booted = true;
+    if (plugin.bare) return;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
     uint32_t size = 0, previous = 0;
@@ -148,11 +135,18 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (plugin.traffic) {
             qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
         }
+        watch_allocator(insn, address);
         translation->addresses[i] = previous = address;
         size += (uint32_t)qemu_plugin_insn_size(insn);
         sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
     }
     translation->count = (uint32_t)count;
+    if (plugin.profile) {
+        struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, count - 1);
+        const bool called = plugin.core->is_call(qemu_plugin_insn_data(last), qemu_plugin_insn_size(last));
+        translation->function = function_at(&plugin.shared->calls, translation->addresses[0]);
+        translation->call_returns_to = called ? translation->addresses[0] + size : 0;
+    }
     translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
     translation->executable = is_executable(translation->addresses[0]);
     translation->block = find_block(translation->addresses[0], size, translation->count);

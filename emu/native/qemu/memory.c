@@ -69,6 +69,9 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
 {
     const struct internals *qemu = &plugin.qemu;
     void *region = allocate(MEMORY_REGION_BYTES);
+    const struct window window = {{start, start + size}, plugin.memory + offset};
+    if (plugin.window_count == REGIONS) refuse("more than %d memories", REGIONS);
+    plugin.windows[plugin.window_count++] = window;
     char name[32];
     snprintf(name, sizeof name, "emu.%08x", start);
     if (writable) {
@@ -79,6 +82,17 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
         memcpy(qemu->memory_region_get_ram_ptr(region), plugin.memory + offset, size);
     }
     add(container, start, region, BOARD_PRIORITY);
+}
+
+const uint8_t *memory_at(uint32_t address, uint32_t *bytes)
+{
+    for (int i = 0; i < plugin.window_count; i++) {
+        const struct window *window = &plugin.windows[i];
+        if (address < window->region.start || address >= window->region.end) continue;
+        *bytes = window->region.end - address;
+        return window->contents + (address - window->region.start);
+    }
+    return NULL;
 }
 
 static struct peripheral *add_peripheral(void *container, uint32_t start, uint32_t size, long output)
@@ -102,12 +116,19 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     stack FLOOR TOP OFFSET
  *     changes OFFSET                  where in the file the map of SP's changes is
  *     traffic                         loads and stores are counted at all
+ *     functions COUNT                 call paths are followed; COUNT lines follow
+ *     function START END
+ *     bare                            nothing is counted
+ *     interval LENGTH                 the first ones of the timeline, in instructions
+ *     allocator ENTRY FUNCTION FIRST  struct allocator_entry
  */
 void read_board(void *container)
 {
     FILE *file = fopen(plugin.board, "r");
     if (file == NULL) refuse("%s cannot be read", plugin.board);
     struct peripheral *peripheral = NULL;
+    struct function_range *functions = NULL;
+    uint32_t most_functions = 0;
     char line[128], word[16];
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long a = 0, b = 0, c = 0;
@@ -130,10 +151,23 @@ void read_board(void *container)
             plugin.sp_changes = plugin.memory + a;
         } else if (!strcmp(word, "traffic")) {
             plugin.traffic = true;
+        } else if (!strcmp(word, "functions")) {
+            plugin.profile = true;
+            plugin.functions = functions = allocate(a * sizeof *functions);
+            most_functions = (uint32_t)a;
+        } else if (!strcmp(word, "function") && plugin.function_count < most_functions) {
+            functions[plugin.function_count++] = (struct function_range){(uint32_t)a, (uint32_t)b};
+        } else if (!strcmp(word, "bare")) {
+            plugin.bare = true;
+        } else if (!strcmp(word, "interval")) {
+            plugin.first_interval = (uint32_t)a;
+        } else if (!strcmp(word, "allocator") && plugin.allocator_count < ALLOCATOR_ENTRIES) {
+            plugin.allocator[plugin.allocator_count++] =
+                (struct allocator_entry){(uint32_t)a, (uint32_t)b, (uint32_t)c};
+            plugin.follows_break |= b == HEAP_BREAK;
         } else {
             refuse("%s: cannot take the line: %s", plugin.board, line);
         }
     }
     fclose(file);
 }
-

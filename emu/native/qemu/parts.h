@@ -10,6 +10,7 @@
 #include "qemu.h"
 
 enum { NOWHERE = UINT32_MAX }; /* no instruction is there */
+enum { ALLOCATOR_ENTRIES = 64 };
 
 struct region {
     uint32_t start, end;
@@ -26,6 +27,8 @@ struct core {
     void *(*attach)(void *cpu);
     /* Whether the instruction may change SP. */
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
+    /* Whether the instruction is a call. */
+    bool (*is_call)(const uint8_t *bytes, size_t size);
     /* Sets what the firmware finds set; before the first instruction. NULL where that is what the reset leaves. */
     void (*boot)(void);
     /* Sees to it that the machine stops for faults where the base of its vectors has been moved to. NULL where it cannot be. */
@@ -44,6 +47,18 @@ struct core {
     void (*refuse_fetch)(uint32_t address);
     /* Writes the registers down, in the order that the Python side of the core knows. */
     void (*capture)(uint32_t registers[REGISTERS]);
+
+    /* The next four: of a function that has been called, with its first instruction, at `entry`, the next one. */
+    /* What it returns to, as the core keeps that; */
+    uint32_t (*link)(uint32_t entry);
+    /* the address in it; */
+    uint32_t (*return_address)(uint32_t link, uint32_t entry);
+    /* an argument; */
+    uint32_t (*argument)(uint32_t entry, uint32_t number);
+    /* a key of the callers with their frames, where `stack` is what is from SP - below_sp on. */
+    uint64_t (*path_key)(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes);
+    /* The result of a function that has just returned to `link`. */
+    uint32_t (*result)(uint32_t link);
 };
 extern const struct core arm, xtensa;
 
@@ -63,12 +78,25 @@ extern struct plugin {
     /* of the board */
     struct region regions[REGIONS];
     int region_count;
+    struct window {
+        struct region region;
+        uint8_t *contents;
+    } windows[REGIONS]; /* the memories */
+    int window_count;
     uint32_t stack_floor, stack_top;
     const uint8_t *stack;      /* what is at stack_floor */
     struct region code[REGIONS]; /* what can be executed */
     int code_count;
     const uint8_t *sp_changes; /* a bit for each halfword of it, one region after the other */
-    bool traffic;
+    bool traffic, bare;
+    uint32_t first_interval; /* in instructions */
+    struct allocator_entry allocator[ALLOCATOR_ENTRIES];
+    int allocator_count;
+    bool follows_break;
+    const struct function_range *functions;
+    uint32_t function_count;
+    bool profile; /* whether call paths are followed */
+    bool in_allocator; /* whether a call of it has not returned */
     bool booted; /* the first instruction has been seen */
 } plugin;
 
@@ -88,6 +116,26 @@ uint32_t *find_registers(void *cpu, int first, int count);
 /* memory.c */
 void read_board(void *container);
 void hide_machine(void *container);
+/* What is at an address, and how much of it there is; NULL where there is no memory. */
+const uint8_t *memory_at(uint32_t address, uint32_t *bytes);
+
+/* heap.c */
+void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address);
+/* A block is about to run to which an allocator function may return. */
+void note_returns(uint32_t address);
+/* SP came down from `from` to where it is, below the heap's end. */
+void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc);
+
+/* calls.c */
+void start_paths(void);
+/* A block of `function` is about to run; call_returns_to is what a call by the block before it would return to, or 0. */
+void count_on_path(uint32_t address, uint32_t function, uint32_t instructions, uint32_t call_returns_to);
+
+/* stack.c */
+void start_stack(void);
+void look_at_sp(uint32_t lowered_at, uint32_t pc);
+void next_interval(void);
+void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc);
 
 /* counts.c */
 bool is_executable(uint32_t address);

@@ -50,7 +50,8 @@ static void on_cpu(qemu_plugin_id_t id, unsigned index)
     void *memory = plugin.core->attach(cpu);
     hide_machine(memory);
     read_board(memory);
-    plugin.shared->lowest.sp = plugin.stack_top;
+    start_stack();
+    if (plugin.profile) start_paths();
     plugin.shared->ready = sizeof *plugin.shared;
 }
 

@@ -6,13 +6,17 @@
  */
 #include <string.h>
 
+#include "../common/paths.h"
 #include "parts.h"
 
 enum { A0 = 124, SP = 1, WINDOW = 16, ADDRESS_REGISTERS = 64, EMULATED_ADDRESS_REGISTERS = 32 };
-enum { WINDOWBASE = 72, WINDOWSTART = 73, ATOMCTL = 99, EPC1 = 177, DEPC = 192, PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
+enum { WINDOWBASE = 72, WINDOWSTART = 73, ATOMCTL = 99, EPC1 = 177, DEPC = 192 };
+enum { PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
 enum { PS_EXCM = 1 << 4, SYSCALL = 1, LEVEL1_INTERRUPT = 4, ALLOCA = 5, FETCH_PROHIBITED = 20 };
-enum { LAST_WINDOW_VECTOR = 0x140, DEBUG_VECTOR = 0x280, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340, DOUBLE_VECTOR = 0x3C0 };
-enum { VECTOR_BYTES = 0x40, NO_WINDOW = UINT32_MAX, ATOMIC_EVERYWHERE = 0x15 };
+enum { VECTOR_BYTES = 0x40, LAST_WINDOW_VECTOR = 0x140, DEBUG_VECTOR = 0x280, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340, DOUBLE_VECTOR = 0x3C0 };
+enum { ENTRY = 0x36, PS_CALLINC_SHIFT = 16, INCREMENT_SHIFT = 30, ADDRESS_MASK = 0x3FFFFFFF };
+enum { WINDOWS = ADDRESS_REGISTERS / 4, BASE_SAVE_BYTES = 16, DEEPEST_PATH = 1024 };
+enum { NO_WINDOW = UINT32_MAX, ATOMIC_EVERYWHERE = 0x15 };
 
 struct configuration { /* XtensaConfig, the beginning */
     const char *name;
@@ -67,7 +71,8 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     case 0x0: /* QRST; MOVSP is one of ST0, whose others write t too if anything */
     {
         const uint8_t op1 = bytes[2] & 15, op2 = bytes[2] >> 4;
-        return (op1 == 0 && op2 == 0 && t == SP) || r == SP || ((op1 == 3 || (op1 == 1 && op2 == 6)) && t == SP); /* RSR, XSR */
+        const bool writes_t = (op1 == 0 && op2 == 0) || op1 == 3 || (op1 == 1 && op2 == 6); /* ST0, RSR, XSR */
+        return r == SP || (writes_t && t == SP);
     }
     case 0x1: /* L32R */
         return t == SP;
@@ -85,6 +90,13 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     default:
         return false;
     }
+}
+
+/* CALL0 to CALL12, CALLX0 to CALLX12. */
+static bool is_call(const uint8_t *bytes, size_t size)
+{
+    if (size != 3) return false;
+    return (bytes[0] & 15) == 5 || ((bytes[0] & 15) == 0 && (bytes[0] >> 6) == 3 && bytes[1] >> 4 == 0 && bytes[2] == 0);
 }
 
 static uint32_t vector_at(uint32_t address) { return address - state->special[VECBASE]; }
@@ -145,12 +157,76 @@ static void capture(uint32_t kept[REGISTERS])
     }
 }
 
+/* By how many registers the ENTRY at `entry` will rotate the window: what the function is given lies that far off. */
+static uint32_t rotation(uint32_t entry)
+{
+    uint32_t bytes;
+    const uint8_t *code = memory_at(entry, &bytes);
+    return code != NULL && *code == ENTRY ? 4 * (state->special[PS] >> PS_CALLINC_SHIFT & 3) : 0;
+}
+
+static uint32_t link_of(uint32_t entry)
+{
+    const uint32_t by = rotation(entry);
+    return (state->a[by] & ADDRESS_MASK) | by / 4 << INCREMENT_SHIFT;
+}
+
+static uint32_t return_address(uint32_t link, uint32_t entry)
+{
+    return (link & ADDRESS_MASK) | (entry & ~(uint32_t)ADDRESS_MASK);
+}
+
+static uint32_t argument(uint32_t entry, uint32_t number) { return state->a[(rotation(entry) + 2 + number) % WINDOW]; }
+
+static uint32_t result(uint32_t link) { return state->a[4 * (link >> INCREMENT_SHIFT) + 2]; }
+
+static uint32_t word_at(const uint8_t *bytes)
+{
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+/* A register of the function whose window begins at `base`. QEMU keeps what is in the window apart. */
+static uint32_t register_of(uint32_t base, uint32_t number)
+{
+    const uint32_t offset = (4 * (base - state->special[WINDOWBASE]) + number) % ADDRESS_REGISTERS;
+    return offset < WINDOW ? state->a[offset] : state->physical[(4 * base + number) % ADDRESS_REGISTERS];
+}
+
+/* The callers are found as emu/architectures/xtensa/windows.py does: in the file, and behind that where they were
+ * spilled to, the 16 bytes below SP. */
+static uint64_t path_key(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes)
+{
+    const uint32_t link = link_of(entry), stack_start = state->a[SP] - BASE_SAVE_BYTES;
+    uint32_t sp = state->a[SP], a0 = state->a[0], base = state->special[WINDOWBASE], turned = 0;
+    bool in_file = true;
+    uint64_t key = mixed(mixed(0, link), sp);
+    for (int depth = 0; depth < DEEPEST_PATH && a0 >> INCREMENT_SHIFT != 0; depth++) {
+        key = mixed(mixed(key, a0), sp);
+        const uint32_t fours = a0 >> INCREMENT_SHIFT;
+        base = (base - fours) % WINDOWS;
+        turned += fours;
+        in_file = in_file && turned < WINDOWS && (state->special[WINDOWSTART] >> base & 1) != 0;
+        const uint32_t offset = sp - BASE_SAVE_BYTES - stack_start;
+        if (in_file) {
+            a0 = register_of(base, 0);
+            sp = register_of(base, SP);
+        } else if (offset < stack_bytes && stack_bytes - offset >= 8) {
+            a0 = word_at(stack + offset);
+            sp = word_at(stack + offset + 4);
+        } else {
+            break;
+        }
+    }
+    return key;
+}
+
 const struct core xtensa = {
     .target = "xtensa",
     .set_register = "xtensa_cpu_gdb_write_register",
-    .below_sp = 16, /* the base save area */
+    .below_sp = BASE_SAVE_BYTES,
     .attach = attach,
     .changes_sp = changes_sp,
+    .is_call = is_call,
     .boot = boot,
     .watch_vectors = watch_vectors,
     .has_stack = has_stack,
@@ -159,4 +235,9 @@ const struct core xtensa = {
     .take_exception = take_exception,
     .refuse_fetch = refuse_fetch,
     .capture = capture,
+    .link = link_of,
+    .return_address = return_address,
+    .argument = argument,
+    .path_key = path_key,
+    .result = result,
 };

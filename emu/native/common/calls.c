@@ -1,5 +1,4 @@
-/* Call paths: who called whom, followed from block to block. */
-#include "parts.h"
+#include "calls.h"
 
 #define NO_FUNCTION UINT32_MAX  /* of the node at which nothing has run yet */
 #define NO_RETURN_ADDRESS 1u    /* at which no instruction can be */
@@ -31,13 +30,13 @@ static uint32_t callee_of(struct call_tree *calls, uint32_t caller, uint32_t fun
 
 /* Remove the frame that a return to address leaves, or that a longjmp does: then code goes on in a function on the
  * path, behind its start. */
-static void leave_frame(struct call_tree *calls, const struct block *block, uint32_t sp)
+static void leave_frame(struct call_tree *calls, uint32_t address, uint32_t function, uint32_t sp)
 {
-    bool at_start = block->function != 0 && calls->functions[block->function - 1].start == block->address;
+    bool at_start = function != 0 && calls->functions[function - 1].start == address;
     for (uint32_t count = calls->frame_count; calls->frames[count - 1].sp == sp; count--) {
         const struct call_frame *frame = &calls->frames[count - 1];
-        bool jumped_back = !at_start && calls->nodes[frame->caller].function == block->function;
-        if (frame->return_address == block->address || jumped_back) {
+        bool jumped_back = !at_start && calls->nodes[frame->caller].function == function;
+        if (frame->return_address == address || jumped_back) {
             calls->frame_count = count - 1;
             return;
         }
@@ -53,23 +52,29 @@ static void enter_frame(struct call_tree *calls, uint32_t return_address, uint32
             (struct call_frame){.return_address = return_address, .sp = sp, .caller = caller};
 }
 
-/* Keep up with the call path when block is about to run; return_address is where a call in the block before it would
- * return to, or 0. SP is what tells the truth: a function never raises it above what it was called with, so frames
- * with a lower one are gone, however they were left. A jump to another function (a tail call) takes over the frame. */
-void follow_calls(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address)
+uint32_t function_at(const struct call_tree *calls, uint32_t address)
 {
-    struct call_tree *calls = &probe->calls;
-    bool called = return_address != 0 && return_address != block->address &&
-                  read_register(probe, uc, UC_ARM_REG_LR) == (return_address | 1u);
-    uint32_t function = calls->nodes[calls->current].function;
-    if (!called && function == block->function && calls->frames[calls->frame_count - 1].return_address != block->address)
-        return;
-    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    uint32_t first = 0, end = calls->function_count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (calls->functions[middle].start <= address)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first != 0 && address < calls->functions[first - 1].end ? first : 0;
+}
+
+void follow_calls(struct call_tree *calls, uint32_t address, uint32_t function, uint32_t return_address, uint32_t sp)
+{
+    const uint32_t caller = calls->nodes[calls->current].function;
     while (calls->frames[calls->frame_count - 1].sp < sp)
         calls->frame_count--;
-    if (called)
-        enter_frame(calls, return_address, sp, callee_of(calls, calls->frames[calls->frame_count - 1].caller, function));
+    if (return_address != 0)
+        enter_frame(calls, return_address, sp, callee_of(calls, calls->frames[calls->frame_count - 1].caller, caller));
     else
-        leave_frame(calls, block, sp);
-    calls->current = callee_of(calls, calls->frames[calls->frame_count - 1].caller, block->function);
+        leave_frame(calls, address, function, sp);
+    calls->current = callee_of(calls, calls->frames[calls->frame_count - 1].caller, function);
 }
+
+uint32_t beside_calls(struct call_tree *calls, uint32_t function) { return callee_of(calls, calls->current, function); }

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from emu.budgets.figures import Figure, figures
 from emu.errors import InputError
-from emu.figures import Figure, figures
 from emu.record import SCHEMA, Run, read_run_file
 
 LISTED_PARTS = 8

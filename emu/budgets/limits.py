@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from emu.figures import KINDS, Figure, Part
+from emu.budgets.figures import KINDS, Figure, Part
 from emu.record import Fault, Location, Parity
 from emu.reports.wording import kind, place, printable
 from emu.targets import parse_size

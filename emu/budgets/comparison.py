@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from emu.baseline import LISTED_PARTS, Baseline, BaselineFigure
+from emu.budgets.baseline import LISTED_PARTS, Baseline, BaselineFigure
+from emu.budgets.figures import KINDS
 from emu.errors import InputError
-from emu.figures import KINDS
 from emu.targets import parse_size
 
 

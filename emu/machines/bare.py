@@ -1,0 +1,18 @@
+"""What a machine knows that measures nothing, for others to be compared with."""
+
+from collections.abc import Sequence
+
+from emu.machines import Measurements
+from emu.machines.output import Output
+from emu.record import Fault
+
+
+def measured_bare(faults: Sequence[Fault], output: Output) -> Measurements:
+    """Return what happened, and no figure."""
+    figures = ("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions")
+    return Measurements(
+        faults=tuple(faults),
+        output=output.text,
+        output_cut_bytes=output.cut_bytes,
+        not_measured=dict.fromkeys(figures, "the machine ran bare"),
+    )

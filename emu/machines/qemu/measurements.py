@@ -1,0 +1,156 @@
+"""Measurements: what the plugin has counted, put together."""
+
+from emu.machines import Measurements
+from emu.machines.qemu.run import Run
+from emu.probes.coverage import measure_coverage
+from emu.probes.instructions import executions_by_address, measure_instructions
+from emu.probes.profile import measure_profile
+from emu.probes.timeline import measure_timeline
+from emu.probes.traffic import by_region
+from emu.record import Heap, Instructions, Stack, StackUse, Timeline
+
+_OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
+
+
+def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
+    """Return what was measured of ``run``; the flags say what was counted on request."""
+    firmware = run.firmware
+    not_measured = {"memory_check": "QEMU has no --memcheck: Unicorn has it"}
+    stack = _stack(run)
+    heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
+    timeline = None
+    if isinstance(stack, str):
+        not_measured |= dict.fromkeys(("stack_peak_bytes", "stack_touched_bytes", "timeline"), stack)
+        stack = None
+    else:
+        timeline = _timeline(run, heap)
+    touched = _touched(run, stack.peak_bytes) if stack is not None else None
+    if isinstance(touched, str):
+        not_measured["stack_touched_bytes"], touched = touched, None
+    executions = executions_by_address(firmware, run.blocks, run.peek) if profile or coverage else {}
+    profiled = covered = None
+    if profile:
+        profiled = measure_profile(firmware, executions, run.call_paths, cut=bool(run.shared.calls.cut))
+    else:
+        not_measured["profile"] = "only on request (--profile)"
+    if coverage:
+        covered = measure_coverage(firmware, executions)
+        if not covered.lines:
+            not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
+    else:
+        not_measured["coverage"] = "only on request (--coverage)"
+    return Measurements(
+        stack_peak_bytes=None if stack is None else stack.peak_bytes,
+        stack_touched_bytes=touched,
+        stack_limit_bytes=_stack_limit_bytes(run),
+        stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
+        stack_bytes_by_region=None if stack is None else _stack_bytes_by_region(run, stack),
+        heap_region=_heap_region(run) if heap.attached else None,
+        heap=heap,
+        timeline=timeline,
+        instructions=_instructions(run, not_measured, traffic=traffic),
+        profile=profiled,
+        coverage=covered,
+        faults=(*(run.ledger.faults if heap.attached else ()), *run.faults),
+        output=run.output.text,
+        output_cut_bytes=run.output.cut_bytes,
+        not_measured=not_measured,
+    )
+
+
+def _instructions(run: Run, not_measured: dict[str, str], *, traffic: bool) -> Instructions:
+    firmware, shared = run.firmware, run.shared
+    instructions = measure_instructions(firmware, shared.instructions, run.blocks, run.peek)
+    if not firmware.symbols:
+        not_measured["by_function"] = "the ELF has no symbols"
+        instructions = instructions.model_copy(update={"by_function": {}})
+    if not traffic:
+        not_measured["loads_by_region"] = "counted only on request (--traffic)"
+        not_measured["stores_by_region"] = "counted only on request (--traffic)"
+        return instructions
+    memory = firmware.board.memory
+    loads, stores = list(shared.loads)[: len(memory)], list(shared.stores)[: len(memory)]
+    update = {"loads_by_region": by_region(memory, loads), "stores_by_region": by_region(memory, stores)}
+    return instructions.model_copy(update=update)
+
+
+# ---- the stack -------------------------------------------------------------------------------------------------------
+
+
+def _stack_limit_bytes(run: Run) -> int | None:
+    limit = run.firmware.stack_limit
+    return None if limit is None else run.firmware.initial_sp - limit
+
+
+def _stack(run: Run) -> StackUse | str:
+    """Return the stack that the firmware starts on, or why it cannot be told from others."""
+    firmware, shared, core = run.firmware, run.shared, run.core
+    top, limit, lowest = firmware.initial_sp, firmware.stack_limit, shared.lowest
+    if any(fault.kind == "stack_overflow" for fault in run.faults):
+        return "SP left the stack's memory"
+    if shared.off_stack != 0 or run.stack_in_heap:
+        return _OTHER_STACKS
+    array = firmware.stack_array(top)
+    peak, backtrace = core.peak(lowest)
+    # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
+    doubtful = limit is None or (lowest.sp < limit and firmware.is_static(lowest.sp))
+    if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
+        return _OTHER_STACKS
+    return StackUse(
+        name=f"main stack ({core.stack_pointer})" if array is None else array.name,
+        pointer=core.stack_pointer,
+        top=top,
+        limit_bytes=_stack_limit_bytes(run),
+        peak_bytes=peak,
+        backtrace=backtrace,
+    )
+
+
+def _touched(run: Run, peak: int) -> int | str:
+    """Return the stack's touched bytes, or why it may have been something else that touched them."""
+    firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
+    if run.paint is None or limit is None:
+        return "nothing tells which memory is the stack's"
+    if not firmware.stack_is_reserved and (not run.ledger.follows or run.ledger.lay_in(limit, top)):
+        return "the heap may lie in the memory below the stack"
+    touched = top - run.paint.lowest
+    if touched > peak:
+        return "something else wrote to the stack's memory, such as startup code that clears it"
+    return touched
+
+
+def _stack_bytes_by_region(run: Run, stack: StackUse) -> dict[str, int]:
+    firmware = run.firmware
+    if firmware.is_static(stack.top - 1):
+        return {}
+    return {firmware.stack_region.name: stack.peak_bytes}
+
+
+# ---- heap and timeline -----------------------------------------------------------------------------------------------
+
+
+def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
+    """Return the heap, not attached where calls of the allocator may have been missed."""
+    reason = None
+    if run.shared.heap.unseen_returns:
+        reason = "a call of the allocator did not return to where it was called from"
+    elif no_stack is not None and run.ledger.was_used:
+        reason = no_stack
+    if reason is not None:
+        not_measured["heap_peak_bytes"] = reason
+        return Heap(attached=False)
+    not_measured |= run.ledger.not_measured
+    return run.ledger.measure()
+
+
+def _heap_region(run: Run) -> str | None:
+    """Return the memory that all allocations were in, or None where there were none or they were in several."""
+    regions = [region.name for region in run.firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
+    return regions[0] if len(regions) == 1 else None
+
+
+def _timeline(run: Run, heap: Heap) -> Timeline:
+    timeline, top, below = run.shared.timeline, run.firmware.initial_sp, run.core.below_sp
+    lowest = [sp - below if sp < top else sp for sp in run.shared.intervals[: timeline.count]]
+    levels = run.ledger.timeline if heap.attached else None
+    return measure_timeline(timeline.length, lowest, top, levels)

@@ -1,0 +1,107 @@
+"""One run in QEMU: the process from reset on, and what has been seen of it since."""
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from emu.firmware import Firmware
+from emu.machines.output import Output
+from emu.machines.qemu.core import Core
+from emu.machines.qemu.process import QemuProcess
+from emu.native import HeapEvent
+from emu.native.qemu import Shared
+from emu.probes.callers import Capture
+from emu.probes.heap import HeapLedger
+from emu.probes.stack import StackPaint
+from emu.record import Fault
+
+
+@dataclass
+class Run:
+    """What one boot made."""
+
+    firmware: Firmware
+    core: Core
+    process: QemuProcess
+    paint: StackPaint | None
+    exits: tuple[int, ...]
+    handlers: frozenset[int]
+    """Where it stops because there may be a fault."""
+    ledger: HeapLedger
+    output: Output = field(default_factory=Output)
+    output_bytes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    waiting: bool = False
+    """Whether the firmware stands at ``emu_yield``."""
+    exit_status: int | None = None
+    cut_block: tuple[int, int, int, int] | None = None
+    """Of the block that the run ended in: address, bytes and instructions of what has run of it, once."""
+    stack_in_heap: bool = False
+    """Whether SP has been moved to a block of the heap."""
+
+    @property
+    def shared(self) -> Shared:
+        """What the plugin has counted."""
+        return self.process.shared
+
+    @property
+    def blocks(self) -> list[tuple[int, int, int, int]]:
+        """Address, bytes, instructions and executions of the blocks that ran."""
+        blocks = np.ctypeslib.as_array(self.shared.blocks)
+        ran = blocks[blocks["executions"] > 0]
+        cut = [] if self.cut_block is None else [self.cut_block]
+        return [(int(b["address"]), int(b["size"]), int(b["instructions"]), int(b["executions"])) for b in ran] + cut
+
+    @property
+    def call_paths(self) -> list[tuple[int, int, int]]:
+        """Of each call path: the number of its caller's, the index of its function + 1 or 0, and its instructions."""
+        nodes = self.shared.nodes[: self.shared.calls.node_count]
+        return [(node.caller, node.function, node.instructions) for node in nodes]
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Return memory, or nothing where there is none."""
+        try:
+            return self.process.memory.read(address, size)
+        except ValueError:
+            return b""
+
+    def serve_plugin(self) -> None:
+        """Take what the allocator was called for, where the plugin waits for that, and let it go on."""
+        if self.shared.heap.waits:
+            self.follow_heap()
+            self.shared.heap.waits = 0
+
+    def follow_heap(self) -> None:
+        """Take what the allocator was called for since the last time into account; QEMU or the plugin must stand."""
+        heap = self.shared.heap
+        events = ctypes.string_at(heap.events, heap.event_count * ctypes.sizeof(HeapEvent)) if heap.event_count else b""
+        self.ledger.add(np.frombuffer(events, np.dtype(HeapEvent)).tolist(), self._captures())
+        heap.event_count = heap.capture_count = heap.stack_bytes = 0
+        if heap.meeting_noted:
+            heap.meeting_noted = 0
+            self._meet()
+
+    def _captures(self) -> Iterator[Capture]:
+        heap = self.shared.heap
+        stacks = ctypes.string_at(heap.stacks, heap.stack_bytes) if heap.stack_bytes else b""
+        for capture in heap.captures[: heap.capture_count]:
+            yield Capture(
+                self.core.at(list(capture.registers), capture.entry),
+                capture.jumped_from,
+                capture.stack_start,
+                stacks[capture.offset : capture.offset + capture.stack_bytes],
+            )
+
+    def _meet(self) -> None:
+        """Judge that SP came down below the heap's end: by a call, or by a move to a stack in a block."""
+        heap, machine = self.shared.heap, self.shared.heap.meeting
+        if self.core.sets_sp_anew(machine.lowered_at):
+            block = self.ledger.block_near(machine.sp - 1)
+            self.stack_in_heap |= block is not None and block.freed is None
+        if self.stack_in_heap:
+            heap.has_met = 1
+            return
+        _, backtrace = self.core.peak(machine)
+        heap.has_met = self.ledger.meet(heap.met_from, machine.sp, backtrace, heap.end)

@@ -1,0 +1,55 @@
+/* SP: how low it went, in all and in each interval, and the machine then. */
+#include <string.h>
+
+#include "parts.h"
+
+static uint32_t last_sp;         /* when it was looked at last */
+static uint32_t interval_lowest; /* in the current interval */
+static bool below_heap_end;      /* whether last_sp was */
+
+void start_stack(void)
+{
+    plugin.shared->lowest.sp = last_sp = interval_lowest = plugin.stack_top;
+    plugin.shared->timeline = (struct timeline){
+        .lowest = plugin.shared->intervals, .capacity = INTERVALS, .length = plugin.first_interval};
+}
+
+void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc)
+{
+    const uint32_t sp = machine->sp = *plugin.sp;
+    machine->lowered_at = lowered_at;
+    machine->pc = pc;
+    plugin.core->capture(machine->registers);
+    const uint32_t room = sp - plugin.stack_floor, below = plugin.core->below_sp;
+    machine->stack_start = sp - (room < below ? room : below);
+    const uint32_t used = plugin.stack_top - machine->stack_start;
+    machine->stack_bytes = used < STACK_KEPT ? used : STACK_KEPT;
+    memcpy(machine->stack, plugin.stack + (machine->stack_start - plugin.stack_floor), machine->stack_bytes);
+}
+
+void look_at_sp(uint32_t lowered_at, uint32_t pc)
+{
+    if (*plugin.status & plugin.status_bits && !plugin.core->has_stack()) return;
+    const uint32_t sp = *plugin.sp, from = last_sp;
+    last_sp = sp;
+    if ((sp < plugin.shared->heap.end) != below_heap_end) {
+        below_heap_end = !below_heap_end;
+        if (below_heap_end && sp >= plugin.stack_floor) note_meeting(from, lowered_at, pc);
+    }
+    if (sp >= interval_lowest && sp <= plugin.stack_top) return;
+    struct shared *shared = plugin.shared;
+    if (sp < plugin.stack_floor || sp > plugin.stack_top) {
+        shared->off_stack = true;
+        return;
+    }
+    interval_lowest = sp;
+    if (shared->timeline.count > 0) shared->intervals[shared->timeline.count - 1] = sp;
+    if (sp < shared->lowest.sp) write_down(&shared->lowest, lowered_at, pc);
+}
+
+void next_interval(void)
+{
+    const bool on_it = last_sp >= plugin.stack_floor && last_sp < plugin.stack_top;
+    interval_lowest = on_it ? last_sp : plugin.stack_top;
+    begin_interval(&plugin.shared->timeline, plugin.shared->instructions, interval_lowest);
+}
