@@ -234,8 +234,9 @@ def test_broken_windows_are_no_unknown_instructions(tmp_path: Path, name: str, f
     assert words in fault.detail
 
 
-def test_a_stack_pointer_of_zero_is_seen(tmp_path: Path) -> None:
-    with QemuMachine(program(tmp_path, "faults.c", "-DFAULT=no_stack()"), TARGET) as machine:
+@pytest.mark.parametrize("name", ["no_stack", "exchanged_stack"])
+def test_a_stack_pointer_to_elsewhere_is_seen(tmp_path: Path, name: str) -> None:
+    with QemuMachine(program(tmp_path, "faults.c", f"-DFAULT={name}()"), TARGET) as machine:
         assert run_through(machine)[-1].reason == "exit"
         measured = machine.measure()
     assert measured.stack_peak_bytes is None

@@ -122,6 +122,11 @@ __attribute__((noinline)) static void no_stack(void)
     __asm__ volatile("mov %0, a1\n\tmovi a1, 0\n\tnop\n\tmov a1, %0" : "=&a"(sp));
 }
 
+__attribute__((noinline)) static void exchanged_stack(void)
+{
+    __asm__ volatile("wsr.misc0 %0\n\txsr.misc0 a1\n\tnop\n\txsr.misc0 a1" ::"a"(0x3fc90000));
+}
+
 __attribute__((noinline)) static void interrupt(void)
 {
     unsigned old;
