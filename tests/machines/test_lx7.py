@@ -205,6 +205,8 @@ def test_loads_and_stores_are_counted_by_region(tmp_path: Path) -> None:
         ("null_pointer_write", "unmapped_write", 12, "a null pointer"),
         ("division_by_zero", "exception", None, "a division by zero"),
         ("invalid_instruction", "invalid_instruction", None, "does not know the instruction 00 00 00"),
+        ("high_product", "invalid_instruction", None, "has MULUH (80 88 a2), QEMU's core has not"),
+        ("vector_instruction", "invalid_instruction", None, "has an EE.* vector instruction (24 1a 83)"),
         ("breakpoint", "breakpoint", None, "BREAK"),
         ("system_call", "exception", None, "SYSCALL, which nothing in the firmware serves"),
     ],
@@ -217,6 +219,66 @@ def test_fault_names_its_place(
     assert words in fault.detail
     assert (fault.function, fault.line) == (name, line_of(name))
     assert [frame.function for frame in fault.backtrace] == [name, "main", "_start"]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "words"),
+    [
+        ("lost_return_address", "lost_return_address", "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it"),
+        ("without_windows", "leaf", "ENTRY where windows are off"),
+    ],
+)
+def test_broken_windows_are_no_unknown_instructions(tmp_path: Path, name: str, function: str, words: str) -> None:
+    fault, _ = fault_of(tmp_path, f"-DFAULT={name}()")
+    assert (fault.kind, fault.function) == ("invalid_instruction", function)
+    assert words in fault.detail
+
+
+@pytest.mark.parametrize("name", ["no_stack", "exchanged_stack"])
+def test_a_stack_pointer_to_elsewhere_is_seen(tmp_path: Path, name: str) -> None:
+    with QemuMachine(program(tmp_path, "faults.c", f"-DFAULT={name}()"), TARGET) as machine:
+        assert run_through(machine)[-1].reason == "exit"
+        measured = machine.measure()
+    assert measured.stack_peak_bytes is None
+    assert "more than one stack" in measured.not_measured["stack_peak_bytes"]
+
+
+@pytest.mark.parametrize(("interrupt", "level"), [(0x80, 1), (0x800, 3)])
+def test_an_interrupt_that_nothing_serves_is_named(tmp_path: Path, interrupt: int, level: int) -> None:
+    fault, _ = fault_of(tmp_path, "-DFAULT=interrupt()", f"-DINTERRUPT={interrupt}")
+    assert (fault.kind, fault.function) == ("exception", "interrupt")
+    assert f"an interrupt of level {level}, which nothing in the firmware serves" in fault.detail
+    assert [frame.function for frame in fault.backtrace] == ["interrupt", "main", "_start"]
+
+
+@pytest.mark.parametrize("vectors", ["own_vectors", "0x50400000"], ids=["own", "nowhere"])
+def test_a_fault_is_seen_wherever_the_vectors_are(tmp_path: Path, vectors: str) -> None:
+    does = ("-DDOES=null_pointer_write()", f"-DVECTORS={vectors}")
+    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, limits=LIMITS) as machine:
+        fault = machine.boot().fault
+    assert fault is not None
+    assert (fault.kind, fault.address, fault.function) == ("unmapped_write", 12, "null_pointer_write")
+
+
+def test_windows_whose_vectors_are_nowhere_are_a_fault(tmp_path: Path) -> None:
+    does = ("-O0", "-DDOES=deep(40)", "-DVECTORS=0x50400000")
+    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, limits=LIMITS) as machine:
+        fault = machine.boot().fault
+    assert fault is not None
+    # The first frame to be spilled is that of _start, which calls by CALL4.
+    assert (fault.kind, fault.address, fault.function) == ("unmapped_fetch", 0x50400000, "deep")
+
+
+def test_the_stack_of_an_interrupt_s_handler_counts(tmp_path: Path) -> None:
+    does = ("-DDOES=interrupt_itself()", "-DVECTORS=own_vectors")
+    firmware = program(tmp_path, "own_vectors.c", *does)
+    with QemuMachine(firmware, TARGET, limits=LIMITS) as machine:
+        stop, measured = machine.boot(), machine.measure()
+    assert stop.exit_status == 10
+    assert measured.instructions.by_function["own_handler"] == 10 * 16
+    interrupted = 32 + 32 + BASE_SAVE_BYTES  # main and interrupt_itself
+    assert measured.stack_peak_bytes == interrupted + 128
+    assert measured.stack_touched_bytes == interrupted - BASE_SAVE_BYTES + 128
 
 
 def test_a_fault_below_spilled_frames_has_them_all(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def test_data_is_copied_from_flash_and_accesses_may_be_unaligned(tmp_path: Path,
     assert struct.unpack("<I", sink) == (value,)
 
 
+def test_an_atomic_store_is_one(tmp_path: Path) -> None:
+    stop, sink = run(build(tmp_path, "faults.c", "-DFAULT=atomic_store()"), "sink", 4)
+    assert stop.reason == "yield"
+    assert struct.unpack("<I", sink) == (7 << 8 | 5,)
+
+
 @pytest.mark.parametrize("shape", ["calls_by_four(10000)", "calls_by_twelve(10000)", "recursion(10000)"])
 def test_a_stack_that_overflows_runs_into_nothing(tmp_path: Path, shape: str) -> None:
     stop, _ = run(build(tmp_path, "stack_shapes.c", f"-DSHAPE={shape}"), "sink", 4)

@@ -7,6 +7,9 @@ _FIRST_NARROW, _FIRST_WIDE = 8, 14
 _ENTRY = 0x36
 _SP = 1
 
+_HIGH_PRODUCTS = {0xA2: "MULUH", 0xB2: "MULSH"}
+_TENSILICA_EXTENSIONS = (0x4, 0xE, 0xF)
+
 Access = Literal["read", "write"]
 
 _LSAI: dict[int, tuple[Access, int]] = {
@@ -35,9 +38,23 @@ def is_entry(code: bytes) -> bool:
     return code[:1] == bytes([_ENTRY])
 
 
+def is_windowed_return(code: bytes) -> bool:
+    """Return whether ``code`` begins with RETW or RETW.N."""
+    return code[:2] == b"\x1d\xf0" or code[:3] == b"\x90\x00\x00"
+
+
 def is_wait(code: bytes) -> bool:
     """Return whether ``code`` begins with WAITI."""
     return len(code) >= 3 and code[0] & 0x0F == 0 and code[1] & 0xF0 == 0x70 and code[2] == 0
+
+
+def only_on_silicon(code: bytes) -> str | None:
+    """Return what the instruction is that ``code`` begins with, if an ESP32-S3 may know it and QEMU's core does not."""
+    if len(code) < 3:
+        return None
+    if code[0] & 0xF == 0 and code[2] in _HIGH_PRODUCTS:
+        return _HIGH_PRODUCTS[code[2]]
+    return "an EE.* vector instruction" if code[0] & 0xF in _TENSILICA_EXTENSIONS else None
 
 
 def memory_access(code: bytes) -> tuple[Access, int] | None:

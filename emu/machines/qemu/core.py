@@ -66,7 +66,7 @@ class Core(Protocol):
         ...
 
     def handlers(self, qemu: Standing) -> frozenset[int]:
-        """Return where the core goes for an exception that may mean a fault."""
+        """Return where to stop because the core may have a fault; the plugin may stop it elsewhere for one, too."""
         ...
 
     def pc(self, qemu: Standing) -> int:

@@ -8,7 +8,7 @@ from emu.architectures.xtensa.instructions import is_wait, sets_sp_anew
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, unwind
 from emu.firmware import Firmware
 from emu.machines.qemu.core import CoreFault, Memory, Standing
-from emu.machines.qemu.lx7_exceptions import describe_exception, is_fault, is_jump
+from emu.machines.qemu.lx7_exceptions import describe_exception, is_jump
 from emu.native.qemu import Lowest
 from emu.record import Frame
 
@@ -22,13 +22,11 @@ _FILE = 64
 _PS_EXCM, _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 1 << 4, 8, 16
 _RETURN_ADDRESS = 0x3FFF_FFFF
 _WAITI_BYTES = 3
-_VECTOR_OFFSET = 0x3FF
-"""A table of vectors is a multiple of this and one long."""
-_DEBUG, _DOUBLE = "_DebugExceptionVector", "_DoubleExceptionVector"
-_VECTORS = {_DEBUG: 0x280, "_KernelExceptionVector": 0x300, "_UserExceptionVector": 0x340, _DOUBLE: 0x3C0}
-"""By what Cadence's and Espressif's startup code calls them, where they are behind VECBASE."""
-_UNSERVED = "unexpected_exception"
-"""Where our own goes with an exception that nothing in it serves."""
+_WINDOW_VECTORS_BYTES, _DEBUG_VECTOR, _DOUBLE_VECTOR = 0x180, 0x280, 0x3C0
+_LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
+"""Of interrupts, by their vectors. Vectors are behind VECBASE, those of the windows first."""
+_UNSERVED, _RECORD = "unexpected_exception", "emu_exception"
+"""Where our own startup code goes with an exception that nothing in it serves, and where it has written it down."""
 
 
 class Lx7:
@@ -63,10 +61,9 @@ class Lx7:
         return {"pc": (self.pc(qemu), pc), "the code": (qemu.gdb.read_memory(pc, 8), qemu.read(pc, 8))}
 
     def handlers(self, qemu: Standing) -> frozenset[int]:
-        """Return the exception vectors at reset, and those that the firmware's symbols name."""
-        at_reset = _word(qemu.gdb.read_registers(), _VECBASE)
-        named = (self._firmware.entry_of(name) for name in (*_VECTORS, _UNSERVED))
-        return frozenset([*(at_reset + offset for offset in _VECTORS.values()), *filter(None, named)])
+        """Return where our own startup code goes; at the vectors, wherever they are, the plugin stops."""
+        del qemu
+        return frozenset(filter(None, [self._firmware.entry_of(_UNSERVED)]))
 
     # ---- at a stop ---------------------------------------------------------------------------------------------------
 
@@ -88,37 +85,42 @@ class Lx7:
 
     def registers(self, qemu: Standing) -> list[int]:
         """Return the registers; of a core that waits only those in the window, as the plugin does not get to run."""
-        if self.waits(qemu) is None:
-            return _captured(qemu)
-        packet = qemu.gdb.read_registers()
-        special = [
-            _word(packet, at) for at in (_PC, _PS, _WINDOWBASE, _WINDOWSTART, _EXCCAUSE, _EPC1, _EXCVADDR, _DEPC)
-        ]
-        file = [0] * _FILE
-        for number in range(_WINDOW):
-            file[(4 * special[2] + number) % _FILE] = _word(packet, _A0 + 4 * number)
-        return [*special, *file]
+        return _captured(qemu) if self.waits(qemu) is None else _in_window(qemu.gdb.read_registers())
 
     def fault(self, qemu: Standing, *, at_handler: bool) -> CoreFault | None:
         """Return what made the core take the exception that it is in."""
-        packet = qemu.gdb.read_registers()
-        cause, vector = _word(packet, _EXCCAUSE), _word(packet, _PC) & _VECTOR_OFFSET
-        is_unserved = _word(packet, _PC) == self._firmware.entry_of(_UNSERVED)
-        is_breakpoint, is_double = (vector == _VECTORS[name] and not is_unserved for name in (_DEBUG, _DOUBLE))
-        if not at_handler or not (is_fault(cause) or is_unserved or is_breakpoint):
+        if not at_handler:
             return None
-        _, ps, base, start, _, first, address, depc, *file = _captured(qemu)
-        if is_breakpoint:
-            first = _word(packet, _EPC6)
-            registers = [first, ps, base, start, cause, first, address, depc, *file]
-            return CoreFault("breakpoint", "BREAK, and no debugger", None, registers, first, is_jump=False)
-        if is_double:  # in a handler of the windows, which another function's call or return has led to
-            base = ps >> _PS_OWB_SHIFT & 0xF
-        pc = depc if is_double else first
+        packet = qemu.gdb.read_registers()
+        stopped_at, vectors = _word(packet, _PC), _word(packet, _VECBASE)
+        _, ps, base, start, cause, pc, address, depc, *file = _captured(qemu)
+        if stopped_at == self._firmware.entry_of(_UNSERVED):
+            level, interrupted = self._unserved_interrupt(qemu.read)
+            if level > 1:
+                registers = [interrupted, ps, base, start, cause, pc, address, depc, *file]
+                detail = f"an interrupt of level {level}, which nothing in the firmware serves"
+                return CoreFault("exception", detail, None, registers, interrupted, is_jump=False)
+        if stopped_at - vectors == _DEBUG_VECTOR:
+            pc = _word(packet, _EPC6)
+            registers = [pc, ps, base, start, cause, pc, address, depc, *file]
+            return CoreFault("breakpoint", "BREAK, and no debugger", None, registers, pc, is_jump=False)
+        shown = pc
+        if stopped_at - vectors == _DOUBLE_VECTOR:
+            pc = depc
+            if depc - vectors < _WINDOW_VECTORS_BYTES:  # which another function's call or return has led to
+                base = ps >> _PS_OWB_SHIFT & 0xF
+            else:
+                shown = depc
         sp = Windows(file, base, start, 0).register(1)
         kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, _bytes_at(qemu.read, pc, 3))
-        registers = [first, ps, base, start, cause, first, address, depc, *file]
+        registers = [shown, ps, base, start, cause, shown, address, depc, *file]
         return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
+
+    def _unserved_interrupt(self, read: Memory) -> tuple[int, int]:
+        """Return of what level the exception is that our own startup code has written down, and what it interrupted."""
+        record = self._firmware.symbol(_RECORD)
+        vector, _, pc = struct.unpack("<3I", bytes(12) if record is None else read(record.address, 12))
+        return _LEVELS.get(vector, 1), pc
 
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WAITI before pc."""
@@ -177,10 +179,20 @@ def _windows(registers: Sequence[int]) -> Windows:
 
 
 def _captured(qemu: Standing) -> list[int]:
-    """Let the plugin write the registers down, which it does before the next instruction."""
+    """Let the plugin write the registers down, which it does before the next instruction: unless that is nowhere."""
+    packet = qemu.gdb.read_registers()
     qemu.shared.wanted = 1
     qemu.gdb.step()
-    return list(qemu.shared.registers)
+    return list(qemu.shared.registers) if qemu.shared.wanted == 0 else _in_window(packet)
+
+
+def _in_window(packet: bytes) -> list[int]:
+    """Return the registers as far as gdb's packet has them: the others of the file are 0."""
+    special = [_word(packet, at) for at in (_PC, _PS, _WINDOWBASE, _WINDOWSTART, _EXCCAUSE, _EPC1, _EXCVADDR, _DEPC)]
+    file = [0] * _FILE
+    for number in range(_WINDOW):
+        file[(4 * special[2] + number) % _FILE] = _word(packet, _A0 + 4 * number)
+    return [*special, *file]
 
 
 def _called(packet: bytes, number: int) -> int:

@@ -1,22 +1,21 @@
 """What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
 
-from emu.architectures.xtensa.instructions import memory_access
+from emu.architectures.xtensa.instructions import (
+    instruction_size,
+    is_entry,
+    is_windowed_return,
+    memory_access,
+    only_on_silicon,
+)
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
 from emu.machines.access import describe_access
 
-_ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _ALLOCA, _DIVISION_BY_ZERO = 0, 1, 2, 4, 5, 6
+_ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _DIVISION_BY_ZERO = 0, 1, 2, 4, 6
 _PRIVILEGED, _ALIGNMENT = 8, 9
 _COPROCESSORS = range(32, 40)
-_SERVED = (_SYSCALL, _LEVEL_1_INTERRUPT, _ALLOCA)
-"""What firmware takes an exception for and goes on."""
 _FETCHES = (_FETCH_ERROR, 12, 14, 16, 17, 18, 20)
 _ACCESSES = (3, 13, 15, 24, 25, 26, 28, 29)
-
-
-def is_fault(cause: int) -> bool:
-    """Return whether no right program takes an exception for ``cause``."""
-    return cause not in _SERVED
 
 
 def is_jump(cause: int) -> bool:
@@ -45,8 +44,19 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
         if sp - BASE_SAVE_BYTES < limit and vaddr < limit:
             return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
         return *describe_access(board, access, vaddr, size), vaddr
+    if cause == _ILLEGAL and (known := only_on_silicon(code)) is not None:
+        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), QEMU's core has not; let the firmware do without"
+        if known.startswith("MUL"):
+            detail += ", as built by the GCC of `emu toolchain install xtensa`"
+        return "invalid_instruction", detail, None
     if cause == _ILLEGAL:
-        return "invalid_instruction", f"the core does not know the instruction {code.hex(' ')}", None
+        if is_entry(code):
+            return "invalid_instruction", "ENTRY where windows are off: PS.WOE is not set, or PS.EXCM is", None
+        if is_windowed_return(code):
+            detail = "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it, or where windows are off (PS)"
+            return "invalid_instruction", detail, None
+        shown = code[: instruction_size(code[0])] if code else code
+        return "invalid_instruction", f"the core does not know the instruction {shown.hex(' ')}", None
     if cause == _DIVISION_BY_ZERO:
         return "exception", "a division by zero", None
     if cause == _ALIGNMENT:
@@ -58,4 +68,6 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
         return "exception", f"coprocessor {which} is used before it is enabled (CPENABLE); 0 is the FPU", None
     if cause == _SYSCALL:
         return "exception", "SYSCALL, which nothing in the firmware serves", None
+    if cause == _LEVEL_1_INTERRUPT:
+        return "exception", "an interrupt of level 1, which nothing in the firmware serves", None
     return "exception", f"the core has taken an exception of cause {cause}", None

@@ -178,13 +178,15 @@ class QemuMachine:
             if stands:
                 run.follow_heap()  # so that there is room where one step is made
                 pc = self._core.pc(qemu)
-                fault = self._core.fault(qemu, at_handler=True) if pc in run.handlers else None
+                yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in run.exits
+                at_handler = pc in run.handlers or not (yields or exits)  # or the plugin has stopped for a fault
+                fault = self._core.fault(qemu, at_handler=True) if at_handler else None
                 if fault is not None:
                     return self._exception_fault(run, fault)
-                if pc == self._firmware.entry_of("emu_yield"):
+                if yields:
                     run.waiting = True
                     return None
-                if pc in run.exits:
+                if exits:
                     run.exit_status = self._core.first_argument(qemu)
                     return None
                 gdb.step()

@@ -28,7 +28,7 @@ class Run:
     paint: StackPaint | None
     exits: tuple[int, ...]
     handlers: frozenset[int]
-    """Where the exceptions that may mean a fault go."""
+    """Where it stops because there may be a fault."""
     ledger: HeapLedger
     output: Output = field(default_factory=Output)
     output_bytes: int = 0

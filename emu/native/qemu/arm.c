@@ -7,13 +7,13 @@
 enum { SP = 13, LR = 14, PC = 15, THUMB = 1 };
 
 static const uint32_t *registers; /* r0 to r14 */
-static const uint32_t no_status;
+static const uint32_t nothing;
 
 static void *attach(void *cpu)
 {
     registers = find_registers(cpu, 0, PC);
     plugin.sp = &registers[SP];
-    plugin.status = &no_status;
+    plugin.status = plugin.vectors = &nothing;
     return plugin.qemu.object_property_get_link(cpu, "memory", plugin.qemu.error_fatal);
 }
 
@@ -32,14 +32,12 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     return false;
 }
 
-/* What an exception has cut short is seen where the harness stops for it. */
+/* The harness stops for exceptions by itself, and sees there what they have cut short. */
 static bool begins_exception(uint32_t address)
 {
     (void)address;
     return false;
 }
-
-static uint32_t cut_at(void) { return NOWHERE; }
 
 static void capture(uint32_t kept[REGISTERS]) { memcpy(kept, registers, PC * sizeof *registers); }
 
@@ -105,7 +103,6 @@ const struct core arm = {
     .changes_sp = changes_sp,
     .is_call = is_call,
     .begins_exception = begins_exception,
-    .cut_at = cut_at,
     .capture = capture,
     .link = link_of,
     .return_address = return_address,

@@ -69,7 +69,11 @@ static void on_block(unsigned vcpu, void *data)
         shared->wanted = 0;
         return;
     }
-    if (translation->begins_exception) cut_current_block(plugin.core->cut_at());
+    if (*plugin.vectors != plugin.watched_vectors) plugin.core->watch_vectors();
+    if (translation->begins_exception) {
+        if (plugin.core->is_fault(translation->addresses[0])) stop_machine(translation->addresses[0]);
+        cut_current_block(plugin.core->take_exception(translation->addresses[0]));
+    }
     struct block *block = translation->block;
     if (plugin.profile) {
         const uint32_t returns_to = current != NULL ? current->call_returns_to : 0;
@@ -102,7 +106,7 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
-static bool is_executable(uint32_t address)
+bool is_executable(uint32_t address)
 {
     for (int i = 0; i < plugin.code_count; i++) {
         if (address >= plugin.code[i].start && address < plugin.code[i].end) return true;
@@ -113,6 +117,8 @@ static bool is_executable(uint32_t address)
 void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
+    if (!plugin.booted && plugin.core->boot != NULL) plugin.core->boot();
+    plugin.booted = true;
     if (plugin.bare) return;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);

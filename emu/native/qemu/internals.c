@@ -20,6 +20,8 @@ static void look_up(void *into, const char *name)
 void look_up_internals(const char *set_register)
 {
     LOOK_UP(qemu_get_cpu);
+    LOOK_UP(cpu_breakpoint_insert);
+    LOOK_UP(cpu_loop_exit_noexc);
     LOOK_UP(get_system_memory);
     LOOK_UP(object_get_typename);
     LOOK_UP(object_type_get_instance_size);
@@ -100,6 +102,17 @@ static struct helper_information *find_information(const char *name)
     uint8_t *place = find_once(&text, sizeof text, PF_W, 0);
     if (place == NULL) refuse("this QEMU has no table of helpers as that of 7.2");
     return (struct helper_information *)(void *)(place - offsetof(struct helper_information, name));
+}
+
+void set_breakpoint(uint32_t pc)
+{
+    plugin.qemu.cpu_breakpoint_insert(plugin.qemu.qemu_get_cpu(0), pc, BREAKPOINT_OF_GDB, NULL);
+}
+
+void stop_machine(uint32_t pc)
+{
+    set_breakpoint(pc);
+    plugin.qemu.cpu_loop_exit_noexc(plugin.qemu.qemu_get_cpu(0));
 }
 
 void *find_helper(const char *name) { return find_information(name)->function; }

@@ -29,10 +29,20 @@ struct core {
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
     /* Whether the instruction is a call. */
     bool (*is_call)(const uint8_t *bytes, size_t size);
-    /* Whether the core arrives at `address` only by an exception, which may have cut the block before it short. */
+    /* Sets what the firmware finds set; before the first instruction. NULL where that is what the reset leaves. */
+    void (*boot)(void);
+    /* Sees to it that the machine stops for faults where the base of its vectors has been moved to. NULL where it cannot be. */
+    void (*watch_vectors)(void);
+    /* Whether SP is the stack's although one of the status bits is set. */
+    bool (*has_stack)(void);
+    /* Whether the core arrives at `address` only by an exception, which may have cut the block before it short. Where it
+     * never does, the next two are NULL.
+     */
     bool (*begins_exception)(uint32_t address);
-    /* Where the exception that has been taken has cut it, or NOWHERE. */
-    uint32_t (*cut_at)(void);
+    /* Whether the one that has led there is a fault: the machine stops for it. */
+    bool (*is_fault)(uint32_t address);
+    /* Goes on with the one that has led there; returns where it has cut that block, or NOWHERE. */
+    uint32_t (*take_exception)(uint32_t address);
     /* Takes the exception of a fetch from memory that holds no instructions; NULL where any memory may. */
     void (*refuse_fetch)(uint32_t address);
     /* Writes the registers down, in the order that the Python side of the core knows. */
@@ -61,8 +71,10 @@ extern struct plugin {
     int output;
     /* in the core's state */
     const uint32_t *sp;
-    const uint32_t *status; /* while one of these bits is set, SP is not the stack's */
+    const uint32_t *status; /* while one of these bits is set, SP is the stack's only where the core says so */
     uint32_t status_bits;
+    const uint32_t *vectors; /* the base of the exception vectors, and where that was when they were watched */
+    uint32_t watched_vectors;
     /* of the board */
     struct region regions[REGIONS];
     int region_count;
@@ -85,6 +97,7 @@ extern struct plugin {
     uint32_t function_count;
     bool profile; /* whether call paths are followed */
     bool in_allocator; /* whether a call of it has not returned */
+    bool booted; /* the first instruction has been seen */
 } plugin;
 
 /* plugin.c */
@@ -92,6 +105,8 @@ __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *format, 
 void *allocate(size_t bytes);
 
 /* internals.c */
+void set_breakpoint(uint32_t pc);
+void stop_machine(uint32_t pc); /* before the instruction there, which is the next one, by a breakpoint; returns to QEMU */
 void look_up_internals(const char *set_register);
 void let_callbacks_read_registers(void);
 void *find_helper(const char *name);
@@ -123,6 +138,7 @@ void next_interval(void);
 void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc);
 
 /* counts.c */
+bool is_executable(uint32_t address);
 void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
 
 #endif

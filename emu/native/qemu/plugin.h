@@ -57,7 +57,7 @@ struct shared {
     uint64_t instructions;
     uint64_t loads[REGIONS], stores[REGIONS]; /* by the order of the board's `region` lines */
     uint32_t current_block, previous_block; /* the last two that were begun: positions in blocks[] */
-    uint64_t off_stack;                     /* the first SP that was outside the stack's memory, or 0 */
+    uint64_t off_stack;                     /* whether SP was outside the stack's memory */
     uint64_t wanted; /* set by Python: the next block is not counted, but the registers before it are written down */
     uint32_t registers[REGISTERS];
     struct timeline timeline; /* of intervals[] */

@@ -74,10 +74,13 @@ struct helper_information { /* TCGHelperInfo: a function that translated code ca
     const char *name;
     unsigned flags, types;
 };
+enum { BREAKPOINT_OF_GDB = 0x10 };
 enum { CALL_READS_NO_GLOBALS = 1 << 0, CALL_WRITES_NO_GLOBALS = 1 << 1 };
 
 struct internals {
     void *(*qemu_get_cpu)(int index);
+    int (*cpu_breakpoint_insert)(void *cpu, uint64_t pc, int flags, void **breakpoint);
+    void (*cpu_loop_exit_noexc)(void *cpu);
     void *(*get_system_memory)(void);
     const char *(*object_get_typename)(const void *object);
     size_t (*object_type_get_instance_size)(const char *type);

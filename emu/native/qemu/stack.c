@@ -29,7 +29,7 @@ void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc)
 
 void look_at_sp(uint32_t lowered_at, uint32_t pc)
 {
-    if (*plugin.status & plugin.status_bits) return;
+    if (*plugin.status & plugin.status_bits && !plugin.core->has_stack()) return;
     const uint32_t sp = *plugin.sp, from = last_sp;
     last_sp = sp;
     if ((sp < plugin.shared->heap.end) != below_heap_end) {
@@ -39,7 +39,7 @@ void look_at_sp(uint32_t lowered_at, uint32_t pc)
     if (sp >= interval_lowest && sp <= plugin.stack_top) return;
     struct shared *shared = plugin.shared;
     if (sp < plugin.stack_floor || sp > plugin.stack_top) {
-        if (shared->off_stack == 0) shared->off_stack = sp;
+        shared->off_stack = true;
         return;
     }
     interval_lowest = sp;

@@ -1,4 +1,5 @@
-/* The Xtensa core de233_fpu, made more like the LX7 of an ESP32-S3: 64 address registers, and unaligned accesses that work.
+/* The Xtensa core de233_fpu, made more like the LX7 of an ESP32-S3: 64 address registers, and unaligned and atomic accesses
+ * that work.
  *
  * Of QEMU's state of the core (CPUXtensaState) the plugin knows the beginning: a pointer to the configuration, a0 to a15,
  * pc, 256 special and 256 user registers, and the address registers behind the window.
@@ -9,11 +10,13 @@
 #include "parts.h"
 
 enum { A0 = 124, SP = 1, WINDOW = 16, ADDRESS_REGISTERS = 64, EMULATED_ADDRESS_REGISTERS = 32 };
-enum { WINDOWBASE = 72, WINDOWSTART = 73, EPC1 = 177, DEPC = 192, PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
-enum { PS_EXCM = 1 << 4, LEVEL1_INTERRUPT = 4, FETCH_PROHIBITED = 20 };
+enum { WINDOWBASE = 72, WINDOWSTART = 73, ATOMCTL = 99, EPC1 = 177, DEPC = 192 };
+enum { PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
+enum { PS_EXCM = 1 << 4, SYSCALL = 1, LEVEL1_INTERRUPT = 4, ALLOCA = 5, FETCH_PROHIBITED = 20 };
+enum { VECTOR_BYTES = 0x40, LAST_WINDOW_VECTOR = 0x140, DEBUG_VECTOR = 0x280, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340, DOUBLE_VECTOR = 0x3C0 };
 enum { ENTRY = 0x36, PS_CALLINC_SHIFT = 16, INCREMENT_SHIFT = 30, ADDRESS_MASK = 0x3FFFFFFF };
 enum { WINDOWS = ADDRESS_REGISTERS / 4, BASE_SAVE_BYTES = 16, DEEPEST_PATH = 1024 };
-enum { LAST_WINDOW_VECTOR = 0x140, WINDOW_VECTOR_BYTES = 0x40, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340 };
+enum { NO_WINDOW = UINT32_MAX, ATOMIC_EVERYWHERE = 0x15 };
 
 struct configuration { /* XtensaConfig, the beginning */
     const char *name;
@@ -37,6 +40,7 @@ struct state { /* CPUXtensaState, the beginning */
 
 static struct state *state;
 static void (*raise_exception)(struct state *state, uint32_t pc, uint32_t cause, uint32_t address); /* returns to QEMU */
+static uint32_t handler_window = NO_WINDOW; /* WINDOWBASE where the last exception was taken; of a window's there is none */
 
 static void *attach(void *cpu)
 {
@@ -53,7 +57,8 @@ static void *attach(void *cpu)
     memcpy(&raise_exception, &helper, sizeof helper);
     plugin.sp = &state->a[SP];
     plugin.status = &state->special[PS];
-    plugin.status_bits = PS_EXCM; /* in window handlers a1 belongs to another frame; at reset it is nothing yet */
+    plugin.status_bits = PS_EXCM;
+    plugin.vectors = &state->special[VECBASE];
     return plugin.qemu.get_system_memory();
 }
 
@@ -66,7 +71,8 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     case 0x0: /* QRST; MOVSP is one of ST0, whose others write t too if anything */
     {
         const uint8_t op1 = bytes[2] & 15, op2 = bytes[2] >> 4;
-        return (op1 == 0 && op2 == 0 && t == SP) || r == SP || (op1 == 3 && t == SP);
+        const bool writes_t = (op1 == 0 && op2 == 0) || op1 == 3 || (op1 == 1 && op2 == 6); /* ST0, RSR, XSR */
+        return r == SP || (writes_t && t == SP);
     }
     case 0x1: /* L32R */
         return t == SP;
@@ -93,19 +99,50 @@ static bool is_call(const uint8_t *bytes, size_t size)
     return (bytes[0] & 15) == 5 || ((bytes[0] & 15) == 0 && (bytes[0] >> 6) == 3 && bytes[1] >> 4 == 0 && bytes[2] == 0);
 }
 
+static uint32_t vector_at(uint32_t address) { return address - state->special[VECBASE]; }
+
 static bool begins_exception(uint32_t address)
 {
-    const uint32_t offset = address - state->special[VECBASE];
-    const bool window = offset <= LAST_WINDOW_VECTOR && offset % WINDOW_VECTOR_BYTES == 0;
-    return window || offset == KERNEL_VECTOR || offset == USER_VECTOR;
+    const uint32_t vector = vector_at(address);
+    return vector <= DOUBLE_VECTOR && vector % VECTOR_BYTES == 0;
 }
 
-static uint32_t cut_at(void)
+/* The machine stops for a fault when its vector begins to run; one that cannot is a breakpoint instead. */
+static void watch_vectors(void)
 {
-    const uint32_t offset = state->pc - state->special[VECBASE];
-    if (offset > LAST_WINDOW_VECTOR && state->special[EXCCAUSE] == LEVEL1_INTERRUPT) return NOWHERE; /* it comes between */
-    return state->special[EPC1];
+    static const uint32_t vectors[] = {DEBUG_VECTOR, KERNEL_VECTOR, USER_VECTOR, DOUBLE_VECTOR};
+    plugin.watched_vectors = *plugin.vectors;
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        const uint32_t address = *plugin.vectors + vectors[i];
+        if (!is_executable(address)) set_breakpoint(address);
+    }
 }
+
+static bool is_fault(uint32_t address)
+{
+    const uint32_t vector = vector_at(address), cause = state->special[EXCCAUSE];
+    if (vector == DEBUG_VECTOR) return true;
+    if (vector != KERNEL_VECTOR && vector != USER_VECTOR && vector != DOUBLE_VECTOR) return false;
+    return cause != SYSCALL && cause != LEVEL1_INTERRUPT && cause != ALLOCA;
+}
+
+static uint32_t take_exception(uint32_t address)
+{
+    const uint32_t vector = vector_at(address);
+    const bool of_window = vector <= LAST_WINDOW_VECTOR;
+    handler_window = of_window ? NO_WINDOW : state->special[WINDOWBASE];
+    if (of_window) return state->special[EPC1];
+    if (vector != KERNEL_VECTOR && vector != USER_VECTOR) return NOWHERE; /* an interrupt comes between instructions */
+    return state->special[EXCCAUSE] == LEVEL1_INTERRUPT ? NOWHERE : state->special[EPC1];
+}
+
+/* A handler is in the window of what it interrupted, and lowers its a1. In the windows' own, and where one has turned the window
+ * as they do, a1 belongs to another frame; at reset it is nothing yet.
+ */
+static bool has_stack(void) { return state->special[WINDOWBASE] == handler_window; }
+
+/* On the chip nothing has to be set for atomic stores to internal memory; here the core would refuse them. */
+static void boot(void) { state->special[ATOMCTL] = ATOMIC_EVERYWHERE; }
 
 static void refuse_fetch(uint32_t address) { raise_exception(state, address, FETCH_PROHIBITED, address); }
 
@@ -190,8 +227,12 @@ const struct core xtensa = {
     .attach = attach,
     .changes_sp = changes_sp,
     .is_call = is_call,
+    .boot = boot,
+    .watch_vectors = watch_vectors,
+    .has_stack = has_stack,
     .begins_exception = begins_exception,
-    .cut_at = cut_at,
+    .is_fault = is_fault,
+    .take_exception = take_exception,
     .refuse_fetch = refuse_fetch,
     .capture = capture,
     .link = link_of,

@@ -4,6 +4,10 @@
 void emu_yield(void);
 void emu_exit(int status);
 
+#ifndef INTERRUPT
+#define INTERRUPT 0x80 /* the one of level 1 that software makes; 0x800 is of level 3 */
+#endif
+
 static volatile int sink;
 static const uint32_t in_flash = 1;
 static volatile uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8}; /* startup copies them from flash */
@@ -86,6 +90,57 @@ __attribute__((noinline)) static void invalid_instruction(void)
 {
     sink = 4;
     __asm__ volatile("ill"); /* invalid_instruction */
+}
+
+/* Bytes have no line of their own: they belong to the instruction before. */
+__attribute__((noinline)) static void high_product(void)
+{
+    __asm__ volatile("nop\n\t.byte 0x80, 0x88, 0xa2" ::: "a8"); /* high_product: MULUH */
+}
+
+__attribute__((noinline)) static void vector_instruction(void)
+{
+    __asm__ volatile("nop\n\t.byte 0x24, 0x1a, 0x83"); /* vector_instruction */
+}
+
+__attribute__((noinline)) static void lost_return_address(void)
+{
+    __asm__ volatile("movi a0, 0x1234\n\tretw" ::: "a0"); /* lost_return_address */
+}
+
+__attribute__((noipa)) static int leaf(volatile int *n) { return *n + 1; }
+
+__attribute__((noinline)) static void without_windows(void)
+{
+    __asm__ volatile("wsr.ps %0\n\trsync" ::"a"(1 << 5));
+    sink = leaf(&sink);
+}
+
+__attribute__((noinline)) static void no_stack(void)
+{
+    int sp;
+    __asm__ volatile("mov %0, a1\n\tmovi a1, 0\n\tnop\n\tmov a1, %0" : "=&a"(sp));
+}
+
+__attribute__((noinline)) static void exchanged_stack(void)
+{
+    __asm__ volatile("wsr.misc0 %0\n\txsr.misc0 a1\n\tnop\n\txsr.misc0 a1" ::"a"(0x3fc90000));
+}
+
+__attribute__((noinline)) static void interrupt(void)
+{
+    unsigned old;
+    __asm__ volatile("wsr.intenable %1\n\trsil %0, 0\n\trsync" : "=&a"(old) : "a"(0x880));
+    __asm__ volatile("wsr.intset %0\n\trsync" ::"a"(INTERRUPT)); /* interrupt */
+}
+
+/* Another value than expected would be left as it is. */
+__attribute__((noinline)) static void atomic_store(void)
+{
+    static volatile int lock = 7;
+    int value = 5;
+    __asm__ volatile("wsr.scompare1 %1\n\ts32c1i %0, %2, 0" : "+a"(value) : "a"(7), "a"(&lock) : "memory");
+    sink = value << 8 | lock;
 }
 
 __attribute__((noinline)) static void breakpoint(void)
