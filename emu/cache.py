@@ -38,7 +38,9 @@ def cached(kind: str, key: str, make: Callable[[Path], None], root: Path | None 
         return final
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        lock = final.with_suffix(".lock").open("w")
+        locks = root / "locks"
+        locks.mkdir(exist_ok=True)
+        lock = (locks / f"{kind}-{key}").open("w")
     except OSError as error:
         raise EmuError(
             f"{root}: the cache cannot be written: {error.strerror}; set XDG_CACHE_HOME to a directory that can"

@@ -7,6 +7,7 @@ import pytest
 
 import emu.build
 from emu.build import build_firmware
+from emu.cache import cache_root
 from emu.errors import EmuError, MissingToolError
 from emu.model.sources import find_model
 from emu.resources import resource
@@ -26,9 +27,17 @@ def board(request: pytest.FixtureRequest) -> Board:
     return board
 
 
+def use_cache(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with an empty cache, but for the compilers that were built."""
+    toolchains = cache_root() / "toolchains"
+    (directory / "emu").mkdir(parents=True)
+    (directory / "emu" / "toolchains").symlink_to(toolchains.resolve())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(directory))
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    use_cache(tmp_path / "cache", monkeypatch)
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(
@@ -38,7 +47,7 @@ def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(
     here = build_firmware(image, board)
     for name in ("runtime", "linker"):
         shutil.copytree(resource(name), tmp_path / "elsewhere" / name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another cache"))
+    use_cache(tmp_path / "another cache", monkeypatch)
     monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "elsewhere" / name)
     there = build_firmware(image, board)
     assert here != there

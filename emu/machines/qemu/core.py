@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from emu.firmware import Firmware
-from emu.machines.qemu.gdb_remote import GdbRemote
+from emu.machines.gdb_remote import GdbRemote
 from emu.native.qemu import Lowest, Shared
 from emu.record import Frame
 

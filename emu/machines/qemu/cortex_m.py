@@ -8,8 +8,8 @@ import numpy as np
 
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
+from emu.machines.cortex_m_exceptions import describe_exception, read_exception
 from emu.machines.qemu.core import CoreFault, Memory, Standing
-from emu.machines.qemu.cortex_m_exceptions import describe_exception, read_exception
 from emu.native import Snapshot
 from emu.native.hooks import CodeMap
 from emu.native.qemu import Lowest

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from emu.architectures.xtensa.instructions import is_wait, sets_sp_anew
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, unwind
 from emu.firmware import Firmware
+from emu.machines.lx7_exceptions import describe_exception, is_jump
 from emu.machines.qemu.core import CoreFault, Memory, Standing
-from emu.machines.qemu.lx7_exceptions import describe_exception, is_jump
 from emu.native.qemu import Lowest
 from emu.record import Frame
 

@@ -8,9 +8,9 @@ from typing import Self
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.bare import measured_bare
+from emu.machines.gdb_remote import GdbError
 from emu.machines.qemu.core import Core, CoreFault
 from emu.machines.qemu.cores import core_of
-from emu.machines.qemu.gdb_remote import GdbError
 from emu.machines.qemu.measurements import measure
 from emu.machines.qemu.process import QemuProcess
 from emu.machines.qemu.run import Run

@@ -18,8 +18,8 @@ import numpy as np
 
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
+from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.qemu.core import Core, Standing
-from emu.machines.qemu.gdb_remote import GdbError, GdbRemote
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
 from emu.probes.stack import PAINT

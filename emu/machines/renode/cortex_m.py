@@ -7,8 +7,8 @@ import numpy as np
 
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.machines.qemu.cortex_m_exceptions import describe_exception, read_exception
-from emu.machines.qemu.gdb_remote import GdbError
+from emu.machines.cortex_m_exceptions import describe_exception, read_exception
+from emu.machines.gdb_remote import GdbError
 from emu.machines.renode.core import CoreFault, Memory
 from emu.machines.renode.monitor import CPU, State
 from emu.record import Frame

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from emu.architectures.xtensa.instructions import is_wait
 from emu.firmware import Firmware
-from emu.machines.qemu.lx7_exceptions import describe_exception, is_fault
+from emu.machines.lx7_exceptions import describe_exception
 from emu.machines.renode.core import CoreFault, Memory
 from emu.machines.renode.monitor import CPU, State
 from emu.record import Frame
@@ -24,6 +24,8 @@ _VECTORS = (_DEBUG, "_KernelExceptionVector", "_UserExceptionVector", _DOUBLE)
 _RECORD = "emu_exception"
 """Where our own startup code writes down what led to ``_UNSERVED``: vector, cause, pc, address, pc of a double one."""
 _RECORD_WORDS = 5
+_SERVED = (1, 4, 5)
+"""Causes for which firmware takes an exception and goes on: SYSCALL, an interrupt of level 1, MOVSP."""
 
 
 class Lx7:
@@ -79,7 +81,7 @@ cpu: CPU.Xtensa @ sysbus
             return CoreFault("breakpoint", "BREAK, and no debugger", None, registers["epc6"], [])
         elif state.pc == firmware.entry_of(_DOUBLE):
             pc = registers["depc"]
-        elif not is_fault(cause):
+        elif cause in _SERVED:
             return None
         kind, detail, about = describe_exception(
             firmware, cause, address, pc, registers["a1"], firmware.bytes_at(pc, 3)

@@ -9,7 +9,7 @@ from typing import Protocol
 import capstone
 
 from emu.machines.access import Access, describe_access, describe_arm_state
-from emu.machines.qemu.gdb_remote import GdbError
+from emu.machines.gdb_remote import GdbError
 from emu.targets import Board
 
 _SP, _LR, _PC, _XPSR = 13, 14, 15, 25
