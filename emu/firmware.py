@@ -16,6 +16,7 @@ from emu.errors import InputError
 from emu.record import Location
 from emu.targets import Board, Region, Target
 
+_EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _STACK_LIMIT_SYMBOLS = ("__stack_limit", "_stack_limit", "__StackLimit")
 
 MOST_ABOVE_STACK = 256
@@ -151,6 +152,11 @@ class Firmware:
         """
         return self._stack_limit_symbol if self._stack_limit_symbol is not None else self.limit_below(self.initial_sp)
 
+    @property
+    def stack_limit_bytes(self) -> int | None:
+        """Bytes of the stack that the firmware starts on; None where nothing tells."""
+        return None if self.stack_limit is None else self.initial_sp - self.stack_limit
+
     def stack_array(self, sp: int) -> Symbol | None:
         """Return the variable that is the stack which SP is at the top of, or None."""
         return next((s for s in self._ram_objects if s.address < sp <= s.end <= sp + MOST_ABOVE_STACK), None)
@@ -199,6 +205,11 @@ class Firmware:
         """Return the address of the first instruction of the function called ``name``, or None."""
         symbol = self.symbol(name)
         return self.architecture.code_address(symbol.address) if symbol is not None else None
+
+    @cached_property
+    def exits(self) -> tuple[int, ...]:
+        """The first instructions of the functions by which it ends."""
+        return tuple(entry for name in _EXIT_FUNCTIONS if (entry := self.entry_of(name)) is not None)
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:

@@ -69,7 +69,7 @@ class Machine(Protocol):
 
     def read_output(self, address: int, size: int) -> bytes:
         """Return the same; a memory checker looks at whether all of it was ever set."""
-        ...
+        return self.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError where there is none."""
@@ -83,8 +83,10 @@ class Machine(Protocol):
         """Release what the machine holds; calling it again does nothing."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()

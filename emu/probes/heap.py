@@ -110,7 +110,7 @@ class HeapLedger:
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
         """Judge that SP came down from ``sp`` to ``lowest``, below the heap's end; return whether that is a fault."""
-        if self._why_not_followed is not None or not self._region.meets(sp):
+        if self._why_not_followed is not None or not self._region.is_main_stack(sp):
             return False
         self._judge.stack_grew_into_heap(lowest, backtrace, heap_end, self._region.grown_at)
         return True
@@ -170,6 +170,12 @@ class HeapLedger:
     def lay_in(self, start: int, end: int) -> bool:
         """Return whether the heap may ever have used memory between ``start`` and ``end``."""
         return self._lowest < end and start <= self._highest
+
+    @property
+    def memory(self) -> str | None:
+        """The memory that all allocations were in; None where there were none, or they were in several."""
+        names = [region.name for region in self._firmware.board.ram if self.lay_in(region.start, region.end)]
+        return names[0] if len(names) == 1 else None
 
     def block_near(self, address: int, distance: int = 0) -> Block | None:
         """Return the block that ``address`` is in, else the one that it is closest to, up to ``distance`` bytes away.

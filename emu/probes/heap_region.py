@@ -40,13 +40,10 @@ class HeapRegion:
     def _grow(self, start: int, end: int, sp: int, site: CallSite) -> bool:
         if end > self._highest:
             self._highest, self.grown_at = end, site
-        return start < self._firmware.initial_sp and end > sp and self._on_main_stack(sp)
+        return start < self._firmware.initial_sp and end > sp and self.is_main_stack(sp)
 
-    def meets(self, sp: int) -> bool:
-        """Return whether it is the firmware's own stack that came down into the heap, and not a stack made there."""
-        return self._on_main_stack(sp)
-
-    def _on_main_stack(self, sp: int) -> bool:
+    def is_main_stack(self, sp: int) -> bool:
+        """Return whether SP is on the firmware's own stack, and not on one that is made in the heap or a variable."""
         firmware = self._firmware
         if not firmware.stack_region.start < sp <= firmware.initial_sp or self._is_block(sp - 1):
             return False

@@ -29,6 +29,13 @@ class StackPaint:
         self.lowest = top
         """The lowest address that was written."""
 
+    @classmethod
+    def of(cls, firmware: Firmware, read: Read, write: Write) -> "StackPaint | None":
+        """Return the paint of the stack that ``firmware`` starts on; None where nothing tells which memory that is."""
+        if firmware.stack_limit is None:
+            return None
+        return cls(firmware.stack_limit, firmware.initial_sp, read, write if firmware.stack_is_reserved else None)
+
     def look(self) -> None:
         """Note what was written since the last look; the machine must stand still."""
         size = self.lowest - self._bottom

@@ -10,7 +10,7 @@ from emu.native.qemu import Lowest, Shared
 from emu.record import Frame
 
 Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address; raises ValueError where there is no memory."""
+"""Returns so many bytes from an address; nothing where there is no memory."""
 
 
 @dataclass(frozen=True)

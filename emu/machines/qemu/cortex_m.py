@@ -95,14 +95,14 @@ class CortexM:
             return None
         registers = exception.registers
         pc = None if registers is None else registers[_PC]
-        code = b"" if pc is None else _bytes_at(qemu.read, pc, 4)
+        code = b"" if pc is None else qemu.read(pc, 4)
         kind, detail, address = describe_exception(self._firmware.board, exception, code)
         return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
 
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WFI or WFE before pc."""
         before = qemu.gdb.read_register(_PC) - 2
-        name = _WAITS.get(int.from_bytes(_bytes_at(qemu.read, before, 2), "little"))
+        name = _WAITS.get(int.from_bytes(qemu.read(before, 2), "little"))
         return None if name is None else (name, before)
 
     def pc_of(self, registers: Sequence[int]) -> int:
@@ -117,12 +117,8 @@ class CortexM:
 
     def backtrace(self, registers: Sequence[int], read: Memory) -> list[Frame]:
         """Return the frames by unwind information, or by the instructions where there is none."""
-
-        def peek(address: int, size: int) -> bytes:
-            return _bytes_at(read, address, size)
-
         firmware, pc = self._firmware, registers[_PC]
-        return unwind(firmware, registers, peek, registers[_SP], pc, firmware.initial_sp)
+        return unwind(firmware, registers, read, registers[_SP], pc, firmware.initial_sp)
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
         """Return all that SP has passed, and the frames by the snapshot of then."""
@@ -142,11 +138,3 @@ class CortexM:
     def sets_sp_anew(self, address: int) -> bool:
         """Return whether it is one of those behind which the stack may be another one."""
         return not self._code.behind_anew.isdisjoint((address + 2, address + 4))
-
-
-def _bytes_at(read: Memory, address: int, size: int) -> bytes:
-    """Return memory, or nothing where there is none."""
-    try:
-        return read(address, size)
-    except ValueError:
-        return b""

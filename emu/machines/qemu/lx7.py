@@ -112,7 +112,7 @@ class Lx7:
             else:
                 shown = depc
         sp = Windows(file, base, start, 0).register(1)
-        kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, _bytes_at(qemu.read, pc, 3))
+        kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, qemu.read(pc, 3))
         registers = [shown, ps, base, start, cause, shown, address, depc, *file]
         return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
 
@@ -125,7 +125,7 @@ class Lx7:
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WAITI before pc."""
         before = self.pc(qemu) - _WAITI_BYTES
-        return ("WAITI", before) if is_wait(_bytes_at(qemu.read, before, _WAITI_BYTES)) else None
+        return ("WAITI", before) if is_wait(qemu.read(before, _WAITI_BYTES)) else None
 
     def pc_of(self, registers: Sequence[int]) -> int:
         """Return pc."""
@@ -139,11 +139,7 @@ class Lx7:
 
     def backtrace(self, registers: Sequence[int], read: Memory) -> list[Frame]:
         """Return the frames by the register windows."""
-
-        def peek(address: int, size: int) -> bytes:
-            return _bytes_at(read, address, size)
-
-        return unwind(self._firmware, registers[0], _windows(registers), peek)
+        return unwind(self._firmware, registers[0], _windows(registers), read)
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
         """Return all that SP has passed and the base save area below it, and the frames of then."""
@@ -202,11 +198,3 @@ def _called(packet: bytes, number: int) -> int:
 
 def _word(packet: bytes, offset: int) -> int:
     return int.from_bytes(packet[offset : offset + 4], "little")
-
-
-def _bytes_at(read: Memory, address: int, size: int) -> bytes:
-    """Return memory, or nothing where there is none."""
-    try:
-        return read(address, size)
-    except ValueError:
-        return b""

@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from emu.firmware import Firmware
-from emu.machines import Limits, Measurements, Stop
+from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.gdb_remote import GdbError
 from emu.machines.qemu.core import Core, CoreFault
@@ -19,13 +17,12 @@ from emu.probes.stack import StackPaint
 from emu.record import Fault
 from emu.targets import Target
 
-_EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 3.0
 """How long QEMU may take to stop when it is told to."""
 
 
-class QemuMachine:
+class QemuMachine(Machine):
     """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
 
     ``traffic`` also counts loads and stores, ``profile`` also follows calls, and counts by line and call path,
@@ -74,10 +71,6 @@ class QemuMachine:
         except ValueError as error:
             raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
 
-    def read_output(self, address: int, size: int) -> bytes:
-        """Return the same: nothing here checks whether it was ever set."""
-        return self.read(address, size)
-
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError where there is none."""
         try:
@@ -90,14 +83,6 @@ class QemuMachine:
         if self._run is not None:
             self._run.process.close()
             self._run = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def process_id(self) -> int:
@@ -123,9 +108,8 @@ class QemuMachine:
         firmware = self._firmware
         process = QemuProcess(firmware, self._core, traffic=self._traffic, profile=self._profile, bare=self._bare)
         try:
-            exits = tuple(entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None)
             handlers = self._core.handlers(process.standing)
-            stops = {*exits, *handlers}
+            stops = {*firmware.exits, *handlers}
             if (entry := firmware.entry_of("emu_yield")) is not None:
                 stops.add(entry)
             for address in sorted(stops):
@@ -134,14 +118,8 @@ class QemuMachine:
             process.close()
             raise
         ledger = HeapLedger(firmware, self._core.callers)
-        return Run(firmware, self._core, process, self._paint(process), exits, handlers, ledger)
-
-    def _paint(self, process: QemuProcess) -> StackPaint | None:
-        firmware = self._firmware
-        if firmware.stack_limit is None:
-            return None
-        write = process.memory.write if firmware.stack_is_reserved else None
-        return StackPaint(firmware.stack_limit, firmware.initial_sp, process.memory.read, write)
+        paint = StackPaint.of(firmware, process.memory.read, process.memory.write)
+        return Run(firmware, self._core, process, paint, handlers, ledger)
 
     def _go(self, run: Run) -> Stop:
         before = run.shared.instructions
@@ -178,7 +156,7 @@ class QemuMachine:
             if stands:
                 run.follow_heap()  # so that there is room where one step is made
                 pc = self._core.pc(qemu)
-                yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in run.exits
+                yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
                 at_handler = pc in run.handlers or not (yields or exits)  # or the plugin has stopped for a fault
                 fault = self._core.fault(qemu, at_handler=True) if at_handler else None
                 if fault is not None:
@@ -263,7 +241,7 @@ class QemuMachine:
             address=address,
             pc=pc,
             detail=detail,
-            backtrace=self._core.backtrace(registers, run.process.memory.read),
+            backtrace=self._core.backtrace(registers, run.peek),
         )
 
     def _lost(self, run: Run) -> Fault:

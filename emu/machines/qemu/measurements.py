@@ -1,13 +1,10 @@
 """Measurements: what the plugin has counted, put together."""
 
 from emu.machines import Measurements
+from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
-from emu.probes.coverage import measure_coverage
-from emu.probes.instructions import executions_by_address, measure_instructions
-from emu.probes.profile import measure_profile
 from emu.probes.timeline import measure_timeline
-from emu.probes.traffic import by_region
-from emu.record import Heap, Instructions, Stack, StackUse, Timeline
+from emu.record import Heap, Stack, StackUse, Timeline
 
 _OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
 
@@ -15,7 +12,18 @@ _OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine f
 def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
     """Return what was measured of ``run``; the flags say what was counted on request."""
     firmware = run.firmware
-    not_measured = {"memory_check": "QEMU has no --memcheck: Unicorn has it"}
+    memories = len(firmware.board.memory)
+    counters = Counters(
+        total=run.shared.instructions,
+        blocks=run.blocks,
+        loads=run.shared.loads[:memories],
+        stores=run.shared.stores[:memories],
+        call_paths=run.call_paths,
+        call_paths_cut=bool(run.shared.calls.cut),
+        peek=run.peek,
+    )
+    counts = measure_counts(firmware, counters, traffic=traffic, profile=profile, coverage=coverage)
+    not_measured = {"memory_check": "QEMU has no --memcheck: Unicorn has it", **counts.not_measured}
     stack = _stack(run)
     heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
     timeline = None
@@ -27,30 +35,18 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     touched = _touched(run, stack.peak_bytes) if stack is not None else None
     if isinstance(touched, str):
         not_measured["stack_touched_bytes"], touched = touched, None
-    executions = executions_by_address(firmware, run.blocks, run.peek) if profile or coverage else {}
-    profiled = covered = None
-    if profile:
-        profiled = measure_profile(firmware, executions, run.call_paths, cut=bool(run.shared.calls.cut))
-    else:
-        not_measured["profile"] = "only on request (--profile)"
-    if coverage:
-        covered = measure_coverage(firmware, executions)
-        if not covered.lines:
-            not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
-    else:
-        not_measured["coverage"] = "only on request (--coverage)"
     return Measurements(
         stack_peak_bytes=None if stack is None else stack.peak_bytes,
         stack_touched_bytes=touched,
-        stack_limit_bytes=_stack_limit_bytes(run),
+        stack_limit_bytes=firmware.stack_limit_bytes,
         stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
         stack_bytes_by_region=None if stack is None else _stack_bytes_by_region(run, stack),
-        heap_region=_heap_region(run) if heap.attached else None,
+        heap_region=run.ledger.memory if heap.attached else None,
         heap=heap,
         timeline=timeline,
-        instructions=_instructions(run, not_measured, traffic=traffic),
-        profile=profiled,
-        coverage=covered,
+        instructions=counts.instructions,
+        profile=counts.profile,
+        coverage=counts.coverage,
         faults=(*(run.ledger.faults if heap.attached else ()), *run.faults),
         output=run.output.text,
         output_cut_bytes=run.output.cut_bytes,
@@ -58,28 +54,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     )
 
 
-def _instructions(run: Run, not_measured: dict[str, str], *, traffic: bool) -> Instructions:
-    firmware, shared = run.firmware, run.shared
-    instructions = measure_instructions(firmware, shared.instructions, run.blocks, run.peek)
-    if not firmware.symbols:
-        not_measured["by_function"] = "the ELF has no symbols"
-        instructions = instructions.model_copy(update={"by_function": {}})
-    if not traffic:
-        not_measured["loads_by_region"] = "counted only on request (--traffic)"
-        not_measured["stores_by_region"] = "counted only on request (--traffic)"
-        return instructions
-    memory = firmware.board.memory
-    loads, stores = list(shared.loads)[: len(memory)], list(shared.stores)[: len(memory)]
-    update = {"loads_by_region": by_region(memory, loads), "stores_by_region": by_region(memory, stores)}
-    return instructions.model_copy(update=update)
-
-
 # ---- the stack -------------------------------------------------------------------------------------------------------
-
-
-def _stack_limit_bytes(run: Run) -> int | None:
-    limit = run.firmware.stack_limit
-    return None if limit is None else run.firmware.initial_sp - limit
 
 
 def _stack(run: Run) -> StackUse | str:
@@ -100,7 +75,7 @@ def _stack(run: Run) -> StackUse | str:
         name=f"main stack ({core.stack_pointer})" if array is None else array.name,
         pointer=core.stack_pointer,
         top=top,
-        limit_bytes=_stack_limit_bytes(run),
+        limit_bytes=firmware.stack_limit_bytes,
         peak_bytes=peak,
         backtrace=backtrace,
     )
@@ -141,12 +116,6 @@ def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
         return Heap(attached=False)
     not_measured |= run.ledger.not_measured
     return run.ledger.measure()
-
-
-def _heap_region(run: Run) -> str | None:
-    """Return the memory that all allocations were in, or None where there were none or they were in several."""
-    regions = [region.name for region in run.firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
-    return regions[0] if len(regions) == 1 else None
 
 
 def _timeline(run: Run, heap: Heap) -> Timeline:

@@ -87,6 +87,13 @@ class SharedMemory:
         """Return ``size`` bytes; raises ValueError where there is no such memory."""
         return b"".join(self._contents[start:end] for start, end in self._spans(address, size))
 
+    def peek(self, address: int, size: int) -> bytes:
+        """Return the same, or nothing where there is no such memory."""
+        try:
+            return self.read(address, size)
+        except ValueError:
+            return b""
+
     def write(self, address: int, data: bytes) -> None:
         """Replace memory; raises ValueError where there is none."""
         done = 0
@@ -155,7 +162,7 @@ class QemuProcess:
     @property
     def standing(self) -> Standing:
         """What can be done with it while it stands."""
-        return Standing(self.gdb, self.shared, self.memory.read)
+        return Standing(self.gdb, self.shared, self.memory.peek)
 
     @property
     def process_id(self) -> int:
@@ -210,7 +217,7 @@ class QemuProcess:
             gdb = GdbRemote(connection, _ANSWER_SECONDS)
             found = {
                 "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
-                **self._core.at_reset(Standing(gdb, self.shared, self.memory.read)),
+                **self._core.at_reset(Standing(gdb, self.shared, self.memory.peek)),
             }
         except GdbError as error:
             raise MissingToolError(f"{self._unusable}: {error}; {self._first_message()}") from error

@@ -26,7 +26,6 @@ class Run:
     core: Core
     process: QemuProcess
     paint: StackPaint | None
-    exits: tuple[int, ...]
     handlers: frozenset[int]
     """Where it stops because there may be a fault."""
     ledger: HeapLedger
@@ -62,10 +61,7 @@ class Run:
 
     def peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing where there is none."""
-        try:
-            return self.process.memory.read(address, size)
-        except ValueError:
-            return b""
+        return self.process.memory.peek(address, size)
 
     def serve_plugin(self) -> None:
         """Take what the allocator was called for, where the plugin waits for that, and let it go on."""

@@ -7,7 +7,6 @@ from emu.machines.renode.lx7 import Lx7
 from emu.probes.stack import PAINT
 
 _CORES: dict[str, type[CortexM] | type[Lx7]] = {"armv7em": CortexM, "xtensa": Lx7}
-_EXIT_FUNCTIONS = ("_exit", "emu_exit")
 
 
 def core_of(firmware: Firmware) -> Core:
@@ -21,13 +20,7 @@ def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
     return paint + [(segment.load_address, segment.data) for segment in firmware.segments if segment.data]
 
 
-def exits(firmware: Firmware) -> frozenset[int]:
-    """Return the functions by which the firmware ends."""
-    entries = (firmware.entry_of(name) for name in _EXIT_FUNCTIONS)
-    return frozenset(entry for entry in entries if entry is not None)
-
-
 def stops(firmware: Firmware, core: Core) -> list[int]:
     """Return where the core is to halt: where the firmware yields or ends, and at the handlers of faults."""
     waits = firmware.entry_of("emu_yield")
-    return sorted({*exits(firmware), *core.handlers(), *([] if waits is None else [waits])})
+    return sorted({*firmware.exits, *core.handlers(), *([] if waits is None else [waits])})

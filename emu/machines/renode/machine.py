@@ -3,15 +3,13 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
-from emu.machines import Limits, Measurements, Stop
+from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
-from emu.machines.renode.loading import contents_at_reset, core_of, exits, stops
+from emu.machines.renode.loading import contents_at_reset, core_of, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
@@ -57,7 +55,7 @@ class _Run:
     lost: bool = False
 
 
-class RenodeMachine:
+class RenodeMachine(Machine):
     """One firmware in Renode (see ``emu.machines.Machine``); one process for each boot.
 
     A resume is one request: what was written since the last stop goes in as files, the machine runs, and the memory
@@ -69,7 +67,6 @@ class RenodeMachine:
         self._target = target
         self._limits = limits or Limits()
         self._core = core_of(firmware)
-        self._exits = exits(firmware)
         self._yield = firmware.entry_of("emu_yield")
         self._handlers = self._core.handlers()
         self._run: _Run | None = None
@@ -105,10 +102,6 @@ class RenodeMachine:
             run.lost = True
             raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
 
-    def read_output(self, address: int, size: int) -> bytes:
-        """Return the same: nothing here checks whether it was ever set."""
-        return self.read(address, size)
-
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError where there is none."""
         run = self._running
@@ -120,14 +113,6 @@ class RenodeMachine:
         if self._run is not None:
             self._run.process.close()
             self._run = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def process_id(self) -> int:
@@ -170,7 +155,7 @@ class RenodeMachine:
             output.write(run.printed.read_bytes())
         return Measurements(
             stack_touched_bytes=touched,
-            stack_limit_bytes=None if firmware.stack_limit is None else firmware.initial_sp - firmware.stack_limit,
+            stack_limit_bytes=firmware.stack_limit_bytes,
             heap=heap,
             instructions=Instructions(total=None if run.lost else run.state.instructions),
             faults=(*run.faults, *changed),
@@ -258,9 +243,7 @@ class RenodeMachine:
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
         run = _Run(process, monitor, memory, state, printed)
-        if firmware.stack_limit is not None:
-            write = self.write if firmware.stack_is_reserved else None
-            run.paint = StackPaint(firmware.stack_limit, firmware.initial_sp, self.read, write)
+        run.paint = StackPaint.of(firmware, self.read, self.write)
         return run
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -325,7 +308,7 @@ class RenodeMachine:
         if pc == self._yield:
             run.waiting = True
             return []
-        if pc in self._exits:
+        if pc in self._firmware.exits:
             run.exit_status = self._core.first_argument(run.state)
             return []
         if pc not in self._handlers:

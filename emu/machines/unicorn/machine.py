@@ -1,8 +1,6 @@
 """Firmware in Unicorn: the instructions, the memory and the FPU of the core, and nothing else of the board."""
 
 import time
-from types import TracebackType
-from typing import Self
 
 from unicorn import (
     UC_ARCH_ARM,
@@ -26,7 +24,7 @@ from unicorn.unicorn_const import UC_ERR_NOMEM
 
 from emu import native
 from emu.firmware import Firmware
-from emu.machines import Limits, Measurements, Stop
+from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
@@ -49,7 +47,6 @@ from emu.targets import Region, Target
 _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
 _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
 _ERASED = 0xFF
-_EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _NOWHERE = 0xFFFF_FFF0
 """An address that nothing reaches: Unicorn's own stop address must be one and the same for all runs of an engine."""
 _PAUSE = 16_000_000
@@ -58,7 +55,7 @@ _PAUSE = 16_000_000
 _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 
 
-class UnicornMachine:
+class UnicornMachine(Machine):
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
     ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
@@ -133,14 +130,6 @@ class UnicornMachine:
             self._run.close()
             self._run = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
     def _running(self) -> Run:
         if self._run is None:
@@ -167,7 +156,6 @@ class UnicornMachine:
             engine.mem_write(segment.load_address, segment.data)
         engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
         engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
-        exits = [entry for name in _EXIT_FUNCTIONS if (entry := firmware.entry_of(name)) is not None]
         ledger = HeapLedger(firmware)
         shadow = self._shadow(ledger) if self._memcheck else None
         hooks = NativeHooks(
@@ -175,7 +163,7 @@ class UnicornMachine:
             firmware,
             self._code,
             firmware.entry_of("emu_yield"),
-            exits,
+            firmware.exits,
             self._allocator,
             traffic=self._traffic,
             profile=self._profile,
@@ -214,15 +202,10 @@ class UnicornMachine:
         )
 
     def _paint(self, engine: Uc) -> StackPaint | None:
-        firmware = self._firmware
-        if self._bare or firmware.stack_limit is None:
-            return None
-        return StackPaint(
-            firmware.stack_limit,
-            firmware.initial_sp,
-            read=lambda address, size: bytes(engine.mem_read(address, size)),
-            write=engine.mem_write if firmware.stack_is_reserved else None,
-        )
+        def read(address: int, size: int) -> bytes:
+            return bytes(engine.mem_read(address, size))
+
+        return None if self._bare else StackPaint.of(self._firmware, read, engine.mem_write)
 
     def _go(self, run: Run, pc: int) -> Stop:
         before = run.hooks.instructions

@@ -1,42 +1,27 @@
 """Measurements: what the watchers of one run have to say, put together."""
 
 from emu.machines import Measurements
+from emu.machines.counts import Counters, measure_counts
 from emu.machines.unicorn.run import Run
-from emu.probes.coverage import measure_coverage
-from emu.probes.instructions import executions_by_address, measure_instructions
-from emu.probes.profile import measure_profile
 from emu.probes.timeline import measure_timeline
-from emu.probes.traffic import by_region
 from emu.record import Stack, StackUse
 
 
 def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
     """Return what was measured of ``run``; the flags say what was counted on request."""
     firmware = run.firmware
-    not_measured: dict[str, str] = {}
-    instructions = measure_instructions(firmware, run.hooks.instructions, run.hooks.blocks, run.peek)
-    if not firmware.symbols:
-        not_measured["by_function"] = "the ELF has no symbols"
-        instructions = instructions.model_copy(update={"by_function": {}})
-    if traffic:
-        memory = firmware.board.memory
-        loads, stores = by_region(memory, run.hooks.loads), by_region(memory, run.hooks.stores)
-        instructions = instructions.model_copy(update={"loads_by_region": loads, "stores_by_region": stores})
-    else:
-        not_measured["loads_by_region"] = "counted only on request (--traffic)"
-        not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = executions_by_address(firmware, run.hooks.blocks, run.peek) if profile or coverage else {}
-    profiled = covered = None
-    if profile:
-        profiled = measure_profile(firmware, executions, run.hooks.call_paths, cut=run.hooks.call_paths_cut)
-    else:
-        not_measured["profile"] = "only on request (--profile)"
-    if coverage:
-        covered = measure_coverage(firmware, executions)
-        if not covered.lines:
-            not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
-    else:
-        not_measured["coverage"] = "only on request (--coverage)"
+    hooks = run.hooks
+    counters = Counters(
+        total=hooks.instructions,
+        blocks=list(hooks.blocks),
+        loads=hooks.loads,
+        stores=hooks.stores,
+        call_paths=list(hooks.call_paths),
+        call_paths_cut=hooks.call_paths_cut,
+        peek=run.peek,
+    )
+    counts = measure_counts(firmware, counters, traffic=traffic, profile=profile, coverage=coverage)
+    not_measured = dict(counts.not_measured)
     memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
     if memory_check is None:
         not_measured["memory_check"] = "only on request (--memcheck)"
@@ -46,7 +31,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
         not_measured["errors of the heap"] = "its allocator is not followed"
     not_measured |= run.ledger.not_measured
     heap = run.ledger.measure()
-    length, lowest = run.hooks.timeline
+    length, lowest = hooks.timeline
     levels = run.ledger.timeline if heap.attached else None
     assert run.stacks is not None, "only a bare machine follows none"
     stacks = run.stacks.measure(run.code.delta_at)
@@ -60,12 +45,12 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
         stack_limit_bytes=stacks[0].limit_bytes,
         stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
         stack_bytes_by_region=_stack_bytes_by_region(run, stacks),
-        heap_region=_heap_region(run),
+        heap_region=run.ledger.memory,
         heap=heap,
         timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
-        instructions=instructions,
-        profile=profiled,
-        coverage=covered,
+        instructions=counts.instructions,
+        profile=counts.profile,
+        coverage=counts.coverage,
         memory_check=memory_check,
         faults=(*run.ledger.faults, *run.faults),
         output=run.output.text,
@@ -101,9 +86,3 @@ def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] |
         if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
             counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
     return counted
-
-
-def _heap_region(run: Run) -> str | None:
-    """Return the memory that all allocations were in, or None where there were none or they were in several."""
-    regions = [region.name for region in run.firmware.board.ram if run.ledger.lay_in(region.start, region.end)]
-    return regions[0] if len(regions) == 1 else None
