@@ -6,9 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from emu.architectures.armv7em.thumb import WAITS
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.machines.cortex_m_exceptions import describe_exception, read_exception
+from emu.machines.cortex_m_exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
 from emu.machines.qemu.core import CoreFault, Memory, Standing
 from emu.native import Snapshot
 from emu.native.hooks import CodeMap
@@ -19,9 +20,7 @@ from emu.record import Frame
 
 _R0, _SP, _LR, _PC = 0, 13, 14, 15
 _REGISTERS = 16
-_FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
 _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin leaves nothing of them but the core
-_WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 
 
 class CortexM:
@@ -67,8 +66,7 @@ class CortexM:
 
     def handlers(self, qemu: Standing) -> frozenset[int]:
         """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
-        vectors = np.frombuffer(qemu.read(self._vector_table, 4 * (_LAST_HANDLER + 1)), "<u4")
-        return frozenset(int(entry) & ~1 for entry in vectors[_FIRST_HANDLER:])
+        return fault_handlers(qemu.read(self._vector_table, FAULT_VECTORS_BYTES))
 
     # ---- at a stop ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +100,7 @@ class CortexM:
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WFI or WFE before pc."""
         before = qemu.gdb.read_register(_PC) - 2
-        name = _WAITS.get(int.from_bytes(qemu.read(before, 2), "little"))
+        name = WAITS.get(int.from_bytes(qemu.read(before, 2), "little"))
         return None if name is None else (name, before)
 
     def pc_of(self, registers: Sequence[int]) -> int:

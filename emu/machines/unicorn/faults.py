@@ -1,6 +1,6 @@
 """Faults: why the engine stopped, in words."""
 
-from emu.architectures.armv7em.thumb import instruction_addresses
+from emu.architectures.armv7em.thumb import WAITS, instruction_addresses
 from emu.machines.access import describe_access, describe_arm_state
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
 from emu.native import Block
@@ -10,7 +10,7 @@ from emu.record import Fault
 YIELD = "YIELD"
 BREAKPOINT = 7
 _SUPERVISOR_CALL = 2
-_HINTS = {0xBF30: "WFI", 0xBF20: "WFE", 0xBF10: YIELD}
+_HINTS = {**WAITS, 0xBF10: YIELD}
 
 
 def explain_stop(run: Run, pc: int) -> Fault:
