@@ -123,7 +123,8 @@ class Peripheral(_Strict):
     output: int | None = None
     """Offset of the register that transmits what is written to it, a byte at a time."""
     reads: dict[Annotated[int, BeforeValidator(_parse_offset)], Annotated[int, Field(ge=0, lt=1 << 32)]] = Field(
-        default={}, max_length=16
+        default={},
+        max_length=16,  # as MOST_FIXED in emu/native/qemu/memory.c
     )
     """By its offset, what a register always reads as."""
 
@@ -188,8 +189,11 @@ class Board(_Strict):
     cpu: Literal["cortex-m4", "cortex-m7", "lx7"]
     """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa."""
     build: Build
-    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)
+    """How firmware for it is compiled and linked."""
+    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
+    """Every memory that firmware may use, once; an access to anywhere else is a fault."""
     peripherals: tuple[Peripheral, ...] = ()
+    """The registers that are known by name, modelled or not."""
     emulators: dict[EmulatorName, Emulator] = Field(min_length=1)
     """By its name, each emulator that the board's firmware runs in."""
 
