@@ -4,6 +4,7 @@ A build depends on nothing but its inputs (no paths, no time), so it is the same
 the hash of those inputs.
 """
 
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ COMPILER_FLAGS = (
     "-fno-math-errno",
     "-fno-tree-loop-distribute-patterns",  # no loop becomes a call of memset or memcpy: there is no libc
 )
-_LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments")
+_LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
+_STANDALONE = ("-nostdlib", "-Wl,--no-warn-rwx-segments")
 _LIBRARIES = ("-lgcc",)
 
 _LARGEST_INPUT_BUFFER = 64 * 1024
@@ -55,7 +57,8 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     options = options or BuildOptions()
     toolchain = find_toolchain(board.build.toolchain)
     info = read_image_info(image)
-    runtime, linker_script = resource("runtime"), resource("linker") / board.build.linker_script
+    runtime = resource("runtime")
+    linker_script = resource("linker") / board.build.linker_script if board.build.linker_script else None
     sources = [
         *sorted((runtime / "src").glob("*.c")),
         runtime / "port" / "main.c",
@@ -67,11 +70,13 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     key = content_key(
         [
             toolchain.version,
+            platform.machine(),  # which is what the host's own compiler builds for
             *flags,
             *_LINK_FLAGS,
+            *_STANDALONE,
             *_LIBRARIES,
             image.read_bytes(),
-            linker_script.read_bytes(),
+            linker_script.read_bytes() if linker_script is not None else b"",
             *(part for path in [*sources, *headers] for part in (str(path.relative_to(runtime)), path.read_bytes())),
         ]
     )
@@ -106,7 +111,7 @@ def _compile(
     sources: list[Path],
     runtime: Path,
     image: Path,
-    linker_script: Path,
+    linker_script: Path | None,
     directory: Path,
 ) -> None:
     # Debug information names sources as runtime/src/step.c, wherever the engine is installed. Not every GCC passes that
@@ -123,6 +128,9 @@ def _compile(
             [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", str(source), "-o", target], directory
         )
         objects.append(target)
-    toolchain.run([*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory)
+    # Without a linker script it is a program for an operating system, whose C library starts it.
+    placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}"]
+    libraries = [] if linker_script is None else _LIBRARIES
+    toolchain.run([*flags, *_LINK_FLAGS, *placed, *objects, *libraries, "-o", "firmware.elf"], directory)
     for intermediate in [*objects, model.name]:
         (directory / intermediate).unlink()

@@ -69,6 +69,14 @@ class Firmware:
         """The address of the first instruction."""
         return self.start.pc
 
+    @cached_property
+    def ram(self) -> tuple[Region, ...]:
+        """Where data can be written: the board's RAM, or the program's own sections where a loader places it."""
+        sections = (section for section in self.sections if section.writable)
+        return self.board.ram or tuple(
+            Region(name=section.name, start=section.address, size=section.size, access="rw") for section in sections
+        )
+
     # ---- sizes -------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -342,7 +350,7 @@ class Firmware:
     # ---- reading -----------------------------------------------------------------------------------------------------
 
     def _check_addresses(self, target: Target) -> None:
-        for segment in self.segments:
+        for segment in self.segments if self.board.memory else ():
             spans = [(segment.load_address, len(segment.data)), (segment.address, segment.memory_size)]
             for start, size in spans:
                 if not self._on_board(start, start + size):

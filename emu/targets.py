@@ -103,7 +103,8 @@ class Build(_Strict):
 
     toolchain: str
     flags: tuple[str, ...]
-    linker_script: str
+    linker_script: str = ""
+    """Empty where firmware is a program that an operating system loads, with its C library."""
 
 
 class Emulator(_Strict):
@@ -122,8 +123,15 @@ class Board(_Strict):
     architecture: str
     build: Build
     memory: tuple[Region, ...]
+    """Empty where a loader finds room for the firmware: on the machine that builds."""
     peripherals: tuple[Peripheral, ...] = ()
     emulators: dict[str, Emulator]
+
+    @model_validator(mode="after")
+    def _memory_goes_with_a_linker_script(self) -> Self:
+        if bool(self.memory) != bool(self.build.linker_script):
+            raise ValueError(f"{self.name} has memory or a linker script, but not both")
+        return self
 
     @model_validator(mode="after")
     def _addresses_are_apart(self) -> Self:

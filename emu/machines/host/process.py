@@ -1,0 +1,201 @@
+"""The process that the firmware is on the host: started, waited for, read and written, and ended for certain."""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import IO
+
+from emu.errors import InputError, MissingToolError
+from emu.machines.output import Output
+
+_SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have the sanitizers' libraries
+_COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
+_OPTIONS = {
+    "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
+    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1",
+    "UBSAN_OPTIONS": _COMMON_OPTIONS,
+}
+_PIECE = 1 << 16
+_REPORT_SECONDS = 5.0
+"""How long a process that is interrupted may take to say where it was."""
+_LOOK_SECONDS = 0.01
+"""Between looks at a process that is about to end."""
+
+
+class HostProcess:
+    """One process that runs an ELF for this machine from its start on. ``close`` must be called.
+
+    Raises InputError where the operating system does not take the ELF, and MissingToolError where it lets nobody look
+    at the process's memory.
+    """
+
+    def __init__(self, program: bytes, name: str):
+        self.output, self._said = Output(), Output()
+        with contextlib.ExitStack() as undo:
+            self._socket, theirs = socket.socketpair()
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = self._start(program, name, theirs.fileno())
+            undo.callback(self._end)
+            try:
+                self._memory = os.open(f"/proc/{self.process_id}/mem", os.O_RDWR)
+            except OSError as error:
+                raise MissingToolError(
+                    f"this system lets nobody look at the memory of a process of one's own ({error.strerror}); "
+                    "allow ptrace (sysctl kernel.yama.ptrace_scope=1, or docker run --cap-add SYS_PTRACE)"
+                ) from error
+            undo.callback(os.close, self._memory)
+            self._waiting = selectors.DefaultSelector()
+            undo.callback(self._waiting.close)
+            self._waiting.register(self._socket, selectors.EVENT_READ)
+            for stream, output in self._streams.items():
+                self._waiting.register(stream, selectors.EVENT_READ, output)
+            self._undo = undo.pop_all()
+
+    @property
+    def process_id(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def said(self) -> str:
+        """What the sanitizers have said."""
+        return self._said.text
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the firmware has come to ``emu_yield``, and not to its end.
+
+        Raises TimeoutError where it does neither in ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for key, _ in self._waiting.select(left):
+                if key.data is not None:
+                    self._take(key)
+                elif self._receive():
+                    self._take_what_is_there()
+                    return True
+                else:
+                    self._wait_for_end(deadline)
+                    return False
+        raise TimeoutError
+
+    def go_on(self) -> None:
+        """Let ``emu_yield`` return; where the process has ended instead, ``wait`` tells."""
+        with contextlib.suppress(OSError):
+            self._socket.send(b"\0", socket.MSG_NOSIGNAL)
+
+    def interrupt(self) -> None:
+        """End a process that runs on, in a way that lets its sanitizer say where it was."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process_id, signal.SIGABRT)
+        with contextlib.suppress(TimeoutError):
+            self._wait_for_end(time.monotonic() + _REPORT_SECONDS)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit status, or less than 0: the signal that ended it; None where it runs on."""
+        return self._process.poll()
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes; raises ValueError where there is no such memory."""
+        with _no_memory_at(address):
+            data = os.pread(self._memory, size, address)
+        if len(data) < size:
+            raise ValueError(f"there is no memory at {address + len(data):#010x}")
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory; raises ValueError where there is none."""
+        with _no_memory_at(address):
+            written = os.pwrite(self._memory, data, address)
+        if written < len(data):
+            raise ValueError(f"there is no memory at {address + written:#010x}")
+
+    def close(self) -> None:
+        """End the process and whatever it has started; calling it again does nothing."""
+        self._undo.close()
+
+    # ---- starting and ending -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
+        file = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        try:
+            with os.fdopen(os.dup(file), "wb") as writer:
+                writer.write(program)
+            kept = {variable: os.environ[variable] for variable in _KEPT_VARIABLES if variable in os.environ}
+            return subprocess.Popen(
+                [name],
+                executable=f"/proc/self/fd/{file}",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[file, harness],
+                env={**kept, **_OPTIONS, _SOCKET_VARIABLE: str(harness)},
+                start_new_session=True,  # an interrupt from the terminal is this process's to handle
+            )
+        except OSError as error:
+            raise InputError(f"{name} cannot be run on this machine: {error.strerror}") from error
+        finally:
+            os.close(file)
+
+    def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process_id, signal.SIGKILL)
+        self._process.wait()
+        for stream in self._streams:
+            stream.close()
+
+    # ---- what comes from it ------------------------------------------------------------------------------------------
+
+    @property
+    def _streams(self) -> dict[IO[bytes], Output]:
+        assert self._process.stdout is not None, "it is a pipe"
+        assert self._process.stderr is not None, "it is a pipe"
+        return {self._process.stdout: self.output, self._process.stderr: self._said}
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(1)
+        except ConnectionError:
+            return b""
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        data = os.read(key.fd, _PIECE)
+        if data:
+            key.data.write(data)
+        else:
+            self._waiting.unregister(key.fileobj)
+
+    def _take_what_is_there(self) -> None:
+        """Take what was written before now: a pipe holds no more than is read of it at a time."""
+        for key, _ in self._waiting.select(0):
+            if key.data is not None:
+                self._take(key)
+
+    def _wait_for_end(self, deadline: float) -> None:
+        """Wait for the end of a process that has nothing to say to the harness any more; raises TimeoutError."""
+        with contextlib.suppress(KeyError):
+            self._waiting.unregister(self._socket)
+        while self._process.poll() is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            for key, _ in self._waiting.select(min(left, _LOOK_SECONDS)):
+                self._take(key)
+        self._take_what_is_there()
+
+
+@contextlib.contextmanager
+def _no_memory_at(address: int) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"there is no memory at {address:#010x}") from error
