@@ -114,23 +114,25 @@ def _compile(
     linker_script: Path | None,
     directory: Path,
 ) -> None:
-    # Debug information names sources as runtime/src/step.c, wherever the engine is installed. Not every GCC passes that
-    # on to the assembler.
-    moved = [f"{runtime}=runtime", f"{directory}=."]
-    prefixes = [flag + move for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=") for move in moved]
-    includes = [f"-I{runtime / 'include'}", f"-I{runtime / 'src'}", f"-I{runtime / 'port'}"]
+    # Debug information and sanitizers name sources as runtime/src/step.c, wherever the engine is installed. Not every
+    # GCC passes the directory's new name on to the assembler.
+    engine = directory / "runtime"
+    engine.symlink_to(runtime)
+    prefixes = [f"{flag}{directory}=." for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=")]
+    includes = [f"-I{engine.name}/{part}" for part in ("include", "src", "port")]
     model = directory / "model.mamba"
     model.write_bytes(image.read_bytes())
     objects = []
     for source in sources:
         target = f"{source.stem}.o"
+        name = f"{engine.name}/{source.relative_to(runtime)}"
         toolchain.run(
-            [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", str(source), "-o", target], directory
+            [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", name, "-o", target], directory
         )
         objects.append(target)
     # Without a linker script it is a program for an operating system, whose C library starts it.
     placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}"]
     libraries = [] if linker_script is None else _LIBRARIES
     toolchain.run([*flags, *_LINK_FLAGS, *placed, *objects, *libraries, "-o", "firmware.elf"], directory)
-    for intermediate in [*objects, model.name]:
+    for intermediate in [*objects, model.name, engine.name]:
         (directory / intermediate).unlink()

@@ -38,7 +38,7 @@ class Toolchain:
 def find_toolchain(name: str) -> Toolchain:
     """Return the toolchain ``host``, ``xtensa``, or one whose GCC is called ``<name>-gcc`` (``arm-none-eabi``).
 
-    ``host-sanitizers`` is ``host`` where that is a GCC with AddressSanitizer and UndefinedBehaviorSanitizer.
+    ``host-sanitizers`` is the host's GCC, where that has AddressSanitizer and UndefinedBehaviorSanitizer.
     ``xtensa`` is the compiler that ``emu toolchain install xtensa`` built, or else Espressif's: see
     :mod:`emu.toolchains.espressif` for why in this order. Raises MissingToolError with the command that installs it.
     """
@@ -59,14 +59,14 @@ def _compilers(name: str) -> Iterator[Path]:
     if name == "xtensa":
         yield from espressif_compilers()
     else:
-        found = shutil.which("cc" if name.startswith("host") else f"{name}-gcc")
+        found = shutil.which({"host": "cc", "host-sanitizers": "gcc"}.get(name, f"{name}-gcc"))
         if found is not None:
             yield Path(found)
 
 
 def _command(name: str) -> str:
-    names = {"host-sanitizers": "a GCC called cc with its sanitizers (libasan, libubsan)", "xtensa": "a GCC for Xtensa"}
-    return names.get(name) or ("cc" if name == "host" else f"{name}-gcc")
+    names = {"host": "cc", "host-sanitizers": "gcc with libasan and libubsan", "xtensa": "a GCC for Xtensa"}
+    return names.get(name, f"{name}-gcc")
 
 
 def _version(compiler: Path) -> str | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from emu.errors import InputError, MissingToolError
+from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines.output import Output
 
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
@@ -24,8 +24,8 @@ _OPTIONS = {
 _PIECE = 1 << 16
 _REPORT_SECONDS = 5.0
 """How long a process that is interrupted may take to say where it was."""
-_LOOK_SECONDS = 0.01
-"""Between looks at a process that is about to end."""
+_LOOK_SECONDS = 0.02
+"""Between looks at whether the process has ended: what it has started may hold everything open that it had."""
 
 
 class HostProcess:
@@ -75,15 +75,17 @@ class HostProcess:
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            for key, _ in self._waiting.select(left):
+            ended = self.exit_code is not None
+            for key, _ in self._waiting.select(0 if ended else min(left, _LOOK_SECONDS)):
                 if key.data is not None:
                     self._take(key)
                 elif self._receive():
                     self._take_what_is_there()
                     return True
                 else:
-                    self._wait_for_end(deadline)
-                    return False
+                    self._waiting.unregister(self._socket)  # it ends, or has closed what it was given
+            if ended:
+                return False
         raise TimeoutError
 
     def go_on(self) -> None:
@@ -96,7 +98,8 @@ class HostProcess:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
         with contextlib.suppress(TimeoutError):
-            self._wait_for_end(time.monotonic() + _REPORT_SECONDS)
+            while self.wait(_REPORT_SECONDS):
+                pass
 
     @property
     def exit_code(self) -> int | None:
@@ -104,7 +107,9 @@ class HostProcess:
         return self._process.poll()
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError where there is no such memory."""
+        """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
+        if self.exit_code is not None:
+            raise EmuError("the firmware's process was ended from outside while it waited")
         with _no_memory_at(address):
             data = os.pread(self._memory, size, address)
         if len(data) < size:
@@ -112,7 +117,9 @@ class HostProcess:
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory; raises ValueError where there is none."""
+        """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
+        if self.exit_code is not None:
+            return
         with _no_memory_at(address):
             written = os.pwrite(self._memory, data, address)
         if written < len(data):
@@ -179,18 +186,6 @@ class HostProcess:
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
-
-    def _wait_for_end(self, deadline: float) -> None:
-        """Wait for the end of a process that has nothing to say to the harness any more; raises TimeoutError."""
-        with contextlib.suppress(KeyError):
-            self._waiting.unregister(self._socket)
-        while self._process.poll() is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            for key, _ in self._waiting.select(min(left, _LOOK_SECONDS)):
-                self._take(key)
-        self._take_what_is_there()
 
 
 @contextlib.contextmanager
