@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from emu.errors import EmuError, InputError, MissingToolError
@@ -31,8 +32,7 @@ _LOOK_SECONDS = 0.02
 class HostProcess:
     """One process that runs an ELF for this machine from its start on. ``close`` must be called.
 
-    Raises InputError where the operating system does not take the ELF, and MissingToolError where it lets nobody look
-    at the process's memory.
+    Raises InputError where the operating system does not take the ELF.
     """
 
     def __init__(self, program: bytes, name: str):
@@ -43,14 +43,6 @@ class HostProcess:
             with theirs:
                 self._process = self._start(program, name, theirs.fileno())
             undo.callback(self._end)
-            try:
-                self._memory = os.open(f"/proc/{self.process_id}/mem", os.O_RDWR)
-            except OSError as error:
-                raise MissingToolError(
-                    f"this system lets nobody look at the memory of a process of one's own ({error.strerror}); "
-                    "allow ptrace (sysctl kernel.yama.ptrace_scope=1, or docker run --cap-add SYS_PTRACE)"
-                ) from error
-            undo.callback(os.close, self._memory)
             self._waiting = selectors.DefaultSelector()
             undo.callback(self._waiting.close)
             self._waiting.register(self._socket, selectors.EVENT_READ)
@@ -110,8 +102,8 @@ class HostProcess:
         """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
         if self.exit_code is not None:
             raise EmuError("the firmware's process was ended from outside while it waited")
-        with _no_memory_at(address):
-            data = os.pread(self._memory, size, address)
+        with self._memory(address) as memory:
+            data = os.pread(memory, size, address)
         if len(data) < size:
             raise ValueError(f"there is no memory at {address + len(data):#010x}")
         return data
@@ -120,14 +112,31 @@ class HostProcess:
         """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
         if self.exit_code is not None:
             return
-        with _no_memory_at(address):
-            written = os.pwrite(self._memory, data, address)
+        with self._memory(address) as memory:
+            written = os.pwrite(memory, data, address)
         if written < len(data):
             raise ValueError(f"there is no memory at {address + written:#010x}")
 
     def close(self) -> None:
         """End the process and whatever it has started; calling it again does nothing."""
         self._undo.close()
+
+    @contextlib.contextmanager
+    def _memory(self, address: int) -> Iterator[int]:
+        """Give the file that is the process's memory, for an access at ``address``.
+
+        Raises MissingToolError where the operating system lets nobody look at it.
+        """
+        try:
+            with Path(f"/proc/{self.process_id}/mem").open("r+b", buffering=0) as memory:
+                yield memory.fileno()
+        except PermissionError as error:
+            raise MissingToolError(
+                "this system lets nobody look at the memory of a process of one's own; allow ptrace "
+                "(sysctl kernel.yama.ptrace_scope=1, or docker run --cap-add SYS_PTRACE)"
+            ) from error
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"there is no memory at {address:#010x}") from error
 
     # ---- starting and ending -----------------------------------------------------------------------------------------
 
@@ -186,11 +195,3 @@ class HostProcess:
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
-
-
-@contextlib.contextmanager
-def _no_memory_at(address: int) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, OverflowError) as error:
-        raise ValueError(f"there is no memory at {address:#010x}") from error
