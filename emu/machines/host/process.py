@@ -96,7 +96,13 @@ class HostProcess:
     @property
     def exit_code(self) -> int | None:
         """Its exit status, or less than 0: the signal that ended it; None where it runs on."""
-        return self._process.poll()
+        if self._process.returncode is not None:
+            return self._process.returncode
+        # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
+        found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""

@@ -24,7 +24,7 @@ int emu_harness_socket(void); /* the harness knows by this symbol that the port 
 
 static void give_up(const char *why)
 {
-    fprintf(stdout, "emu: %s\n", why);
+    printf("emu: %s\n", why);
     _exit(EXIT_FAILURE);
 }
 
