@@ -117,7 +117,7 @@ def _compile(
     # Debug information and sanitizers name sources as runtime/src/step.c, wherever the engine is installed. Not every
     # GCC passes the directory's new name on to the assembler.
     engine = directory / "runtime"
-    engine.symlink_to(runtime)
+    engine.symlink_to(runtime.absolute())
     prefixes = [f"{flag}{directory}=." for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=")]
     includes = [f"-I{engine.name}/{part}" for part in ("include", "src", "port")]
     model = directory / "model.mamba"

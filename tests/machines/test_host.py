@@ -160,6 +160,13 @@ def test_a_jump_to_nowhere_is_a_fault(tmp_path: Path) -> None:
     assert "0x00001000" in stop.fault.detail
 
 
+def test_a_program_that_takes_ever_more_memory_is_stopped(tmp_path: Path) -> None:
+    stop, _ = run(tmp_path, "allocates_for_ever")
+    assert stop.fault is not None
+    assert stop.fault.kind == "firmware_error"
+    assert "more than 2048 MB" in stop.fault.detail
+
+
 @pytest.mark.parametrize(("call", "status"), [("exits", 7), ("dies", 0)])
 def test_an_exit_has_its_status(tmp_path: Path, call: str, status: int) -> None:
     stop, measured = run(tmp_path, call)

@@ -8,6 +8,7 @@ from emu.firmware import Firmware
 from emu.record import Frame, MemoryFinding
 
 _ADDRESS_ERROR = re.compile(r"^==\d+==ERROR: AddressSanitizer: (.*)$", re.MULTILINE)
+_MEMORY_LIMIT = re.compile(r"^==\d+==AddressSanitizer: hard rss limit exhausted \((\d+)Mb", re.MULTILINE)
 _UNDEFINED = re.compile(r"^.*?:(?P<line>\d+):\d+: runtime error: (?P<message>.*)$", re.MULTILINE)
 _ACCESS = re.compile(r"^(READ|WRITE) of size (\d+)", re.MULTILINE)
 _SIGNAL_ACCESS = re.compile(r"signal is caused by a (READ|WRITE) memory access")
@@ -76,6 +77,7 @@ def read_report(said: str, firmware: Firmware) -> MemoryFinding | None:
     """
     readers: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Text], MemoryFinding]], ...] = (
         (_ADDRESS_ERROR, _read_address_error),
+        (_MEMORY_LIMIT, _read_memory_limit),
         (_UNDEFINED, _read_undefined_behaviour),
     )
     for pattern, read in readers:
@@ -128,6 +130,11 @@ def _read_address_error(headline: re.Match[str], text: _Text) -> MemoryFinding:
     size = int(access[2])
     detail = f"{way} of {size} byte{'s' * (size != 1)} at {address or 0:#010x}, {name}"
     return _finding(kinds.get(name, f"{way}_outside_objects"), detail, text, address=address)
+
+
+def _read_memory_limit(headline: re.Match[str], text: _Text) -> MemoryFinding:
+    """Return the finding of a program that takes ever more memory; a thread of the sanitizer's looks at that."""
+    return _finding("firmware_error", f"the program takes more than {headline[1]} MB of memory", text)
 
 
 def _read_bad_access(message: str, address: int, text: _Text) -> MemoryFinding:

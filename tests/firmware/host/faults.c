@@ -154,6 +154,11 @@ CULPRIT exits(void) { exit(7); }
 
 CULPRIT dies(void) { _exit(0); }
 
+CULPRIT allocates_for_ever(void)
+{
+    for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+}
+
 CULPRIT prints_for_ever(void)
 {
     for (;;) puts("over and over again");
