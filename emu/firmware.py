@@ -32,6 +32,14 @@ class Function:
     end: int
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Memory from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
 class Firmware:
     """An ELF for a board. Everything beyond headers and symbols is read when it is first asked for."""
 
@@ -70,12 +78,11 @@ class Firmware:
         return self.start.pc
 
     @cached_property
-    def ram(self) -> tuple[Region, ...]:
+    def ram(self) -> tuple[Extent, ...]:
         """Where data can be written: the board's RAM, or the program's own sections where a loader places it."""
-        sections = (section for section in self.sections if section.writable)
-        return self.board.ram or tuple(
-            Region(name=section.name, start=section.address, size=section.size, access="rw") for section in sections
-        )
+        if self.board.memory:
+            return tuple(Extent(region.start, region.end) for region in self.board.ram)
+        return tuple(Extent(section.address, section.end) for section in self.sections if section.writable)
 
     # ---- sizes -------------------------------------------------------------------------------------------------------
 
