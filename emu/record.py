@@ -41,7 +41,8 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; and those after which
+    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; on the build machine ``signal``,
+    ``undefined_behaviour`` and the kinds of ``MemoryFinding``; and those after which
     the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
     pc: int | None = None
@@ -79,10 +80,10 @@ class SymbolUse(_Part):
 
 
 class Memory(_Part):
-    """Bytes of each kind of memory."""
+    """Bytes of each kind of memory; none was measured where the firmware ran on no board."""
 
-    flash_bytes: int
-    static_ram_bytes: int
+    flash_bytes: int | None = None
+    static_ram_bytes: int | None = None
     stack_peak_bytes: int | None = None
     """Reserved: from the initial stack pointer to the lowest one ever held.
 
@@ -96,7 +97,7 @@ class Memory(_Part):
     """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
     in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
     that are variables; nor are stacks inside heap blocks."""
-    mailbox_bytes: int = 0
+    mailbox_bytes: int | None = 0
     by_region: list[RegionUse] = []
     """Each memory that holds something."""
     flash_symbols: list[SymbolUse] = []
@@ -386,6 +387,11 @@ class Run(_Part):
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
     environment: dict[str, str] = {}
+
+    @property
+    def on_board(self) -> bool:
+        """Whether it says something about a board: a program for the build machine has no figures to limit."""
+        return self.memory.flash_bytes is not None
 
     @property
     def ok(self) -> bool:
