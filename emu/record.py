@@ -238,8 +238,9 @@ class MemoryCheck(_Part):
     it reaches a branch, an address or an output.
     """
 
-    allocator: Literal["faithful", "replaced"]
-    """Whether the firmware's own allocator ran, or one that keeps blocks apart and freed ones out of use."""
+    allocator: Literal["faithful", "replaced", "sanitizer"]
+    """Whether the firmware's own allocator ran, or one that keeps blocks apart and freed ones out of use: emu's, or
+    AddressSanitizer's on the build machine."""
     findings: list[MemoryFinding] = []
     """In the order in which they were first made, those of outputs that the host read last."""
     suppressed: int = 0

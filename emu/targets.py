@@ -194,8 +194,8 @@ class Board(_Strict):
     build: Build
     """How firmware for it is compiled and linked."""
     memory: tuple[Region, ...] = Field(max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
-    """Every memory that firmware may use, once; an access to anywhere else is a fault. There is none, and no linker script,
-    where an operating system finds room for the firmware: on the machine that builds."""
+    """Every memory that firmware may use, once; an access to anywhere else is a fault. Without a linker script there is
+    none: an operating system finds room for the firmware, on the machine that builds."""
     peripherals: tuple[Peripheral, ...] = ()
     """The registers that are known by name, modelled or not."""
     emulators: dict[EmulatorName, Emulator] = Field(min_length=1)

@@ -27,6 +27,11 @@ def board(request: pytest.FixtureRequest) -> Board:
     return board
 
 
+def linker_script(board: Board) -> Path:
+    assert board.build.linker_script is not None
+    return board.build.linker_script
+
+
 def use_cache(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with an empty cache, but for the compilers that were built."""
     toolchains = cache_root() / "toolchains"
@@ -46,7 +51,7 @@ def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(
     image = find_model("har").image
     here = build_firmware(image, board)
     shutil.copytree(resource("runtime"), tmp_path / "elsewhere" / "runtime")
-    script = shutil.copy(board.build.linker_script, tmp_path)
+    script = shutil.copy(linker_script(board), tmp_path)
     elsewhere = board.model_copy(update={"build": board.build.model_copy(update={"linker_script": Path(script)})})
     use_cache(tmp_path / "another cache", monkeypatch)
     monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "elsewhere" / name)
@@ -75,7 +80,7 @@ def test_a_changed_source_is_built_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_model_that_does_not_fit_says_by_how_much(tmp_path: Path):
     script = tmp_path / "tiny.ld"
-    script.write_text(BOARD.build.linker_script.read_text().replace("LENGTH = 2M", "LENGTH = 32K"))
+    script.write_text(linker_script(BOARD).read_text().replace("LENGTH = 2M", "LENGTH = 32K"))
     tiny = BOARD.model_copy(update={"build": BOARD.build.model_copy(update={"linker_script": script})})
     with pytest.raises(InputError, match=r"FLASH in .*tiny\.ld is [\d,]+ bytes too small"):
         build_firmware(find_model("har").image, tiny)

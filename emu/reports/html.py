@@ -57,7 +57,7 @@ def _environment() -> Environment:
     environment.tests["finite"] = math.isfinite
     functions = [
         *(wording.counted, wording.kind, wording.last_lines, wording.margin, wording.place, wording.reasons),
-        *(wording.memory_size, wording.title),
+        *(wording.allocator, wording.memory_size, wording.title),
         *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of, evidence.where),
         *(coverage_by_file, figures, hottest_lines, lay_out, level_path, region_parts),
     ]

@@ -22,7 +22,7 @@ from emu.record import (
     Timeline,
 )
 from emu.reports.evidence import callers, finding_notes, function_of, where
-from emu.reports.wording import counted, kind, last_lines, memory_size, place, printable, reasons
+from emu.reports.wording import allocator, counted, kind, last_lines, memory_size, place, printable, reasons
 from emu.targets import Board
 
 _BAR_WIDTH = 20
@@ -269,7 +269,7 @@ def _output(run: Run) -> Group:
 
 def _memory_check(check: MemoryCheck) -> list[RenderableType]:
     found = len(check.findings)
-    notes = [f"the {check.allocator} allocator"]
+    notes = [f"with {allocator(check)}"]
     if check.suppressed:
         notes.append(f"{check.suppressed} suppressed")
     if check.cut:

@@ -2,7 +2,7 @@
 
 import re
 
-from emu.record import Location, Run, Verdict
+from emu.record import Location, MemoryCheck, Run, Verdict
 
 _LONGEST = 500
 
@@ -45,6 +45,15 @@ def title(run: Run) -> str:
 def kind(name: str) -> str:
     """Return the kind of a fault as words."""
     return name.replace("_", " ")
+
+
+def allocator(check: MemoryCheck) -> str:
+    """Return whose allocator ran while memory was checked."""
+    return {
+        "faithful": "the firmware's own allocator",
+        "replaced": "an allocator that keeps blocks apart",
+        "sanitizer": "AddressSanitizer's allocator",
+    }[check.allocator]
 
 
 def reasons(not_measured: dict[str, str]) -> dict[str, list[str]]:

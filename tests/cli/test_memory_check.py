@@ -57,7 +57,7 @@ def test_nothing_wrong(emu, tmp_path: Path):
     code, text, record = run(emu, tmp_path, "keep(counted)")
     assert code == 0, text
     assert kinds(record) == []
-    assert "Memory check: 0 errors  the faithful allocator" in text
+    assert "Memory check: 0 errors  with the firmware's own allocator" in text
     (verdict,) = (verdict for verdict in record.verdicts if verdict.name == "no memory error")
     assert verdict.ok
 

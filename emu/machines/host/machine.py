@@ -74,8 +74,7 @@ class HostMachine(Machine):
         findings = [self._finding] if self._finding is not None and self._finding.kind not in _OTHER_ERRORS else []
         return Measurements(
             faults=tuple(self._faults),
-            # Their allocator keeps blocks apart, and freed ones out of use.
-            memory_check=MemoryCheck(allocator="replaced", findings=findings),
+            memory_check=MemoryCheck(allocator="sanitizer", findings=findings),
             output=output.text,
             output_cut_bytes=output.cut_bytes,
             not_measured=dict.fromkeys(_FIGURES, _WHY_NOT),

@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines.output import Output
 
+_Transferred = TypeVar("_Transferred", int, bytes)
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have the sanitizers' libraries
 _COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
@@ -107,20 +108,22 @@ class HostProcess:
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
-        if self.exit_code is not None:
-            raise EmuError("the firmware's process was ended from outside while it waited")
-        with self._memory(address) as memory:
-            data = os.pread(memory, size, address)
+        try:
+            with self._memory(address) as memory:
+                data = _unless_gone(os.pread(memory, size, address))
+        except ProcessLookupError as error:
+            raise EmuError("the firmware's process was ended from outside while it waited") from error
         if len(data) < size:
             raise ValueError(f"there is no memory at {address + len(data):#010x}")
         return data
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
-        if self.exit_code is not None:
+        try:
+            with self._memory(address) as memory:
+                written = _unless_gone(os.pwrite(memory, data, address))
+        except ProcessLookupError:
             return
-        with self._memory(address) as memory:
-            written = os.pwrite(memory, data, address)
         if written < len(data):
             raise ValueError(f"there is no memory at {address + written:#010x}")
 
@@ -132,7 +135,8 @@ class HostProcess:
     def _memory(self, address: int) -> Iterator[int]:
         """Give the file that is the process's memory, for an access at ``address``.
 
-        Raises MissingToolError where the operating system lets nobody look at it.
+        Raises MissingToolError where the operating system lets nobody look at it, and ProcessLookupError where there is
+        none any more, which may be so before ``exit_code`` tells.
         """
         try:
             with Path(f"/proc/{self.process_id}/mem").open("r+b", buffering=0) as memory:
@@ -142,6 +146,8 @@ class HostProcess:
                 "this system lets nobody look at the memory of a process of one's own; allow ptrace "
                 "(sysctl kernel.yama.ptrace_scope=1, or docker run --cap-add SYS_PTRACE)"
             ) from error
+        except ProcessLookupError:
+            raise
         except (OSError, OverflowError) as error:
             raise ValueError(f"there is no memory at {address:#010x}") from error
 
@@ -202,3 +208,10 @@ class HostProcess:
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
+
+
+def _unless_gone(transferred: _Transferred) -> _Transferred:
+    """Return what was read or written; raises ProcessLookupError for nothing, which is all that a dead process has."""
+    if not transferred:
+        raise ProcessLookupError
+    return transferred
