@@ -163,7 +163,7 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
         ('cpu = "cortex-m7"', 'cpu = "lx7"', 'no armv7em has the cpu "lx7", only cortex-m4, cortex-m7'),
         ('"armv7em"\ncpu = "cortex-m7"', '"xtensa"\ncpu = "lx7"', "leave out [emulators.unicorn]"),
         ('cpu = "cortex-m7"\n', "", "cpu: is missing"),
-        ("[emulators.unicorn]", "[emulators.bochs]", "emulators.bochs: \"bochs\" is none of 'native', 'qemu', 'renode' or 'unic"),
+        ("[emulators.unicorn]", "[emulators.bochs]", "emulators.bochs: \"bochs\" is none of 'native', 'qemu', 're"),
         (DTCM, DTCM.replace("access", "acess"), 'memory.dtcm: there is no key "acess" here, only name, start, size'),
         (DTCM, DTCM.replace("rwx", "wx"), 'memory.dtcm.access: "wx" does not match'),
         (DTCM, DTCM.replace("64 KB", "64 kilo"), 'memory.dtcm.size: "64 kilo" is not a size such as "128 KB"'),
