@@ -55,7 +55,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     options = options or BuildOptions()
     toolchain = find_toolchain(board.build.toolchain)
     info = read_image_info(image)
-    runtime, linker_script = resource("runtime"), resource("linker") / board.build.linker_script
+    runtime, linker_script = resource("runtime"), board.build.linker_script
     sources = [
         *sorted((runtime / "src").glob("*.c")),
         runtime / "port" / "main.c",

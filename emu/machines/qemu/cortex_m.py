@@ -1,4 +1,4 @@
-"""The Cortex-M7 in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
+"""A Cortex-M in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
 
 import ctypes
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from emu.record import Frame
 _R0, _SP, _LR, _PC = 0, 13, 14, 15
 _REGISTERS = 16
 _FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
-_MACHINE = "mps2-an500"  # the one with a Cortex-M7; of its own memory and peripherals the plugin leaves nothing
+_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin leaves nothing of them but the core
 _WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 
 
@@ -43,7 +43,7 @@ class CortexM:
 
     def arguments(self) -> list[str]:
         """Return the machine, and where it finds the vector table."""
-        return ["-M", _MACHINE, "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
+        return ["-M", _MACHINES[self._firmware.board.cpu], "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
 
     def sp_changes(self) -> bytes:
         """Return a bit for each halfword: whether an instruction that changes SP begins there."""

@@ -31,7 +31,7 @@ class Core(Protocol):
     stack_register: ClassVar[int]
     """Its number in Renode."""
     platform: ClassVar[str]
-    """The core in the platform's description: it is called ``cpu``."""
+    """The core in the platform's description: it is called ``cpu``; ``{cpu}`` stands for the board's."""
     platform_registers: ClassVar[frozenset[str]]
     """The memories of kind "registers" that come with it."""
     registers: ClassVar[dict[str, int]]

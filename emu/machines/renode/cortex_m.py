@@ -1,4 +1,4 @@
-"""The Cortex-M7 in Renode: its registers by number, its exceptions by the core's fault registers."""
+"""A Cortex-M in Renode: its registers by number, its exceptions by the core's fault registers."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -26,7 +26,7 @@ class CortexM:
     stack_register: ClassVar[int] = 13
     platform: ClassVar[str] = """\
 cpu: CPU.CortexM @ sysbus
-    cpuType: "cortex-m7"
+    cpuType: "{cpu}"
     nvic: nvic
 
 nvic: IRQControllers.NVIC @ sysbus 0xE000E000

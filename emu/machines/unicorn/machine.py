@@ -147,7 +147,7 @@ class UnicornMachine(Machine):
     def _reset(self) -> Run:
         firmware = self._firmware
         engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
-        engine.ctl_set_cpu_model(_CPU_MODELS[self._target.emulator.options["cpu_model"]])
+        engine.ctl_set_cpu_model(_CPU_MODELS[firmware.board.cpu])
         for region in firmware.board.memory:
             engine.mem_map(region.start, region.size, _protection(region))
             if region.kind == "memory":
