@@ -1,13 +1,11 @@
 """Reference that is made from the code when the site is built: the directive ``{generated} NAME``.
 
-NAME is ``command-line``, ``board-file``, ``suppressions``, ``run-record``, or ``pytest`` with ``-options``, ``-settings``,
-``-markers`` or ``-fixtures`` behind it.
+NAME is one of ``PARTS``. What is generated is never kept.
 """
 
 from collections.abc import Callable
 
 from docutils.nodes import Node
-from generator import command_line, models, pytest_plugin
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
@@ -15,8 +13,11 @@ from sphinx.util.typing import ExtensionMetadata
 from emu.record import RunFile
 from emu.suppressions import Suppression
 from emu.targets import Board
+from generator import action, command_line, models, pytest_plugin
 
 PARTS: dict[str, Callable[[], str]] = {
+    "action": lambda: action.describe("ci/action.yml"),
+    "comment-action": lambda: action.describe("ci/comment/action.yml"),
     "command-line": command_line.describe,
     "board-file": lambda: models.describe(Board),
     "suppressions": lambda: models.describe(Suppression),

@@ -49,12 +49,12 @@ class _Parameter:
 
 def _commands(path: str, application: typer.Typer) -> Iterator[tuple[str, Callable[..., None]]]:
     """Yield what is typed for each command, and the function that it calls."""
-    for group in application.registered_groups:
-        assert group.typer_instance is not None
-        yield from _commands(f"{path} {group.name}", group.typer_instance)
     for command in application.registered_commands:
         assert command.callback is not None
         yield f"{path} {command.name or command.callback.__name__}", command.callback
+    for group in application.registered_groups:
+        assert group.typer_instance is not None
+        yield from _commands(f"{path} {group.name}", group.typer_instance)
 
 
 def _parameters(function: Callable[..., None]) -> Iterator[_Parameter]:

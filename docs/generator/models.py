@@ -1,7 +1,9 @@
 """Data formats as Markdown: pydantic's models, and the docstrings under their fields."""
 
+import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -9,7 +11,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sphinx.pycode import ModuleAnalyzer
 
-_WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", object: "anything", Any: "anything"}
+_WORDS = {
+    str: "text",
+    Path: "path",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    object: "anything",
+    Any: "anything",
+}
 
 
 def describe(root: type[BaseModel]) -> str:
@@ -38,21 +48,20 @@ def _section(model: type[BaseModel]) -> Iterator[str]:
     yield f"{_text(model.__doc__ or '')}\n"
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else _default(field)
-        yield f"`{field.alias or name}` — {_type(_annotation(field))}{default}\n: {_indented(_about(model, name, field))}\n"
+        yield f"`{field.alias or name}` — {_type(field.annotation)}{default}\n: {_indented(_about(model, name))}\n"
 
 
-def _annotation(field: FieldInfo) -> Any:
-    return field.annotation
-
-
-def _about(model: type[BaseModel], name: str, field: FieldInfo) -> str:
-    """Return the docstring under a field, or under the one that it overrides."""
+def _about(model: type[BaseModel], name: str) -> str:
+    """Return the docstring under a field; without one, what the model is that it holds. One of them has to be there."""
     for owner in model.__mro__:
-        if name in owner.__dict__.get("__annotations__", {}):
+        if name in inspect.get_annotations(owner):
             documented = ModuleAnalyzer.for_module(owner.__module__).find_attr_docs()
-            lines = documented.get((owner.__name__, name), [])
-            return _text("\n".join(lines) or field.description or "")
-    return ""
+            if lines := documented.get((owner.__name__, name)):
+                return _text("\n".join(lines))
+    held = next(_mentioned(model.model_fields[name].annotation), None)
+    if held is None:
+        raise LookupError(f"{model.__module__}.{model.__name__}.{name} has no docstring")
+    return _text(held.__doc__ or "").split("\n\n")[0]
 
 
 def _type(annotation: Any) -> str:

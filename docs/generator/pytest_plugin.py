@@ -1,6 +1,7 @@
 """The pytest plugin's options, settings, markers and fixtures as Markdown, from what it registers with pytest."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from emu import pytest_plugin
@@ -47,25 +48,32 @@ def describe_settings() -> str:
 
 def describe_markers() -> str:
     """Return the markers."""
-    return "\n".join(f"`@pytest.mark.{name}`\n: {about.split(' Holds for each run')[0]}\n" for name, about in _Register().markers)
+    return "\n".join(f"`@pytest.mark.{name}`\n: {_sentence(about)}\n" for name, about in _Register().markers)
 
 
 def describe_fixtures() -> str:
     """Return the fixtures, and how what they return is called."""
-    called = {"emu_build": Builder, "emu_run": Runner}
-    parts = []
-    for name in ("emu_run", "emu_build", "emu_target"):
-        fixture = getattr(pytest_plugin, name)
-        about = inspect.getdoc(fixture) or ""
-        if name in called:
-            about = inspect.getdoc(called[name].__call__) or ""
-            signature = inspect.signature(called[name].__call__)
-            parameters = ", ".join(str(each) for each in list(signature.parameters.values())[1:])
-            parts.append(f"`{name}({parameters})`\n: {_markdown(about)}\n")
-        else:
-            parts.append(f"`{name}`\n: {_markdown(about)}\n")
-    return "\n".join(parts)
+    return "\n".join(
+        [
+            f"`{_call('emu_run', Runner.__call__)}`\n: {_about(Runner.__call__)}\n",
+            f"`{_call('emu_build', Builder.__call__)}`\n: {_about(Builder.__call__)}\n",
+            f"`emu_target`\n: {_about(pytest_plugin.emu_target)}\n",
+        ]
+    )
 
 
-def _markdown(docstring: str) -> str:
-    return "\n\n  ".join(" ".join(paragraph.split()) for paragraph in docstring.replace("``", "`").split("\n\n"))
+def _call(name: str, method: Callable[..., object]) -> str:
+    """Return a call with the names of its parameters and their defaults."""
+    _, *parameters = inspect.signature(method).parameters.values()
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+    return f"{name}{inspect.Signature(bare)}"
+
+
+def _about(documented: object) -> str:
+    paragraphs = (inspect.getdoc(documented) or "").replace("``", "`").split("\n\n")
+    return "\n\n  ".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _sentence(about: str) -> str:
+    own, _, _ = about.partition(" Holds for each run")  # what every marker says
+    return own[:1].upper() + own[1:]

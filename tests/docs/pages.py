@@ -1,7 +1,7 @@
 """The documents as a reader with a terminal follows them: files to write, commands to type, and what is to be seen.
 
-A fence with a caption is a file of that name. ``console`` holds commands behind ``$`` (``>`` continues one), and what they
-print; ``sh`` holds commands alone. ``<!-- not executed: reason -->`` before a fence takes its commands out.
+A fence with a caption is a file of that name. ``console`` holds commands behind ``$`` (``>`` continues one), and what
+they print; ``sh`` holds commands alone. ``<!-- not executed: reason -->`` before a fence takes its commands out.
 """
 
 import re

@@ -93,4 +93,5 @@ def follow(page: Sequence[Step], directory: Path, environment: Mapping[str, str]
         check=False,
     )
     *ended, _ = re.split(rf"\n{_END} (\d+)\n", process.stdout)
-    return [Outcome(command, int(code), printed) for command, printed, code in zip(commands, ended[::2], ended[1::2])]
+    reached = zip(commands, ended[::2], ended[1::2], strict=False)
+    return [Outcome(command, int(code), printed) for command, printed, code in reached]

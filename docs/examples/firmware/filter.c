@@ -22,8 +22,12 @@ static int run_filter(struct filter *filter, int sample)
 {
     int sum = 0;
     if (sample > filter->limit) filter->clipped++;
-    for (int i = filter->length - 1; i > 0; i--) sum += filter->history[i] = filter->history[i - 1];
-    return (sum + (filter->history[0] = sample)) / filter->length;
+    for (int i = filter->length - 1; i > 0; i--) {
+        filter->history[i] = filter->history[i - 1];
+        sum += filter->history[i];
+    }
+    filter->history[0] = sample;
+    return (sum + sample) / filter->length;
 }
 
 static void drop_filter(struct filter *filter)
