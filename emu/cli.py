@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 import emu
 from emu import doctor as diagnosis
@@ -106,11 +109,15 @@ def doctor(board: BoardFiles = None) -> None:
 def targets(board: BoardFiles = None) -> None:
     """List the targets: what each emulates, and what it does not."""
     console = Console()
-    for target in load_targets(board or ()).values():
-        console.print(f"[bold]{target.name}[/]  {target.board.title}")
-        console.print(f"    {target.emulator.title}")
-        for gap in target.emulator.not_emulated:
-            console.print(f"    [dim]not emulated: {gap}[/]")
+    for of_board, its_targets in groupby(load_targets(board or ()).values(), key=lambda target: target.board):
+        console.print(f"[bold]{escape(of_board.title)}[/]")
+        for target in its_targets:
+            console.print(Padding(f"[bold]{target.name}[/]  {escape(target.emulator.title)}", (0, 0, 0, 2)))
+            gaps = Table.grid(padding=(0, 1))
+            for gap in target.emulator.not_emulated:
+                gaps.add_row("[dim]not emulated:[/]", f"[dim]{escape(gap)}[/]")
+            console.print(Padding(gaps, (0, 0, 0, 4)))
+        console.print()
 
 
 @toolchain.command("install")

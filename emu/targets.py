@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from emu.errors import InputError
 from emu.resources import resource
@@ -98,7 +99,10 @@ class Region(_Strict):
 
 def _parse_offset(text: object) -> int:
     """Return the number that a key of a TOML table, which is always text, stands for."""
-    return int(str(text), 0)
+    try:
+        return int(str(text), 0)
+    except ValueError as error:
+        raise ValueError(f'"{text}" is not an offset such as 0x1C') from error
 
 
 class Peripheral(_Strict):
@@ -118,7 +122,10 @@ class Peripheral(_Strict):
     """Whether the registers keep what is written to them, and do nothing else."""
     output: int | None = None
     """Offset of the register that transmits what is written to it, a byte at a time."""
-    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], int] = Field(default={}, max_length=16)
+    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], Annotated[int, Field(ge=0, lt=1 << 32)]] = Field(
+        default={},
+        max_length=16,  # as MOST_FIXED in emu/native/qemu/memory.c
+    )
     """By its offset, what a register always reads as."""
 
     @property
@@ -182,8 +189,11 @@ class Board(_Strict):
     cpu: Literal["cortex-m4", "cortex-m7", "lx7"]
     """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa."""
     build: Build
-    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)
+    """How firmware for it is compiled and linked."""
+    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
+    """Every memory that firmware may use, once; an access to anywhere else is a fault."""
     peripherals: tuple[Peripheral, ...] = ()
+    """The registers that are known by name, modelled or not."""
     emulators: dict[EmulatorName, Emulator] = Field(min_length=1)
     """By its name, each emulator that the board's firmware runs in."""
 
@@ -261,7 +271,7 @@ def load_board(path: Path) -> Board:
         return Board.model_validate(table, context={"directory": path.parent})
     except ValidationError as error:
         first = error.errors()[0]
-        parts = [str(path), _field(table, first["loc"]), first["msg"].removeprefix("Value error, ")]
+        parts = [str(path), _field(table, first["loc"]), _complaint(first)]
         raise InputError(": ".join(filter(None, parts))) from error
 
 
@@ -293,6 +303,8 @@ def _field(table: Any, location: Sequence[int | str]) -> str:
     """Return where in a board file something is; what is one of several goes by its name where it has one."""
     words = []
     for part in location:
+        if part == "[key]":  # it has been named
+            continue
         try:
             table = table[part]
         except (LookupError, TypeError):  # what is missing, or a key itself
@@ -300,3 +312,16 @@ def _field(table: Any, location: Sequence[int | str]) -> str:
         named = isinstance(part, int) and isinstance(table, dict)
         words.append(str(table.get("name", part)) if named else str(part))
     return ".".join(words)
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """Return what is wrong with a field, in words for people who have not read pydantic's."""
+    given, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "literal_error":
+            return f'"{given}" is none of {context["expected"]}'
+        case "string_pattern_mismatch":
+            return f'"{given}" does not match {context["pattern"]}'
+    return error["msg"].removeprefix("Value error, ")

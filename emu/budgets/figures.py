@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from emu.record import Frame, Location, Run, SymbolUse
+from emu.record import Frame, Run, SymbolUse
+from emu.reports.wording import place
 
 _NEAREST_CALLERS = 4
 
@@ -73,7 +74,7 @@ def _symbols(uses: list[SymbolUse]) -> tuple[Part, ...]:
 
 def _heap(run: Run) -> Figure:
     parts = (
-        Part(group.function or f"{group.call_site:#010x}", group.bytes, _place(group) + _callers(group.backtrace))
+        Part(group.function or f"{group.call_site:#010x}", group.bytes, place(group) + _callers(group.backtrace))
         for group in run.heap.peak
     )
     return Figure(run.memory.heap_peak_bytes, tuple(parts), _why_not(run, "heap_peak_bytes", "heap"))
@@ -111,14 +112,10 @@ def _frames(backtrace: list[Frame], stack: str = "") -> tuple[Part, ...]:
         Part(
             frame.function or f"{frame.pc:#010x}",
             frame.frame_bytes,
-            stack + _place(frame) + ("" if frame.frame_bytes is not None else " (no unwind information)"),
+            stack + place(frame) + ("" if frame.frame_bytes is not None else " (no unwind information)"),
         )
         for frame in backtrace
     )
-
-
-def _place(location: Location) -> str:
-    return "" if location.file is None else f"{location.file}:{location.line}"
 
 
 def _callers(backtrace: list[Frame]) -> str:

@@ -16,6 +16,9 @@ _SP, _LR, _PC, _XPSR = 13, 14, 15, 25
 _NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
 _SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
 _FAULTS = range(_NMI, _USAGE_FAULT + 1)
+FAULT_VECTORS_BYTES = 4 * _FAULTS.stop
+"""Bytes of a vector table up to the last fault's."""
+
 _NAMES = {
     _NMI: "NMI",
     _HARD_FAULT: "HardFault",
@@ -92,6 +95,12 @@ class CoreException:
         if self.cfsr & _BFARVALID:
             text += f", BFAR {self.bfar:#010x}"
         return f"{self.name}: {text}"
+
+
+def fault_handlers(vector_table: bytes) -> frozenset[int]:
+    """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault, as far as there are."""
+    vectors = struct.unpack_from(f"<{len(vector_table) // 4}I", vector_table)[: _FAULTS.stop]
+    return frozenset(entry & ~1 for entry in vectors[_FAULTS.start :] if entry)
 
 
 def read_exception(gdb: StoppedCore) -> CoreException | None:

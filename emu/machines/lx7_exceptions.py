@@ -1,5 +1,9 @@
 """What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
 
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
 from emu.architectures.xtensa.instructions import (
     instruction_size,
     is_entry,
@@ -11,11 +15,33 @@ from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
 from emu.machines.access import describe_access
 
+UNSERVED = "unexpected_exception"
+"""Where our own startup code goes with an exception that nothing in it serves."""
+_RECORD = "emu_exception"
+_UNSERVED = struct.Struct("<5I")
+
 _ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _DIVISION_BY_ZERO = 0, 1, 2, 4, 6
 _PRIVILEGED, _ALIGNMENT = 8, 9
 _COPROCESSORS = range(32, 40)
 _FETCHES = (_FETCH_ERROR, 12, 14, 16, 17, 18, 20)
 _ACCESSES = (3, 13, 15, 24, 25, 26, 28, 29)
+
+
+class Unserved(NamedTuple):
+    """What our own startup code writes down before it goes to ``UNSERVED``."""
+
+    vector: int
+    cause: int
+    pc: int
+    address: int
+    double_pc: int
+
+
+def read_unserved(firmware: Firmware, read: Callable[[int, int], bytes]) -> Unserved | None:
+    """Return what is written down; None where the startup code is another."""
+    record = firmware.symbol(_RECORD)
+    words = b"" if record is None else read(record.address, _UNSERVED.size)
+    return Unserved(*_UNSERVED.unpack(words)) if words else None
 
 
 def is_jump(cause: int) -> bool:

@@ -61,7 +61,7 @@ def written(value: float, unit: Unit) -> str:
 
 def figures(run: Run) -> list[Figure]:
     """Return the figures of a run, all of them in every run, in the order of reports."""
-    values: dict[str, float | None] = {**run.memory.model_dump(exclude={"by_region"}), **_instructions(run)}
+    values: dict[str, float | None] = {**run.memory.model_dump(include=set(_TITLES)), **_instructions(run)}
     values |= run.parity.model_dump(include=set(_OF_PARITY)) if run.parity is not None else {}
     return [
         Figure(name, title, unit, values.get(name), _reason(run, name) if values.get(name) is None else None)

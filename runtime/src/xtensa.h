@@ -1,5 +1,6 @@
-/* The two innermost loops for an Xtensa LX with FPU, such as the ESP32-S3's: LOOP repeats them without a branch, LSIP and SSIP
- * move their pointer on. GCC uses neither here: it gives up LOOP where there is assembly, and does not know the others.
+/* The innermost loops for an Xtensa LX with FPU, such as the ESP32-S3's: LOOP repeats them without a branch, LSIP and
+ * SSIP move their pointer on. GCC uses neither here: it gives up LOOP where there is assembly, and does not know the
+ * others.
  */
 #ifndef MAMBA_XTENSA_H
 #define MAMBA_XTENSA_H
@@ -123,8 +124,8 @@ static inline float xtensa_scan(float *state, const float *rate, const float *B,
             "1:"
             : [y] "+f"(y), [state] "+a"(state), [rate] "+a"(rate), [B] "+a"(B), [C] "+a"(C),
               [power0] "=&f"(power0), [power1] "=&f"(power1), [fraction0] "=&f"(fraction0), [fraction1] "=&f"(fraction1),
-              [parabola0] "=&f"(parabola0), [parabola1] "=&f"(parabola1), [next0] "=&f"(next0), [next1] "=&f"(next1), [k0] "=&a"(k0), [k1] "=&a"(k1), [entry0] "=&a"(entry0),
-              [entry1] "=&a"(entry1)
+              [parabola0] "=&f"(parabola0), [parabola1] "=&f"(parabola1), [next0] "=&f"(next0), [next1] "=&f"(next1),
+              [k0] "=&a"(k0), [k1] "=&a"(k1), [entry0] "=&a"(entry0), [entry1] "=&a"(entry1)
             : [pairs] "a"(N / 2), [dt] "f"(dt), [dt_u] "f"(dt_u), [rounder] "f"(exp_rounder), [linear] "f"(exp_linear),
               [square] "f"(exp_square), [table] "a"(mamba_exp_table)
             : "memory");

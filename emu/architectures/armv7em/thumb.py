@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import capstone
 from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
 
+WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
+"""The instructions that wait for an interrupt, by their one halfword."""
+
 DYNAMIC = -(2**31)
 """The change of SP is known only when the instruction has run (alloca, a load into SP, a conditional push)."""
 

@@ -16,6 +16,7 @@ BASE_SAVE_BYTES = 16
 """Below each SP: what the caller's registers are spilled to. It belongs to the stack even where nothing was spilled."""
 
 _RETURN_ADDRESS = 0x3FFF_FFFF
+_PS_CALLINC_SHIFT = 16
 _DEEPEST = 10_000
 """Frames: where a walk through a broken stack is cut."""
 
@@ -105,6 +106,21 @@ def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, r
     return _Caller(at, int.from_bytes(spilled[4:], "little"), int.from_bytes(spilled[:4], "little"), None)
 
 
+def returns_to(return_address: int, pc: int) -> int:
+    """Return where a function with ``return_address`` in a0 returns to: two bits of it are those of ``pc``."""
+    return return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS
+
+
+def before_entry(number: int, ps: int) -> int:
+    """Return the number that a function's register ``number`` has before its ENTRY, in its caller's window."""
+    return number + 4 * call_increment(ps)
+
+
+def call_increment(ps: int) -> int:
+    """Return PS.CALLINC: by how many fours the last call will rotate the window."""
+    return ps >> _PS_CALLINC_SHIFT & 3
+
+
 def _call_before(return_address: int, pc: int) -> int:
     """Return the address of the call, all of which are three bytes long, that returns to ``return_address``."""
-    return (return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS) - 3
+    return returns_to(return_address, pc) - 3

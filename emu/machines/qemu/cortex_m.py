@@ -1,27 +1,24 @@
 """A Cortex-M in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
 
-import ctypes
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.armv7em.thumb import WAITS
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.machines.cortex_m_exceptions import describe_exception, read_exception
+from emu.machines.cortex_m_exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
 from emu.machines.qemu.core import CoreFault, Memory, Standing
-from emu.native import Snapshot
-from emu.native.hooks import CodeMap
 from emu.native.qemu import Lowest
 from emu.probes.callers import unwind_thumb
-from emu.probes.stack import peak_backtrace
+from emu.probes.stack import StackPeak, peak_backtrace
 from emu.record import Frame
 
 _R0, _SP, _LR, _PC = 0, 13, 14, 15
 _REGISTERS = 16
-_FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
 _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin leaves nothing of them but the core
-_WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 
 
 class CortexM:
@@ -67,8 +64,7 @@ class CortexM:
 
     def handlers(self, qemu: Standing) -> frozenset[int]:
         """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
-        vectors = np.frombuffer(qemu.read(self._vector_table, 4 * (_LAST_HANDLER + 1)), "<u4")
-        return frozenset(int(entry) & ~1 for entry in vectors[_FIRST_HANDLER:])
+        return fault_handlers(qemu.read(self._vector_table, FAULT_VECTORS_BYTES))
 
     # ---- at a stop ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +98,7 @@ class CortexM:
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WFI or WFE before pc."""
         before = qemu.gdb.read_register(_PC) - 2
-        name = _WAITS.get(int.from_bytes(qemu.read(before, 2), "little"))
+        name = WAITS.get(int.from_bytes(qemu.read(before, 2), "little"))
         return None if name is None else (name, before)
 
     def pc_of(self, registers: Sequence[int]) -> int:
@@ -122,14 +118,10 @@ class CortexM:
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
         """Return all that SP has passed, and the frames by the snapshot of then."""
-        firmware = self._firmware
-        top, floor = firmware.initial_sp, firmware.stack_region.start
-        snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
-        snapshot.registers[:] = [*list(lowest.registers)[:_PC], lowest.pc]
-        stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
-        ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
-        snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
-        return top - lowest.sp, peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+        top, stack = self._firmware.initial_sp, bytes(lowest.stack[: lowest.stack_bytes])
+        registers = [*lowest.registers[:_PC], lowest.pc]
+        peak = StackPeak(lowest.sp, lowest.lowered_at, registers, lowest.stack_start, stack)
+        return top - lowest.sp, peak_backtrace(self._firmware, peak, self._code.delta_at, top)
 
     def callers(self, firmware: Firmware, registers: Sequence[int], read: Memory) -> list[Frame]:
         """Return the frames, as in Unicorn."""

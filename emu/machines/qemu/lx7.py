@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from emu.architectures.xtensa.instructions import is_wait, sets_sp_anew
-from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, unwind
+from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, before_entry, call_increment, returns_to, unwind
 from emu.firmware import Firmware
-from emu.machines.lx7_exceptions import describe_exception, is_jump
+from emu.machines.lx7_exceptions import UNSERVED, describe_exception, is_jump, read_unserved
 from emu.machines.qemu.core import CoreFault, Memory, Standing
 from emu.native.qemu import Lowest
 from emu.record import Frame
@@ -19,14 +19,11 @@ _WINDOW = 16
 # What the plugin writes down (capture in emu/native/qemu/xtensa.c), before the register file.
 _SPECIAL = 8
 _FILE = 64
-_PS_EXCM, _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 1 << 4, 8, 16
-_RETURN_ADDRESS = 0x3FFF_FFFF
+_PS_OWB_SHIFT = 8
 _WAITI_BYTES = 3
 _WINDOW_VECTORS_BYTES, _DEBUG_VECTOR, _DOUBLE_VECTOR = 0x180, 0x280, 0x3C0
 _LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
 """Of interrupts, by their vectors. Vectors are behind VECBASE, those of the windows first."""
-_UNSERVED, _RECORD = "unexpected_exception", "emu_exception"
-"""Where our own startup code goes with an exception that nothing in it serves, and where it has written it down."""
 
 
 class Lx7:
@@ -63,7 +60,7 @@ class Lx7:
     def handlers(self, qemu: Standing) -> frozenset[int]:
         """Return where our own startup code goes; at the vectors, wherever they are, the plugin stops."""
         del qemu
-        return frozenset(filter(None, [self._firmware.entry_of(_UNSERVED)]))
+        return frozenset(filter(None, [self._firmware.entry_of(UNSERVED)]))
 
     # ---- at a stop ---------------------------------------------------------------------------------------------------
 
@@ -74,14 +71,12 @@ class Lx7:
     def return_from_function(self, qemu: Standing) -> None:
         """Go on at the address that the call left for ENTRY to rotate in: the window is still the caller's."""
         registers = qemu.gdb.read_registers()
-        returns_to = _word(registers, _A0 + 4 * _called(registers, 0))
-        pc = returns_to & _RETURN_ADDRESS | _word(registers, _PC) & ~_RETURN_ADDRESS
+        pc = returns_to(_argument(registers, 0), _word(registers, _PC))
         qemu.gdb.write_first_registers(struct.pack("<I", pc))
 
     def first_argument(self, qemu: Standing) -> int:
         """Return what ENTRY will make a2 of."""
-        registers = qemu.gdb.read_registers()
-        return _word(registers, _A0 + 4 * _called(registers, 2))
+        return _argument(qemu.gdb.read_registers(), 2)
 
     def registers(self, qemu: Standing) -> list[int]:
         """Return the registers; of a core that waits only those in the window, as the plugin does not get to run."""
@@ -94,9 +89,11 @@ class Lx7:
         packet = qemu.gdb.read_registers()
         stopped_at, vectors = _word(packet, _PC), _word(packet, _VECBASE)
         _, ps, base, start, cause, pc, address, depc, *file = _captured(qemu)
-        if stopped_at == self._firmware.entry_of(_UNSERVED):
-            level, interrupted = self._unserved_interrupt(qemu.read)
-            if level > 1:
+        if stopped_at == self._firmware.entry_of(UNSERVED):
+            unserved = read_unserved(self._firmware, qemu.read)
+            level = 1 if unserved is None else _LEVELS.get(unserved.vector, 1)
+            if unserved is not None and level > 1:
+                interrupted = unserved.pc
                 registers = [interrupted, ps, base, start, cause, pc, address, depc, *file]
                 detail = f"an interrupt of level {level}, which nothing in the firmware serves"
                 return CoreFault("exception", detail, None, registers, interrupted, is_jump=False)
@@ -115,12 +112,6 @@ class Lx7:
         kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, qemu.read(pc, 3))
         registers = [shown, ps, base, start, cause, shown, address, depc, *file]
         return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
-
-    def _unserved_interrupt(self, read: Memory) -> tuple[int, int]:
-        """Return of what level the exception is that our own startup code has written down, and what it interrupted."""
-        record = self._firmware.symbol(_RECORD)
-        vector, _, pc = struct.unpack("<3I", bytes(12) if record is None else read(record.address, 12))
-        return _LEVELS.get(vector, 1), pc
 
     def waits(self, qemu: Standing) -> tuple[str, int] | None:
         """Return the WAITI before pc."""
@@ -171,7 +162,7 @@ class Lx7:
 
 def _windows(registers: Sequence[int]) -> Windows:
     _, ps, base, start, *_ = registers
-    return Windows(registers[_SPECIAL:], base, start, ps >> _PS_CALLINC_SHIFT & 3)
+    return Windows(registers[_SPECIAL:], base, start, call_increment(ps))
 
 
 def _captured(qemu: Standing) -> list[int]:
@@ -191,9 +182,9 @@ def _in_window(packet: bytes) -> list[int]:
     return [*special, *file]
 
 
-def _called(packet: bytes, number: int) -> int:
-    """Return the number that the register ``number`` of a function has before its ENTRY."""
-    return number + 4 * (_word(packet, _PS) >> _PS_CALLINC_SHIFT & 3)
+def _argument(packet: bytes, number: int) -> int:
+    """Return what a function that has just been called will find in its register ``number``."""
+    return _word(packet, _A0 + 4 * before_entry(number, _word(packet, _PS)))
 
 
 def _word(packet: bytes, offset: int) -> int:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
+from emu.architectures.armv7em.thumb import WAITS
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.machines.cortex_m_exceptions import describe_exception, read_exception
+from emu.machines.cortex_m_exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
 from emu.machines.gdb_remote import GdbError
 from emu.machines.renode.core import CoreFault, Memory
 from emu.machines.renode.monitor import CPU, State
@@ -15,8 +14,6 @@ from emu.record import Frame
 
 _GENERAL = ("r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "sp", "lr", "pc")
 _XPSR = 25
-_FIRST_HANDLER, _LAST_HANDLER = 2, 6  # NMI, HardFault, MemManage, BusFault, UsageFault
-_WAITS = {b"\x30\xbf": "WFI", b"\x20\xbf": "WFE"}
 
 
 class CortexM:
@@ -47,9 +44,7 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
 
     def handlers(self) -> frozenset[int]:
         """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
-        table = self._firmware.bytes_at(self._vector_table, 4 * (_LAST_HANDLER + 1))
-        vectors = np.frombuffer(table[: len(table) // 4 * 4], "<u4")[_FIRST_HANDLER:]
-        return frozenset(int(entry) & ~1 for entry in vectors if entry)
+        return fault_handlers(self._firmware.bytes_at(self._vector_table, FAULT_VECTORS_BYTES))
 
     def return_address(self, state: State) -> int:
         """Return LR without its Thumb bit."""
@@ -73,7 +68,7 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
 
     def waits(self, code: bytes) -> str | None:
         """Return whether the last instruction is WFI or WFE."""
-        return _WAITS.get(code[-2:])
+        return WAITS.get(int.from_bytes(code[-2:], "little"))
 
     def backtrace(self, state: State, pc: int, read: Memory) -> list[Frame]:
         """Return the frames by unwind information, or by the instructions where there is none."""

@@ -6,24 +6,18 @@ Renode shows the 16 address registers in the window and not the register file, s
 from typing import ClassVar, Literal
 
 from emu.architectures.xtensa.instructions import is_wait
+from emu.architectures.xtensa.windows import before_entry, returns_to
 from emu.firmware import Firmware
-from emu.machines.lx7_exceptions import describe_exception
+from emu.machines.lx7_exceptions import UNSERVED, describe_exception, read_unserved
 from emu.machines.renode.core import CoreFault, Memory
 from emu.machines.renode.monitor import CPU, State
 from emu.record import Frame
 
 _WINDOW = 16
 _A0, _PS, _EPC1, _EPC6, _DEPC, _EXCCAUSE, _EXCVADDR = 89, 38, 51, 56, 58, 77, 83  # XtensaRegisters in Renode's sources
-_PS_CALLINC_SHIFT = 16
-_RETURN_ADDRESS = 0x3FFF_FFFF
-_UNSERVED = "unexpected_exception"
-"""Where our own startup code goes with an exception that nothing in it serves."""
 _DEBUG, _DOUBLE = "_DebugExceptionVector", "_DoubleExceptionVector"
 _VECTORS = (_DEBUG, "_KernelExceptionVector", "_UserExceptionVector", _DOUBLE)
 """By what Cadence's and Espressif's startup code calls them."""
-_RECORD = "emu_exception"
-"""Where our own startup code writes down what led to ``_UNSERVED``: vector, cause, pc, address, pc of a double one."""
-_RECORD_WORDS = 5
 _SERVED = (1, 4, 5)
 """Causes for which firmware takes an exception and goes on: SYSCALL, an interrupt of level 1, MOVSP."""
 
@@ -57,26 +51,25 @@ cpu: CPU.Xtensa @ sysbus
 
     def handlers(self) -> frozenset[int]:
         """Return the exception vectors that symbols name, and where our own startup code goes with the rest."""
-        entries = (self._firmware.entry_of(name) for name in (_UNSERVED, *_VECTORS))
+        entries = (self._firmware.entry_of(name) for name in (UNSERVED, *_VECTORS))
         return frozenset(entry for entry in entries if entry is not None)
 
     def return_address(self, state: State) -> int:
         """Return the address that the call left for ENTRY to rotate in: the window is still the caller's."""
-        return state.registers[_called(state, 0)] & _RETURN_ADDRESS | state.pc & ~_RETURN_ADDRESS
+        return returns_to(_argument(state, 0), state.pc)
 
     def first_argument(self, state: State) -> int:
         """Return what ENTRY will make a2 of."""
-        return state.registers[_called(state, 2)]
+        return _argument(state, 2)
 
     def fault(self, state: State, read: Memory) -> CoreFault | None:
         """Return what made the core take the exception that it is in; None where the firmware serves it."""
         registers, firmware = state.registers, self._firmware
         cause, pc, address = registers["exccause"], registers["epc1"], registers["excvaddr"]
-        if state.pc == firmware.entry_of(_UNSERVED):
-            record = firmware.symbol(_RECORD)
-            if record is not None:
-                words = read(record.address, 4 * _RECORD_WORDS)
-                _, cause, pc, address, _ = (int.from_bytes(words[4 * i :][:4], "little") for i in range(_RECORD_WORDS))
+        if state.pc == firmware.entry_of(UNSERVED):
+            unserved = read_unserved(firmware, read)
+            if unserved is not None:
+                cause, pc, address = unserved.cause, unserved.pc, unserved.address
         elif state.pc == firmware.entry_of(_DEBUG):
             return CoreFault("breakpoint", "BREAK, and no debugger", None, registers["epc6"], [])
         elif state.pc == firmware.entry_of(_DOUBLE):
@@ -97,6 +90,6 @@ cpu: CPU.Xtensa @ sysbus
         return []
 
 
-def _called(state: State, number: int) -> str:
-    """Return what the register ``number`` of a function is called before its ENTRY."""
-    return f"a{number + 4 * (state.registers['ps'] >> _PS_CALLINC_SHIFT & 3)}"
+def _argument(state: State, number: int) -> int:
+    """Return what a function that has just been called will find in its register ``number``."""
+    return state.registers[f"a{before_entry(number, state.registers['ps'])}"]

@@ -32,9 +32,9 @@ _WORD_BYTES = 4
 def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
     """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
 
-    ``core`` is the description of the CPU (``{cpu}`` stands for the board's) and what belongs to it, among which are the
-    memories of kind "registers" whose names are ``registers``. What the firmware prints goes to the file ``output``. Raises InputError for a board
-    with registers of a kind that Renode's core does not have.
+    ``core`` is the description of the CPU (``{cpu}`` stands for the board's) and what belongs to it, among which are
+    the memories of kind "registers" whose names are ``registers``. What the firmware prints goes to the file
+    ``output``. Raises InputError for a board with registers of a kind that Renode's core does not have.
     """
     parts = [core.format(cpu=board.cpu)]
     for region in board.memory:

@@ -1,8 +1,9 @@
 /* Who called the allocator: one number for each call path, and the machine where it was first seen, to unwind later.
  *
- * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A word counts as one only where
- * it is the address behind a call that has run; a stale one makes a path be seen twice, but never hides one. */
-#include "common/paths.h"
+ * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A
+ * word counts as one only where it is the address behind a call that has run; a stale one makes a path be seen twice,
+ * but never hides one. */
+#include "../common/paths.h"
 #include "parts.h"
 
 #define STACK_BYTES_MAX 32768u       /* what lies above is left out of the path */
