@@ -61,6 +61,7 @@ def test_every_command_does_what_the_page_shows(page: Path, environment: dict[st
         where = f"{page}:{outcome.command.line}: {outcome.command.text}\n{outcome.printed}"
         asked = after is not None and after.text == ASKS_FOR_THE_CODE
         assert outcome.code == 0 or asked, f"exit code {outcome.code}: {where}"
+        assert "Traceback" not in outcome.printed, where
         if outcome.command.shown is not None and exact:
             assert not (found := difference(outcome.command.shown, outcome.printed)), f"{where}\n{found}"
     assert len(outcomes) == len(typed), "the shell ended before the page"
