@@ -1,4 +1,4 @@
-"""Trains a small Mamba model to tell three gestures apart, and writes model.safetensors and inputs.npz."""
+"""Trains a small Mamba model to tell gestures apart, and writes it with some inputs."""
 
 import math
 
@@ -15,7 +15,7 @@ GESTURES = ["circle", "shake", "tap"]
 
 
 def gestures(count: int) -> tuple[Tensor, Tensor]:
-    """Make gestures as an accelerometer sees them: x (count, 50 steps, 3 axes) and which of GESTURES each is."""
+    """Make x (count, 50 steps, 3 axes), as an accelerometer does, and which gestures."""
     time = torch.linspace(0, 1, 50).expand(count, 50)
     begin, strength = torch.rand(count, 1), 0.5 + torch.rand(count, 1)
     turn = 2 * math.pi * (2 * time + begin)
@@ -30,7 +30,15 @@ def gestures(count: int) -> tuple[Tensor, Tensor]:
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
-model = MambaClassifier(ModelConfig(n_features=3, n_outputs=3, d_model=16, d_inner=32, d_state=8, dt_rank=1))
+config = ModelConfig(
+    n_features=3,
+    n_outputs=3,
+    d_model=16,
+    d_inner=32,
+    d_state=8,
+    dt_rank=1,
+)
+model = MambaClassifier(config)
 optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
 for step in range(1, 41):
     x, y = gestures(32)
@@ -46,5 +54,6 @@ with torch.no_grad():
     logits, logits64 = model(x), model.double()(x.double())
 print(f"right about {int((logits.argmax(1) == y).sum())} of {len(y)} new gestures")
 
-save_file({name: tensor.float() for name, tensor in model.state_dict().items()}, "model.safetensors")
+weights = {name: tensor.float() for name, tensor in model.state_dict().items()}
+save_file(weights, "model.safetensors")
 np.savez("inputs.npz", x=x, y=y, logits=logits, logits64=logits64, classes=GESTURES)

@@ -20,6 +20,6 @@ def _lines(action: dict) -> Iterator[str]:
         note = " Required." if given.get("required") else f" Default: `{default}`." if default else ""
         yield f"`{name}`\n: {given['description']}{note}\n"
     if "outputs" in action:
-        yield "And it has these outputs:\n"
+        yield "And gives back:\n"
         for name, output in action["outputs"].items():
             yield f"`{name}`\n: {output['description']}\n"

@@ -89,6 +89,8 @@ def _title(model: type[BaseModel]) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
+    if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+        return ""
     if default is None or default in ((), [], {}, "") or isinstance(default, BaseModel):
         return ", optional"
     return f", `{str(default).lower() if isinstance(default, bool) else default}` where it is missing"

@@ -1,4 +1,4 @@
-"""What pages show besides commands: programs parse, settings exist, workflows are GitHub's and give what actions take."""
+"""What pages show besides commands: programs parse, settings exist, workflows are valid and give what actions take."""
 
 import ast
 import re
