@@ -16,6 +16,7 @@ exclude_patterns = ["examples"]
 nitpicky = True
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # they make one dash of the two that an option begins with
 
 html_theme = "furo"
 html_title = "emu"
