@@ -4,7 +4,9 @@ import difflib
 import re
 
 # Rounding errors depend on the processor that trained the model, durations on everything.
-_VARYING = re.compile(r"\d(?:\.\d+)?e[-+]\d\d|\d+\.\d\ds")
+_SCIENTIFIC = r"\d(?:\.\d+)?e[-+]\d\d"
+_SECONDS = r"\d+\.\d\ds(?: \(\d+:\d\d:\d\d\))?"  # pytest adds hours and minutes to more than a minute
+_VARYING = re.compile(f"{_SCIENTIFIC}|{_SECONDS}")
 
 
 def difference(shown: str, printed: str) -> str:
@@ -29,5 +31,5 @@ def _pattern(line: str) -> str:
     patterns = [".*".join(map(re.escape, part.split("..."))) for part in fixed]
     joined = patterns[0]
     for number, pattern in zip(varying, patterns[1:], strict=True):
-        joined += (r"\d+\.\d\ds" if number.endswith("s") else r"\d(?:\.\d+)?e[-+]\d\d") + pattern
+        joined += (_SECONDS if number.endswith("s") else _SCIENTIFIC) + pattern
     return joined

@@ -90,6 +90,7 @@ def test_what_is_not_executed_has_a_reason_and_is_counted():
         ("mean 1.1e-08, all", "mean 4.2e-08, all", True),
         ("mean 1.1e-08, all", "mean 4.2, all", False),
         ("1 passed in 1.95s", "1 passed in 12.01s", True),
+        ("1 passed in 1.95s", "1 passed in 61.00s (0:01:01)", True),
         ("1 passed in 1.95s", "2 passed in 1.95s", False),
     ],
 )
