@@ -4,6 +4,7 @@ A build depends on nothing but its inputs (no paths, no time), so it is the same
 the hash of those inputs.
 """
 
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ COMPILER_FLAGS = (
     "-fno-math-errno",
     "-fno-tree-loop-distribute-patterns",  # no loop becomes a call of memset or memcpy: there is no libc
 )
-_LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments")
+_LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
+_STANDALONE = ("-nostdlib", "-Wl,--no-warn-rwx-segments")
 _LIBRARIES = ("-lgcc",)
 
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
@@ -72,11 +74,13 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     key = content_key(
         [
             toolchain.version,
+            platform.machine(),  # which is what the host's own compiler builds for
             *flags,
             *_LINK_FLAGS,
+            *_STANDALONE,
             *_LIBRARIES,
             image.read_bytes(),
-            linker_script.read_bytes(),
+            linker_script.read_bytes() if linker_script is not None else b"",
             *(part for path in [*sources, *headers] for part in (str(path.relative_to(runtime)), path.read_bytes())),
         ]
     )
@@ -111,30 +115,33 @@ def _compile(
     sources: list[Path],
     runtime: Path,
     image: Path,
-    linker_script: Path,
+    linker_script: Path | None,
     directory: Path,
 ) -> None:
-    # Debug information names sources as runtime/src/step.c, wherever the engine is installed. Not every GCC passes that
-    # on to the assembler.
-    moved = [f"{runtime}=runtime", f"{directory}=."]
-    prefixes = [flag + move for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=") for move in moved]
-    includes = [f"-I{runtime / 'include'}", f"-I{runtime / 'src'}", f"-I{runtime / 'port'}"]
+    # Debug information and sanitizers name sources as runtime/src/step.c, wherever the engine is installed. Not every
+    # GCC passes the directory's new name on to the assembler.
+    engine = directory / "runtime"
+    engine.symlink_to(runtime.absolute())
+    prefixes = [f"{flag}{directory}=." for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=")]
+    includes = [f"-I{engine.name}/{part}" for part in ("include", "src", "port")]
     model = directory / "model.mamba"
     model.write_bytes(image.read_bytes())
     objects = []
     for source in sources:
         target = f"{source.stem}.o"
+        name = f"{engine.name}/{source.relative_to(runtime)}"
         toolchain.run(
-            [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", str(source), "-o", target], directory
+            [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", name, "-o", target], directory
         )
         objects.append(target)
+    # Without a linker script it is a program for an operating system, whose C library starts it.
+    placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}"]
+    libraries = [] if linker_script is None else _LIBRARIES
     try:
-        toolchain.run(
-            [*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory
-        )
+        toolchain.run([*flags, *_LINK_FLAGS, *placed, *objects, *libraries, "-o", "firmware.elf"], directory)
     except EmuError as error:
-        raise _explain(error, linker_script) from error
-    for intermediate in [*objects, model.name]:
+        raise error if linker_script is None else _explain(error, linker_script) from error
+    for intermediate in [*objects, model.name, engine.name]:
         (directory / intermediate).unlink()
 
 

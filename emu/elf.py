@@ -24,10 +24,17 @@ _KNOWN_MACHINES = {
     "EM_RISCV": "RISC-V",
 }
 
-_SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 2, 4, 0x400
-_SYMBOL = np.dtype(
-    [("name", "<u4"), ("value", "<u4"), ("size", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")]
-)
+_SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 1, 2, 4, 0x400
+_SYMBOL_FIELDS = ("name", "value", "size", "info", "section")
+_SYMBOL = {
+    32: np.dtype(
+        [("name", "<u4"), ("value", "<u4"), ("size", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")]
+    ),
+    64: np.dtype(
+        [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
+    ),
+}
+"""By the bits of an address."""
 NOTYPE, OBJECT, FUNCTION = 0, 1, 2
 """The kinds of symbols that matter."""
 GLOBAL = 1
@@ -53,6 +60,7 @@ class Section:
     size: int
     data: bytes | None
     """None where the section only reserves memory."""
+    writable: bool
     executable: bool
     reservation: bool
     """Whether it only keeps room for the stack or the heap, which are measured instead."""
@@ -131,11 +139,13 @@ class Elf:
 
     def _check_header(self, contents: bytes, machine: str, target: str) -> None:
         header = self.file.header
-        cpu = _KNOWN_MACHINES[machine]
+        cpu = _cpu_name(machine)
         if header["e_machine"] != machine:
             raise InputError(f"{self.path} is for {_cpu_name(header['e_machine'])}; {target} runs {cpu}")
         if not self.file.little_endian:
             raise InputError(f"{self.path} is big-endian; {target} runs little-endian {cpu}")
+        if header["e_type"] == "ET_DYN":
+            raise InputError(f"{self.path} is position-independent: link it with -no-pie, as an executable")
         if header["e_type"] != "ET_EXEC":
             raise InputError(f"{self.path} is not linked: its ELF type is {header['e_type']}, not an executable")
         tables = (
@@ -166,10 +176,10 @@ class Elf:
             nobits = section["sh_type"] == "SHT_NOBITS"
             if flags & _SHF_ALLOC and section["sh_size"] and not (flags & _SHF_TLS and nobits):
                 data = None if nobits else section.data()
-                executable = bool(flags & _SHF_EXECINSTR)
+                writable, executable = bool(flags & _SHF_WRITE), bool(flags & _SHF_EXECINSTR)
                 start, size = section["sh_addr"], section["sh_size"]
                 reservation = nobits and self._is_reservation(section.name, start, start + size)
-                yield Section(section.name, start, size, data, executable, reservation)
+                yield Section(section.name, start, size, data, writable, executable, reservation)
 
     def _is_reservation(self, name: str, start: int, end: int) -> bool:
         """Return whether a section without data only keeps room: an array in a heap's section is a variable.
@@ -184,7 +194,8 @@ class Elf:
         if table is None:
             return
         names = self.file.get_section(table["sh_link"]).data()
-        for name, value, size, info, _, section in np.frombuffer(table.data(), _SYMBOL).tolist():
+        symbols = np.frombuffer(table.data(), _SYMBOL[self.file.elfclass])
+        for name, value, size, info, section in symbols[[*_SYMBOL_FIELDS]].tolist():
             text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
             yield Symbol(text, value, size, info & 15, info >> 4, section)
 

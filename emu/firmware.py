@@ -32,6 +32,14 @@ class Function:
     end: int
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Memory from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
 class Firmware:
     """An ELF for a board. Everything beyond headers and symbols is read when it is first asked for."""
 
@@ -68,6 +76,13 @@ class Firmware:
     def reset_pc(self) -> int:
         """The address of the first instruction."""
         return self.start.pc
+
+    @cached_property
+    def ram(self) -> tuple[Extent, ...]:
+        """Where data can be written: the board's RAM, or the program's own sections where a loader places it."""
+        if self.board.memory:
+            return tuple(Extent(region.start, region.end) for region in self.board.ram)
+        return tuple(Extent(section.address, section.end) for section in self.sections if section.writable)
 
     # ---- sizes -------------------------------------------------------------------------------------------------------
 
@@ -342,7 +357,7 @@ class Firmware:
     # ---- reading -----------------------------------------------------------------------------------------------------
 
     def _check_addresses(self, target: Target) -> None:
-        for segment in self.segments:
+        for segment in self.segments if self.board.memory else ():
             spans = [(segment.load_address, len(segment.data)), (segment.address, segment.memory_size)]
             for start, size in spans:
                 if not self._on_board(start, start + size):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.errors import InputError
+from emu.firmware import Extent
 from emu.machines import Machine, Stop
 from emu.targets import Region
 
@@ -60,8 +61,8 @@ class Mailbox:
     trace_floats: int
 
     @classmethod
-    def open(cls, machine: Machine, address: int, ram: Sequence[Region]) -> Self:
-        """Read the mailbox at ``address`` of a board with ``ram``.
+    def open(cls, machine: Machine, address: int, ram: Sequence[Region | Extent]) -> Self:
+        """Read the mailbox at ``address`` of firmware with ``ram``.
 
         Raises InputError where there is none that this version understands, or one whose buffers cannot be.
         """
@@ -129,6 +130,6 @@ class Mailbox:
         return Reply(stop, status, stop.instructions)
 
 
-def _in_ram(ram: Sequence[Region], start: int, size: int) -> bool:
+def _in_ram(ram: Sequence[Region | Extent], start: int, size: int) -> bool:
     end = start + size
     return any(region.start <= start and end <= region.end for region in ram)

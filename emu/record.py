@@ -45,7 +45,8 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; and those after which
+    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; on the build machine ``signal``,
+    ``undefined_behaviour`` and the kinds of ``MemoryFinding``; and those after which
     the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
     """What was accessed; None where the fault is no access."""
@@ -94,11 +95,11 @@ class SymbolUse(_Part):
 
 
 class Memory(_Part):
-    """Bytes of each kind of memory."""
+    """Bytes of each kind of memory; none was measured where the firmware ran on no board."""
 
-    flash_bytes: int
+    flash_bytes: int | None = None
     """What a programmer writes: code, constants, and the values that variables begin with."""
-    static_ram_bytes: int
+    static_ram_bytes: int | None = None
     """Variables: what is reserved before ``main``, without stacks, the heap and the mailbox."""
     stack_peak_bytes: int | None = None
     """Reserved: from the initial stack pointer to the lowest one ever held.
@@ -115,7 +116,7 @@ class Memory(_Part):
     """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
     in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
     that are variables; nor are stacks inside heap blocks."""
-    mailbox_bytes: int = 0
+    mailbox_bytes: int | None = 0
     """What takes inputs and outputs, only under test; in no other figure."""
     by_region: list[RegionUse] = []
     """Each memory that holds something."""
@@ -443,6 +444,11 @@ class Run(_Part):
     """By the name of each figure that is missing, the reason."""
     environment: dict[str, str] = {}
     """Versions of what ran it."""
+
+    @property
+    def on_board(self) -> bool:
+        """Whether it says something about a board: a program for the build machine has no figures to limit."""
+        return self.memory.flash_bytes is not None
 
     @property
     def ok(self) -> bool:

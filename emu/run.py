@@ -15,6 +15,7 @@ from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Machine, Measurements, Stop
+from emu.machines.host import HostMachine
 from emu.machines.qemu import QemuMachine, core_type, qemu_version
 from emu.machines.renode import RenodeMachine, renode_version
 from emu.machines.unicorn import UnicornMachine
@@ -28,6 +29,7 @@ from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
 from emu.suppressions import Suppression, suppress
 from emu.targets import Target
+from emu.toolchains import find_toolchain
 from emu.verdicts import DEFAULT_TOLERANCE, judge
 
 Progress = Callable[[int, int], None]
@@ -79,7 +81,7 @@ def run_firmware(
         stop = machine.boot()
         served = _Served()
         if stop.reason == "yield" and mailbox_address is not None:
-            mailbox = Mailbox.open(machine, mailbox_address, target.board.ram)
+            mailbox = Mailbox.open(machine, mailbox_address, firmware.ram)
             served = _serve(mailbox, inputs, firmware, progress)
         elif stop.reason == "exit" and stop.exit_status:
             served.faults.append(_exit_fault(stop))
@@ -108,7 +110,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     assert address is not None, "our own firmware has a mailbox"
     with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
         machine.boot()
-        mailbox = Mailbox.open(machine, address, target.board.ram)
+        mailbox = Mailbox.open(machine, address, firmware.ram)
         _require_width(x, mailbox)
         steps = []
         for index, row in enumerate(x):
@@ -127,54 +129,57 @@ def open_machine(firmware: Firmware, target: Target, options: RunOptions) -> Mac
 
     Raises InputError for what only another emulator measures, and MissingToolError where the emulator is missing.
     """
-    if target.emulator_name == "qemu":
-        return _open_qemu(firmware, target, options)
-    if target.emulator_name == "renode":
-        return _open_renode(firmware, target, options)
-    return UnicornMachine(
-        firmware,
-        target,
-        limits=options.limits,
-        traffic=options.traffic,
-        profile=options.profile,
-        coverage=options.coverage,
-        memcheck=options.memcheck,
-        replace_allocator=options.replace_allocator,
-    )
+    _require_options(target, options)
+    match target.emulator_name:
+        case "native":
+            return HostMachine(firmware, limits=options.limits)
+        case "renode":
+            return RenodeMachine(firmware, target, limits=options.limits)
+        case "qemu":
+            return QemuMachine(
+                firmware,
+                target,
+                limits=options.limits,
+                traffic=options.traffic,
+                profile=options.profile,
+                coverage=options.coverage,
+            )
+        case _:
+            return UnicornMachine(
+                firmware,
+                target,
+                limits=options.limits,
+                traffic=options.traffic,
+                profile=options.profile,
+                coverage=options.coverage,
+                memcheck=options.memcheck,
+                replace_allocator=options.replace_allocator,
+            )
+
+
+_LACKS = {
+    "native": ("profile", "coverage", "traffic", "replace_allocator"),
+    "qemu": ("memcheck",),
+    "renode": ("profile", "coverage", "memcheck", "traffic"),
+}
+"""What each emulator cannot do of what Unicorn can; the native sanitizers always check memory."""
+
+
+def _require_options(target: Target, options: RunOptions) -> None:
+    asked = [name for name in _LACKS.get(target.emulator_name, ()) if getattr(options, name)]
+    if asked:
+        missing = " or ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise InputError(f"{target.name} has no {missing}: a target of Unicorn has it, such as stm32h7-unicorn")
 
 
 def require_emulator(target: Target) -> None:
-    """Raise MissingToolError, with the command that installs it, where the target's emulator is missing."""
+    """Raise MissingToolError, with the command that installs it, where what runs the target's firmware is missing."""
     if target.emulator_name == "qemu":
         qemu_version(core_type(target.board))
     elif target.emulator_name == "renode":
         renode_version()
-
-
-def _open_qemu(firmware: Firmware, target: Target, options: RunOptions) -> QemuMachine:
-    if options.memcheck:
-        raise InputError(f"{target.name} has no --memcheck: Unicorn has it, such as stm32h7-unicorn")
-    return QemuMachine(
-        firmware,
-        target,
-        limits=options.limits,
-        traffic=options.traffic,
-        profile=options.profile,
-        coverage=options.coverage,
-    )
-
-
-def _open_renode(firmware: Firmware, target: Target, options: RunOptions) -> RenodeMachine:
-    asked = {
-        "--profile": options.profile,
-        "--coverage": options.coverage,
-        "--memcheck": options.memcheck,
-        "--traffic": options.traffic,
-    }
-    missing = [option for option, wanted in asked.items() if wanted]
-    if missing:
-        raise InputError(f"{target.name} has no {' or '.join(missing)}: use another emulator of the board for that")
-    return RenodeMachine(firmware, target, limits=options.limits)
+    elif target.emulator_name == "native":
+        find_toolchain(target.board.build.toolchain)
 
 
 @dataclass
@@ -244,16 +249,13 @@ def _exit_fault(stop: Stop) -> Fault:
 
 
 def _record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: _Served) -> Run:
-    board = firmware.board
-    heap, stack_peak = measured.heap.peak_live_bytes, measured.stack_peak_bytes
-    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
-    stacks = measured.stack_bytes_by_region
     counts = [count for count in served.instructions if count is not None]
+    memory = _memory(firmware, measured)
     not_measured = dict(measured.not_measured)
     if not counts:
-        not_measured["per_inference"] = "no input was answered"
-    if beside is None or stacks is None:
-        not_measured["ram_peak_bytes"] = "the heap or a stack was not measured"
+        not_measured.setdefault("per_inference", "no input was answered")
+    if memory.ram_peak_bytes is None:
+        not_measured.setdefault("ram_peak_bytes", "the heap or a stack was not measured")
     instructions: Instructions = measured.instructions.model_copy()
     if served.outputs is not None:
         instructions.inferences = len(served.instructions)
@@ -263,19 +265,7 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
         model=name,
         target=target.name,
         firmware=FirmwareRecord(path=str(firmware.path), sha256=firmware.sha256, toolchain=firmware.toolchain),
-        memory=Memory(
-            flash_bytes=firmware.flash_bytes,
-            static_ram_bytes=static,
-            stack_peak_bytes=stack_peak,
-            stack_touched_bytes=measured.stack_touched_bytes,
-            stack_limit_bytes=measured.stack_limit_bytes,
-            heap_peak_bytes=heap,
-            ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
-            mailbox_bytes=firmware.mailbox_bytes,
-            by_region=_by_region(firmware, measured),
-            flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
-            static_ram_symbols=largest_symbols(firmware, board.ram),
-        ),
+        memory=memory,
         stack=measured.stack,
         heap=measured.heap,
         timeline=measured.timeline,
@@ -294,6 +284,27 @@ def _record(firmware: Firmware, name: str, target: Target, measured: Measurement
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
         },
+    )
+
+
+def _memory(firmware: Firmware, measured: Measurements) -> Memory:
+    board = firmware.board
+    if not board.memory:
+        return Memory(mailbox_bytes=None)
+    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
+    stacks = measured.stack_bytes_by_region
+    return Memory(
+        flash_bytes=firmware.flash_bytes,
+        static_ram_bytes=static,
+        stack_peak_bytes=measured.stack_peak_bytes,
+        stack_touched_bytes=measured.stack_touched_bytes,
+        stack_limit_bytes=measured.stack_limit_bytes,
+        heap_peak_bytes=measured.heap.peak_live_bytes,
+        ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
+        mailbox_bytes=firmware.mailbox_bytes,
+        by_region=_by_region(firmware, measured),
+        flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
+        static_ram_symbols=largest_symbols(firmware, board.ram),
     )
 
 

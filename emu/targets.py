@@ -27,7 +27,8 @@ from emu.resources import resource
 _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
 _ADDRESSES = 1 << 32
 _PAGE = 4096  # bytes that emulators map at a time
-_CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "xtensa": ("lx7",)}
+_CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "host": ("host",), "xtensa": ("lx7",)}
+_EMULATORS = {"armv7em": ("qemu", "renode", "unicorn"), "host": ("native",), "xtensa": ("qemu", "renode")}
 
 
 def parse_size(text: object) -> int:
@@ -41,7 +42,7 @@ def parse_size(text: object) -> int:
     return int(match[1]) * _UNITS[match[2] or "B"]
 
 
-EmulatorName = Literal["qemu", "renode", "unicorn"]
+EmulatorName = Literal["native", "qemu", "renode", "unicorn"]
 
 
 class _Strict(BaseModel):
@@ -156,12 +157,14 @@ class Build(_Strict):
     """The compiler: the GCC that is called ``<toolchain>-gcc``, such as "arm-none-eabi"; or "xtensa"."""
     flags: tuple[str, ...]
     """What the compiler has to know of the processor and its FPU."""
-    linker_script: Path
-    """The linker script, by its path from the board file's directory."""
+    linker_script: Path | None = None
+    """The linker script, by its path from the board file's directory; a board without has no memory of its own."""
 
     @field_validator("linker_script")
     @classmethod
-    def _is_beside_the_board_file(cls, script: Path, loading: ValidationInfo) -> Path:
+    def _is_beside_the_board_file(cls, script: Path | None, loading: ValidationInfo) -> Path | None:
+        if script is None:
+            return None
         path = loading.context["directory"] / script if loading.context else script
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
@@ -184,14 +187,15 @@ class Board(_Strict):
     """What its targets are called before the hyphen: lower-case letters and digits."""
     title: str
     """Chip, core and memory, in a line."""
-    architecture: Literal["armv7em", "xtensa"]
+    architecture: Literal["armv7em", "host", "xtensa"]
     """What the processor's instructions are; runtime/port has its startup code."""
-    cpu: Literal["cortex-m4", "cortex-m7", "lx7"]
-    """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa."""
+    cpu: Literal["cortex-m4", "cortex-m7", "host", "lx7"]
+    """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa, host for host."""
     build: Build
     """How firmware for it is compiled and linked."""
-    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
-    """Every memory that firmware may use, once; an access to anywhere else is a fault."""
+    memory: tuple[Region, ...] = Field(max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
+    """Every memory that firmware may use, once; an access to anywhere else is a fault. There is none, and no linker script,
+    where an operating system finds room for the firmware: on the machine that builds."""
     peripherals: tuple[Peripheral, ...] = ()
     """The registers that are known by name, modelled or not."""
     emulators: dict[EmulatorName, Emulator] = Field(min_length=1)
@@ -203,8 +207,15 @@ class Board(_Strict):
             raise ValueError(
                 f'no {self.architecture} has the cpu "{self.cpu}", only {", ".join(_CPUS[self.architecture])}'
             )
-        if "unicorn" in self.emulators and self.architecture != "armv7em":
-            raise ValueError("Unicorn has no such processor: leave out [emulators.unicorn]")
+        for emulator in self.emulators:
+            if emulator not in _EMULATORS[self.architecture]:
+                raise ValueError(f"{emulator} does not run {self.architecture}: leave out [emulators.{emulator}]")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_goes_with_a_linker_script(self) -> Self:
+        if bool(self.memory) != bool(self.build.linker_script):
+            raise ValueError("memory and build.linker_script go together: one of them is missing")
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ class Start:
 
     pc: int
     sp: int
+    """0 where a loader chooses it."""
     vector_table: int | None = None
     """The address of the table that the core reads both from; None where it has none."""
 

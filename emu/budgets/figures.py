@@ -59,12 +59,14 @@ def figures(run: Run) -> dict[str, Figure]:
     """
     memory = run.memory
     return {
-        "flash": Figure(memory.flash_bytes, _symbols(memory.flash_symbols)),
+        "flash": Figure(memory.flash_bytes, _symbols(memory.flash_symbols), _why_not(run, "flash_bytes")),
         "heap": _heap(run),
         "instructions": _instructions(run),
         "ram": _ram(run),
         "stack": _stack(run),
-        "static_ram": Figure(memory.static_ram_bytes, _symbols(memory.static_ram_symbols)),
+        "static_ram": Figure(
+            memory.static_ram_bytes, _symbols(memory.static_ram_symbols), _why_not(run, "static_ram_bytes")
+        ),
     }
 
 

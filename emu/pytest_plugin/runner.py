@@ -88,7 +88,7 @@ class Runner:
             raise _outcome(error, self._item.config) from None
         if check:
             expected.runs.append(run)
-            if not run.faults:
+            if run.on_board and not run.faults:
                 remember(self._item.config, record)
         return run
 

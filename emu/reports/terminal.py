@@ -35,7 +35,9 @@ _LAST_LINES = 20
 
 def print_run(console: Console, run: Run, board: Board) -> None:
     """Print one run: the verdicts first, then what they rest on."""
-    parts: list[RenderableType] = [_verdicts(run), Text(), _memory(run, board)]
+    parts: list[RenderableType] = [_verdicts(run)]
+    if run.on_board:
+        parts += [Text(), _memory(run, board)]
     if run.stack.backtrace:
         parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
     for stack in run.stack.stacks[1:]:

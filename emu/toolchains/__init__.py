@@ -13,6 +13,7 @@ from emu.toolchains.recipe import find_recipe
 _INSTALL = {
     "arm-none-eabi": "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "host": "apt-get install gcc",
+    "host-sanitizers": "apt-get install gcc",
     "xtensa": "emu toolchain install xtensa",
 }
 
@@ -37,12 +38,13 @@ class Toolchain:
 def find_toolchain(name: str) -> Toolchain:
     """Return the toolchain ``host``, ``xtensa``, or one whose GCC is called ``<name>-gcc`` (``arm-none-eabi``).
 
+    ``host-sanitizers`` is the host's GCC, where that has AddressSanitizer and UndefinedBehaviorSanitizer.
     ``xtensa`` is the compiler that ``emu toolchain install xtensa`` built, or else Espressif's: see
     :mod:`emu.toolchains.espressif` for why in this order. Raises MissingToolError with the command that installs it.
     """
     for compiler in _compilers(name):
         version = _version(compiler)
-        if version is not None:
+        if version is not None and (name != "host-sanitizers" or _has_sanitizers(compiler)):
             return Toolchain(name, compiler, version)
     command = _command(name)
     install = _INSTALL.get(name, f"put {command} on the PATH")
@@ -57,13 +59,14 @@ def _compilers(name: str) -> Iterator[Path]:
     if name == "xtensa":
         yield from espressif_compilers()
     else:
-        found = shutil.which(_command(name))
+        found = shutil.which({"host": "cc", "host-sanitizers": "gcc"}.get(name, f"{name}-gcc"))
         if found is not None:
             yield Path(found)
 
 
 def _command(name: str) -> str:
-    return {"host": "cc", "xtensa": "a GCC for Xtensa"}.get(name, f"{name}-gcc")
+    names = {"host": "cc", "host-sanitizers": "gcc with libasan and libubsan", "xtensa": "a GCC for Xtensa"}
+    return names.get(name, f"{name}-gcc")
 
 
 def _version(compiler: Path) -> str | None:
@@ -73,3 +76,11 @@ def _version(compiler: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.partition("\n")[0]
+
+
+def _has_sanitizers(compiler: Path) -> bool:
+    """Return whether the compiler finds their libraries: of one that is missing it says no more than the name."""
+    libraries = ("libasan.so", "libubsan.so")
+    asked = [[compiler, f"-print-file-name={library}"] for library in libraries]
+    answers = [subprocess.run(command, check=False, capture_output=True, text=True).stdout for command in asked]
+    return all(Path(answer.strip()).is_absolute() for answer in answers)

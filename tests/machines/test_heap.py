@@ -152,13 +152,14 @@ def test_a_heap_in_a_static_array_is_counted_once(tmp_path: Path) -> None:
     assert memory.static_ram_bytes == data + 4000
     assert memory.heap_peak_bytes == 500
     assert run.heap.peak_beside_static_bytes == 0
-    assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0)
+    assert memory.ram_peak_bytes == data + 4000 + (memory.stack_peak_bytes or 0)
     assert "`storage`" in run.not_measured["heap_region_bytes"]
 
 
 def test_every_byte_of_a_linked_heap_counts_where_it_is_no_variable(tmp_path: Path) -> None:
     run = run_firmware(build(tmp_path, "heap_values.c"), "", TARGET, None, RunOptions(), nothing)
     memory = run.memory
+    assert memory.static_ram_bytes is not None
     assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0) + 400
 
 

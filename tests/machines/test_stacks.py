@@ -118,6 +118,7 @@ def test_a_static_stack_is_counted_once(tmp_path: Path) -> None:
     program = firmware(tmp_path, SOURCE, ON_PROCESS_STACK)
     memory = record(program).memory
     assert memory.stack_peak_bytes is not None
+    assert memory.static_ram_bytes is not None
     assert memory.ram_peak_bytes == memory.static_ram_bytes + memory.stack_peak_bytes
     by_region = {use.name: use for use in memory.by_region}
     assert by_region["dtcm"].static_bytes == memory.static_ram_bytes
@@ -160,6 +161,7 @@ def test_a_stack_in_the_heap_is_counted_there(tmp_path: Path) -> None:
     assert task.peak_bytes == true_peak(program, task.top - task.limit_bytes, task.top)
     memory = run_record.memory
     assert (memory.heap_peak_bytes, first.peak_bytes) == (1504, memory.stack_peak_bytes)
+    assert memory.static_ram_bytes is not None
     assert memory.ram_peak_bytes == memory.static_ram_bytes + 1504 + first.peak_bytes
     assert {use.name: use.heap_bytes for use in memory.by_region} == {"flash": 0, "dtcm": 0, "axi": 1504}
 

@@ -36,10 +36,13 @@ def test_exercises_fit(emu_run):
 
 def test_the_frames_add_up_to_the_stacks_peak(emu_run):
     run = emu_run("har", limit=FEW)
+    if "stack_peak_bytes" in run.not_measured:
+        pytest.skip(run.not_measured["stack_peak_bytes"])
     assert sum(frame.frame_bytes for frame in run.stack.backtrace) == run.memory.stack_peak_bytes > 0
 
 
+@pytest.mark.no_memory_errors(target="host-native")
 @pytest.mark.no_memory_errors(target="*-unicorn")
 def test_memory_errors_are_looked_for_where_the_emulator_can(emu_run, emu_target):
     run = emu_run("har", limit=1)
-    assert (run.memory_check is not None) == (emu_target.emulator_name == "unicorn")
+    assert (run.memory_check is not None) == (emu_target.emulator_name in ("native", "unicorn"))

@@ -1,0 +1,1 @@
+"""The machine that builds: firmware is a program for its operating system."""

@@ -1,0 +1,139 @@
+"""Firmware on the host: a process of its own, in which the sanitizers look for errors while it runs at full speed."""
+
+import signal
+
+from emu.errors import InputError
+from emu.firmware import Firmware
+from emu.machines import Limits, Machine, Measurements, Stop
+from emu.machines.host.process import HostProcess
+from emu.machines.host.reports import read_report
+from emu.record import Fault, MemoryCheck, MemoryFinding
+
+_PORT = "emu_harness_socket"
+_FIGURES = (
+    "flash_bytes",
+    "static_ram_bytes",
+    "mailbox_bytes",
+    "stack_peak_bytes",
+    "stack_touched_bytes",
+    "heap",
+    "ram_peak_bytes",
+    "instructions",
+    "per_inference",
+)
+_WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
+_OTHER_ERRORS = ("exception", "firmware_error", "invalid_instruction", "undefined_behaviour", "stack_overflow")
+"""Kinds of what the sanitizers report and is no error in memory."""
+
+
+class HostMachine(Machine):
+    """One firmware as a process of this machine (see ``emu.machines.Machine``); one process for each boot.
+
+    Raises InputError for an ELF that was not built for it.
+    """
+
+    def __init__(self, firmware: Firmware, *, limits: Limits | None = None):
+        if firmware.symbol(_PORT) is None:
+            raise InputError(
+                f"{firmware.path} is a program for this machine, but none that emu can stop: build it with "
+                "`emu build`, or compile runtime/port/host/harness.c into it, with the flags of targets/host.toml"
+            )
+        self._firmware = firmware
+        self._program = firmware.path.read_bytes()
+        self._limits = limits or Limits()
+        self._process: HostProcess | None = None
+        self._waiting = False
+        self._finding: MemoryFinding | None = None
+        self._faults: list[Fault] = []
+
+    def boot(self) -> Stop:
+        """Start the program, and run it to the first arrival at ``emu_yield``, or to the end."""
+        self.close()
+        self._process = HostProcess(self._program, str(self._firmware.path))
+        self._finding, self._faults = None, []
+        return self._run()
+
+    def resume(self) -> Stop:
+        """Let ``emu_yield`` return; raises RuntimeError where the firmware does not wait there."""
+        if not self._waiting:
+            raise RuntimeError("the firmware does not wait at emu_yield")
+        self._running.go_on()
+        return self._run()
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes of the process's memory; raises ValueError where there is none."""
+        return self._running.read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        self._running.write(address, data)
+
+    def measure(self) -> Measurements:
+        """Return what the sanitizers found and what was printed: there are no figures."""
+        output = self._running.output
+        findings = [self._finding] if self._finding is not None and self._finding.kind not in _OTHER_ERRORS else []
+        return Measurements(
+            faults=tuple(self._faults),
+            # Their allocator keeps blocks apart, and freed ones out of use.
+            memory_check=MemoryCheck(allocator="replaced", findings=findings),
+            output=output.text,
+            output_cut_bytes=output.cut_bytes,
+            not_measured=dict.fromkeys(_FIGURES, _WHY_NOT),
+        )
+
+    def close(self) -> None:
+        """End the process; calling it again does nothing."""
+        self._waiting = False
+        if self._process is not None:
+            self._process.close()
+
+    @property
+    def process_id(self) -> int:
+        """The process that the firmware is."""
+        return self._running.process_id
+
+    @property
+    def _running(self) -> HostProcess:
+        if self._process is None:
+            raise RuntimeError("boot the machine first")
+        return self._process
+
+    def _run(self) -> Stop:
+        process = self._running
+        try:
+            self._waiting = process.wait(self._limits.seconds)
+        except TimeoutError:
+            self._waiting = False
+            return self._time_is_up()
+        if self._waiting:
+            return Stop("yield", None)
+        self._finding = read_report(process.said, self._firmware)
+        if self._finding is not None:
+            return self._stop_at(_fault(self._finding))
+        process.output.write(process.said.encode())  # the sanitizers have said nothing: what else it printed there
+        code = process.exit_code
+        assert code is not None, "it has ended"
+        if code < 0:
+            detail = f"the program was ended by {signal.Signals(-code).name}, and not by itself"
+            return self._stop_at(Fault(kind="signal", detail=detail))
+        return Stop("exit", None, exit_status=code)
+
+    def _time_is_up(self) -> Stop:
+        """End the process; what the sanitizer says of that tells where it was."""
+        self._running.interrupt()
+        place = read_report(self._running.said, self._firmware)
+        known = place.model_dump(include={"function", "file", "line", "pc", "backtrace"}) if place else {}
+        detail = f"the run has not ended after {self._limits.seconds:g} seconds"
+        return self._stop_at(Fault(**known, kind="time_limit", detail=detail))
+
+    def _stop_at(self, fault: Fault) -> Stop:
+        self._faults.append(fault)
+        return Stop("fault", None, fault=fault)
+
+
+def _fault(finding: MemoryFinding) -> Fault:
+    """Return what ended the run."""
+    fault = Fault.model_validate(finding.model_dump(include=set(Fault.model_fields)))
+    if finding.memory is not None:
+        fault.detail += f": {finding.memory}"
+    return fault

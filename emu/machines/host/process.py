@@ -1,0 +1,204 @@
+"""The process that the firmware is on the host: started, waited for, read and written, and ended for certain."""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from emu.errors import EmuError, InputError, MissingToolError
+from emu.machines.output import Output
+
+_SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have the sanitizers' libraries
+_COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
+_OPTIONS = {
+    "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
+    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1:"
+    "hard_rss_limit_mb=2048",  # far more than any board has, and too little to harm this machine
+    "UBSAN_OPTIONS": _COMMON_OPTIONS,
+}
+_PIECE = 1 << 16
+_REPORT_SECONDS = 5.0
+"""How long a process that is interrupted may take to say where it was."""
+_LOOK_SECONDS = 0.02
+"""Between looks at whether the process has ended: what it has started may hold everything open that it had."""
+
+
+class HostProcess:
+    """One process that runs an ELF for this machine from its start on. ``close`` must be called.
+
+    Raises InputError where the operating system does not take the ELF.
+    """
+
+    def __init__(self, program: bytes, name: str):
+        self.output, self._said = Output(), Output()
+        with contextlib.ExitStack() as undo:
+            self._socket, theirs = socket.socketpair()
+            undo.callback(self._socket.close)
+            with theirs:
+                self._process = self._start(program, name, theirs.fileno())
+            undo.callback(self._end)
+            self._waiting = selectors.DefaultSelector()
+            undo.callback(self._waiting.close)
+            self._waiting.register(self._socket, selectors.EVENT_READ)
+            for stream, output in self._streams.items():
+                self._waiting.register(stream, selectors.EVENT_READ, output)
+            self._undo = undo.pop_all()
+
+    @property
+    def process_id(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def said(self) -> str:
+        """What the sanitizers have said."""
+        return self._said.text
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the firmware has come to ``emu_yield``, and not to its end.
+
+        Raises TimeoutError where it does neither in ``seconds``.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            ended = self.exit_code is not None
+            for key, _ in self._waiting.select(0 if ended else min(left, _LOOK_SECONDS)):
+                if key.data is not None:
+                    self._take(key)
+                elif self._receive():
+                    self._take_what_is_there()
+                    return True
+                else:
+                    self._waiting.unregister(self._socket)  # it ends, or has closed what it was given
+            if ended:
+                return False
+        raise TimeoutError
+
+    def go_on(self) -> None:
+        """Let ``emu_yield`` return; where the process has ended instead, ``wait`` tells."""
+        with contextlib.suppress(OSError):
+            self._socket.send(b"\0", socket.MSG_NOSIGNAL)
+
+    def interrupt(self) -> None:
+        """End a process that runs on, in a way that lets its sanitizer say where it was."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process_id, signal.SIGABRT)
+        with contextlib.suppress(TimeoutError):
+            while self.wait(_REPORT_SECONDS):
+                pass
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit status, or less than 0: the signal that ended it; None where it runs on."""
+        if self._process.returncode is not None:
+            return self._process.returncode
+        # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
+        found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
+        if self.exit_code is not None:
+            raise EmuError("the firmware's process was ended from outside while it waited")
+        with self._memory(address) as memory:
+            data = os.pread(memory, size, address)
+        if len(data) < size:
+            raise ValueError(f"there is no memory at {address + len(data):#010x}")
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
+        if self.exit_code is not None:
+            return
+        with self._memory(address) as memory:
+            written = os.pwrite(memory, data, address)
+        if written < len(data):
+            raise ValueError(f"there is no memory at {address + written:#010x}")
+
+    def close(self) -> None:
+        """End the process and whatever it has started; calling it again does nothing."""
+        self._undo.close()
+
+    @contextlib.contextmanager
+    def _memory(self, address: int) -> Iterator[int]:
+        """Give the file that is the process's memory, for an access at ``address``.
+
+        Raises MissingToolError where the operating system lets nobody look at it.
+        """
+        try:
+            with Path(f"/proc/{self.process_id}/mem").open("r+b", buffering=0) as memory:
+                yield memory.fileno()
+        except PermissionError as error:
+            raise MissingToolError(
+                "this system lets nobody look at the memory of a process of one's own; allow ptrace "
+                "(sysctl kernel.yama.ptrace_scope=1, or docker run --cap-add SYS_PTRACE)"
+            ) from error
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"there is no memory at {address:#010x}") from error
+
+    # ---- starting and ending -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
+        file = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        try:
+            with os.fdopen(os.dup(file), "wb") as writer:
+                writer.write(program)
+            kept = {variable: os.environ[variable] for variable in _KEPT_VARIABLES if variable in os.environ}
+            return subprocess.Popen(
+                [name],
+                executable=f"/proc/self/fd/{file}",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[file, harness],
+                env={**kept, **_OPTIONS, _SOCKET_VARIABLE: str(harness)},
+                start_new_session=True,  # an interrupt from the terminal is this process's to handle
+            )
+        except OSError as error:
+            raise InputError(f"{name} cannot be run on this machine: {error.strerror}") from error
+        finally:
+            os.close(file)
+
+    def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process_id, signal.SIGKILL)
+        self._process.wait()
+        for stream in self._streams:
+            stream.close()
+
+    # ---- what comes from it ------------------------------------------------------------------------------------------
+
+    @property
+    def _streams(self) -> dict[IO[bytes], Output]:
+        assert self._process.stdout is not None, "it is a pipe"
+        assert self._process.stderr is not None, "it is a pipe"
+        return {self._process.stdout: self.output, self._process.stderr: self._said}
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(1)
+        except ConnectionError:
+            return b""
+
+    def _take(self, key: selectors.SelectorKey) -> None:
+        data = os.read(key.fd, _PIECE)
+        if data:
+            key.data.write(data)
+        else:
+            self._waiting.unregister(key.fileobj)
+
+    def _take_what_is_there(self) -> None:
+        """Take what was written before now: a pipe holds no more than is read of it at a time."""
+        for key, _ in self._waiting.select(0):
+            if key.data is not None:
+                self._take(key)

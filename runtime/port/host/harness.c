@@ -1,0 +1,51 @@
+/* The host's port: the firmware is a process, and a socket from the harness stands for the debugger. A byte to the harness
+ * says that the firmware stands at emu_yield; a byte back lets it go on. Inputs and outputs do not pass here: the harness
+ * reads and writes this process's memory. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "mailbox.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#if !defined(__SANITIZE_ADDRESS__)
+#error "compile firmware for the host with the flags of targets/host.toml, sanitizers included"
+#endif
+
+/* The harness's end of the socket, inherited. */
+#define SOCKET_VARIABLE "EMU_HARNESS_SOCKET"
+
+extern char end[]; /* the linker's: behind the last variable */
+
+int emu_harness_socket(void); /* the harness knows by this symbol that the port is there */
+
+static void give_up(const char *why)
+{
+    printf("emu: %s\n", why);
+    _exit(EXIT_FAILURE);
+}
+
+__attribute__((noinline)) int emu_harness_socket(void)
+{
+    const char *const number = getenv(SOCKET_VARIABLE);
+    if (number == NULL) give_up("nothing drives this firmware: start it with `emu run`");
+    return atoi(number);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing runs on for ever when the harness was killed */
+    setvbuf(stdout, NULL, _IONBF, 0); /* or what was printed before a fault would be lost */
+    stderr = stdout;                  /* file descriptor 2 is the sanitizers' alone */
+    if ((uintptr_t)end > UINT32_MAX) give_up("the mailbox has addresses of 32 bits: link with -no-pie");
+}
+
+void emu_yield(void)
+{
+    const int harness = emu_harness_socket();
+    char byte = 0;
+    if (write(harness, &byte, 1) != 1 || read(harness, &byte, 1) != 1) _exit(EXIT_FAILURE); /* the harness is gone */
+}

@@ -1,0 +1,134 @@
+"""The target host-native, as a user sees it: firmware as a program of this machine, under sanitizers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from records import read_runs
+
+from emu.model.sources import find_model
+from emu.resources import resource
+from emu.targets import find_target
+from emu.toolchains import find_toolchain
+
+FIGURES = ("flash_bytes", "static_ram_bytes", "mailbox_bytes", "stack_peak_bytes", "heap_peak_bytes", "ram_peak_bytes")
+OVERRUN = """
+#include <stdio.h>
+static int scores[4];
+__attribute__((noinline)) static int best_of(const int *first, int count) {
+    int best = 0;
+    for (int i = 0; i <= count; i++) best = first[i] > best ? first[i] : best;
+    return best;
+}
+int main(void) { return printf("%d\\n", best_of(scores, 4)) - 2; }
+"""
+
+
+def compile_program(directory: Path, source: str) -> Path:
+    """Return a program of this machine that emu can stop."""
+    (directory / "program.c").write_text(source)
+    board, port = find_target("host-native").board, resource("runtime") / "port"
+    sources = ["program.c", str(port / "host" / "harness.c")]
+    find_toolchain(board.build.toolchain).run(
+        [*board.build.flags, "-g", "-O1", f"-I{port}", *sources, "-o", "program.elf"], directory
+    )
+    return directory / "program.elf"
+
+
+def test_what_build_writes_runs_and_every_figure_of_a_board_is_null_with_its_reason(emu, tmp_path: Path):
+    assert emu("build", "har", "-t", "host-native", "-o", tmp_path / "har.elf").code == 0
+    given = ("--inputs", find_model("har").inputs, "--limit", "3", "--json", tmp_path / "r.json")
+    outcome = emu("run", tmp_path / "har.elf", "-t", "host-native", "--memcheck", *given)
+    assert outcome.code == 0, outcome
+    assert "a program for this machine, and with sanitizers in it, says nothing" in outcome.stdout
+    (record,) = json.loads((tmp_path / "r.json").read_text())["runs"]
+    assert {record["memory"][name] for name in FIGURES} == {None}
+    assert record["instructions"]["per_inference"] is None
+    reasons = {"heap" if name == "heap_peak_bytes" else name for name in FIGURES} | {"instructions", "per_inference"}
+    assert reasons <= record["not_measured"].keys()
+    assert record["memory_check"]["findings"] == []
+    assert [verdict["name"] for verdict in record["verdicts"]] == [
+        "no fault",
+        "no memory error",
+        "labels agree with PyTorch",
+        "mean logit error",
+    ]
+
+
+def test_the_reports_of_a_run_without_figures_are_written(emu, tmp_path: Path):
+    command = ("run", "har", "-t", "stm32h7-unicorn", "-t", "host-native", "--limit", "1", "--report", tmp_path / "out")
+    assert emu(*command).code == 0
+    of_board, of_host = read_runs(tmp_path / "out" / "run.json")
+    assert of_board.on_board
+    assert not of_host.on_board
+    assert "har on host-native" in (tmp_path / "out" / "report.md").read_text()
+    assert "host-native" in (tmp_path / "out" / "report.html").read_text()
+    assert emu("diff", tmp_path / "out" / "run.json", tmp_path / "out" / "run.json").code == 0
+
+
+def test_an_error_ends_the_run_with_its_place(emu, tmp_path: Path):
+    elf = compile_program(tmp_path, OVERRUN)
+    outcome = emu("run", elf, "-t", "host-native", "--json", tmp_path / "r.json")
+    assert outcome.code == 1, outcome
+    (run,) = read_runs(tmp_path / "r.json")
+    (fault,) = run.faults
+    assert (fault.kind, fault.function, fault.line) == ("read_outside_objects", "best_of", 6)
+    assert "'scores'" in fault.detail
+    assert [verdict.name for verdict in run.verdicts if not verdict.ok] == ["no fault", "no memory error"]
+    assert "best_of" in outcome.stdout
+
+
+def test_a_program_that_ends_well_is_well(emu, tmp_path: Path):
+    elf = compile_program(tmp_path, OVERRUN.replace("i <= count", "i < count"))
+    outcome = emu("run", elf, "-t", "host-native", "--json", tmp_path / "r.json")
+    assert outcome.code == 0, outcome
+    assert read_runs(tmp_path / "r.json")[0].output == "0\n"
+
+
+@pytest.mark.parametrize("option", ["--traffic", "--profile", "--coverage"])
+def test_what_only_an_emulator_counts_is_refused(emu, option: str):
+    emu("run", "har", "-t", "host-native", option).assert_one_clear_line(f"host-native has no {option}", "Unicorn")
+
+
+def test_an_allocator_of_another_emulator_is_refused(emu):
+    outcome = emu("run", "har", "-t", "host-native", "--memcheck", "--replace-allocator")
+    outcome.assert_one_clear_line("host-native has no --replace-allocator")
+
+
+def test_a_program_without_the_port_is_refused(emu, tmp_path: Path):
+    (tmp_path / "program.c").write_text("int main(void) { for (;;); }\n")
+    find_toolchain("host").run(["-no-pie", "program.c", "-o", "program"], tmp_path)
+    outcome = emu("run", tmp_path / "program", "-t", "host-native")
+    outcome.assert_one_clear_line("is a program for this machine", "`emu build`", "harness.c")
+
+
+def test_a_compiler_without_sanitizers_is_a_missing_tool(emu, tmp_path: Path, monkeypatch):
+    (tmp_path / "gcc").write_text(
+        '#!/bin/sh\ncase $1 in --version) echo gcc 12;; *) echo "${1#-print-file-name=}";; esac\n'
+    )
+    (tmp_path / "gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    outcome = emu("run", "har", "-t", "host-native", "--limit", "1")
+    assert outcome.code == 3, outcome
+    assert outcome.stderr.startswith("error: gcc with libasan and libubsan is not installed; install it with: ")
+    outcome = emu("doctor")
+    assert outcome.code == 0, outcome  # nobody has to have it
+    assert "target host-native: needs host-sanitizers" in outcome.stdout
+
+
+def test_an_interrupt_leaves_no_process(tmp_path: Path):
+    elf = compile_program(tmp_path, "int main(void) { for (;;); }\n")
+    command = [sys.executable, "-m", "emu", "run", str(elf), "-t", "host-native"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (running := [Path(f"/proc/{child}") for child in children.read_text().split()]):
+            assert process.poll() is None
+        while "emu-firmware" not in str((running[0] / "exe").readlink()):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) != 0
+    assert not running[0].exists()
