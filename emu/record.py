@@ -23,14 +23,18 @@ class Location(_Part):
     """A place in the firmware; every part is None where the debug information does not say."""
 
     function: str | None = None
+    """The function's name."""
     file: str | None = None
+    """The source file, as the debug information names it."""
     line: int | None = None
+    """The line in it."""
 
 
 class Frame(Location):
     """One frame of the stack, innermost first."""
 
     pc: int
+    """The instruction in the function: the call's, but for the innermost frame."""
     frame_bytes: int | None
     """None where there is no unwind information for the frame."""
 
@@ -45,8 +49,11 @@ class Fault(Location):
     ``undefined_behaviour`` and the kinds of ``MemoryFinding``; and those after which
     the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
     address: int | None = None
+    """What was accessed; None where the fault is no access."""
     pc: int | None = None
+    """The instruction."""
     detail: str
+    """What happened, in a sentence."""
     backtrace: list[Frame] = []
 
 
@@ -54,18 +61,24 @@ class Firmware(_Part):
     """The ELF that ran."""
 
     path: str
+    """Where it was."""
     sha256: str
+    """Of the file's bytes."""
     toolchain: str | None
+    """What the compiler says it is; None where the ELF does not have it."""
 
 
 class RegionUse(_Part):
     """One memory of the board, with the figures of ``Memory`` that are in it."""
 
     name: str
+    """As in the board file."""
     size_bytes: int
+    """Of the whole memory."""
     static_bytes: int
     """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
+    """What exists only under test."""
     stack_bytes: int = 0
     """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
     heap_bytes: int | None = 0
@@ -76,14 +89,18 @@ class SymbolUse(_Part):
     """The bytes that a function or a variable has in one kind of memory."""
 
     name: str
+    """Of the function or the variable."""
     bytes: int
+    """Its size."""
 
 
 class Memory(_Part):
     """Bytes of each kind of memory; none was measured where the firmware ran on no board."""
 
     flash_bytes: int | None = None
+    """What a programmer writes: code, constants, and the values that variables begin with."""
     static_ram_bytes: int | None = None
+    """Variables: what is reserved before ``main``, without stacks, the heap and the mailbox."""
     stack_peak_bytes: int | None = None
     """Reserved: from the initial stack pointer to the lowest one ever held.
 
@@ -92,12 +109,15 @@ class Memory(_Part):
     stack_touched_bytes: int | None = None
     """From the initial stack pointer to the lowest byte ever written."""
     stack_limit_bytes: int | None = None
+    """How far the stack may grow; None where nothing tells."""
     heap_peak_bytes: int | None = None
+    """The most live bytes at any time, as asked for."""
     ram_peak_bytes: int | None = None
     """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
     in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
     that are variables; nor are stacks inside heap blocks."""
     mailbox_bytes: int | None = 0
+    """What takes inputs and outputs, only under test; in no other figure."""
     by_region: list[RegionUse] = []
     """Each memory that holds something."""
     flash_symbols: list[SymbolUse] = []
@@ -139,6 +159,7 @@ class Allocations(Location):
     bytes: int
     """Of all of them, as asked for."""
     allocations: int
+    """How many there are."""
     backtrace: list[Frame] = []
     """The callers, from the one that called the allocator outwards."""
 
@@ -147,9 +168,11 @@ class FailedAllocations(Location):
     """Allocations made on one call path that the allocator refused, which a program may well expect."""
 
     call_site: int
+    """What the call returns to."""
     largest_bytes: int
     """The most that was asked for."""
     failures: int
+    """How many calls were refused."""
     backtrace: list[Frame] = []
 
 
@@ -157,7 +180,9 @@ class Heap(_Part):
     """What the allocator was asked for. Where one allocator calls another, the outermost call counts."""
 
     attached: bool
+    """Whether an allocator was found and followed; where not, all else here is missing."""
     peak_live_bytes: int | None = None
+    """The most live bytes at any time, as asked for."""
     peak_beside_static_bytes: int | None = None
     """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
     peak: list[Allocations] = []
@@ -168,10 +193,14 @@ class Heap(_Part):
     overhead_bytes: int | None = None
     """``heap_region_bytes`` - ``peak_live_bytes``: headers, rounding, and what lay free or unused."""
     allocations: int | None = None
+    """Calls that gave a block."""
     frees: int | None = None
+    """Calls that took one back."""
     failed_allocations: int | None = None
+    """Calls that were refused."""
     failed: list[FailedAllocations] = []
     live_at_exit_bytes: int | None = None
+    """What was live when the run ended."""
     leaks: list[Allocations] = []
     """What was live at the end, largest first."""
 
@@ -180,6 +209,7 @@ class Timeline(_Part):
     """Stack and heap against instructions, in intervals of equal length from reset on; the last one may be shorter."""
 
     interval_instructions: int
+    """The length of an interval."""
     stack_bytes: list[int]
     """The most in each interval; the most of all is the stack's peak."""
     heap_bytes: list[int] | None = None
@@ -192,6 +222,7 @@ class Instructions(_Part):
     per_inference: int | None = None
     """The largest count of any input."""
     per_inference_smallest: int | None = None
+    """The smallest."""
     total: int | None = None
     """Boot and all inputs."""
     inferences: int | None = None
@@ -199,13 +230,16 @@ class Instructions(_Part):
     by_function: dict[str, int] = {}
     """Self counts over the whole run, largest first; they add up to ``total``."""
     loads_by_region: dict[str, int] | None = None
+    """Loads from each memory of the board; None without ``--traffic``."""
     stores_by_region: dict[str, int] | None = None
+    """The same of stores."""
 
 
 class Origin(Location):
     """Where an undefined value was loaded first; the place is the instruction's."""
 
     pc: int
+    """The instruction."""
     address: int
     """Of its lowest undefined byte."""
     memory: str
@@ -255,6 +289,7 @@ class CallPath(Location):
     caller: int | None
     """Index of the caller's path, which comes before this one; None where the function is the first."""
     self_instructions: int
+    """Its own, without those of what it called."""
     inclusive_instructions: int
     """With those of everything that it called."""
 
@@ -294,7 +329,9 @@ class WorstInput(_Part):
     """One input and its error."""
 
     index: int
+    """Which input, from 0."""
     max_abs_error: float
+    """Its largest logit error."""
     predicted: int
     """The class of the firmware's largest logit; -1 where an output is not a number."""
     expected: int
@@ -307,8 +344,11 @@ class ClassParity(_Part):
     """The inputs that the reference puts into one class."""
 
     index: int
+    """The class, from 0."""
     name: str | None = None
+    """Its name, where the inputs come with names."""
     inputs: int
+    """How many there are."""
     predictions: dict[int, int]
     """How many of them the firmware puts into which class, most first; -1 where an output is not a number."""
     max_abs_error: float | None
@@ -319,16 +359,22 @@ class Errors(_Part):
     """Distance of the firmware's logits from one reference."""
 
     max_abs_error: float
+    """The largest of any logit."""
     mean_abs_error: float
+    """The mean over all logits of all inputs."""
 
 
 class Parity(_Part):
     """The firmware's outputs against PyTorch's on the same inputs."""
 
     inputs: int
+    """How many were compared."""
     reference: str
+    """What with: PyTorch in float64 or in float32."""
     max_abs_error: float
+    """The largest of any logit."""
     mean_abs_error: float
+    """The mean over all logits of all inputs."""
     relative_mean_error: float
     """``mean_abs_error`` over the reference's largest absolute logit."""
     argmax_agreement: float
@@ -349,26 +395,35 @@ class LayerError(_Part):
     """One intermediate tensor of one input against PyTorch's."""
 
     tensor: str
+    """Its name, such as ``layers.0.conv1d``."""
     max_abs_error: float
+    """The largest of any element."""
     largest: float
     """The reference tensor's largest absolute value."""
     diverged: bool
+    """Whether that is more than rounding."""
 
 
 class Verdict(_Part):
     """One thing that had to hold."""
 
     name: str
+    """What it is about."""
     ok: bool
+    """Whether it holds."""
     value: str
+    """What was found, for people."""
     limit: str
+    """What it was held to, for people."""
 
 
 class Run(_Part):
     """One model (or firmware) on one target."""
 
     model: str
+    """What ran: a demo's name, or the file's without its ending."""
     target: str
+    """The board and the emulator, such as ``stm32h7-unicorn``."""
     firmware: Firmware
     memory: Memory
     stack: Stack = Stack()
@@ -387,7 +442,9 @@ class Run(_Part):
     """What it printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
+    """By the name of each figure that is missing, the reason."""
     environment: dict[str, str] = {}
+    """Versions of what ran it."""
 
     @property
     def on_board(self) -> bool:
@@ -404,6 +461,7 @@ class RunFile(_Part):
     """What ``emu run --json`` writes."""
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    """The version of this format."""
     runs: list[Run]
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

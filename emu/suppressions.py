@@ -26,9 +26,13 @@ class Suppression(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str = "*"
+    """A pattern for the finding's kind; * and ? match anything."""
     function: str = "*"
+    """One for the function of any frame."""
     file: str = "*"
+    """One for the source file of that frame."""
     reason: str
+    """Why it is accepted."""
 
     def matches(self, finding: MemoryFinding) -> bool:
         """Return whether the finding is one that is accepted."""

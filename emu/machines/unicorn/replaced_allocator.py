@@ -28,7 +28,7 @@ def place_for_heap(board: Board) -> Region:
         for start in range(_FIRST_ADDRESS, 1 << 32, _SIZE)
         if all(end <= start or start + _SIZE <= first for first, end in taken)
     )
-    return Region(name="replaced heap", start=start, size=_SIZE, access="rw")
+    return Region(name="replaced_heap", start=start, size=_SIZE, access="rw")
 
 
 class ReplacedAllocator:

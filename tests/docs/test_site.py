@@ -1,0 +1,89 @@
+"""The site: it builds without a warning, and in a real Chromium every page fits, and fetches nothing from elsewhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pages import REPOSITORY
+from playwright.sync_api import Browser, sync_playwright
+
+import emu
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build as CONTRIBUTING.md says."""
+    site = tmp_path_factory.mktemp("site")
+    process = subprocess.run(
+        [sys.executable, "-m", "sphinx", "--fail-on-warning", "--nitpicky", "docs", str(site)],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(Path(emu.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install {BROWSERS[0]}")
+    without_sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to be root in its sandbox
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=without_sandbox)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_every_page_fits_and_fetches_nothing(site: Path, browser: Browser, width: int, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    files = sorted(file for file in site.rglob("*.html") if not file.is_relative_to(site / "_static"))
+    assert len(files) > 15
+    for file in files:
+        page.goto(file.as_uri(), wait_until="load")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, file
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (int(background.removeprefix("rgb(").split(",")[0]) < 128) == (scheme == "dark")
+    assert complaints == []
+    assert [request for request in requests if not request.startswith(("data:", site.as_uri()))] == []
+    page.close()
+
+
+def test_the_reference_has_everything(site: Path, browser: Browser):
+    """By the names that users type, of each part one that only the code has."""
+    page = browser.new_page()
+    for name, words in {
+        "command-line": ("emu run", "--replace-allocator", "--trace-input", "emu toolchain install"),
+        "board-files": ("linker_script", "not_emulated", "peripherals"),
+        "run-record": ("schema", "stack_peak_bytes", "by_function", "not_measured", "heap_region_bytes"),
+        "pytest": ("limit_stack", "no_memory_errors", "--emu-update-baseline", "emu_fail_on_increase", "emu_build("),
+        "inputs": ("logits64", "reason"),
+    }.items():
+        page.goto((site / f"reference/{name}.html").as_uri())
+        text = page.locator("article").inner_text()
+        assert [word for word in words if word not in text] == []
+    page.close()
+
+
+def test_a_search_finds_its_page(site: Path, browser: Browser):
+    page = browser.new_page()
+    page.goto(f"{(site / 'search.html').as_uri()}?q=suppressions")
+    page.get_by_role("link", name="Find memory errors").first.wait_for()
+    page.close()
