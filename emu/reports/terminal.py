@@ -37,7 +37,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     """Print one run: the verdicts first, then what they rest on."""
     parts: list[RenderableType] = [_verdicts(run), Text(), _memory(run, board)]
     if run.stack.backtrace:
-        parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
+        heading = "Stack at its peak" + (" (in a second run)" if run.stack.second_run else "")
+        parts += [Text(), _heading(heading), _backtrace(run.stack.backtrace)]
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 from xmlrpc.client import Fault
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
@@ -60,12 +60,16 @@ class FakeMachine:
         self.halted = self.started = False
         self.instructions = self.reads = self.writes = 0
         self.hooks: set[int] = set()
+        self.block_size = 0x7FF
+        self.block_hook: CodeType | None = None
+        self.block_begin = 0
         self.table = 0
         self.left = 0
         self.passed: int | None = None
         self.peripherals: dict[range, Path] = {}
         self.scopes: dict[Path, dict[str, object]] = {}
         self.log: Path | None = None
+        self.core.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self.core.hook_add(unicorn.UC_HOOK_CODE, self._on_instruction)
         self.core.hook_add(unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED, self._on_nothing)
 
@@ -119,12 +123,26 @@ class FakeMachine:
             self.say(f"[ERROR] cpu: CPU abort [PC=0x{pc:X}]: Trying to execute code outside RAM or ROM at 0x{pc:x}.")
             time.sleep(1000)
 
+    def register(self, number: int) -> SimpleNamespace:
+        """Return a register as a hook has it."""
+        return SimpleNamespace(RawValue=int(self.core.reg_read(_REGISTERS[number])))
+
     def say(self, text: str) -> None:
         if self.log is not None and MISBEHAVIOUR != "mute":
             with self.log.open("a") as file:
                 file.write(f"12:00:00.0000 {text}\n")
 
+    def _on_block(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
+        self.block_begin = address
+
     def _on_instruction(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
+        if self.block_hook is not None and (self.block_size == 1 or address == self.block_begin):
+            cpu = SimpleNamespace(GetRegister=self.register, IsHalted=False)
+            exec(self.block_hook, {"self": cpu})
+            self.halted |= cpu.IsHalted
+            if self.halted:
+                core.emu_stop()
+                return
         if address in self.hooks and address != self.passed:
             self.halted = MISBEHAVIOUR != "unhalted"
             self.passed = address  # a hook is passed once when the core goes on from it
@@ -165,6 +183,10 @@ class FakeMonitor:
             r"sysbus LoadBinary @(\S+) (0x\w+)": self._load,
             r"sysbus\.cpu VectorTableOffset (0x\w+)": self._table,
             r'sysbus\.cpu AddHook (0x\w+) "self\.IsHalted = True"': self._hook,
+            r"sysbus\.cpu MaximumBlockSize": lambda: f"0x{self.machine.block_size:08X}",
+            r"sysbus\.cpu MaximumBlockSize (\d+)": self._block_size,
+            r'sysbus\.cpu SetHookAtBlockBegin "(.*)"': self._block_hook,
+            r"sysbus\.cpu ClearHookAtBlockBegin": self._no_block_hook,
             r'emulation RunFor "(\d+\.\d+)"': self._run_for,
             r"sysbus\.cpu IsHalted": lambda: str(self.machine.halted),
             r"sysbus\.cpu IsHalted false": self._release,
@@ -207,6 +229,16 @@ class FakeMonitor:
     def _hook(self, address: str) -> None:
         self.machine.hooks.add(int(address, 16))
 
+    def _block_size(self, size: str) -> None:
+        self.machine.block_size = 0x7FF if MISBEHAVIOUR == "long blocks" else int(size)
+
+    def _block_hook(self, script: str) -> None:
+        if MISBEHAVIOUR != "no block hook":
+            self.machine.block_hook = compile(script, "hook", "exec")
+
+    def _no_block_hook(self) -> None:
+        self.machine.block_hook = None
+
     def _run_for(self, seconds: str) -> None:
         if MISBEHAVIOUR == "crash":
             print("Unhandled exception. System.AccessViolationException", flush=True)
@@ -222,7 +254,7 @@ class FakeMonitor:
         self.machine.halted = MISBEHAVIOUR == "stuck"
 
     def _register(self, number: int) -> int:
-        return int(self.machine.core.reg_read(_REGISTERS[number]))
+        return self.machine.register(number).RawValue
 
     def _jump(self, address: str) -> None:
         self.machine.core.reg_write(arm_const.UC_ARM_REG_PC, int(address, 16))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from emu.run import RunOptions
+
 # The first inputs: tests/demos runs them all, on one target.
 FEW = 3
 
@@ -35,7 +37,7 @@ def test_exercises_fit(emu_run):
 
 
 def test_the_frames_add_up_to_the_stacks_peak(emu_run):
-    run = emu_run("har", limit=FEW)
+    run = emu_run("har", limit=FEW, options=RunOptions(stack_peak=True))
     assert sum(frame.frame_bytes for frame in run.stack.backtrace) == run.memory.stack_peak_bytes > 0
 
 
