@@ -233,6 +233,7 @@ class FakeMonitor:
         self.machine.block_size = 0x7FF if MISBEHAVIOUR == "long blocks" else int(size)
 
     def _block_hook(self, script: str) -> None:
+        self.machine.instructions += MISBEHAVIOUR == "other second run" and self.machine.started
         if MISBEHAVIOUR != "no block hook":
             self.machine.block_hook = compile(script, "hook", "exec")
 

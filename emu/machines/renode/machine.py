@@ -10,6 +10,7 @@ from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.core import Standing
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
+from emu.machines.renode.heap import MeasuredHeap, measure_heap
 from emu.machines.renode.loading import contents_at_reset, core_of, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
@@ -17,9 +18,6 @@ from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
-from emu.probes.allocators import allocates
-from emu.probes.heap import HeapLedger
-from emu.probes.heap_counters import BEYOND_COUNTERS, SYMBOL, has_heap_counters, read_heap_counters
 from emu.probes.main_stack import main_stack_by_region
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions, Stack
@@ -37,10 +35,6 @@ _LOG_SECONDS = 2.0
 """How long a line may take to get into the log."""
 _ONLY_UNICORN = "not measured in Renode: use the target's Unicorn"
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
-_NO_COUNTERS = (
-    "Renode does not follow the allocator's calls, and the firmware does not count them itself "
-    f"(symbol {SYMBOL}, runtime/port/heap.h)"
-)
 _LOST = "Renode was lost before it could be measured"
 
 
@@ -161,7 +155,8 @@ class RenodeMachine(Machine):
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
-        heap, heap_region = self._heap(not_measured)
+        measured = self._heap(run)
+        heap, not_measured = measured.heap, not_measured | measured.not_measured
         touched = self._touched(run, heap)
         if isinstance(touched, str):
             not_measured["stack_touched_bytes"], touched = touched, None
@@ -176,7 +171,7 @@ class RenodeMachine(Machine):
             stack_limit_bytes=firmware.stack_limit_bytes,
             stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
             stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
-            heap_region=heap_region,
+            heap_region=measured.region,
             heap=heap,
             instructions=Instructions(total=None if run.lost else run.state.instructions),
             faults=(*run.faults, *changed),
@@ -185,23 +180,12 @@ class RenodeMachine(Machine):
             not_measured=not_measured,
         )
 
-    def _heap(self, not_measured: dict[str, str]) -> tuple[Heap, str | None]:
-        """Return the heap and the memory that it is in, as far as the firmware tells them."""
-        firmware, reason = self._firmware, _NO_COUNTERS
-        if has_heap_counters(firmware):
-            try:
-                counted = read_heap_counters(firmware, self.read)
-            except EmuError:
-                reason = _LOST
-            else:
-                not_measured |= BEYOND_COUNTERS
-                return counted
-        elif not allocates(firmware):
-            ledger = HeapLedger(firmware)
-            not_measured |= ledger.not_measured
-            return ledger.measure(), None
-        not_measured["heap_peak_bytes"] = reason
-        return Heap(attached=False), None
+    def _heap(self, run: _Run) -> MeasuredHeap:
+        try:
+            return measure_heap(self._firmware, self.read)
+        except EmuError:
+            assert run.lost, "else memory can be read"
+            return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:
         """Return the stack's touched bytes, or why it may have been something else that touched them."""
@@ -259,7 +243,7 @@ class RenodeMachine(Machine):
         printed = directory / "printed"
         platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
         monitor = Monitor(process.robot, core.registers)
-        watch = StackWatch(firmware, core) if self._watch_stack else None
+        watch = StackWatch(firmware, core, stops(firmware, core)) if self._watch_stack else None
         memory = Memory(monitor, directory)
         for address, data in contents_at_reset(firmware):
             memory.write(address, data)

@@ -29,8 +29,9 @@ class _Lowest:
 class StackWatch:
     """Follows SP through one run, on the stack that the firmware starts on."""
 
-    def __init__(self, firmware: Firmware, core: Core):
+    def __init__(self, firmware: Firmware, core: Core, other_stops: list[int]):
         self._firmware, self._core = firmware, core
+        self._other_stops = frozenset(other_stops)
         self._floor, self._top = firmware.stack_region.start, firmware.initial_sp
         self._lowest: _Lowest | None = None
         self._left_stack = False
@@ -50,6 +51,8 @@ class StackWatch:
         core = self._core
         if self._left_stack:
             return False
+        if self._lowest is None and self._firmware.architecture.code_address(state.pc) in self._other_stops:
+            return False  # else the first halt that a hook of another kind makes would be taken for the watch's
         if core.not_on_stack is not None and state.registers[core.not_on_stack[0]] & core.not_on_stack[1]:
             return False
         return not self._lowest_sp <= state.registers[core.stack_register] <= self._top
