@@ -1,4 +1,4 @@
-"""A program that speaks the protocol of Renode's robot server, as documented, in front of a Unicorn core.
+"""A program that speaks the protocol of Renode's robot server, as documented, in front of Unicorn or QEMU's Xtensa.
 
 It is no Renode: that its answers are taken shows that the client keeps to the documents, and its misbehaviour (the
 variable MISBEHAVE) shows that the client notices. Started as Renode is, through a shell script that is another process.
@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xmlrpc.client import Fault
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import unicorn
 from unicorn import arm_const
 from unicorn.unicorn import Uc, UcError
+
+if TYPE_CHECKING:
+    from fake_renode_lx7 import FakeLx7Machine
 
 MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
 _NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
@@ -53,6 +56,9 @@ _SYSTEM = SimpleNamespace(
 
 class FakeMachine:
     """Memory from the platform file, a Cortex-M7, and halting hooks."""
+
+    pc = 15
+    """The register's number."""
 
     def __init__(self) -> None:
         self.core = Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
@@ -123,6 +129,18 @@ class FakeMachine:
             self.say(f"[ERROR] cpu: CPU abort [PC=0x{pc:X}]: Trying to execute code outside RAM or ROM at 0x{pc:x}.")
             time.sleep(1000)
 
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self.core.mem_read(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        self.core.mem_write(address, data)
+
+    def jump(self, address: int) -> None:
+        self.core.reg_write(arm_const.UC_ARM_REG_PC, address)
+
+    def hook(self, address: int) -> None:
+        self.hooks.add(address)
+
     def register(self, number: int) -> SimpleNamespace:
         """Return a register as a hook has it."""
         return SimpleNamespace(RawValue=int(self.core.reg_read(_REGISTERS[number])))
@@ -170,12 +188,12 @@ class FakeMonitor:
     """The commands that the machine uses, and no others."""
 
     def __init__(self) -> None:
-        self.machine = FakeMachine()
+        self.machine: FakeMachine | FakeLx7Machine = FakeMachine()
         self.commands: dict[str, Callable[..., str | None]] = {
             r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
             r"logFile @(\S+) true": self._log_file,
             r'mach create "emu"': lambda: None,
-            r"machine LoadPlatformDescription @(\S+)": lambda path: self.machine.load_platform(Path(path)),
+            r"machine LoadPlatformDescription @(\S+)": self._load_platform,
             r"emulation SetSeed 1": lambda: None,
             r"emulation SetGlobalAdvanceImmediately true": lambda: None,
             r'emulation SetGlobalQuantum "0.001"': lambda: None,
@@ -190,7 +208,7 @@ class FakeMonitor:
             r'emulation RunFor "(\d+\.\d+)"': self._run_for,
             r"sysbus\.cpu IsHalted": lambda: str(self.machine.halted),
             r"sysbus\.cpu IsHalted false": self._release,
-            r"sysbus\.cpu PC": lambda: f"0x{self._register(15):X}",
+            r"sysbus\.cpu PC": lambda: f"0x{self._register(self.machine.pc):X}",
             r"sysbus\.cpu PC (0x\w+)": self._jump,
             r"sysbus\.cpu ExecutedInstructions": lambda: f"0x{self.machine.instructions:016X}",
             r"sysbus UnexpectedReads": lambda: f"0x{self.machine.reads:08X}",
@@ -215,25 +233,40 @@ class FakeMonitor:
                 raise CommandError(f"No such command or device: {command}")
         return printed
 
+    def reset(self) -> None:
+        if not isinstance(self.machine, FakeMachine):
+            self.machine.close()
+        self.machine = FakeMachine()
+
+    def _load_platform(self, path: str) -> None:
+        if 'cpuType: "esp32s3"' in Path(path).read_text():
+            from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
+
+            self.machine = FakeLx7Machine(Path(path))
+        elif isinstance(self.machine, FakeMachine):
+            self.machine.load_platform(Path(path))
+
     def _log_file(self, path: str) -> None:
         self.machine.log = Path(path)
 
     def _load(self, path: str, address: str) -> None:
-        self.machine.core.mem_write(int(address, 16), Path(path).read_bytes())
+        self.machine.write(int(address, 16), Path(path).read_bytes())
         if MISBEHAVIOUR == "corrupt":
-            self.machine.core.mem_write(int(address, 16), b"?")
+            self.machine.write(int(address, 16), b"?")
 
     def _table(self, address: str) -> None:
+        assert isinstance(self.machine, FakeMachine), "the Arm has a vector table"
         self.machine.table = int(address, 16)
 
     def _hook(self, address: str) -> None:
-        self.machine.hooks.add(int(address, 16))
+        self.machine.hook(int(address, 16))
 
     def _block_size(self, size: str) -> None:
         self.machine.block_size = 0x7FF if MISBEHAVIOUR == "long blocks" else int(size)
 
     def _block_hook(self, script: str) -> None:
-        self.machine.instructions += MISBEHAVIOUR == "other second run" and self.machine.started
+        if MISBEHAVIOUR == "other second run" and isinstance(self.machine, FakeMachine):
+            self.machine.instructions += self.machine.started
         if MISBEHAVIOUR != "no block hook":
             self.machine.block_hook = compile(script, "hook", "exec")
 
@@ -258,13 +291,13 @@ class FakeMonitor:
         return self.machine.register(number).RawValue
 
     def _jump(self, address: str) -> None:
-        self.machine.core.reg_write(arm_const.UC_ARM_REG_PC, int(address, 16))
+        self.machine.jump(int(address, 16))
 
     def _word(self, address: int) -> int:
-        return int.from_bytes(self.machine.core.mem_read(address, 4), "little")
+        return int.from_bytes(self.machine.read(address, 4), "little")
 
     def _dump(self, address: str, size: str, path: str) -> None:
-        data = bytes(self.machine.core.mem_read(int(address, 16), int(size, 16)))
+        data = self.machine.read(int(address, 16), int(size, 16))
         Path(path).write_bytes(data[:-1] if MISBEHAVIOUR == "short" else data)
 
 
@@ -290,7 +323,7 @@ def serve(port_file: Path) -> None:
     def run_keyword(*request: Any) -> Any:
         name, arguments = request
         if name == "ResetEmulation":
-            monitor.machine = FakeMachine()
+            monitor.reset()
             return {"status": "PASS"}
         if name != "ExecuteCommand" or MISBEHAVIOUR == "no keyword":
             raise Fault(1, f'Keyword "{name}" not found')
