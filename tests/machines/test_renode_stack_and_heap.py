@@ -4,8 +4,11 @@ These are no tests of Renode, which need Renode (test_renode.py): the arithmetic
 with those of the emulators that follow SP and the allocator themselves.
 """
 
+import os
 import re
+import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +201,31 @@ def test_a_heap_that_nobody_counts_is_not_measured(tmp_path: Path) -> None:
     assert run.memory.heap_peak_bytes is None
     assert run.memory.ram_peak_bytes is None
     assert "runtime/port/heap.h" in run.not_measured["heap_peak_bytes"]
+
+
+# ---- pytest ----------------------------------------------------------------------------------------------------------
+
+
+def test_pytest_makes_the_second_run_where_a_limit_is_about_it(tmp_path: Path) -> None:
+    elf = build(tmp_path, "stacks.c", *WITH_FPU)
+    peak = in_unicorn(elf).stack_peak_bytes
+    tests = [
+        f"@pytest.mark.limit_stack({peak})\ndef test_enough(emu_run): emu_run('stacks.elf')",
+        f"@pytest.mark.limit_ram({peak})\ndef test_too_little(emu_run): emu_run('stacks.elf')",
+        "@pytest.mark.limit_flash('1 MB')\n"
+        "def test_other(emu_run): assert emu_run('stacks.elf').memory.stack_peak_bytes is None",
+    ]
+    (tmp_path / "test_stacks.py").write_text("import pytest\n\n" + "\n\n".join(tests) + "\n")
+    plugin = (
+        []
+        if any(each.value == "emu.pytest_plugin" for each in entry_points(group="pytest11"))
+        else ["-p", "emu.pytest_plugin"]
+    )
+    command = [sys.executable, "-m", "pytest", *plugin, "--emu-target=stm32h7-renode", "--rootdir=.", "-q"]
+    path = str(Path(__file__).parents[2])
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert "1 failed, 2 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "RAM peak: " in ran.stdout
+    assert f"limit {peak:,} B" in ran.stdout
