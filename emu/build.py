@@ -4,10 +4,12 @@ A build depends on nothing but its inputs (no paths, no time), so it is the same
 the hash of those inputs.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from emu.cache import cached, content_key
+from emu.errors import EmuError, InputError
 from emu.model.image import ImageInfo, read_image_info
 from emu.model.tracing import trace_widths
 from emu.resources import resource
@@ -32,6 +34,9 @@ COMPILER_FLAGS = (
 _LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments")
 _LIBRARIES = ("-lgcc",)
 
+_OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
+_UNDEFINED = re.compile(r"undefined reference to `(__\w+)'")
+
 _LARGEST_INPUT_BUFFER = 64 * 1024
 """Bytes: a longer sequence goes through the mailbox in parts."""
 
@@ -49,13 +54,13 @@ class BuildOptions:
 def build_firmware(image: Path, board: Board, options: BuildOptions | None = None) -> Path:
     """Return the path of the ELF that runs ``image`` on ``board``.
 
-    Raises MissingToolError where the board's compiler is missing, InputError where the image is not valid, and EmuError
-    where compiling or linking fails (for example because the model does not fit into the flash).
+    Raises MissingToolError where the board's compiler is missing, InputError where the image is not valid or does not
+    fit into a memory of the linker script, and EmuError where compiling or linking fails for another reason.
     """
     options = options or BuildOptions()
     toolchain = find_toolchain(board.build.toolchain)
     info = read_image_info(image)
-    runtime, linker_script = resource("runtime"), resource("linker") / board.build.linker_script
+    runtime, linker_script = resource("runtime"), board.build.linker_script
     sources = [
         *sorted((runtime / "src").glob("*.c")),
         runtime / "port" / "main.c",
@@ -123,6 +128,21 @@ def _compile(
             [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", str(source), "-o", target], directory
         )
         objects.append(target)
-    toolchain.run([*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory)
+    try:
+        toolchain.run(
+            [*flags, *_LINK_FLAGS, f"-T{linker_script}", *objects, *_LIBRARIES, "-o", "firmware.elf"], directory
+        )
+    except EmuError as error:
+        raise _explain(error, linker_script) from error
     for intermediate in [*objects, model.name]:
         (directory / intermediate).unlink()
+
+
+def _explain(failure: EmuError, linker_script: Path) -> EmuError:
+    """Return what a linker's complaint means, where it is one about the linker script; else the complaint."""
+    if overflow := _OVERFLOW.search(str(failure)):
+        name, missing = overflow.groups()
+        return InputError(f"the firmware does not fit: {name} in {linker_script} is {int(missing):,} bytes too small")
+    if undefined := _UNDEFINED.search(str(failure)):
+        return InputError(f"{linker_script}: defines no {undefined[1]}, which emu's startup code wants")
+    return failure

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 import emu
 from emu import doctor as diagnosis
@@ -58,6 +61,10 @@ app = typer.Typer(
 toolchain = typer.Typer(no_args_is_help=True, help="Compilers that no package has.")
 app.add_typer(toolchain, name="toolchain")
 
+BoardFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--board", metavar="FILE.toml", help="A board of your own, whose targets join emu's; repeatable."),
+]
 TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an emulator; `emu targets` lists them.")]
 
 
@@ -86,10 +93,10 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(board: BoardFiles = None) -> None:
     """Say what is installed, which targets can run, and how to get the rest."""
     console = Console()
-    findings = diagnosis.examine()
+    findings = diagnosis.examine(load_targets(board or ()).values())
     for finding in findings:
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
         remedy = "" if finding.ok else f"  [bold]{escape(finding.remedy)}[/]"
@@ -99,14 +106,18 @@ def doctor() -> None:
 
 
 @app.command()
-def targets() -> None:
+def targets(board: BoardFiles = None) -> None:
     """List the targets: what each emulates, and what it does not."""
     console = Console()
-    for target in load_targets().values():
-        console.print(f"[bold]{target.name}[/]  {target.board.title}")
-        console.print(f"    {target.emulator.title}")
-        for gap in target.emulator.not_emulated:
-            console.print(f"    [dim]not emulated: {gap}[/]")
+    for of_board, its_targets in groupby(load_targets(board or ()).values(), key=lambda target: target.board):
+        console.print(f"[bold]{escape(of_board.title)}[/]")
+        for target in its_targets:
+            console.print(Padding(f"[bold]{target.name}[/]  {escape(target.emulator.title)}", (0, 0, 0, 2)))
+            gaps = Table.grid(padding=(0, 1))
+            for gap in target.emulator.not_emulated:
+                gaps.add_row("[dim]not emulated:[/]", f"[dim]{escape(gap)}[/]")
+            console.print(Padding(gaps, (0, 0, 0, 4)))
+        console.print()
 
 
 @toolchain.command("install")
@@ -152,9 +163,11 @@ def build(
     model: Annotated[str, typer.Argument(help="A demo's name, a checkpoint or a .mamba image.")],
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the firmware goes (.elf).")],
+    board: BoardFiles = None,
 ) -> None:
     """Build the firmware that runs a model on a target's board."""
-    elf = build_firmware(find_model(model).image, find_target(target).board)
+    chosen = find_target(target, load_targets(board or ()))
+    elf = build_firmware(find_model(model).image, chosen.board)
     _write(output, elf.read_bytes())
     print(f"{output}: {output.stat().st_size:,} bytes, for {target}")
 
@@ -166,6 +179,7 @@ def run(
         typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
     ],
     target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    board: BoardFiles = None,
     inputs: Annotated[
         Path | None,
         typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
@@ -253,7 +267,8 @@ def run(
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,
     )
-    chosen = [find_target(name) for name in target]
+    known = load_targets(board or ())
+    chosen = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs).first(limit)
     runs: list[Run] = []
     for text in models:
@@ -331,17 +346,19 @@ def robot(
     target: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="A board on Renode; repeatable. Without: all of them.")
     ] = None,
+    board: BoardFiles = None,
     limit: Annotated[int, typer.Option(min=1, help="Inputs of each demo.")] = 10,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where logs, reports and robot.xml (JUnit) go.")
     ] = Path("robot-results"),
 ) -> None:
-    """Run the Robot Framework suites on Renode: both boards boot, answer as PyTorch does, and print.
+    """Run the Robot Framework suites on Renode: boards boot, answer as PyTorch does, and print.
 
     `emu report RUN.json --junit FILE --robot DIR/robot.xml` puts the results beside those of runs.
     """
-    names = target or [each.name for each in load_targets().values() if each.emulator_name == "renode"]
-    results = run_suites([find_target(name) for name in names], limit, output.absolute())
+    known = load_targets(board or ())
+    names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
+    results = run_suites([find_target(name, known) for name in names], limit, output.absolute())
     print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
     if not results.passed:
         raise typer.Exit(1)

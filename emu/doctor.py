@@ -1,5 +1,6 @@
 """What is installed here, and what that lets run."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -7,7 +8,7 @@ from emu.errors import EmuError, MissingToolError
 from emu.machines.qemu import core_type, qemu_version
 from emu.machines.qemu.core import Core
 from emu.machines.renode import renode_version
-from emu.targets import Target, load_targets
+from emu.targets import Target
 from emu.toolchains import find_toolchain
 
 
@@ -23,9 +24,8 @@ class Finding:
     required: bool = True
 
 
-def examine() -> list[Finding]:
-    """Look for everything that a run needs, in the order in which it needs it."""
-    targets = load_targets().values()
+def examine(targets: Collection[Target]) -> list[Finding]:
+    """Look for everything that a run on one of ``targets`` needs, in the order in which it needs it."""
     findings = [_toolchain("host", required=True, purpose="compiles the probes that run inside the emulator")]
     needed = {target.board.build.toolchain for target in targets if _is_required(target)}
     for name in sorted({target.board.build.toolchain for target in targets}):

@@ -139,7 +139,7 @@ def _build_hello(target: Target, directory: Path) -> Path:
     sources = [resource("robot") / "hello.c", *port]
     defines = [f'-DBOARD="{board.name}"', f"-DUART_TRANSMIT={uart.start + uart.output:#x}u"]
     flags = [*board.build.flags, "-std=c99", "-O2", "-g", "-ffreestanding", "-nostdlib", *defines]
-    script = f"-T{resource('linker') / board.build.linker_script}"
+    script = f"-T{board.build.linker_script}"
     elf = directory / "hello.elf"
     find_toolchain(board.build.toolchain).run([*flags, script, *map(str, sources), "-lgcc", "-o", str(elf)], directory)
     return elf

@@ -2,18 +2,32 @@
 
 import re
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from emu.errors import InputError
 from emu.resources import resource
 
 _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
+_ADDRESSES = 1 << 32
+_PAGE = 4096  # bytes that emulators map at a time
+_CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "xtensa": ("lx7",)}
 
 
 def parse_size(text: object) -> int:
@@ -27,18 +41,34 @@ def parse_size(text: object) -> int:
     return int(match[1]) * _UNITS[match[2] or "B"]
 
 
+EmulatorName = Literal["qemu", "renode", "unicorn"]
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, table: object) -> object:
+        unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, dict) else []
+        if unknown:
+            raise ValueError(f'there is no key "{unknown[0]}" here, only {", ".join(cls.model_fields)}')
+        return table
 
 
 class Region(_Strict):
     """One contiguous memory of the board."""
 
-    name: str
-    start: int
-    size: Annotated[int, BeforeValidator(parse_size)]
-    access: str = Field(pattern=r"^r?w?x?$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """What reports call it: lower-case letters, digits and underscores."""
+    start: int = Field(ge=0)
+    """Its first address."""
+    size: Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+    """Bytes, or text such as "128 KB" (1 KB = 1024 B)."""
+    access: str = Field(pattern=r"^rw?x?$")
+    """What firmware may do: r reads, w writes, x executes. Memory without w is flash, with it RAM."""
     kind: Literal["memory", "registers"] = "memory"
+    """Registers are those of the core itself: no data of the firmware is there."""
 
     @property
     def end(self) -> int:
@@ -58,23 +88,44 @@ class Region(_Strict):
     def __contains__(self, address: int) -> bool:
         return self.start <= address < self.end
 
+    @model_validator(mode="after")
+    def _is_whole_pages(self) -> Self:
+        if self.start % _PAGE or self.size % _PAGE or self.end > _ADDRESSES:
+            raise ValueError(
+                f"start and size have to be multiples of {_PAGE}, as emulators map pages, and end below 4 GB"
+            )
+        return self
+
 
 def _parse_offset(text: object) -> int:
     """Return the number that a key of a TOML table, which is always text, stands for."""
-    return int(str(text), 0)
+    try:
+        return int(str(text), 0)
+    except ValueError as error:
+        raise ValueError(f'"{text}" is not an offset such as 0x1C') from error
 
 
 class Peripheral(_Strict):
-    """Registers of the board. An access to them is a fault that names them, unless they are modelled."""
+    """Registers of the board. An access to them is a fault that names them, unless they are modelled.
+
+    They are modelled where there is any of ``stub``, ``output`` and ``reads``: registers then keep what is written to
+    them, and do nothing else but what these say.
+    """
 
     name: str
-    start: int
-    size: Annotated[int, BeforeValidator(parse_size)]
+    """What faults call it."""
+    start: int = Field(ge=0)
+    """The address of its first register."""
+    size: Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+    """Bytes of registers, or text such as "1 KB"."""
     stub: bool = False
     """Whether the registers keep what is written to them, and do nothing else."""
     output: int | None = None
     """Offset of the register that transmits what is written to it, a byte at a time."""
-    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], int] = {}
+    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], Annotated[int, Field(ge=0, lt=1 << 32)]] = Field(
+        default={},
+        max_length=16,  # as MOST_FIXED in emu/native/qemu/memory.c
+    )
     """By its offset, what a register always reads as."""
 
     @property
@@ -102,28 +153,59 @@ class Build(_Strict):
     """How firmware for the board is compiled and linked."""
 
     toolchain: str
+    """The compiler: the GCC that is called ``<toolchain>-gcc``, such as "arm-none-eabi"; or "xtensa"."""
     flags: tuple[str, ...]
-    linker_script: str
+    """What the compiler has to know of the processor and its FPU."""
+    linker_script: Path
+    """The linker script, by its path from the board file's directory."""
+
+    @field_validator("linker_script")
+    @classmethod
+    def _is_beside_the_board_file(cls, script: Path, loading: ValidationInfo) -> Path:
+        path = loading.context["directory"] / script if loading.context else script
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        return path.resolve()
 
 
 class Emulator(_Strict):
-    """What one emulator needs to know about the board, and what it leaves out."""
+    """What one emulator makes of the board. It runs on each that it has a section for."""
 
     title: str
+    """What it emulates, in a line."""
     not_emulated: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
+    """What the board has and this emulator leaves out, a line each."""
 
 
 class Board(_Strict):
-    """A board file (``targets/<name>.toml``): adding a board is adding this file and a linker script."""
+    """A board file: adding a board is adding this file and a linker script."""
 
     name: str = Field(pattern=r"^[a-z0-9]+$")
+    """What its targets are called before the hyphen: lower-case letters and digits."""
     title: str
-    architecture: str
+    """Chip, core and memory, in a line."""
+    architecture: Literal["armv7em", "xtensa"]
+    """What the processor's instructions are; runtime/port has its startup code."""
+    cpu: Literal["cortex-m4", "cortex-m7", "lx7"]
+    """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa."""
     build: Build
-    memory: tuple[Region, ...]
+    """How firmware for it is compiled and linked."""
+    memory: tuple[Region, ...] = Field(min_length=1, max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
+    """Every memory that firmware may use, once; an access to anywhere else is a fault."""
     peripherals: tuple[Peripheral, ...] = ()
-    emulators: dict[str, Emulator]
+    """The registers that are known by name, modelled or not."""
+    emulators: dict[EmulatorName, Emulator] = Field(min_length=1)
+    """By its name, each emulator that the board's firmware runs in."""
+
+    @model_validator(mode="after")
+    def _processor_fits(self) -> Self:
+        if self.cpu not in _CPUS[self.architecture]:
+            raise ValueError(
+                f'no {self.architecture} has the cpu "{self.cpu}", only {", ".join(_CPUS[self.architecture])}'
+            )
+        if "unicorn" in self.emulators and self.architecture != "armv7em":
+            raise ValueError("Unicorn has no such processor: leave out [emulators.unicorn]")
+        return self
 
     @model_validator(mode="after")
     def _addresses_are_apart(self) -> Self:
@@ -131,6 +213,14 @@ class Board(_Strict):
         for (_, end, name), (start, _, other) in pairwise(sorted(taken)):
             if start < end:
                 raise ValueError(f"{name} and {other} overlap")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [part.name.lower() for part in (*self.memory, *self.peripherals)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two memories or peripherals are called {twice}")
         return self
 
     def region_at(self, address: int) -> Region | None:
@@ -156,7 +246,7 @@ class Target:
     """One board on one emulator, for example ``stm32h7-unicorn``."""
 
     board: Board
-    emulator_name: str
+    emulator_name: EmulatorName
 
     @property
     def name(self) -> str:
@@ -172,25 +262,66 @@ class Target:
 def load_board(path: Path) -> Board:
     """Read a board file; raises InputError that names the field where it is not valid."""
     try:
-        return Board.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # not TOML, or not text
         raise InputError(f"{path}: {error}") from error
+    try:
+        return Board.model_validate(table, context={"directory": path.parent})
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {field}: {first['msg']}") from error
+        parts = [str(path), _field(table, first["loc"]), _complaint(first)]
+        raise InputError(": ".join(filter(None, parts))) from error
 
 
-def load_targets() -> dict[str, Target]:
-    """Return every known target by name, in the order of the board files."""
-    boards = [load_board(path) for path in sorted(resource("targets").glob("*.toml"))]
-    targets = [Target(board, emulator) for board in boards for emulator in board.emulators]
+def load_targets(board_files: Iterable[Path] = ()) -> dict[str, Target]:
+    """Return every known target by name, in the order of the board files: emu's own, and behind them ``board_files``.
+
+    Raises InputError where one is not valid, or has the name of another board.
+    """
+    boards: dict[str, Board] = {}
+    own = sorted(resource("targets").glob("*.toml"))
+    for path in (*own, *{path.resolve(): path for path in board_files}.values()):
+        board = load_board(path)
+        if board.name in boards:
+            raise InputError(f"{path}: name: there is another board {board.name}: give this one a name of its own")
+        boards[board.name] = board
+    targets = [Target(board, emulator) for board in boards.values() for emulator in board.emulators]
     return {target.name: target for target in targets}
 
 
-def find_target(name: str) -> Target:
-    """Return the target called ``name``; raises InputError that lists the known ones."""
-    targets = load_targets()
-    if name not in targets:
-        raise InputError(f'there is no target "{name}"; known targets: {", ".join(targets)}')
-    return targets[name]
+def find_target(name: str, targets: Mapping[str, Target] | None = None) -> Target:
+    """Return the target called ``name`` among ``targets``, by default emu's own; raises InputError that lists them."""
+    known = load_targets() if targets is None else targets
+    if name not in known:
+        raise InputError(f'there is no target "{name}"; known targets: {", ".join(known)}')
+    return known[name]
+
+
+def _field(table: Any, location: Sequence[int | str]) -> str:
+    """Return where in a board file something is; what is one of several goes by its name where it has one."""
+    words = []
+    for part in location:
+        if part == "[key]":  # it has been named
+            continue
+        try:
+            table = table[part]
+        except (LookupError, TypeError):  # what is missing, or a key itself
+            table = None
+        named = isinstance(part, int) and isinstance(table, dict)
+        words.append(str(table.get("name", part)) if named else str(part))
+    return ".".join(words)
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """Return what is wrong with a field, in words for people who have not read pydantic's."""
+    given, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "is missing"
+        case "literal_error":
+            return f'"{given}" is none of {context["expected"]}'
+        case "string_pattern_mismatch":
+            return f'"{given}" does not match {context["pattern"]}'
+    return error["msg"].removeprefix("Value error, ")

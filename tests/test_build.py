@@ -8,7 +8,7 @@ import pytest
 import emu.build
 from emu.build import build_firmware
 from emu.cache import cache_root
-from emu.errors import EmuError, MissingToolError
+from emu.errors import InputError, MissingToolError
 from emu.model.sources import find_model
 from emu.resources import resource
 from emu.targets import Board, find_target
@@ -45,11 +45,12 @@ def test_the_same_inputs_give_the_same_bytes_wherever_the_engine_lies(
 ):
     image = find_model("har").image
     here = build_firmware(image, board)
-    for name in ("runtime", "linker"):
-        shutil.copytree(resource(name), tmp_path / "elsewhere" / name)
+    shutil.copytree(resource("runtime"), tmp_path / "elsewhere" / "runtime")
+    script = shutil.copy(board.build.linker_script, tmp_path)
+    elsewhere = board.model_copy(update={"build": board.build.model_copy(update={"linker_script": Path(script)})})
     use_cache(tmp_path / "another cache", monkeypatch)
     monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "elsewhere" / name)
-    there = build_firmware(image, board)
+    there = build_firmware(image, elsewhere)
     assert here != there
     assert here.read_bytes() == there.read_bytes()
 
@@ -65,22 +66,17 @@ def test_a_second_build_compiles_nothing():
 def test_a_changed_source_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     image = find_model("har").image
     first = build_firmware(image, BOARD)
-    for name in ("runtime", "linker"):
-        shutil.copytree(resource(name), tmp_path / "changed" / name)
+    shutil.copytree(resource("runtime"), tmp_path / "changed" / "runtime")
     header = tmp_path / "changed" / "runtime" / "src" / "image.h"
     header.write_text(header.read_text().replace("MAMBA_LARGEST        0xffffu", "MAMBA_LARGEST        0x7fffu"))
     monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / "changed" / name)
     assert build_firmware(image, BOARD) != first
 
 
-def test_a_model_that_does_not_fit_says_by_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    script = (resource("linker") / BOARD.build.linker_script).read_text()
-    (tmp_path / "linker").mkdir()
-    (tmp_path / "linker" / "tiny.ld").write_text(script.replace("LENGTH = 2M", "LENGTH = 32K"))
-    monkeypatch.setattr(emu.build, "resource", lambda name: tmp_path / name if name == "linker" else resource(name))
-    tiny = Board.model_validate(
-        BOARD.model_dump() | {"build": BOARD.build.model_copy(update={"linker_script": "tiny.ld"})}
-    )
-    with pytest.raises(EmuError, match=r"FLASH' overflowed by \d+ bytes"):
+def test_a_model_that_does_not_fit_says_by_how_much(tmp_path: Path):
+    script = tmp_path / "tiny.ld"
+    script.write_text(BOARD.build.linker_script.read_text().replace("LENGTH = 2M", "LENGTH = 32K"))
+    tiny = BOARD.model_copy(update={"build": BOARD.build.model_copy(update={"linker_script": script})})
+    with pytest.raises(InputError, match=r"FLASH in .*tiny\.ld is [\d,]+ bytes too small"):
         build_firmware(find_model("har").image, tiny)
     assert not list((tmp_path / "cache" / "emu" / "firmware").iterdir())  # nothing half-built stays

@@ -42,7 +42,7 @@ def _why_nothing(board: Board, address: int, *, fetch: bool) -> str:
     if peripheral is not None and fetch:
         return f"{peripheral.name} holds no instructions"
     if peripheral is not None:
-        return f"{peripheral.name} is not modelled; add `stub = true` to it in targets/{board.name}.toml"
+        return f"{peripheral.name} is not modelled; add `stub = true` to it in the board file of {board.name}"
     nothing = f"no memory there on {board.name}"
     if board.architecture != "armv7em":
         return nothing

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from emu.elf import Section
 from emu.firmware import Firmware
-from emu.native.shadow import ByteState
+from emu.native.unicorn.shadow import ByteState
 from emu.targets import Region
 
 _NULL_PAGE = 0x1000

@@ -6,8 +6,8 @@ from emu.architectures.armv7em.dataflow import Access
 from emu.architectures.armv7em.unwind import unwind
 from emu.elf import Symbol
 from emu.firmware import Firmware
-from emu.native.instructions import FindingKind
-from emu.native.shadow import ByteState, Finding, NativeShadow
+from emu.native.unicorn.instructions import FindingKind
+from emu.native.unicorn.shadow import ByteState, Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 

@@ -6,15 +6,16 @@ from typing import Literal
 
 from emu.architectures.armv7em.thumb import sets_sp_anew
 from emu.firmware import MOST_ABOVE_STACK, Firmware
-from emu.native import StackState
-from emu.native.hooks import NativeHooks
+from emu.native.unicorn import Snapshot, StackState
+from emu.native.unicorn.hooks import NativeHooks
 from emu.probes.heap_faults import Block
-from emu.probes.stack import peak_backtrace
+from emu.probes.stack import StackPeak, peak_backtrace
 from emu.record import StackUse
 
 MOST_STACKS = 64
 """Beyond these SP is followed no more, and nothing is said of the rest."""
 
+_SP = 13
 MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
 
 HeapBlock = Callable[[int], Block | None]
@@ -33,6 +34,13 @@ class FoundStack:
     room: tuple[int, int] | None = None
     """Start and end of the variable or the heap block that it is; None where it is neither."""
     in_heap: bool = False
+
+
+def stack_peak(snapshot: Snapshot, floor: int, top: int) -> StackPeak:
+    """Return what ``snapshot`` holds of a stack that begins at ``top``: nothing of what is below ``floor``."""
+    registers = list(snapshot.registers)
+    start = max(registers[_SP], floor)
+    return StackPeak(snapshot.lowest, snapshot.pc, registers, start, bytes(snapshot.stack[: max(0, top - start)]))
 
 
 class Stacks:
@@ -147,7 +155,9 @@ class Stacks:
                     top=stack.top,
                     limit_bytes=None if stack.limit is None else stack.top - stack.limit,
                     peak_bytes=stack.top - state.peak.lowest,
-                    backtrace=peak_backtrace(self._firmware, state.peak, delta_at, state.floor, stack.top),
+                    backtrace=peak_backtrace(
+                        self._firmware, stack_peak(state.peak, state.floor, stack.top), delta_at, stack.top
+                    ),
                 )
             )
         return uses

@@ -1,9 +1,7 @@
 """Stack and heap against instructions: the most in each of some hundred intervals."""
 
+from emu.native import FIRST_INTERVAL, INTERVALS  # those of the stack, so that they are multiples of each other
 from emu.record import Timeline
-
-INTERVALS, FIRST_INTERVAL = 256, 1024
-"""Of the stack's timeline too, so that intervals of the one are multiples of the other's."""
 
 
 class Maxima:

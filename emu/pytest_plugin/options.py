@@ -36,6 +36,13 @@ def register(parser: pytest.Parser) -> None:
         f"Default: the setting emu_target, else {DEFAULT_TARGET}.",
     )
     group.addoption(
+        "--emu-board",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="A board file (.toml) of your own, whose targets join emu's. Repeatable; joins the setting emu_boards.",
+    )
+    group.addoption(
         "--emu-strict",
         action="store_true",
         default=False,
@@ -55,6 +62,7 @@ def register(parser: pytest.Parser) -> None:
         "freely. Without it nothing may grow.",
     )
     parser.addini("emu_target", "Targets to run on (see --emu-target).", type="args", default=[])
+    parser.addini("emu_boards", "Board files of your own, relative to this file.", type="paths", default=[])
     parser.addini("emu_strict", "Whether a missing emulator or compiler is a failure.", type="bool", default=False)
     parser.addini("emu_baseline", "The baseline's file, relative to this file.", default="")
     parser.addini("emu_fail_on_increase", "How much figures may grow over the baseline.", default="")
@@ -81,7 +89,8 @@ def are_given(config: pytest.Config) -> bool:
     """Return whether any option or setting of the plugin has a value."""
     names = ("target", "baseline", "fail_on_increase")
     limits = any(config.getini(f"emu_{name}") for name in LIMIT_MARKERS)
-    return limits or config.getoption("emu_update_baseline") or any(setting(config, name) for name in names)
+    boards = config.getoption("emu_board") or config.getini("emu_boards")
+    return bool(limits or boards or config.getoption("emu_update_baseline") or any(setting(config, n) for n in names))
 
 
 def uses_emu(item: pytest.Item) -> bool:

@@ -15,7 +15,7 @@ from emu.errors import EmuError, InputError, MissingToolError
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations
-from emu.pytest_plugin.session import is_strict, remember
+from emu.pytest_plugin.session import is_strict, known_targets, remember
 from emu.record import Run, RunFile, read_run_file
 from emu.run import RunOptions, require_emulator, run_firmware
 from emu.second_run import needs_second_run
@@ -26,7 +26,7 @@ def provide_target(name: str, config: pytest.Config) -> Target:
     """Return the target called ``name``; skips the test where its emulator is missing, or fails it if asked to."""
     __tracebackhide__ = True
     try:
-        target = find_target(name)
+        target = find_target(name, known_targets(config))
         require_emulator(target)
     except EmuError as error:
         raise _outcome(error, config) from None

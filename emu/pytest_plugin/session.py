@@ -12,7 +12,7 @@ from emu.budgets.limits import parse_limit
 from emu.errors import EmuError, InputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file
-from emu.targets import find_target, load_targets
+from emu.targets import Target, find_target, load_targets
 
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 _WORKER_OUTPUT = "emu_records"
@@ -25,6 +25,7 @@ class _Session:
     summary: str = ""
 
 
+_TARGETS = pytest.StashKey[dict[str, Target]]()
 _SESSION = pytest.StashKey[_Session]()
 _BASELINE = pytest.StashKey[tuple[Baseline, Gates] | None]()
 
@@ -47,10 +48,19 @@ def chosen_targets(config: pytest.Config) -> list[str]:
     """Return the names of the targets to run on; raises UsageError where there is none of that name."""
     chosen = config.getoption("emu_target") or config.getini("emu_target") or [DEFAULT_TARGET]
     try:
-        names = [name for text in chosen for name in (load_targets() if text == "all" else [find_target(text).name])]
+        known = known_targets(config)
+        names = [name for text in chosen for name in (known if text == "all" else [find_target(text, known).name])]
     except EmuError as error:
         raise pytest.UsageError(str(error)) from error
     return list(dict.fromkeys(names))
+
+
+def known_targets(config: pytest.Config) -> dict[str, Target]:
+    """Return emu's targets and those of the session's own board files; raises InputError where one is not valid."""
+    if _TARGETS not in config.stash:
+        given = [config.invocation_params.dir / path for path in config.getoption("emu_board") or ()]
+        config.stash[_TARGETS] = load_targets([*config.getini("emu_boards"), *given])
+    return config.stash[_TARGETS]
 
 
 def is_strict(config: pytest.Config) -> bool:

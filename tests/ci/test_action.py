@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -183,6 +184,24 @@ def test_only_what_the_targets_need_is_installed(act, targets: str, tools: str, 
     assert ("Xtensa compiler to the cache" in job.used) == (xtensa == "yes")
     assert job.used["Debian packages from the cache"] == {"path": needs["packages"], "key": needs["packages-key"]}
     assert "Python" not in job.used
+
+
+def test_a_board_of_the_repository_s_own(act, workspace: Path):
+    shutil.copytree(REPOSITORY / "docs/examples/stm32f746", workspace / "boards")
+    job = act(run="har", targets="stm32f746-unicorn", boards="boards/stm32f746.toml", options="--limit 1")
+    assert job.outputs["ok"] == "true", job.log
+    (run,) = json.loads((workspace / job.outputs["json"]).read_text())["runs"]
+    assert run["target"] == "stm32f746-unicorn"
+
+
+@pytest.mark.usefixtures("only_installed")
+def test_the_compiler_of_a_board_of_the_repository_s_own_is_installed(act, workspace: Path):
+    boards = {"arm.toml": "arm-none-eabi", "lx7.toml": "xtensa"}
+    for name, toolchain in boards.items():
+        (workspace / name).write_text(f'[build]\ntoolchain = "{toolchain}"\n')
+    for names, xtensa in (("arm.toml", "no"), ("arm.toml lx7.toml", "yes")):
+        job = act(run="missing.elf", targets="own-qemu", boards=names)
+        assert f"xtensa {xtensa}" in job.log.splitlines()
 
 
 @pytest.mark.usefixtures("only_installed")

@@ -99,7 +99,7 @@ def build(directory: Path, name: str, source: str) -> Path:
                 "-std=gnu99",
                 "-ffreestanding",
                 "-nostdlib",
-                f"-T{resource('linker') / board.build.linker_script}",
+                f"-T{board.build.linker_script}",
             ),
             f"{name}.c",
             str(resource("runtime") / "port" / board.architecture / "startup.c"),

@@ -20,8 +20,8 @@ from unicorn.unicorn import Uc
 
 from emu.architectures.armv7em.dataflow import FLAGS, FP_FLAGS, GE, LESS, S0, Instruction, decode
 from emu.architectures.armv7em.thumb import instruction_size
-from emu.native import unicorn_probe
-from emu.native.instructions import NativeInstruction
+from emu.native.unicorn import unicorn_probe
+from emu.native.unicorn.instructions import NativeInstruction
 
 CORE, SINGLE = tuple(range(13)), tuple(range(S0, S0 + 32))
 ALL = 0xFFFF_FFFF

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOAD = "from emu.native import unicorn_probe; unicorn_probe(); print('loaded')"
+LOAD = "from emu.native.unicorn import unicorn_probe; unicorn_probe(); print('loaded')"
 REPOSITORY = Path(__file__).parents[2]
 
 

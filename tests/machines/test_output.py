@@ -181,7 +181,7 @@ def test_capturing_changes_no_count(tmp_path: Path) -> None:
             "unmodelled_write",
             "unmapped_write",
             0x58024410,
-            "write of 4 bytes at 0x58024410: RCC is not modelled; add `stub = true` to it in targets/stm32h7.toml",
+            "write of 4 bytes at 0x58024410: RCC is not modelled; add `stub = true` to it in the board file of stm32h7",
             "",
         ),
         ("unmodelled_neighbour", "unmapped_read", 0x40005400, "read of 4 bytes at 0x40005400: I2C1 is not mod", "!"),
@@ -207,7 +207,7 @@ def board_with(directory: Path, old: str, new: str) -> Target:
     text = (resource("targets") / "stm32h7.toml").read_text()
     assert text.count(old) == 1
     path = directory / "stm32h7.toml"
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new).replace('"../linker/', f'"{resource("linker")}/'))
     return Target(load_board(path), "unicorn")
 
 

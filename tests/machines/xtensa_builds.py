@@ -21,7 +21,7 @@ def build(directory: Path, source: str, *flags: str) -> Path:
     optimisation = [] if any(flag.startswith("-O") for flag in flags) else ["-O2"]
     port = sorted((resource("runtime") / "port" / "xtensa").glob("*.S"))
     sources = [*port, SOURCES / "support.c", SOURCES / source]
-    script = f"-T{resource('linker') / board.linker_script}"
+    script = f"-T{board.linker_script}"
     command = [*board.flags, *_FLAGS, *optimisation, *flags, script, *map(str, sources), "-lgcc", "-o", str(elf)]
     try:
         find_toolchain(board.toolchain).run(command, directory)

@@ -23,7 +23,7 @@ def compile_program(project: Project) -> Compile:
     def compile_program(name: str = "filters", *flags: str, **sizes: object) -> Path:
         project.write("filters.c", PROGRAM)
         defines = [f"-D{name}={value}" for name, value in {**SIZES, **sizes}.items()]
-        script = resource("linker") / BOARD.build.linker_script
+        script = BOARD.build.linker_script
         compiling = [*BOARD.build.flags, "-g", "-O1", "-std=gnu99", "-ffreestanding", *defines, *flags]
         linking = ["-nostdlib", f"-T{script}", "-Wl,--defsym=__stack_size=16384", "-o", f"{name}.elf"]
         startup = resource("runtime") / "port" / BOARD.architecture / "startup.c"

@@ -1,26 +1,24 @@
-"""The Cortex-M7 in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
+"""A Cortex-M in QEMU: its registers by gdb's numbers, its exceptions by their frames."""
 
-import ctypes
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from emu.architectures.armv7em.code_map import CodeMap
 from emu.architectures.armv7em.thumb import WAITS
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
 from emu.machines.cortex_m_exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
 from emu.machines.qemu.core import CoreFault, Memory, Standing
-from emu.native import Snapshot
-from emu.native.hooks import CodeMap
 from emu.native.qemu import Lowest
 from emu.probes.callers import unwind_thumb
-from emu.probes.stack import peak_backtrace
+from emu.probes.stack import StackPeak, peak_backtrace
 from emu.record import Frame
 
 _R0, _SP, _LR, _PC = 0, 13, 14, 15
 _REGISTERS = 16
-_MACHINE = "mps2-an500"  # the one with a Cortex-M7; of its own memory and peripherals the plugin leaves nothing
+_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin leaves nothing of them but the core
 
 
 class CortexM:
@@ -42,7 +40,7 @@ class CortexM:
 
     def arguments(self) -> list[str]:
         """Return the machine, and where it finds the vector table."""
-        return ["-M", _MACHINE, "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
+        return ["-M", _MACHINES[self._firmware.board.cpu], "-global", f"armv7m.init-nsvtor={self._vector_table:#x}"]
 
     def sp_changes(self) -> bytes:
         """Return a bit for each halfword: whether an instruction that changes SP begins there."""
@@ -120,14 +118,10 @@ class CortexM:
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
         """Return all that SP has passed, and the frames by the snapshot of then."""
-        firmware = self._firmware
-        top, floor = firmware.initial_sp, firmware.stack_region.start
-        snapshot = Snapshot(lowest=lowest.sp, pc=lowest.lowered_at)
-        snapshot.registers[:] = [*list(lowest.registers)[:_PC], lowest.pc]
-        stack = (ctypes.c_uint8 * max(lowest.stack_bytes, top - lowest.sp))()
-        ctypes.memmove(stack, lowest.stack, lowest.stack_bytes)
-        snapshot.stack = ctypes.cast(stack, ctypes.POINTER(ctypes.c_uint8))
-        return top - lowest.sp, peak_backtrace(firmware, snapshot, self._code.delta_at, floor, top)
+        top, stack = self._firmware.initial_sp, bytes(lowest.stack[: lowest.stack_bytes])
+        registers = [*lowest.registers[:_PC], lowest.pc]
+        peak = StackPeak(lowest.sp, lowest.lowered_at, registers, lowest.stack_start, stack)
+        return top - lowest.sp, peak_backtrace(self._firmware, peak, self._code.delta_at, top)
 
     def callers(self, firmware: Firmware, registers: Sequence[int], read: Memory) -> list[Frame]:
         """Return the frames, as in Unicorn."""

@@ -20,10 +20,10 @@ from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.qemu.core import Core, Standing
+from emu.native import FIRST_INTERVAL
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
 from emu.probes.stack import PAINT
-from emu.probes.timeline import FIRST_INTERVAL
 from emu.targets import Region
 
 _ERASED = 0xFF
@@ -244,7 +244,7 @@ class QemuProcess:
 
 
 def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profile: bool, bare: bool) -> str:
-    """Return the board as emu/native/qemu/plugin.c reads it."""
+    """Return the board as emu/native/qemu/memory.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
     for region, offset in memory.windows:

@@ -43,7 +43,7 @@ class Core(Protocol):
     not_on_stack: ClassVar[tuple[str, int] | None]
     """Which of ``registers`` and which bits of it say, when one is set, that it is no stack's at the moment."""
     platform: ClassVar[str]
-    """The core in the platform's description: it is called ``cpu``."""
+    """The core in the platform's description: it is called ``cpu``; ``{cpu}`` stands for the board's."""
     platform_registers: ClassVar[frozenset[str]]
     """The memories of kind "registers" that come with it."""
     registers: ClassVar[dict[str, int]]

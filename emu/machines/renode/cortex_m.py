@@ -1,4 +1,4 @@
-"""The Cortex-M7 in Renode: its registers by number, its exceptions by the core's fault registers."""
+"""A Cortex-M in Renode: its registers by number, its exceptions by the core's fault registers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class CortexM:
     not_on_stack: ClassVar[tuple[str, int] | None] = None
     platform: ClassVar[str] = """\
 cpu: CPU.CortexM @ sysbus
-    cpuType: "cortex-m7"
+    cpuType: "{cpu}"
     nvic: nvic
 
 nvic: IRQControllers.NVIC @ sysbus 0xE000E000

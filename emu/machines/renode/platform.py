@@ -32,18 +32,20 @@ _WORD_BYTES = 4
 def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
     """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
 
-    ``core`` is the description of the CPU and what belongs to it, among which are the memories of kind "registers"
-    whose names are ``registers``. What the firmware prints goes to the file ``output``. Raises InputError for a board
-    with registers of a kind that Renode's core does not have.
+    ``core`` is the description of the CPU (``{cpu}`` stands for the board's) and what belongs to it, among which are
+    the memories of kind "registers" whose names are ``registers``. What the firmware prints goes to the file
+    ``output``. Raises InputError for a board with registers of a kind that Renode's core does not have.
     """
-    parts = [core]
+    parts = [core.format(cpu=board.cpu)]
     for region in board.memory:
         if region.kind == "memory":
             parts.append(
                 f"{region.name}: Memory.MappedMemory @ sysbus {region.start:#010x}\n    size: {region.size:#x}\n"
             )
         elif region.name not in registers:
-            raise InputError(f"targets/{board.name}.toml: memory.{region.name}: Renode's core has no such registers")
+            raise InputError(
+                f"the board file of {board.name}: memory.{region.name}: Renode's core has no such registers"
+            )
     for peripheral in board.peripherals:
         if peripheral.modelled:
             name = _identifier(peripheral.name)

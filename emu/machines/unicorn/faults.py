@@ -3,8 +3,9 @@
 from emu.architectures.armv7em.thumb import WAITS, instruction_addresses
 from emu.machines.access import describe_access, describe_arm_state
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
-from emu.native import Block
+from emu.native.unicorn import Block
 from emu.probes.stack import peak_backtrace
+from emu.probes.stacks import stack_peak
 from emu.record import Fault
 
 YIELD = "YIELD"
@@ -49,8 +50,8 @@ def stack_overflow(run: Run) -> Fault:
     assert stacks is not None, "only a bare machine follows none"
     assert stacks.current is not None, "nothing is noted where SP is on no stack"
     firmware, lowest, limit = run.firmware, stacks.state.peak.lowest, stacks.state.limit
-    peak, delta_at = stacks.state.peak, run.code.delta_at
-    backtrace = peak_backtrace(firmware, peak, delta_at, stacks.state.floor, stacks.current.top)
+    peak = stack_peak(stacks.state.peak, stacks.state.floor, stacks.current.top)
+    backtrace = peak_backtrace(firmware, peak, run.code.delta_at, stacks.current.top)
     pc = backtrace[0].pc
     whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
     detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"

@@ -22,7 +22,7 @@ from unicorn.arm_const import (
 from unicorn.unicorn import Uc, UcError
 from unicorn.unicorn_const import UC_ERR_NOMEM
 
-from emu import native
+from emu.architectures.armv7em.code_map import CodeMap
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
@@ -33,8 +33,10 @@ from emu.machines.unicorn.measurements import measure
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.unicorn.run import Run
-from emu.native.hooks import CodeMap, NativeHooks
-from emu.native.shadow import NativeShadow
+from emu.native import HEAP_FREE
+from emu.native import unicorn as native
+from emu.native.unicorn.hooks import NativeHooks
+from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.addressability import defined_ranges, heap_state, initial_states
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
@@ -147,7 +149,7 @@ class UnicornMachine(Machine):
     def _reset(self) -> Run:
         firmware = self._firmware
         engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
-        engine.ctl_set_cpu_model(_CPU_MODELS[self._target.emulator.options["cpu_model"]])
+        engine.ctl_set_cpu_model(_CPU_MODELS[firmware.board.cpu])
         for region in firmware.board.memory:
             engine.mem_map(region.start, region.size, _protection(region))
             if region.kind == "memory":
@@ -296,7 +298,7 @@ class UnicornMachine(Machine):
         call = run.hooks.allocator_call
         pc = call.return_address
         result = run.allocator.serve(call)
-        if call.event.function != native.HEAP_FREE:
+        if call.event.function != HEAP_FREE:
             run.engine.reg_write(UC_ARM_REG_R0, result)
         run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
         run.hooks.allocator_served(result)

@@ -10,7 +10,7 @@ from unicorn.unicorn import Uc
 
 from emu.machines.unicorn.peripherals import PAGE
 from emu.native import HEAP_CALLOC, HEAP_FREE, HEAP_REALLOC, HEAP_USABLE_SIZE, HeapCall
-from emu.native.shadow import NativeShadow
+from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board, Region
 
 _SIZE = 16 * 1024 * 1024

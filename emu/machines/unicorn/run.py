@@ -12,6 +12,7 @@ from unicorn.unicorn_const import (
     UC_MEM_WRITE_UNMAPPED,
 )
 
+from emu.architectures.armv7em.code_map import CodeMap
 from emu.architectures.armv7em.thumb import DYNAMIC
 from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
@@ -20,13 +21,13 @@ from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
 from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator
-from emu.native.hooks import CodeMap, NativeHooks
-from emu.native.shadow import NativeShadow
+from emu.native.unicorn.hooks import NativeHooks
+from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
 from emu.probes.memory_errors import MemoryErrors
 from emu.probes.stack import StackPaint, peak_backtrace
-from emu.probes.stacks import Stacks
+from emu.probes.stacks import Stacks, stack_peak
 from emu.record import Fault, Frame
 
 PREFETCH_ABORT = 3
@@ -111,7 +112,7 @@ class Run:
         machine = self.hooks.take_meeting()
         if machine is not None:
             floor, top = self.firmware.stack_region.start, self.firmware.initial_sp
-            backtrace = peak_backtrace(self.firmware, machine, self.code.delta_at, floor, top)
+            backtrace = peak_backtrace(self.firmware, stack_peak(machine, floor, top), self.code.delta_at, top)
             self.ledger.meet(machine.registers[_SP], machine.lowest, backtrace, self.hooks.heap_end)
 
     def take_events(self) -> None:

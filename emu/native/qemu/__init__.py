@@ -5,12 +5,12 @@ from ctypes import Structure, c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import CallNode, CallTree, HeapEvent, Timeline
+from emu.native import INTERVALS, CallNode, CallTree, HeapEvent, Timeline
 from emu.toolchains import find_toolchain
 
 REGIONS = 32
 """The most memories whose loads and stores can be counted."""
-_REGISTERS, _STACK_KEPT, _BLOCKS, _INTERVALS = 72, 128 * 1024, 1 << 18, 256
+_REGISTERS, _STACK_KEPT, _BLOCKS = 72, 128 * 1024, 1 << 18
 _HEAP_EVENTS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 1 << 16, 1024, 1 << 20
 _CALL_PATHS = 1 << 16
 
@@ -91,7 +91,7 @@ class Shared(Structure):
         ("wanted", c_uint64),
         ("registers", c_uint32 * _REGISTERS),
         ("timeline", Timeline),
-        ("intervals", c_uint32 * _INTERVALS),
+        ("intervals", c_uint32 * INTERVALS),
         ("lowest", Lowest),
         ("heap", SharedHeap),
         ("calls", CallTree),

@@ -100,7 +100,7 @@ extern struct plugin {
     bool booted; /* the first instruction has been seen */
 } plugin;
 
-/* plugin.c */
+/* state.c */
 __attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *format, ...);
 void *allocate(size_t bytes);
 
@@ -135,6 +135,8 @@ void count_on_path(uint32_t address, uint32_t function, uint32_t instructions, u
 void start_stack(void);
 void look_at_sp(uint32_t lowered_at, uint32_t pc);
 void next_interval(void);
+
+/* snapshot.c */
 void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc);
 
 /* counts.c */

@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,25 +20,6 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 EXPORTED int qemu_plugin_version = QEMU_PLUGIN_VERSION;
-
-struct plugin plugin = {.output = -1};
-
-void refuse(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("emu plugin: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-void *allocate(size_t bytes)
-{
-    void *memory = calloc(1, bytes);
-    if (memory == NULL) refuse("no memory left");
-    return memory;
-}
 
 static void on_cpu(qemu_plugin_id_t id, unsigned index)
 {

@@ -1,6 +1,4 @@
 /* SP: how low it went, in all and in each interval, and the machine then. */
-#include <string.h>
-
 #include "parts.h"
 
 static uint32_t last_sp;         /* when it was looked at last */
@@ -12,19 +10,6 @@ void start_stack(void)
     plugin.shared->lowest.sp = last_sp = interval_lowest = plugin.stack_top;
     plugin.shared->timeline = (struct timeline){
         .lowest = plugin.shared->intervals, .capacity = INTERVALS, .length = plugin.first_interval};
-}
-
-void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc)
-{
-    const uint32_t sp = machine->sp = *plugin.sp;
-    machine->lowered_at = lowered_at;
-    machine->pc = pc;
-    plugin.core->capture(machine->registers);
-    const uint32_t room = sp - plugin.stack_floor, below = plugin.core->below_sp;
-    machine->stack_start = sp - (room < below ? room : below);
-    const uint32_t used = plugin.stack_top - machine->stack_start;
-    machine->stack_bytes = used < STACK_KEPT ? used : STACK_KEPT;
-    memcpy(machine->stack, plugin.stack + (machine->stack_start - plugin.stack_floor), machine->stack_bytes);
 }
 
 void look_at_sp(uint32_t lowered_at, uint32_t pc)

@@ -3,7 +3,7 @@
  * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A
  * word counts as one only where it is the address behind a call that has run; a stale one makes a path be seen twice,
  * but never hides one. */
-#include "common/paths.h"
+#include "../common/paths.h"
 #include "parts.h"
 
 #define STACK_BYTES_MAX 32768u       /* what lies above is left out of the path */

@@ -149,7 +149,7 @@ class NativeShadow:
         in_program: bool,
     ):
         if library.shadow_size() != ctypes.sizeof(_Shadow):
-            raise AssertionError("emu/native/shadow.py does not mirror shadow.h")
+            raise AssertionError("emu/native/unicorn/shadow.py does not mirror shadow.h")
         self._library = library
         self._shadow = _Shadow()
         self._memories = [_MemoryArrays.of(region, state, follows_undefined) for region, state in states]

@@ -1,4 +1,4 @@
-/* Instructions as the hook on each of them knows them. emu/native/instructions.py mirrors these structures. */
+/* Instructions as the hook on each of them knows them. emu/native/unicorn/instructions.py mirrors these structures. */
 #ifndef EMU_INSTRUCTIONS_H
 #define EMU_INSTRUCTIONS_H
 

@@ -1,5 +1,5 @@
 /* The memory checker: of each byte of memory whether it may be accessed, and of each bit whether it has a value.
- * emu/native/shadow.py mirrors these structures. */
+ * emu/native/unicorn/shadow.py mirrors these structures. */
 #ifndef EMU_SHADOW_H
 #define EMU_SHADOW_H
 

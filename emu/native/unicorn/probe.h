@@ -1,16 +1,16 @@
-/* What the hooks that run inside Unicorn share with Python: emu/native/__init__.py mirrors these structures. */
+/* What the hooks that run inside Unicorn share with Python: emu/native/unicorn/__init__.py mirrors these structures. */
 #ifndef EMU_PROBE_H
 #define EMU_PROBE_H
 
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
-#include "common/calls.h"
-#include "common/heap_calls.h"
-#include "common/timeline.h"
+#include "../common/calls.h"
+#include "../common/heap_calls.h"
+#include "../common/timeline.h"
 #include "instructions.h"
 
-/* SP changes by an amount that is known only at run time (DYNAMIC in emu/thumb.py). */
+/* SP changes by an amount that is known only at run time (DYNAMIC in emu/architectures/armv7em/thumb.py). */
 #define SP_DYNAMIC INT32_MIN
 
 enum stop_reason {

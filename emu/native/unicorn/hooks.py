@@ -16,26 +16,21 @@ from unicorn import (
 from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
-from emu.architectures.armv7em.thumb import DYNAMIC, stack_effects
+from emu.architectures.armv7em.code_map import CodeMap
 from emu.firmware import Firmware
 from emu.native import (
+    FIRST_INTERVAL,
     HEAP_BREAK,
+    INTERVALS,
     AllocatorEntry,
-    Block,
-    CallerCapture,
     CallFrame,
     CallNode,
-    CodeRegion,
     FunctionRange,
     HeapCall,
     HeapEvent,
-    Probe,
-    Snapshot,
-    StackState,
-    UnicornApi,
-    unicorn_probe,
 )
-from emu.native.instructions import (
+from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
+from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
     WATCH_PROGRAM,
     WATCH_STACK_CHANGE,
@@ -43,8 +38,7 @@ from emu.native.instructions import (
     WATCH_STOP,
     InstructionTable,
 )
-from emu.native.shadow import NativeShadow
-from emu.probes.timeline import FIRST_INTERVAL, INTERVALS
+from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board
 
 _HEAP_EVENTS = 16_384
@@ -54,50 +48,6 @@ _NO_MEMORY = "no memory left for the counters"
 _SPSEL = 2
 _NO_INSTRUCTION = 1
 """An address at which no instruction can be."""
-
-
-class CodeMap:
-    """How the firmware's instructions change SP: for each region that code may run from, one entry a halfword."""
-
-    def __init__(self, firmware: Firmware):
-        self.regions = tuple(region for region in firmware.board.memory if region.executable)
-        self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
-        self.behind_dynamic: set[int] = set()
-        """The addresses at which SP has to be looked at, as it was moved by some amount."""
-        self.behind_anew: set[int] = set()
-        """The addresses at which it has to be looked at, as it may be on another stack."""
-        for start, code in firmware.code():
-            for effect in stack_effects(code, start):
-                self._set(effect.address, effect.delta)
-                if effect.delta == DYNAMIC:
-                    (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
-        self.unknown = tuple(self._without(firmware))
-        """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
-
-    def delta_at(self, address: int) -> int:
-        """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""
-        for region, deltas in zip(self.regions, self.deltas, strict=True):
-            if address in region:
-                return int(deltas[(address - region.start) // 2])
-        return 0
-
-    def _set(self, address: int, delta: int) -> None:
-        for region, deltas in zip(self.regions, self.deltas, strict=True):
-            if address in region:
-                deltas[(address - region.start) // 2] = delta
-                return
-
-    def _without(self, firmware: Firmware) -> Iterator[tuple[int, int]]:
-        known = sorted((section.address, section.end) for section in firmware.mapped_sections)
-        for region in self.regions:
-            start = region.start
-            for first, end in known:
-                if first in region:
-                    if start < first:
-                        yield start, first - 1
-                    start = max(start, end)
-            if start < region.end:
-                yield start, region.end - 1
 
 
 class NativeHooks:

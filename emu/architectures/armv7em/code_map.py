@@ -1,0 +1,52 @@
+"""The code of a whole firmware, as those who follow SP look at it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from emu.architectures.armv7em.thumb import DYNAMIC, stack_effects
+from emu.firmware import Firmware
+
+
+class CodeMap:
+    """How the firmware's instructions change SP: for each region that code may run from, one entry a halfword."""
+
+    def __init__(self, firmware: Firmware):
+        self.regions = tuple(region for region in firmware.board.memory if region.executable)
+        self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
+        self.behind_dynamic: set[int] = set()
+        """The addresses at which SP has to be looked at, as it was moved by some amount."""
+        self.behind_anew: set[int] = set()
+        """The addresses at which it has to be looked at, as it may be on another stack."""
+        for start, code in firmware.code():
+            for effect in stack_effects(code, start):
+                self._set(effect.address, effect.delta)
+                if effect.delta == DYNAMIC:
+                    (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
+        self.unknown = tuple(self._without(firmware))
+        """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
+
+    def delta_at(self, address: int) -> int:
+        """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""
+        for region, deltas in zip(self.regions, self.deltas, strict=True):
+            if address in region:
+                return int(deltas[(address - region.start) // 2])
+        return 0
+
+    def _set(self, address: int, delta: int) -> None:
+        for region, deltas in zip(self.regions, self.deltas, strict=True):
+            if address in region:
+                deltas[(address - region.start) // 2] = delta
+                return
+
+    def _without(self, firmware: Firmware) -> Iterator[tuple[int, int]]:
+        known = sorted((section.address, section.end) for section in firmware.mapped_sections)
+        for region in self.regions:
+            start = region.start
+            for first, end in known:
+                if first in region:
+                    if start < first:
+                        yield start, first - 1
+                    start = max(start, end)
+            if start < region.end:
+                yield start, region.end - 1

@@ -1,0 +1,25 @@
+/* What all parts of the plugin work on, and how one of them gives up. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "parts.h"
+
+struct plugin plugin = {.output = -1};
+
+void refuse(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("emu plugin: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+void *allocate(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+    if (memory == NULL) refuse("no memory left");
+    return memory;
+}

@@ -1,0 +1,208 @@
+"""The hooks that run inside Unicorn: compiled on first use, called by ctypes.
+
+The structures mirror ``probe.h`` field by field; their meaning is written there.
+"""
+
+import ctypes
+import platform
+from ctypes import POINTER, Structure, c_bool, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from emu.cache import cached, content_key
+from emu.native import AllocatorEntry, CallTree, HeapCall, HeapEvent, Timeline
+from emu.native.unicorn.instructions import NativeInstruction, NativeTable
+from emu.toolchains import find_toolchain
+
+(
+    STOP_NONE,
+    STOP_PAUSE,
+    STOP_YIELD,
+    STOP_EXIT,
+    STOP_STACK_OVERFLOW,
+    STOP_STACK_CHANGE,
+    STOP_OUT_OF_MEMORY,
+    STOP_ALLOCATOR,
+    STOP_UNKNOWN_CODE,
+) = range(9)
+
+_LIBRARY = "unicorn_probe.so"
+_FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
+
+
+class UnicornApi(Structure):
+    """The functions of Unicorn that the hooks call."""
+
+    _fields_ = (("reg_read", c_void_p), ("mem_read", c_void_p), ("emu_stop", c_void_p))
+
+
+class CodeRegion(Structure):
+    """Memory that instructions may be fetched from."""
+
+    _fields_ = (
+        ("start", c_uint32),
+        ("end", c_uint32),
+        ("block_at", c_void_p),
+        ("is_returned_to", c_void_p),
+        ("sp_delta", c_void_p),
+    )
+
+
+class Block(Structure):
+    """A translation block: straight-line code."""
+
+    _fields_ = (
+        ("address", c_uint32),
+        ("size", c_uint32),
+        ("instructions", c_uint32),
+        ("lowest", c_int32),
+        ("executions", c_uint64),
+        ("function", c_uint32),
+        ("return_address", c_uint32),
+        ("known", c_uint32),
+        ("other_size", c_uint32),
+    )
+
+
+class Snapshot(Structure):
+    """The machine when the stack pointer reached a new low."""
+
+    _fields_ = (
+        ("lowest", c_uint32),
+        ("pc", c_uint32),
+        ("registers", c_uint32 * 16),
+        ("block_serial", c_uint64),
+        ("stack", POINTER(c_uint8)),
+    )
+
+
+class StackState(Structure):
+    """A stack, and how low it was."""
+
+    _fields_ = (
+        ("process", c_uint32),
+        ("top", c_uint32),
+        ("limit", c_uint32),
+        ("floor", c_uint32),
+        ("latest_snapshot", c_uint32),
+        ("snapshots", Snapshot * 2),
+    )
+
+    @property
+    def peak(self) -> Snapshot:
+        """The machine when the stack was lowest."""
+        return self.snapshots[self.latest_snapshot]
+
+
+class CallerCapture(Structure):
+    """The machine at the entry of an allocator function."""
+
+    _fields_ = (("registers", c_uint32 * 16), ("jumped_from", c_uint32), ("offset", c_uint32), ("size", c_uint32))
+
+
+class Callers(Structure):
+    """The call paths to the allocator."""
+
+    _fields_ = (
+        ("keys", POINTER(c_uint64)),
+        ("numbers", POINTER(c_uint32)),
+        ("slot_count", c_uint32),
+        ("path_count", c_uint32),
+        ("path_capacity", c_uint32),
+        ("captures", POINTER(CallerCapture)),
+        ("stacks", POINTER(c_uint8)),
+        ("capture_count", c_uint32),
+        ("capture_capacity", c_uint32),
+        ("stack_bytes", c_uint32),
+        ("stack_capacity", c_uint32),
+    )
+
+
+class Probe(Structure):
+    """The state of all hooks on one engine."""
+
+    _fields_ = (
+        ("api", UnicornApi),
+        ("stop_reason", c_uint32),
+        ("yield_address", c_uint32),
+        ("exception", c_uint32),
+        ("access_type", c_uint32),
+        ("access_address", c_uint32),
+        ("access_size", c_uint32),
+        ("instructions", c_uint64),
+        ("pause_at", c_uint64),
+        ("block_serial", c_uint64),
+        ("blocks", POINTER(Block)),
+        ("block_count", c_uint32),
+        ("block_capacity", c_uint32),
+        ("current_block", c_uint32),
+        ("previous_block", c_uint32),
+        ("code_region_count", c_uint64),
+        ("code_regions", POINTER(CodeRegion)),
+        ("calls", CallTree),
+        ("stacks", POINTER(StackState)),
+        ("stack_count", c_uint32),
+        ("current_stack", c_uint32),
+        ("change_address", c_uint32),
+        ("stack_top", c_uint32),
+        ("stack_floor", c_uint32),
+        ("timeline", Timeline),
+        ("heap_end", c_uint32),
+        ("follows_break", c_uint32),
+        ("below_heap_end", c_uint32),
+        ("meeting_noted", c_uint32),
+        ("meeting", Snapshot),
+        ("allocator_entries", POINTER(AllocatorEntry)),
+        ("heap_call", HeapCall),
+        ("replaces_allocator", c_uint32),
+        ("break_call", HeapCall),
+        ("callers", Callers),
+        ("heap_events", POINTER(HeapEvent)),
+        ("heap_event_count", c_uint32),
+        ("heap_event_capacity", c_uint32),
+        ("data_region_count", c_uint64),
+        ("data_regions", POINTER(c_uint32)),
+        ("loads", POINTER(c_uint64)),
+        ("stores", POINTER(c_uint64)),
+        ("table", NativeTable),
+        ("shadow", c_void_p),
+    )
+
+
+@cache
+def unicorn_probe() -> ctypes.CDLL:
+    """Return the compiled hooks; raises MissingToolError where the host has no C compiler to make them with."""
+    library = ctypes.CDLL(str(_compiled()))
+    library.probe_size.restype = c_size_t
+    library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
+    library.probe_cut_block.restype = c_bool
+    library.shadow_size.restype = library.instruction_size.restype = c_size_t
+    library.probe_allocator_served.argtypes = (POINTER(Probe), c_uint32)
+    library.probe_allocator_served.restype = None
+    library.shadow_release.argtypes = (c_void_p,)
+    library.shadow_release.restype = None
+    library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)
+    library.probe_note_change.restype = None
+    library.probe_start.argtypes = (POINTER(Probe),)
+    library.probe_start.restype = c_bool
+    library.probe_release.argtypes = (POINTER(Probe),)
+    library.probe_release.restype = None
+    if library.probe_size() != ctypes.sizeof(Probe) or library.instruction_size() != ctypes.sizeof(NativeInstruction):
+        raise AssertionError("emu/native/unicorn/__init__.py does not mirror its headers")
+    return library
+
+
+def _compiled() -> Path:
+    here = Path(__file__).parent
+    common = here.parent / "common"
+    include = Path(str(files("unicorn") / "include"))
+    sources = sorted([*here.glob("*.c"), *common.glob("*.c")])
+    read = [*sources, *sorted([*here.glob("*.h"), *common.glob("*.h")]), include / "unicorn" / "unicorn.h"]
+    parts = [*_FLAGS, platform.machine(), *platform.libc_ver(), *(path.read_bytes() for path in read)]
+
+    def make(directory: Path) -> None:
+        arguments = [*_FLAGS, "-I", str(include), *map(str, sources), "-o", _LIBRARY]
+        find_toolchain("host").run(arguments, directory)
+
+    return cached("native", content_key(parts), make) / _LIBRARY
