@@ -208,6 +208,14 @@ def run(
             "blocks and freed ones left unused: finds overruns that go further.",
         ),
     ] = False,
+    stack_peak: Annotated[
+        bool,
+        typer.Option(
+            "--stack-peak",
+            help="In Renode: also measure the stack's reserved peak, in a second run that is very much slower (try it "
+            "with --limit 1). The other emulators always measure it.",
+        ),
+    ] = False,
     suppressions: Annotated[
         Path | None,
         typer.Option(
@@ -254,6 +262,7 @@ def run(
         coverage=coverage,
         memcheck=memcheck,
         replace_allocator=replace_allocator,
+        stack_peak=stack_peak,
         suppressions=tuple(load_suppressions(suppressions)) if suppressions is not None else (),
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,

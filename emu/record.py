@@ -149,6 +149,8 @@ class Stack(_Part):
     backtrace: list[Frame] = []
     stacks: list[StackUse] = []
     """Every stack that SP was on, that one first."""
+    second_run: bool = False
+    """Whether the peak was measured in a run of its own, the same again, beside the one that has the other figures."""
 
 
 class Allocations(Location):

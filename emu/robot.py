@@ -160,6 +160,7 @@ def _find_rebot() -> Path:
     if path is None:
         requirements = find_renode().resolve().parent / "tests" / "requirements.txt"
         raise MissingToolError(
-            f"rebot (Robot Framework) is not installed; install it with: pip install -r {requirements}"
+            "rebot (Robot Framework) is not installed; install what renode-test needs (but for the requirements of "
+            f"Renode's other tools, which are not emu's) with: grep -v '^[-#]' {requirements} | xargs pip install"
         )
     return Path(path)

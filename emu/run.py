@@ -27,6 +27,7 @@ from emu.parity import compare
 from emu.probes.footprint import largest_symbols
 from emu.record import Fault, Instructions, LayerError, Memory, RegionUse, Run
 from emu.record import Firmware as FirmwareRecord
+from emu.second_run import add_stack, needs_second_run, open_second_run
 from emu.suppressions import Suppression, suppress
 from emu.targets import Target
 from emu.toolchains import find_toolchain
@@ -50,6 +51,8 @@ class RunOptions:
     """Also tell which lines and functions ran."""
     replace_allocator: bool = False
     """Serve the allocator's calls from memory that the board does not have, where overruns meet no other block."""
+    stack_peak: bool = False
+    """Also measure the stack's reserved peak where that takes a second, slow run; the other emulators always do."""
     suppressions: tuple[Suppression, ...] = ()
     """Findings of the memory checker that are accepted."""
     limits: Limits = field(default_factory=Limits)
@@ -77,15 +80,14 @@ def run_firmware(
     """
     firmware = Firmware.load(elf, target)
     mailbox_address = _mailbox_address(firmware, inputs)
-    with open_machine(firmware, target, options) as machine:
-        stop = machine.boot()
-        served = _Served()
-        if stop.reason == "yield" and mailbox_address is not None:
-            mailbox = Mailbox.open(machine, mailbox_address, firmware.ram)
-            served = _serve(mailbox, inputs, firmware, progress)
-        elif stop.reason == "exit" and stop.exit_status:
-            served.faults.append(_exit_fault(stop))
-        measured = machine.measure()
+    twice = options.stack_peak and needs_second_run(target)
+    first, second = _halves(progress) if twice else (progress, progress)
+    served, measured = _drive(open_machine(firmware, target, options), firmware, mailbox_address, inputs, first)
+    if twice:
+        machine, measured = open_second_run(firmware, target, options.limits, measured)
+        if machine is not None:
+            again, with_stack = _drive(machine, firmware, mailbox_address, inputs, second)
+            measured = add_stack(measured, with_stack, same=again.is_as(served))
     run = _record(firmware, name, target, measured, served)
     if inputs is not None and served.outputs is not None:
         run.parity = compare(served.outputs, inputs)
@@ -182,6 +184,14 @@ def require_emulator(target: Target) -> None:
         find_toolchain(target.board.build.toolchain)
 
 
+def _halves(progress: Progress) -> tuple[Progress, Progress]:
+    """Return what tells of two runs, one after the other, as of one that is twice as long."""
+    return (
+        lambda done, total: progress(done, 2 * total),
+        lambda done, total: progress(total + done, 2 * total),
+    )
+
+
 @dataclass
 class _Served:
     """What came of the inputs."""
@@ -191,6 +201,30 @@ class _Served:
     instructions: list[int | None] = field(default_factory=list)
     """For each input that was answered."""
     faults: list[Fault] = field(default_factory=list)
+
+    def is_as(self, other: "_Served") -> bool:
+        """Return whether the same came of them: the same answers, to the bit, after as many instructions."""
+        answers = [b"" if one.outputs is None else one.outputs.tobytes() for one in (self, other)]
+        return answers[0] == answers[1] and self.instructions == other.instructions and self.faults == other.faults
+
+
+def _drive(
+    machine: Machine,
+    firmware: Firmware,
+    mailbox_address: int | None,
+    inputs: EvaluationInputs | None,
+    progress: Progress,
+) -> tuple[_Served, Measurements]:
+    """Run the firmware from reset on, with every input; return what came of them, and what was measured."""
+    with machine:
+        stop = machine.boot()
+        served = _Served()
+        if stop.reason == "yield" and mailbox_address is not None:
+            mailbox = Mailbox.open(machine, mailbox_address, firmware.ram)
+            served = _serve(mailbox, inputs, firmware, progress)
+        elif stop.reason == "exit" and stop.exit_status:
+            served.faults.append(_exit_fault(stop))
+        return served, machine.measure()
 
 
 def _serve(mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware, progress: Progress) -> _Served:

@@ -19,6 +19,8 @@ UNSERVED = "unexpected_exception"
 """Where our own startup code goes with an exception that nothing in it serves."""
 _RECORD = "emu_exception"
 _UNSERVED = struct.Struct("<5I")
+_LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
+"""Of interrupts, by their vectors. Vectors are behind VECBASE, those of the windows first."""
 
 _ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _DIVISION_BY_ZERO = 0, 1, 2, 4, 6
 _PRIVILEGED, _ALIGNMENT = 8, 9
@@ -35,6 +37,11 @@ class Unserved(NamedTuple):
     pc: int
     address: int
     double_pc: int
+
+    @property
+    def level(self) -> int:
+        """Of the interrupt; 1 where it is none, but an exception."""
+        return _LEVELS.get(self.vector, 1)
 
 
 def read_unserved(firmware: Firmware, read: Callable[[int, int], bytes]) -> Unserved | None:
@@ -71,7 +78,7 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
             return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
         return *describe_access(board, access, vaddr, size), vaddr
     if cause == _ILLEGAL and (known := only_on_silicon(code)) is not None:
-        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), QEMU's core has not; let the firmware do without"
+        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; let the firmware do without"
         if known.startswith("MUL"):
             detail += ", as built by the GCC of `emu toolchain install xtensa`"
         return "invalid_instruction", detail, None

@@ -80,6 +80,11 @@ def allocator_entries(firmware: Firmware) -> list[AllocatorEntry]:
     return list(entries.values())
 
 
+def allocates(firmware: Firmware) -> bool:
+    """Return whether a function is linked that is known to hand out memory."""
+    return any(entry.function in _ALLOCATING for entry in allocator_entries(firmware))
+
+
 def why_not_followed(firmware: Firmware) -> str | None:
     """Return why the firmware's allocator cannot be followed; None where it can be, or where there is none."""
     if not firmware.symbols:

@@ -44,6 +44,8 @@ class Expectations:
     limits: list[_Limit] = field(default_factory=list)
     parity: _Parity | None = None
     memcheck: bool = False
+    stack_peak: bool = False
+    """Whether a limit or the baseline is about the stack, or about RAM, of which it is a part."""
     suppressions: tuple[Suppression, ...] = ()
     runs: list[Run] = field(default_factory=list)
     """Those that are judged."""
@@ -88,6 +90,8 @@ def _read(item: pytest.Item) -> Expectations:
             expected.limits.append(_Limit(figure, limit, f"the marker {name}"))
         elif text:
             expected.limits.append(_Limit(figure, parse_limit(figure, text), f"the setting emu_{name}"))
+    limited = any(limit.figure in ("stack", "ram") for limit in expected.limits)
+    expected.stack_peak = limited or baseline_path(item.config) is not None
     expected.parity = _marked(item, "parity", _Parity)
     suppressions = _marked(item, "no_memory_errors", lambda suppressions=None: _suppressions(item, suppressions))
     expected.memcheck, expected.suppressions = suppressions is not None, suppressions or ()

@@ -39,7 +39,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.on_board:
         parts += [Text(), _memory(run, board)]
     if run.stack.backtrace:
-        parts += [Text(), _heading("Stack at its peak"), _backtrace(run.stack.backtrace)]
+        heading = "Stack at its peak" + (" (in a second run)" if run.stack.second_run else "")
+        parts += [Text(), _heading(heading), _backtrace(run.stack.backtrace)]
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]

@@ -1,4 +1,4 @@
-"""A program that speaks the protocol of Renode's robot server, as documented, in front of a Unicorn core.
+"""A program that speaks the protocol of Renode's robot server, as documented, in front of Unicorn or QEMU's Xtensa.
 
 It is no Renode: that its answers are taken shows that the client keeps to the documents, and its misbehaviour (the
 variable MISBEHAVE) shows that the client notices. Started as Renode is, through a shell script that is another process.
@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import CodeType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from xmlrpc.client import Fault
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import unicorn
 from unicorn import arm_const
 from unicorn.unicorn import Uc, UcError
+
+if TYPE_CHECKING:
+    from fake_renode_lx7 import FakeLx7Machine
 
 MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
 _NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
@@ -54,18 +57,25 @@ _SYSTEM = SimpleNamespace(
 class FakeMachine:
     """Memory from the platform file, a Cortex-M7, and halting hooks."""
 
+    pc = 15
+    """The register's number."""
+
     def __init__(self) -> None:
         self.core = Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
         self.core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M7)
         self.halted = self.started = False
         self.instructions = self.reads = self.writes = 0
         self.hooks: set[int] = set()
+        self.block_size = 0x7FF
+        self.block_hook: CodeType | None = None
+        self.block_begin = 0
         self.table = 0
         self.left = 0
         self.passed: int | None = None
         self.peripherals: dict[range, Path] = {}
         self.scopes: dict[Path, dict[str, object]] = {}
         self.log: Path | None = None
+        self.core.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self.core.hook_add(unicorn.UC_HOOK_CODE, self._on_instruction)
         self.core.hook_add(unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED, self._on_nothing)
 
@@ -119,12 +129,38 @@ class FakeMachine:
             self.say(f"[ERROR] cpu: CPU abort [PC=0x{pc:X}]: Trying to execute code outside RAM or ROM at 0x{pc:x}.")
             time.sleep(1000)
 
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self.core.mem_read(address, size))
+
+    def write(self, address: int, data: bytes) -> None:
+        self.core.mem_write(address, data)
+
+    def jump(self, address: int) -> None:
+        self.core.reg_write(arm_const.UC_ARM_REG_PC, address)
+
+    def hook(self, address: int) -> None:
+        self.hooks.add(address)
+
+    def register(self, number: int) -> SimpleNamespace:
+        """Return a register as a hook has it."""
+        return SimpleNamespace(RawValue=int(self.core.reg_read(_REGISTERS[number])))
+
     def say(self, text: str) -> None:
         if self.log is not None and MISBEHAVIOUR != "mute":
             with self.log.open("a") as file:
                 file.write(f"12:00:00.0000 {text}\n")
 
+    def _on_block(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
+        self.block_begin = address
+
     def _on_instruction(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
+        if self.block_hook is not None and (self.block_size == 1 or address == self.block_begin):
+            cpu = SimpleNamespace(GetRegister=self.register, IsHalted=False)
+            exec(self.block_hook, {"self": cpu})
+            self.halted |= cpu.IsHalted
+            if self.halted:
+                core.emu_stop()
+                return
         if address in self.hooks and address != self.passed:
             self.halted = MISBEHAVIOUR != "unhalted"
             self.passed = address  # a hook is passed once when the core goes on from it
@@ -152,12 +188,12 @@ class FakeMonitor:
     """The commands that the machine uses, and no others."""
 
     def __init__(self) -> None:
-        self.machine = FakeMachine()
+        self.machine: FakeMachine | FakeLx7Machine = FakeMachine()
         self.commands: dict[str, Callable[..., str | None]] = {
             r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
             r"logFile @(\S+) true": self._log_file,
             r'mach create "emu"': lambda: None,
-            r"machine LoadPlatformDescription @(\S+)": lambda path: self.machine.load_platform(Path(path)),
+            r"machine LoadPlatformDescription @(\S+)": self._load_platform,
             r"emulation SetSeed 1": lambda: None,
             r"emulation SetGlobalAdvanceImmediately true": lambda: None,
             r'emulation SetGlobalQuantum "0.001"': lambda: None,
@@ -165,10 +201,14 @@ class FakeMonitor:
             r"sysbus LoadBinary @(\S+) (0x\w+)": self._load,
             r"sysbus\.cpu VectorTableOffset (0x\w+)": self._table,
             r'sysbus\.cpu AddHook (0x\w+) "self\.IsHalted = True"': self._hook,
+            r"sysbus\.cpu MaximumBlockSize": lambda: f"0x{self.machine.block_size:08X}",
+            r"sysbus\.cpu MaximumBlockSize (\d+)": self._block_size,
+            r'sysbus\.cpu SetHookAtBlockBegin "(.*)"': self._block_hook,
+            r"sysbus\.cpu ClearHookAtBlockBegin": self._no_block_hook,
             r'emulation RunFor "(\d+\.\d+)"': self._run_for,
             r"sysbus\.cpu IsHalted": lambda: str(self.machine.halted),
             r"sysbus\.cpu IsHalted false": self._release,
-            r"sysbus\.cpu PC": lambda: f"0x{self._register(15):X}",
+            r"sysbus\.cpu PC": lambda: f"0x{self._register(self.machine.pc):X}",
             r"sysbus\.cpu PC (0x\w+)": self._jump,
             r"sysbus\.cpu ExecutedInstructions": lambda: f"0x{self.machine.instructions:016X}",
             r"sysbus UnexpectedReads": lambda: f"0x{self.machine.reads:08X}",
@@ -193,19 +233,45 @@ class FakeMonitor:
                 raise CommandError(f"No such command or device: {command}")
         return printed
 
+    def reset(self) -> None:
+        if not isinstance(self.machine, FakeMachine):
+            self.machine.close()
+        self.machine = FakeMachine()
+
+    def _load_platform(self, path: str) -> None:
+        if 'cpuType: "esp32s3"' in Path(path).read_text():
+            from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
+
+            self.machine = FakeLx7Machine(Path(path))
+        elif isinstance(self.machine, FakeMachine):
+            self.machine.load_platform(Path(path))
+
     def _log_file(self, path: str) -> None:
         self.machine.log = Path(path)
 
     def _load(self, path: str, address: str) -> None:
-        self.machine.core.mem_write(int(address, 16), Path(path).read_bytes())
+        self.machine.write(int(address, 16), Path(path).read_bytes())
         if MISBEHAVIOUR == "corrupt":
-            self.machine.core.mem_write(int(address, 16), b"?")
+            self.machine.write(int(address, 16), b"?")
 
     def _table(self, address: str) -> None:
+        assert isinstance(self.machine, FakeMachine), "the Arm has a vector table"
         self.machine.table = int(address, 16)
 
     def _hook(self, address: str) -> None:
-        self.machine.hooks.add(int(address, 16))
+        self.machine.hook(int(address, 16))
+
+    def _block_size(self, size: str) -> None:
+        self.machine.block_size = 0x7FF if MISBEHAVIOUR == "long blocks" else int(size)
+
+    def _block_hook(self, script: str) -> None:
+        if MISBEHAVIOUR == "other second run" and isinstance(self.machine, FakeMachine):
+            self.machine.instructions += self.machine.started
+        if MISBEHAVIOUR != "no block hook":
+            self.machine.block_hook = compile(script, "hook", "exec")
+
+    def _no_block_hook(self) -> None:
+        self.machine.block_hook = None
 
     def _run_for(self, seconds: str) -> None:
         if MISBEHAVIOUR == "crash":
@@ -222,16 +288,16 @@ class FakeMonitor:
         self.machine.halted = MISBEHAVIOUR == "stuck"
 
     def _register(self, number: int) -> int:
-        return int(self.machine.core.reg_read(_REGISTERS[number]))
+        return self.machine.register(number).RawValue
 
     def _jump(self, address: str) -> None:
-        self.machine.core.reg_write(arm_const.UC_ARM_REG_PC, int(address, 16))
+        self.machine.jump(int(address, 16))
 
     def _word(self, address: int) -> int:
-        return int.from_bytes(self.machine.core.mem_read(address, 4), "little")
+        return int.from_bytes(self.machine.read(address, 4), "little")
 
     def _dump(self, address: str, size: str, path: str) -> None:
-        data = bytes(self.machine.core.mem_read(int(address, 16), int(size, 16)))
+        data = self.machine.read(int(address, 16), int(size, 16))
         Path(path).write_bytes(data[:-1] if MISBEHAVIOUR == "short" else data)
 
 
@@ -257,7 +323,7 @@ def serve(port_file: Path) -> None:
     def run_keyword(*request: Any) -> Any:
         name, arguments = request
         if name == "ResetEmulation":
-            monitor.machine = FakeMachine()
+            monitor.reset()
             return {"status": "PASS"}
         if name != "ExecuteCommand" or MISBEHAVIOUR == "no keyword":
             raise Fault(1, f'Keyword "{name}" not found')

@@ -205,7 +205,7 @@ def test_loads_and_stores_are_counted_by_region(tmp_path: Path) -> None:
         ("null_pointer_write", "unmapped_write", 12, "a null pointer"),
         ("division_by_zero", "exception", None, "a division by zero"),
         ("invalid_instruction", "invalid_instruction", None, "does not know the instruction 00 00 00"),
-        ("high_product", "invalid_instruction", None, "has MULUH (80 88 a2), QEMU's core has not"),
+        ("high_product", "invalid_instruction", None, "has MULUH (80 88 a2), the emulated core has not"),
         ("vector_instruction", "invalid_instruction", None, "has an EE.* vector instruction (24 1a 83)"),
         ("breakpoint", "breakpoint", None, "BREAK"),
         ("system_call", "exception", None, "SYSCALL, which nothing in the firmware serves"),

@@ -11,14 +11,14 @@ from builds import TARGET as UNICORN
 from emu.build import BuildOptions, build_firmware
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
-from emu.inputs import load_inputs
+from emu.inputs import EvaluationInputs, load_inputs
 from emu.machines import Limits, Machine
 from emu.machines.qemu import QemuMachine
 from emu.machines.renode import RenodeMachine, renode_version
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
-from emu.run import RunOptions, run_model
+from emu.run import RunOptions, run_firmware, run_model
 from emu.targets import Target, find_target
 from emu.toolchains import find_toolchain
 
@@ -30,15 +30,17 @@ except MissingToolError as missing:
 ARM, XTENSA = find_target("stm32h7-renode"), find_target("esp32s3-renode")
 LIMITS = Limits(instructions=3_000_000, seconds=60)
 WITH_FPU = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"))
-needs_xtensa = pytest.mark.usefixtures("xtensa_compiler")
 
 
-@pytest.fixture
-def xtensa_compiler() -> None:
+def _missing_for_xtensa() -> str:
     try:
         find_toolchain("xtensa")
     except MissingToolError as missing:
-        pytest.skip(str(missing))
+        return str(missing)
+    return ""
+
+
+needs_xtensa = pytest.mark.skipif(bool(_missing_for_xtensa()), reason=_missing_for_xtensa())
 
 
 def infer(machine: Machine, firmware: Firmware, x: np.ndarray) -> tuple[list[object], bytes]:
@@ -95,6 +97,39 @@ def test_every_input_agrees_with_pytorch(name: str, target: Target) -> None:
     assert run.parity.argmax_agreement == 1
     assert run.ok, run.verdicts
     assert run.environment["renode"] == renode_version()
+
+
+@pytest.mark.parametrize("target", [ARM, pytest.param(XTENSA, marks=needs_xtensa)], ids=lambda target: target.name)
+def test_the_stacks_peak_is_qemus(target: Target) -> None:
+    """The hook before every instruction is slow: four rows of an input lead as deep as all of them."""
+    firmware, x = demo("har", target)
+    inputs = EvaluationInputs(x[:1, :4])
+    options = RunOptions(stack_peak=True, limits=Limits(seconds=600))
+    on_qemu = find_target(target.name.replace("renode", "qemu"))
+    ours, other = (run_firmware(firmware.path, "har", on, inputs, options, lambda *_: None) for on in (target, on_qemu))
+    assert ours.faults == []
+    assert ours.not_measured.get("stack_peak_bytes") is None
+    assert ours.memory.stack_peak_bytes == other.memory.stack_peak_bytes
+    assert ours.memory.ram_peak_bytes == other.memory.ram_peak_bytes
+    frames, expected = ([(f.function, f.frame_bytes) for f in run.stack.backtrace] for run in (ours, other))
+    assert frames == expected
+    assert ours.stack.second_run
+
+
+@needs_xtensa
+@pytest.mark.parametrize("name", ["division_by_zero", "invalid_instruction", "breakpoint", "system_call"])
+def test_faults_on_the_xtensa_are_those_of_qemu(tmp_path: Path, name: str) -> None:
+    elf = xtensa_builds.build(tmp_path, "faults.c", f"-DFAULT={name}()")
+    found = []
+    for machine_type, target in ((RenodeMachine, XTENSA), (QemuMachine, find_target("esp32s3-qemu"))):
+        with machine_type(Firmware.load(elf, target), target, limits=LIMITS) as machine:
+            stop = machine.boot()
+            while stop.reason == "yield":
+                stop = machine.resume()
+            assert stop.fault is not None
+            frames = [(frame.function, frame.line, frame.frame_bytes) for frame in stop.fault.backtrace]
+            found.append((stop.fault.kind, stop.fault.function, stop.fault.line, frames))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("target", [ARM, pytest.param(XTENSA, marks=needs_xtensa)], ids=lambda target: target.name)

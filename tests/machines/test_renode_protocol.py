@@ -99,7 +99,9 @@ def test_answers_and_counts_are_those_of_unicorn(tmp_path: Path) -> None:
     assert measured.instructions.total == reference.instructions.total
     assert measured.stack_touched_bytes == reference.stack_touched_bytes
     assert measured.stack_limit_bytes == reference.stack_limit_bytes
-    assert measured.not_measured["heap"]
+    assert measured.heap.peak_live_bytes == reference.heap.peak_live_bytes == 0
+    assert measured.heap.heap_region_bytes is None
+    assert measured.not_measured["heap_region_bytes"]
     assert measured.faults == ()
     missing = ("stack_peak_bytes", "profile", "coverage", "memory_check", "timeline", "by_function", "loads_by_region")
     assert all(measured.not_measured[name] for name in missing)

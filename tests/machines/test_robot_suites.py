@@ -10,12 +10,15 @@ from xml.etree import ElementTree
 import pytest
 
 from emu.errors import EmuError, InputError, MissingToolError
+from emu.machines.qemu import qemu_version
+from emu.machines.qemu.lx7 import Lx7
 from emu.reports.robot import add_robot_results
 from emu.robot import run_suites
 from emu.targets import find_target
+from emu.toolchains import find_toolchain
 
 HERE = Path(__file__).parent
-TARGET = find_target("stm32h7-renode")
+TARGET, XTENSA = find_target("stm32h7-renode"), find_target("esp32s3-renode")
 OURS = (
     '<testsuites name="emu" tests="3" failures="1" errors="0"><testsuite name="kws" tests="3" failures="1" errors="0"/>'
     "</testsuites>"
@@ -50,6 +53,18 @@ def test_the_suites_pass_and_their_results_join_ours(tmp_path: Path, renode: Pat
     assert "Words Are Recognised As In PyTorch" in names
     assert suites.get("tests") == str(3 + len(names))
     assert suites.get("failures") == "1"
+
+
+def test_the_suites_pass_on_the_xtensa(tmp_path: Path, renode: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    try:
+        find_toolchain("xtensa")
+        qemu_version(Lx7)
+    except MissingToolError as missing:
+        pytest.skip(str(missing))
+    monkeypatch.setenv("PYTHONPATH", str(HERE.parents[1]))
+    results = run_suites([XTENSA], 1, tmp_path / "results")
+    log = tmp_path / "results" / XTENSA.name
+    assert results.passed, sorted(log.iterdir())
 
 
 def test_suites_that_fail(tmp_path: Path, renode: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001

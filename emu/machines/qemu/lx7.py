@@ -22,8 +22,6 @@ _FILE = 64
 _PS_OWB_SHIFT = 8
 _WAITI_BYTES = 3
 _WINDOW_VECTORS_BYTES, _DEBUG_VECTOR, _DOUBLE_VECTOR = 0x180, 0x280, 0x3C0
-_LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
-"""Of interrupts, by their vectors. Vectors are behind VECBASE, those of the windows first."""
 
 
 class Lx7:
@@ -91,11 +89,10 @@ class Lx7:
         _, ps, base, start, cause, pc, address, depc, *file = _captured(qemu)
         if stopped_at == self._firmware.entry_of(UNSERVED):
             unserved = read_unserved(self._firmware, qemu.read)
-            level = 1 if unserved is None else _LEVELS.get(unserved.vector, 1)
-            if unserved is not None and level > 1:
+            if unserved is not None and unserved.level > 1:
                 interrupted = unserved.pc
                 registers = [interrupted, ps, base, start, cause, pc, address, depc, *file]
-                detail = f"an interrupt of level {level}, which nothing in the firmware serves"
+                detail = f"an interrupt of level {unserved.level}, which nothing in the firmware serves"
                 return CoreFault("exception", detail, None, registers, interrupted, is_jump=False)
         if stopped_at - vectors == _DEBUG_VECTOR:
             pc = _word(packet, _EPC6)

@@ -3,6 +3,7 @@
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
+from emu.probes.main_stack import main_stack_by_region, main_stack_use
 from emu.probes.timeline import measure_timeline
 from emu.record import Heap, Stack, StackUse, Timeline
 
@@ -40,7 +41,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
         stack_touched_bytes=touched,
         stack_limit_bytes=firmware.stack_limit_bytes,
         stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
-        stack_bytes_by_region=None if stack is None else _stack_bytes_by_region(run, stack),
+        stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
         heap_region=run.ledger.memory if heap.attached else None,
         heap=heap,
         timeline=timeline,
@@ -60,25 +61,12 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
 def _stack(run: Run) -> StackUse | str:
     """Return the stack that the firmware starts on, or why it cannot be told from others."""
     firmware, shared, core = run.firmware, run.shared, run.core
-    top, limit, lowest = firmware.initial_sp, firmware.stack_limit, shared.lowest
     if any(fault.kind == "stack_overflow" for fault in run.faults):
         return "SP left the stack's memory"
     if shared.off_stack != 0 or run.stack_in_heap:
         return _OTHER_STACKS
-    array = firmware.stack_array(top)
-    peak, backtrace = core.peak(lowest)
-    # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
-    doubtful = limit is None or (lowest.sp < limit and firmware.is_static(lowest.sp))
-    if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
-        return _OTHER_STACKS
-    return StackUse(
-        name=f"main stack ({core.stack_pointer})" if array is None else array.name,
-        pointer=core.stack_pointer,
-        top=top,
-        limit_bytes=firmware.stack_limit_bytes,
-        peak_bytes=peak,
-        backtrace=backtrace,
-    )
+    peak, backtrace = core.peak(shared.lowest)
+    return main_stack_use(firmware, core.stack_pointer, shared.lowest.sp, peak, backtrace) or _OTHER_STACKS
 
 
 def _touched(run: Run, peak: int) -> int | str:
@@ -92,13 +80,6 @@ def _touched(run: Run, peak: int) -> int | str:
     if touched > peak:
         return "something else wrote to the stack's memory, such as startup code that clears it"
     return touched
-
-
-def _stack_bytes_by_region(run: Run, stack: StackUse) -> dict[str, int]:
-    firmware = run.firmware
-    if firmware.is_static(stack.top - 1):
-        return {}
-    return {firmware.stack_region.name: stack.peak_bytes}
 
 
 # ---- heap and timeline -----------------------------------------------------------------------------------------------

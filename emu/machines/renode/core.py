@@ -12,6 +12,16 @@ Memory = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A core that stands, and what can be asked about it then."""
+
+    state: State
+    read: Memory
+    frame_registers: Callable[[], dict[str, int]]
+    """Returns the values of ``Core.frame_registers``, by name."""
+
+
+@dataclass(frozen=True)
 class CoreFault:
     """An exception that means a fault, before its handler's first instruction."""
 
@@ -28,14 +38,18 @@ class Core(Protocol):
 
     stack_pointer: ClassVar[Literal["MSP", "a1"]]
     """What the register is called that the stack is known by."""
-    stack_register: ClassVar[int]
-    """Its number in Renode."""
+    stack_register: ClassVar[str]
+    """Which of ``registers`` that is."""
+    not_on_stack: ClassVar[tuple[str, int] | None]
+    """Which of ``registers`` and which bits of it say, when one is set, that it is no stack's at the moment."""
     platform: ClassVar[str]
     """The core in the platform's description: it is called ``cpu``; ``{cpu}`` stands for the board's."""
     platform_registers: ClassVar[frozenset[str]]
     """The memories of kind "registers" that come with it."""
     registers: ClassVar[dict[str, int]]
     """Renode's numbers of the registers that are looked at on every stop, by name."""
+    frame_registers: ClassVar[dict[str, int]]
+    """The same of those that frames need beside them."""
 
     def start(self) -> list[str]:
         """Return the commands that put the core to its reset, once memory has its contents."""
@@ -53,7 +67,7 @@ class Core(Protocol):
         """Return the first argument of the function whose first instruction is the next."""
         ...
 
-    def fault(self, state: State, read: Memory) -> CoreFault | None:
+    def fault(self, standing: Standing) -> CoreFault | None:
         """Return what made the core take the exception whose handler it has arrived at; None where that is no fault."""
         ...
 
@@ -61,6 +75,13 @@ class Core(Protocol):
         """Return the name of the instruction by which the core waits for an interrupt, if ``code`` ends with one."""
         ...
 
-    def backtrace(self, state: State, pc: int, read: Memory) -> list[Frame]:
-        """Return the frames of a core that has stopped at ``pc``, innermost first; none where they cannot be had."""
+    def backtrace(self, standing: Standing, pc: int) -> list[Frame]:
+        """Return the frames of a core that has stopped at ``pc``, innermost first."""
+        ...
+
+    def peak(self, standing: Standing, lowered_at: int) -> tuple[int, list[Frame]]:
+        """Return the stack's bytes when SP is lowest, and the frames, whose sizes add up to it where all are known.
+
+        ``lowered_at`` is the instruction that has brought SP there.
+        """
         ...

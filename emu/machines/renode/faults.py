@@ -2,18 +2,17 @@
 
 from emu.firmware import Firmware
 from emu.machines.access import describe_access
-from emu.machines.renode.core import Core, Memory
+from emu.machines.renode.core import Core, Standing
 from emu.machines.renode.log import Abort, UnexpectedAccess
-from emu.machines.renode.monitor import State
 from emu.record import Fault
 
 _MOST = 10
 """Accesses to nothing of one stop that are told apart."""
 
 
-def exception_fault(firmware: Firmware, core: Core, state: State, read: Memory) -> Fault | None:
+def exception_fault(firmware: Firmware, core: Core, standing: Standing) -> Fault | None:
     """Return the fault that the core has taken an exception for; None where the firmware serves it."""
-    found = core.fault(state, read)
+    found = core.fault(standing)
     if found is None:
         return None
     place = {} if found.pc is None else firmware.locate(found.pc).model_dump()
@@ -45,13 +44,14 @@ def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted:
     return list(faults.values())[:_MOST]
 
 
-def limit_fault(firmware: Firmware, core: Core, state: State, read: Memory, kind: str, limit: str) -> Fault:
+def limit_fault(firmware: Firmware, core: Core, standing: Standing, kind: str, limit: str) -> Fault:
     """Return the fault of a run that has not ended, with the place where it was."""
-    detail, pc = f"the run has not ended after {limit}", firmware.architecture.code_address(state.pc)
+    detail = f"the run has not ended after {limit}"
+    pc = firmware.architecture.code_address(standing.state.pc)
     waits = core.waits(firmware.bytes_at(pc - 4, 4))
     if kind == "time_limit" and waits is not None:
         kind, detail = "wait_for_interrupt", f"{waits} waits, and {detail}"
-    backtrace = core.backtrace(state, pc, read)
+    backtrace = core.backtrace(standing, pc)
     return Fault(**firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail, backtrace=backtrace)
 
 

@@ -15,7 +15,7 @@ _VERSION_SECONDS = 60.0
 
 HOW_TO_GET = (
     "Linux: unpack renode-1.16.1.linux-portable-dotnet.tar.gz from github.com/renode/renode/releases and put it on the "
-    f"PATH, or name its file `renode` in {VARIABLE}; macOS: the .dmg of the same release, and "
+    f"PATH, or name its file `renode` in {VARIABLE}; macOS: renode-1.16.1-dotnet.osx-arm64-portable.dmg from there and "
     f"{VARIABLE}=/Applications/Renode.app/Contents/MacOS/renode; GitHub Actions: as .github/workflows/renode.yml does"
 )
 

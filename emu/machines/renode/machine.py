@@ -8,28 +8,33 @@ from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.output import Output
+from emu.machines.renode.core import Standing
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
+from emu.machines.renode.heap import MeasuredHeap, measure_heap
 from emu.machines.renode.loading import contents_at_reset, core_of, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
-from emu.probes.allocators import allocator_entries
-from emu.probes.heap import HeapLedger
+from emu.machines.renode.stack_watch import StackWatch
+from emu.probes.main_stack import main_stack_by_region
 from emu.probes.stack import StackPaint
-from emu.record import Fault, Heap, Instructions
+from emu.record import Fault, Heap, Instructions, Stack
 from emu.targets import Target
 
 _MIPS = 100
 """Instructions in a microsecond of virtual time: how much time a number of instructions is."""
 _FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
 """Instructions between looks at a machine that has not stopped yet: fewer at first."""
+_WATCHED_SLICE = 200_000
+"""The same where Python looks at SP before each."""
 _ANSWER_SECONDS = 30.0
 """How long Renode may take beyond what the firmware is given."""
 _LOG_SECONDS = 2.0
 """How long a line may take to get into the log."""
 _ONLY_UNICORN = "not measured in Renode: use the target's Unicorn"
+_ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
 
@@ -43,6 +48,8 @@ class _Run:
     state: State
     """At the last stop."""
     printed: Path
+    watch: StackWatch | None
+    """Looks at SP before every instruction, where that was asked for."""
     paint: StackPaint | None = None
     instructions_of_a_run: int = _FIRST_SLICE
     """What the last resume took, as a guess for the next one."""
@@ -60,12 +67,16 @@ class RenodeMachine(Machine):
 
     A resume is one request: what was written since the last stop goes in as files, the machine runs, and the memory
     that was read after the last stop comes out as files again, so that each input of a sequence needs one request.
+
+    ``watch_stack`` makes a very slow run, as Renode then runs Python before each instruction, which sees the lowest SP.
+    The limit of time is then one of each slice of the run.
     """
 
-    def __init__(self, firmware: Firmware, target: Target, *, limits: Limits | None = None):
+    def __init__(self, firmware: Firmware, target: Target, *, limits: Limits | None = None, watch_stack: bool = False):
         self._firmware = firmware
         self._target = target
         self._limits = limits or Limits()
+        self._watch_stack = watch_stack
         self._core = core_of(firmware)
         self._yield = firmware.entry_of("emu_yield")
         self._handlers = self._core.handlers()
@@ -141,10 +152,11 @@ class RenodeMachine(Machine):
         changed = self._changed_constants(run)
         figures = ("profile", "coverage", "memory_check", "timeline", "by_function", "loads_by_region")
         not_measured: dict[str, str] = dict.fromkeys((*figures, "stores_by_region"), _ONLY_UNICORN)
-        not_measured["stack_peak_bytes"] = "Renode does not tell the lowest stack pointer, but what was written"
-        heap = HeapLedger(firmware).measure() if not allocator_entries(firmware) else Heap(attached=False)
-        if not heap.attached:
-            not_measured["heap"] = _ONLY_UNICORN
+        stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
+        if isinstance(stack, str):
+            not_measured["stack_peak_bytes"], stack = stack, None
+        measured = self._heap(run)
+        heap, not_measured = measured.heap, not_measured | measured.not_measured
         touched = self._touched(run, heap)
         if isinstance(touched, str):
             not_measured["stack_touched_bytes"], touched = touched, None
@@ -154,8 +166,12 @@ class RenodeMachine(Machine):
         if run.printed.exists():
             output.write(run.printed.read_bytes())
         return Measurements(
+            stack_peak_bytes=None if stack is None else stack.peak_bytes,
             stack_touched_bytes=touched,
             stack_limit_bytes=firmware.stack_limit_bytes,
+            stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
+            stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
+            heap_region=measured.region,
             heap=heap,
             instructions=Instructions(total=None if run.lost else run.state.instructions),
             faults=(*run.faults, *changed),
@@ -164,13 +180,20 @@ class RenodeMachine(Machine):
             not_measured=not_measured,
         )
 
+    def _heap(self, run: _Run) -> MeasuredHeap:
+        try:
+            return measure_heap(self._firmware, self.read)
+        except EmuError:
+            assert run.lost, "else memory can be read"
+            return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
+
     def _touched(self, run: _Run, heap: Heap) -> int | str:
         """Return the stack's touched bytes, or why it may have been something else that touched them."""
         if run.lost:
             return _LOST
         if run.paint is None:
             return "nothing tells which memory is the stack's"
-        if not self._firmware.stack_is_reserved and not heap.attached:
+        if not self._firmware.stack_is_reserved and heap.allocations != 0:
             return "the heap may lie in the memory below the stack"
         return self._firmware.initial_sp - run.paint.lowest
 
@@ -220,6 +243,7 @@ class RenodeMachine(Machine):
         printed = directory / "printed"
         platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
         monitor = Monitor(process.robot, core.registers)
+        watch = StackWatch(firmware, core, stops(firmware, core)) if self._watch_stack else None
         memory = Memory(monitor, directory)
         for address, data in contents_at_reset(firmware):
             memory.write(address, data)
@@ -234,15 +258,18 @@ class RenodeMachine(Machine):
             *memory.commands_to_write(),
             *core.start(),
             *map(hook, stops(firmware, core)),
+            *([] if watch is None else watch.commands_at_reset()),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one by one, so that an error names the command
         differences = self._differences(memory, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
+        if watch is not None:
+            watch.require_hook(monitor)
         state = monitor.run_to_state([], [], _ANSWER_SECONDS)
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
-        run = _Run(process, monitor, memory, state, printed)
+        run = _Run(process, monitor, memory, state, printed, watch)
         run.paint = StackPaint.of(firmware, self.read, self.write)
         return run
 
@@ -274,18 +301,23 @@ class RenodeMachine(Machine):
         budget, executed, length = self._limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
+        shortest, longest = (_FIRST_SLICE, _LAST_SLICE) if run.watch is None else (_WATCHED_SLICE, _WATCHED_SLICE)
         while True:
-            length = min(max(length, _FIRST_SLICE), _LAST_SLICE, budget - executed)
+            length = min(max(length, shortest), longest, budget - executed)
             files = run.memory.new_files(places)
             seconds = max(0.0, deadline - time.monotonic()) + _ANSWER_SECONDS
-            unexpected = run.state.unexpected
+            unexpected, advanced = run.state.unexpected, executed
             commands.append(run_for(-(-length // _MIPS)))
             run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
+            if run.watch is not None and executed > advanced:
+                deadline = time.monotonic() + self._limits.seconds
             if state.unexpected != unexpected:
                 return self._access_faults(run, state.unexpected - unexpected)
-            if state.halted:
+            if state.halted and run.watch is not None and run.watch.has_halted(state):
+                commands = [self._look(run, run.watch), f"{CPU} IsHalted false"]
+            elif state.halted:
                 run.instructions_of_a_run = executed + executed // 8
                 faults = self._halted(run, executed)
                 if faults is not None:
@@ -313,7 +345,7 @@ class RenodeMachine(Machine):
             return []
         if pc not in self._handlers:
             raise RenodeError(f"the core has halted at {pc:#010x}, where nothing halts it ({run.state})")
-        fault = exception_fault(self._firmware, self._core, run.state, lambda *place: self._peek(run, *place))
+        fault = exception_fault(self._firmware, self._core, self._standing(run))
         return None if fault is None else [fault]
 
     def _peek(self, run: _Run, address: int, size: int) -> bytes:
@@ -333,4 +365,15 @@ class RenodeMachine(Machine):
         return access_faults(self._firmware, accesses, counted, log.tail())
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
-        return limit_fault(self._firmware, self._core, run.state, lambda *place: self._peek(run, *place), kind, limit)
+        return limit_fault(self._firmware, self._core, self._standing(run), kind, limit)
+
+    def _look(self, run: _Run, watch: StackWatch) -> str:
+        """Let the watch note where SP is, and return the command by which it looks on."""
+        return watch.look(self._standing(run), lambda *place: run.memory.read_all([place])[place])
+
+    def _standing(self, run: _Run) -> Standing:
+        return Standing(
+            run.state,
+            lambda *place: self._peek(run, *place),
+            lambda: run.monitor.registers(self._core.frame_registers, _ANSWER_SECONDS),
+        )

@@ -6,6 +6,8 @@ from pathlib import Path
 from emu.machines.renode.robot_server import RenodeError, RobotServer
 
 CPU = "sysbus.cpu"
+BLOCK_SIZE = f"{CPU} MaximumBlockSize"
+"""Instructions; where it is 1, ``block_hook`` is a hook before every instruction."""
 _SEPARATOR = "; "
 
 
@@ -20,6 +22,25 @@ def hook(address: int) -> str:
     That the core stands at that instruction when it has halted is looked at on every stop (``RenodeMachine``).
     """
     return f'{CPU} AddHook {address:#x} "self.IsHalted = True"'
+
+
+def block_hook(condition: str) -> str:
+    """Return the command that halts the core before each block at which ``condition`` (IronPython) holds.
+
+    It takes the place of such a hook that is there. It runs with the registers as they are then, and a core that it
+    halts has not begun the block.
+    """
+    return f'{CPU} SetHookAtBlockBegin "if {condition}: self.IsHalted = True"'
+
+
+def no_block_hook() -> str:
+    """Return the command that takes the hook away."""
+    return f"{CPU} ClearHookAtBlockBegin"
+
+
+def register(number: int) -> str:
+    """Return a register's value in the condition of a hook."""
+    return f"self.GetRegister({number}).RawValue"
 
 
 def load(path: Path, address: int) -> str:
@@ -70,6 +91,21 @@ class Monitor:
         """
         answer = self._robot.command(_SEPARATOR.join(commands), seconds)
         return [line.strip() for line in answer.splitlines() if line.strip()]
+
+    def number(self, question: str, seconds: float) -> int:
+        """Return the number that ``question`` is answered with."""
+        lines = self.run([question], seconds)
+        if len(lines) != 1:
+            raise RenodeError(f"Renode answers {question!r} with {len(lines)} lines: {lines}")
+        return number(lines[0])
+
+    def registers(self, numbers: dict[str, int], seconds: float) -> dict[str, int]:
+        """Return the values of the registers with these numbers, by name."""
+        questions = [f"{CPU} GetRegister {number}" for number in numbers.values()]
+        answers = self.run(questions, seconds) if questions else []
+        if len(answers) != len(questions):
+            raise RenodeError(f"Renode answers {len(questions)} questions with {len(answers)} lines: {answers}")
+        return dict(zip(numbers, map(number, answers), strict=True))
 
     def run_to_state(self, commands: list[str], after: list[str], seconds: float) -> State:
         """Carry out ``commands``, look at the machine, and carry out ``after``; none of them may print anything."""

@@ -1,0 +1,41 @@
+"""The heap in Renode, which follows no calls: what the firmware has counted, or nothing where it has no allocator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from emu.firmware import Firmware
+from emu.probes.allocators import allocates, allocator_entries
+from emu.probes.heap import HeapLedger
+from emu.probes.heap_counters import BEYOND_COUNTERS, SYMBOL, has_heap_counters, read_heap_counters
+from emu.record import Heap
+
+_NO_COUNTERS = (
+    "Renode does not follow the allocator's calls, and the firmware does not count them itself "
+    f"(symbol {SYMBOL}, runtime/port/heap.h)"
+)
+_NO_BREAK = "Renode does not follow _sbrk's calls"
+
+
+@dataclass(frozen=True)
+class MeasuredHeap:
+    """The heap, the memory that it is in (None where it is in none), and why figures are not known."""
+
+    heap: Heap
+    region: str | None = None
+    not_measured: dict[str, str] = field(default_factory=dict)
+
+
+def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> MeasuredHeap:
+    """Return what is known of the heap; ``read`` returns memory."""
+    if has_heap_counters(firmware):
+        heap, region = read_heap_counters(firmware, read)
+        return MeasuredHeap(heap, region, BEYOND_COUNTERS)
+    if allocates(firmware):
+        return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _NO_COUNTERS})
+    ledger = HeapLedger(firmware)
+    heap = ledger.measure()
+    if heap.attached and allocator_entries(firmware):
+        unknown = ("heap_region_bytes", "overhead_bytes")
+        heap = heap.model_copy(update=dict.fromkeys(unknown))
+        return MeasuredHeap(heap, not_measured=dict.fromkeys(unknown, _NO_BREAK))
+    return MeasuredHeap(heap, not_measured=ledger.not_measured)

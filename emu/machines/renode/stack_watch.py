@@ -1,0 +1,113 @@
+"""The lowest stack pointer: a hook before every instruction halts the core where SP is lower than ever before.
+
+The hook only compares, and is set anew with each SP that was lowest, so that nothing is kept in Renode. It halts for
+the first SP whatever that is: a hook that never runs is no peak of 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emu.firmware import Firmware
+from emu.machines.renode.core import Core, Standing
+from emu.machines.renode.monitor import BLOCK_SIZE, Monitor, State, block_hook, no_block_hook, register
+from emu.machines.renode.robot_server import RenodeError
+from emu.probes.main_stack import main_stack_use
+from emu.record import StackUse
+
+_ANSWER_SECONDS = 30.0
+_BELOW_SP = 16
+"""Bytes that are kept with the stack: what an Xtensa's windows are spilled to lies below SP."""
+
+
+@dataclass(frozen=True)
+class _Lowest:
+    sp: int
+    standing: Standing
+    """As it was then."""
+
+
+class StackWatch:
+    """Follows SP through one run, on the stack that the firmware starts on."""
+
+    def __init__(self, firmware: Firmware, core: Core, other_stops: list[int]):
+        self._firmware, self._core = firmware, core
+        self._other_stops = frozenset(other_stops)
+        self._floor, self._top = firmware.stack_region.start, firmware.initial_sp
+        self._lowest: _Lowest | None = None
+        self._left_stack = False
+
+    def commands_at_reset(self) -> list[str]:
+        """Return what lets Renode look at SP before every instruction."""
+        return [f"{BLOCK_SIZE} 1", self._hook()]
+
+    def require_hook(self, monitor: Monitor) -> None:
+        """Raise RenodeError where Renode would look less often."""
+        size = monitor.number(BLOCK_SIZE, _ANSWER_SECONDS)
+        if size != 1:
+            raise RenodeError(f"a block has at most {size} instructions, where 1 was asked for")
+
+    def has_halted(self, state: State) -> bool:
+        """Return whether it is SP for which the core has halted."""
+        core = self._core
+        if self._left_stack:
+            return False
+        if self._lowest is None and self._firmware.architecture.code_address(state.pc) in self._other_stops:
+            return False  # else the first halt that a hook of another kind makes would be taken for the watch's
+        if core.not_on_stack is not None and state.registers[core.not_on_stack[0]] & core.not_on_stack[1]:
+            return False
+        return not self._lowest_sp <= state.registers[core.stack_register] <= self._top
+
+    def look(self, standing: Standing, read: Callable[[int, int], bytes]) -> str:
+        """Note where SP is, and return the command that lets Renode look on.
+
+        ``read`` returns memory.
+        """
+        state = standing.state
+        sp = state.registers[self._core.stack_register]
+        if not self._floor <= sp <= self._top:
+            self._left_stack = True
+            return no_block_hook()
+        start = max(self._floor, sp - _BELOW_SP)
+        stack, more = read(start, self._top - start), standing.frame_registers()
+
+        def kept(address: int, size: int) -> bytes:
+            return stack[address - start :][:size] if start <= address < self._top else b""
+
+        self._lowest = _Lowest(sp, Standing(state, kept, lambda: more))
+        return self._hook()
+
+    def measure(self) -> StackUse | str:
+        """Return the stack's use, or why it is not known."""
+        core, lowest = self._core, self._lowest
+        if self._left_stack:
+            return "SP left the stack's memory, or the firmware has other stacks: Renode's machine follows one"
+        if lowest is None:
+            return "Renode's hook before every instruction has not run once"
+        if lowest.sp == self._top:
+            peak, backtrace = 0, []
+        else:
+            peak, backtrace = core.peak(lowest.standing, self._before(lowest.standing.state))
+        use = main_stack_use(self._firmware, core.stack_pointer, lowest.sp, peak, backtrace)
+        return use or "the firmware has more than one stack, of which Renode's machine follows one"
+
+    @property
+    def _lowest_sp(self) -> int:
+        return self._top + 1 if self._lowest is None else self._lowest.sp
+
+    def _hook(self) -> str:
+        core = self._core
+        condition = f"not {self._lowest_sp:#x} <= {register(core.registers[core.stack_register])} <= {self._top:#x}"
+        if core.not_on_stack is not None:
+            name, bits = core.not_on_stack
+            condition += f" and not {register(core.registers[name])} & {bits:#x}"
+        return block_hook(condition)
+
+    def _before(self, state: State) -> int:
+        """Return the instruction that has brought SP there: the one before, as what lowers SP does not branch."""
+        firmware, pc = self._firmware, self._firmware.architecture.code_address(state.pc)
+        function = firmware.function_at(pc)
+        if function is None:
+            return pc
+        code = firmware.bytes_at(function.start, pc - function.start)
+        *_, before = [pc, *firmware.architecture.instruction_addresses(code, function.start)]
+        return before

@@ -1,0 +1,36 @@
+"""The stack that firmware starts on, by its lowest SP alone: where an emulator follows no other stack."""
+
+from typing import Literal
+
+from emu.firmware import Firmware
+from emu.record import Frame, StackUse
+
+
+def main_stack_use(
+    firmware: Firmware, pointer: Literal["MSP", "a1"], lowest: int, peak: int, backtrace: list[Frame]
+) -> StackUse | None:
+    """Return its use; None where SP may have been on another stack when it was ``lowest``.
+
+    ``peak`` is in bytes, with what belongs to the stack below SP; ``backtrace`` are the frames of then.
+    """
+    top, limit = firmware.initial_sp, firmware.stack_limit
+    # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
+    doubtful = limit is None or (lowest < limit and firmware.is_static(lowest))
+    if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
+        return None
+    array = firmware.stack_array(top)
+    return StackUse(
+        name=f"main stack ({pointer})" if array is None else array.name,
+        pointer=pointer,
+        top=top,
+        limit_bytes=firmware.stack_limit_bytes,
+        peak_bytes=peak,
+        backtrace=backtrace,
+    )
+
+
+def main_stack_by_region(firmware: Firmware, stack: StackUse) -> dict[str, int]:
+    """Return its peak by the memory that it is in; nothing where it is static RAM, which has it already."""
+    if firmware.is_static(stack.top - 1):
+        return {}
+    return {firmware.stack_region.name: stack.peak_bytes}

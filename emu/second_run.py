@@ -1,0 +1,66 @@
+"""The stack of a second run: an emulator that sees SP only in a slow run makes the same run again for it.
+
+All other figures stay those of the first one, which nothing slowed down or looked at.
+"""
+
+from dataclasses import replace
+
+from emu.firmware import Firmware
+from emu.machines import Limits, Machine, Measurements
+from emu.machines.renode import RenodeMachine
+from emu.targets import Target
+
+_ENDLESS = frozenset({"time_limit", "wait_for_interrupt", "instruction_budget", "emulator_lost"})
+_FIGURE = "stack_peak_bytes"
+
+
+def needs_second_run(target: Target) -> bool:
+    """Return whether the target's emulator measures the stack's reserved peak in a run of its own."""
+    return target.emulator_name == "renode"
+
+
+def open_second_run(
+    firmware: Firmware, target: Target, limits: Limits, measured: Measurements
+) -> tuple[Machine | None, Measurements]:
+    """Return the machine for it, or None where there is no use in one; then what was ``measured`` says why."""
+    total = measured.instructions.total
+    endless = next((fault.kind for fault in measured.faults if fault.kind in _ENDLESS), None)
+    if total is None or endless is not None:
+        reason = (
+            f"the run did not end by itself ({endless or 'its instructions are not known'}), so there was no second"
+        )
+        return None, _without(measured, reason)
+    # No part of the run is longer than all of it. The seconds are for each slice of it.
+    limits = Limits(total + 1, limits.seconds)
+    return RenodeMachine(firmware, target, limits=limits, watch_stack=True), measured
+
+
+def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measurements:
+    """Return ``first`` with the stack of ``second``, if that was the ``same`` run as far as can be told."""
+    totals = (first.instructions.total, second.instructions.total)
+    places = [[(fault.kind, fault.pc, fault.address) for fault in measured.faults] for measured in (first, second)]
+    if not same or totals[0] != totals[1] or places[0] != places[1]:
+        faults = "".join(f"; {fault.kind}: {fault.detail}" for fault in second.faults)
+        differ = f"{totals[1]} instructions in the second run, {totals[0]} in the first{faults}"
+        return _without(first, f"the second run, for the stack, was not the same: {differ}")
+    reasons = {name: reason for name, reason in first.not_measured.items() if name != _FIGURE}
+    peak, touched = second.stack_peak_bytes, first.stack_touched_bytes
+    if peak is None:
+        reasons[_FIGURE] = second.not_measured[_FIGURE]
+    elif touched is not None and touched > peak:
+        reasons["stack_touched_bytes"] = (
+            "something else wrote to the stack's memory, such as startup code that clears it"
+        )
+        touched = None
+    return replace(
+        first,
+        stack_peak_bytes=peak,
+        stack_touched_bytes=touched,
+        stack=second.stack.model_copy(update={"second_run": True}),
+        stack_bytes_by_region=second.stack_bytes_by_region,
+        not_measured=reasons,
+    )
+
+
+def _without(measured: Measurements, reason: str) -> Measurements:
+    return replace(measured, not_measured=measured.not_measured | {_FIGURE: reason})

@@ -1,0 +1,231 @@
+"""The stack's peak in a second run and counted heaps, in front of a program that speaks Renode's protocol.
+
+These are no tests of Renode, which need Renode (test_renode.py): the arithmetic is ours, and the figures are compared
+with those of the emulators that follow SP and the allocator themselves.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builds import LEVELS, TARGET, build
+
+from emu.errors import MissingToolError
+from emu.firmware import Firmware
+from emu.inputs import EvaluationInputs
+from emu.machines import Limits, Measurements
+from emu.machines.renode import RenodeMachine
+from emu.machines.unicorn import UnicornMachine
+from emu.record import Run
+from emu.resources import resource
+from emu.run import RunOptions, run_firmware
+from emu.targets import find_target
+
+FAKE = Path(__file__).with_name("fake_renode.py")
+RENODE = find_target("stm32h7-renode")
+LIMITS = Limits(instructions=2_000_000, seconds=60)
+WITH_FPU = ("-Wl,--wrap=main", str(Path(__file__).parents[1] / "firmware" / "fpu.c"))
+COUNTED = ("-DCOUNTED", "-Wl,--wrap=malloc,--wrap=free", f"-I{resource('runtime') / 'port'}")
+
+
+@pytest.fixture(autouse=True)
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / "bin" / "renode"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\n"{sys.executable}" "{FAKE}" "$@"\nexit $?\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("EMU_RENODE", str(command))
+    monkeypatch.delenv("MISBEHAVE", raising=False)
+
+
+def record(elf: Path, *, stack_peak: bool = True) -> Run:
+    options = RunOptions(stack_peak=stack_peak, limits=LIMITS)
+    return run_firmware(elf, "program", RENODE, None, options, lambda _done, _total: None)
+
+
+def watched(elf: Path) -> Measurements:
+    with RenodeMachine(Firmware.load(elf, RENODE), RENODE, limits=LIMITS, watch_stack=True) as machine:
+        stop = machine.boot()
+        while stop.reason == "yield":
+            stop = machine.resume()
+        return machine.measure()
+
+
+def in_unicorn(elf: Path) -> Measurements:
+    with UnicornMachine(Firmware.load(elf, TARGET), TARGET, limits=LIMITS) as machine:
+        stop = machine.boot()
+        while stop.reason == "yield":
+            stop = machine.resume()
+        return machine.measure()
+
+
+# ---- the stack -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "shape",
+    ["never_written()", "sink += no_unwind_information(calls_deep, 90)", "sink += conditional_pushes(0)"],
+)
+def test_the_peak_and_its_frames_are_unicorns(tmp_path: Path, shape: str, level: str) -> None:
+    elf = build(tmp_path, "stack_shapes.c", level, f"-DSHAPE={shape}", *WITH_FPU)
+    ours, other = watched(elf), in_unicorn(elf)
+    assert ours.stack_peak_bytes == other.stack_peak_bytes
+    assert [(f.function, f.frame_bytes) for f in ours.stack.backtrace] == [
+        (f.function, f.frame_bytes) for f in other.stack.backtrace
+    ]
+    assert ours.stack.stacks[0].model_dump(exclude={"backtrace"}) == other.stack.stacks[0].model_dump(
+        exclude={"backtrace"}
+    )
+    assert ours.stack_bytes_by_region == other.stack_bytes_by_region
+
+
+def test_the_record_has_the_stack_of_a_second_run(tmp_path: Path) -> None:
+    elf = build(tmp_path, "stacks.c", *WITH_FPU)
+    run, plain = record(elf), record(elf, stack_peak=False)
+    assert run.stack.second_run
+    assert run.memory.stack_peak_bytes is not None
+    assert run.memory.stack_peak_bytes == in_unicorn(elf).stack_peak_bytes
+    assert sum(frame.frame_bytes or 0 for frame in run.stack.backtrace) == run.memory.stack_peak_bytes
+    assert run.memory.ram_peak_bytes == run.memory.static_ram_bytes + run.memory.stack_peak_bytes
+    assert "stack_peak_bytes" not in run.not_measured
+    assert plain.memory.stack_peak_bytes is None
+    assert "--stack-peak" in plain.not_measured["stack_peak_bytes"]
+    assert not plain.stack.second_run
+    assert run.memory.stack_touched_bytes == plain.memory.stack_touched_bytes
+    assert run.instructions == plain.instructions
+
+
+def test_an_option_that_says_nothing_new_elsewhere(tmp_path: Path) -> None:
+    elf = build(tmp_path, "stacks.c")
+    options = (RunOptions(limits=LIMITS), RunOptions(limits=LIMITS, stack_peak=True))
+    plain, asked = (run_firmware(elf, "program", TARGET, None, each, lambda *_: None) for each in options)
+    assert plain == asked
+    assert asked.memory.stack_peak_bytes is not None
+    assert not asked.stack.second_run
+
+
+def test_progress_is_that_of_both_runs(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    elf = build(tmp_path, "mailbox.c", *WITH_FPU, "-Wl,--defsym=__stack_limit=0x2001F000")
+    inputs = EvaluationInputs(np.ones((3, 4, 3), np.float32))
+    options = RunOptions(stack_peak=True, limits=LIMITS)
+    run = run_firmware(elf, "program", RENODE, inputs, options, lambda *progress: seen.append(progress))
+    assert run.memory.stack_peak_bytes is not None
+    assert seen == [(done, 6) for done in (0, 1, 2, 3, 3, 4, 5, 6)]
+
+
+def test_a_stack_elsewhere_is_no_figure(tmp_path: Path) -> None:
+    elf = build(
+        tmp_path,
+        "stacks.c",
+        "-DMAIN=on_process_stack(task_stack+sizeof task_stack,job)",
+        "-fno-tree-loop-distribute-patterns",
+        *WITH_FPU,
+    )
+    measured = watched(elf)
+    assert measured.stack_peak_bytes is None
+    assert "stack" in measured.not_measured["stack_peak_bytes"]
+    assert measured.stack.stacks == []
+
+
+def test_an_endless_run_is_not_made_again(tmp_path: Path) -> None:
+    elf = build(tmp_path, "stacks.c", '-DRUNS=({ for (;;) __asm__ volatile(""); })', *WITH_FPU)
+    run = record(elf)
+    assert [fault.kind for fault in run.faults] == ["instruction_budget"]
+    assert "did not end by itself (instruction_budget)" in run.not_measured["stack_peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("no block hook", "has not run once"),
+        ("other second run", r"was not the same: \d+ instructions in the second run, \d+ in the first"),
+    ],
+)
+def test_a_second_run_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str) -> None:
+    monkeypatch.setenv("MISBEHAVE", how)
+    run = record(build(tmp_path, "stacks.c", *WITH_FPU))
+    assert run.faults == []
+    assert run.memory.stack_peak_bytes is None
+    assert run.memory.ram_peak_bytes is None
+    assert run.memory.stack_touched_bytes is not None
+    assert re.search(said, run.not_measured["stack_peak_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("long blocks", "a block has at most 2047 instructions, where 1 was asked for"),
+        ("refuse SetHookAtBlockBegin", r"SetHookAtBlockBegin .*Parameters did not match"),
+    ],
+)
+def test_a_renode_that_cannot_look_at_every_instruction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+) -> None:
+    monkeypatch.setenv("MISBEHAVE", how)
+    elf = build(tmp_path, "stacks.c", *WITH_FPU)
+    assert record(elf, stack_peak=False).faults == []
+    with pytest.raises(MissingToolError, match=said):
+        record(elf)
+
+
+# ---- the heap --------------------------------------------------------------------------------------------------------
+
+
+def test_a_counted_heap_is_what_unicorn_follows(tmp_path: Path) -> None:
+    counted = record(build(tmp_path, "counted_heap.c", *COUNTED, *WITH_FPU))
+    elf = build(tmp_path, "counted_heap.c", *WITH_FPU)
+    other = run_firmware(elf, "program", TARGET, None, RunOptions(), lambda *_: None)
+    names = ("attached", "peak_live_bytes", "peak_beside_static_bytes", "allocations", "frees", "failed_allocations")
+    for name in (*names, "live_at_exit_bytes"):
+        assert getattr(counted.heap, name) == getattr(other.heap, name), name
+    assert counted.heap.peak_live_bytes == 1100
+    assert counted.heap.live_at_exit_bytes == 30
+    assert (counted.heap.heap_region_bytes, counted.heap.overhead_bytes) == (None, None)
+    assert {"heap_region_bytes", "overhead_bytes", "leaks"} <= counted.not_measured.keys()
+    by_region = {use.name: use.heap_bytes for use in counted.memory.by_region}
+    assert by_region["axi"] == 1100
+    memory = counted.memory
+    assert memory.ram_peak_bytes == memory.static_ram_bytes + 1100 + (memory.stack_peak_bytes or 0)
+
+
+def test_a_heap_that_nobody_counts_is_not_measured(tmp_path: Path) -> None:
+    run = record(build(tmp_path, "counted_heap.c", *WITH_FPU))
+    assert not run.heap.attached
+    assert run.memory.heap_peak_bytes is None
+    assert run.memory.ram_peak_bytes is None
+    assert "runtime/port/heap.h" in run.not_measured["heap_peak_bytes"]
+
+
+# ---- pytest ----------------------------------------------------------------------------------------------------------
+
+
+def test_pytest_makes_the_second_run_where_a_limit_is_about_it(tmp_path: Path) -> None:
+    elf = build(tmp_path, "stacks.c", *WITH_FPU)
+    peak = in_unicorn(elf).stack_peak_bytes
+    tests = [
+        f"@pytest.mark.limit_stack({peak})\ndef test_enough(emu_run): emu_run('stacks.elf')",
+        f"@pytest.mark.limit_ram({peak})\ndef test_too_little(emu_run): emu_run('stacks.elf')",
+        "@pytest.mark.limit_flash('1 MB')\n"
+        "def test_other(emu_run): assert emu_run('stacks.elf').memory.stack_peak_bytes is None",
+    ]
+    (tmp_path / "test_stacks.py").write_text("import pytest\n\n" + "\n\n".join(tests) + "\n")
+    plugin = (
+        []
+        if any(each.value == "emu.pytest_plugin" for each in entry_points(group="pytest11"))
+        else ["-p", "emu.pytest_plugin"]
+    )
+    command = [sys.executable, "-m", "pytest", *plugin, "--emu-target=stm32h7-renode", "--rootdir=.", "-q"]
+    path = str(Path(__file__).parents[2])
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert "1 failed, 2 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert "RAM peak: " in ran.stdout
+    assert f"limit {peak:,} B" in ran.stdout
