@@ -92,6 +92,7 @@ def test_the_record_has_the_stack_of_a_second_run(tmp_path: Path) -> None:
     assert run.memory.stack_peak_bytes is not None
     assert run.memory.stack_peak_bytes == in_unicorn(elf).stack_peak_bytes
     assert sum(frame.frame_bytes or 0 for frame in run.stack.backtrace) == run.memory.stack_peak_bytes
+    assert run.memory.static_ram_bytes is not None
     assert run.memory.ram_peak_bytes == run.memory.static_ram_bytes + run.memory.stack_peak_bytes
     assert "stack_peak_bytes" not in run.not_measured
     assert plain.memory.stack_peak_bytes is None
@@ -192,6 +193,7 @@ def test_a_counted_heap_is_what_unicorn_follows(tmp_path: Path) -> None:
     by_region = {use.name: use.heap_bytes for use in counted.memory.by_region}
     assert by_region["axi"] == 1100
     memory = counted.memory
+    assert memory.static_ram_bytes is not None
     assert memory.ram_peak_bytes == memory.static_ram_bytes + 1100 + (memory.stack_peak_bytes or 0)
 
 
