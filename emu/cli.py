@@ -1,7 +1,7 @@
 """The command line: parse, call, render."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import emu
-from emu import doctor as diagnosis
 from emu.budgets.baseline import read_baseline
 from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
 from emu.build import build_firmware
@@ -31,14 +30,12 @@ from emu.record import Run, RunFile, read_run_file
 from emu.reports.annotations import render_annotations
 from emu.reports.collapsed import render_collapsed
 from emu.reports.difference import difference_as_markdown, difference_as_text
-from emu.reports.html import render_html
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
 from emu.reports.markdown import render_markdown
 from emu.reports.robot import add_robot_results
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
-from emu.robot import run_suites
 from emu.run import RunOptions, run_firmware, run_model, trace_layers
 from emu.suppressions import load_suppressions
 from emu.targets import Target, find_target, load_targets
@@ -95,6 +92,8 @@ def _options(
 @app.command()
 def doctor(board: BoardFiles = None) -> None:
     """Say what is installed, which targets can run, and how to get the rest."""
+    from emu import doctor as diagnosis  # it imports every emulator
+
     console = Console()
     findings = diagnosis.examine(load_targets(board or ()).values())
     for finding in findings:
@@ -286,7 +285,13 @@ def run(
         raise typer.Exit(1)
 
 
-_REPORTS = {"report.html": render_html, "report.md": render_markdown, "junit.xml": render_junit}
+def _render_html(runs: Sequence[Run]) -> str:
+    from emu.reports.html import render_html  # it imports jinja2
+
+    return render_html(runs)
+
+
+_REPORTS = {"report.html": _render_html, "report.md": render_markdown, "junit.xml": render_junit}
 
 
 @app.command()
@@ -320,7 +325,7 @@ def report(
         raise InputError("--robot adds to what --junit writes: give that too")
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
-    for path, render in ((html, render_html), (markdown, render_markdown)):
+    for path, render in ((html, _render_html), (markdown, render_markdown)):
         if path is not None:
             _write(path, render(runs).encode())
     if junit is not None:
@@ -356,6 +361,8 @@ def robot(
 
     `emu report RUN.json --junit FILE --robot DIR/robot.xml` puts the results beside those of runs.
     """
+    from emu.robot import run_suites  # it imports Renode's side
+
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
     results = run_suites([find_target(name, known) for name in names], limit, output.absolute())

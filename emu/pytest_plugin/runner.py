@@ -17,8 +17,7 @@ from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations
 from emu.pytest_plugin.session import is_strict, known_targets, remember
 from emu.record import Run, RunFile, read_run_file
-from emu.run import RunOptions, require_emulator, run_firmware
-from emu.second_run import needs_second_run
+from emu.run import RunOptions, emulator_version, needs_second_run, run_firmware
 from emu.targets import Target, find_target
 
 
@@ -27,7 +26,7 @@ def provide_target(name: str, config: pytest.Config) -> Target:
     __tracebackhide__ = True
     try:
         target = find_target(name, known_targets(config))
-        require_emulator(target)
+        emulator_version(target)
     except EmuError as error:
         raise _outcome(error, config) from None
     return target

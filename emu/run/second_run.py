@@ -7,19 +7,14 @@ from dataclasses import replace
 
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements
-from emu.machines.renode import RenodeMachine
+from emu.run.emulators import open_second_run
 from emu.targets import Target
 
 _ENDLESS = frozenset({"time_limit", "wait_for_interrupt", "instruction_budget", "emulator_lost"})
 _FIGURE = "stack_peak_bytes"
 
 
-def needs_second_run(target: Target) -> bool:
-    """Return whether the target's emulator measures the stack's reserved peak in a run of its own."""
-    return target.emulator_name == "renode"
-
-
-def open_second_run(
+def begin_second_run(
     firmware: Firmware, target: Target, limits: Limits, measured: Measurements
 ) -> tuple[Machine | None, Measurements]:
     """Return the machine for it, or None where there is no use in one; then what was ``measured`` says why."""
@@ -32,7 +27,7 @@ def open_second_run(
         return None, _without(measured, reason)
     # No part of the run is longer than all of it. The seconds are for each slice of it.
     limits = Limits(total + 1, limits.seconds)
-    return RenodeMachine(firmware, target, limits=limits, watch_stack=True), measured
+    return open_second_run(firmware, target, limits), measured
 
 
 def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measurements:

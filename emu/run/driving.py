@@ -1,0 +1,109 @@
+"""Firmware driven from its reset on: each input through the mailbox, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.errors import InputError
+from emu.firmware import Firmware
+from emu.inputs import EvaluationInputs
+from emu.machines import Machine, Measurements, Stop
+from emu.mailbox import SYMBOL, Mailbox
+from emu.record import Fault
+
+Progress = Callable[[int, int], None]
+"""Called with the inputs done and their number."""
+
+
+@dataclass
+class Served:
+    """What came of the inputs."""
+
+    outputs: NDArray[np.float32] | None = None
+    """(N, C): not a number from the first input on that was not answered."""
+    instructions: list[int | None] = field(default_factory=list)
+    """For each input that was answered."""
+    faults: list[Fault] = field(default_factory=list)
+
+    def is_as(self, other: "Served") -> bool:
+        """Return whether the same came of them: the same answers, to the bit, after as many instructions."""
+        answers = [b"" if one.outputs is None else one.outputs.tobytes() for one in (self, other)]
+        return answers[0] == answers[1] and self.instructions == other.instructions and self.faults == other.faults
+
+
+def drive(
+    machine: Machine,
+    firmware: Firmware,
+    mailbox_address: int | None,
+    inputs: EvaluationInputs | None,
+    progress: Progress,
+) -> tuple[Served, Measurements]:
+    """Run the firmware from reset on, with every input; return what came of them, and what was measured."""
+    with machine:
+        stop = machine.boot()
+        served = Served()
+        if stop.reason == "yield" and mailbox_address is not None:
+            mailbox = Mailbox.open(machine, mailbox_address, firmware.ram)
+            served = _serve(mailbox, inputs, firmware, progress)
+        elif stop.reason == "exit" and stop.exit_status:
+            served.faults.append(_exit_fault(stop))
+        return served, machine.measure()
+
+
+def _serve(mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware, progress: Progress) -> Served:
+    served = Served()
+    if mailbox.status != 0:
+        served.faults.append(_refusal(firmware, f"the firmware refused to start: status {mailbox.status}"))
+        return served
+    if inputs is None:
+        return served
+    require_width(inputs.x[0], mailbox)
+    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
+    if reference is not None and reference.shape[1] != mailbox.outputs:
+        raise InputError(
+            f"the reference logits have {reference.shape[1]} columns; the firmware gives {mailbox.outputs} outputs"
+        )
+    outputs = np.full((len(inputs), mailbox.outputs), np.nan, np.float32)
+    for index, x in enumerate(inputs.x):
+        progress(index, len(inputs))
+        reply, answer = mailbox.infer(x)
+        if not reply.ok:
+            if reply.stop.reason == "yield":
+                served.faults.append(_refusal(firmware, f"input {index}: the firmware answered status {reply.status}"))
+            elif reply.stop.reason == "exit":
+                served.faults.append(_refusal(firmware, f"input {index}: the firmware ended instead of answering"))
+            break
+        outputs[index] = answer
+        served.instructions.append(reply.instructions)
+    progress(len(inputs), len(inputs))
+    served.outputs = outputs
+    return served
+
+
+def find_mailbox(firmware: Firmware, inputs: EvaluationInputs | None) -> int | None:
+    """Return the address of the firmware's mailbox, or None; raises InputError where there are inputs, but none."""
+    symbol = firmware.symbol(SYMBOL)
+    if symbol is None and inputs is not None:
+        raise InputError(
+            f"{firmware.path} has no mailbox (symbol {SYMBOL}), so it can take no inputs; "
+            "run it without --inputs, or add runtime/port/mailbox.h to it"
+        )
+    return None if symbol is None else symbol.address
+
+
+def require_width(x: NDArray[np.float32], mailbox: Mailbox) -> None:
+    """Raise InputError where the rows of x (..., F) are not as wide as the firmware's."""
+    if x.shape[-1] != mailbox.columns:
+        raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {mailbox.columns}")
+
+
+def _refusal(firmware: Firmware, detail: str) -> Fault:
+    entry = firmware.entry_of("emu_yield")
+    place = firmware.locate(entry) if entry is not None else None
+    return Fault(kind="firmware_error", detail=detail, pc=entry, **(place.model_dump() if place else {}))
+
+
+def _exit_fault(stop: Stop) -> Fault:
+    return Fault(kind="firmware_error", detail=f"the firmware ended with exit status {stop.exit_status}")

@@ -1,0 +1,45 @@
+"""One input traced through the firmware, tensor by tensor."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.build import BuildOptions, build_firmware
+from emu.errors import InputError
+from emu.firmware import Firmware
+from emu.machines import Limits
+from emu.mailbox import Mailbox
+from emu.model.image import read_image_info
+from emu.model.sources import Model
+from emu.model.tracing import compare_layers, split_trace
+from emu.record import LayerError
+from emu.run.driving import find_mailbox, require_width
+from emu.run.emulators import open_machine
+from emu.run.options import RunOptions
+from emu.targets import Target
+
+
+def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: Limits) -> list[LayerError]:
+    """Run one input x (T, F) through firmware that hands out its intermediate tensors, and compare them with PyTorch's.
+
+    Raises InputError for a model that is only an image, and where the firmware does not get through the input.
+    """
+    if model.checkpoint is None:
+        raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")
+    info = read_image_info(model.image)
+    firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
+    address = find_mailbox(firmware, None)
+    assert address is not None, "our own firmware has a mailbox"
+    with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
+        machine.boot()
+        mailbox = Mailbox.open(machine, address, firmware.ram)
+        require_width(x, mailbox)
+        steps = []
+        for index, row in enumerate(x):
+            reply, trace = mailbox.step(row, first=index == 0, last=index == len(x) - 1)
+            if not reply.ok:
+                detail = reply.stop.fault.detail if reply.stop.fault else f"status {reply.status}"
+                raise InputError(f"the firmware stopped at step {index}: {detail}")
+            steps.append(trace)
+        traced = split_trace(np.stack(steps), info)
+        traced["logits"] = mailbox.read_outputs()[np.newaxis]
+    return compare_layers(traced, model.checkpoint, x)

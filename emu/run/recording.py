@@ -1,0 +1,93 @@
+"""The record of a run: what was measured, together with what came of the inputs."""
+
+import platform
+from importlib.metadata import version
+
+import emu
+from emu.firmware import Firmware
+from emu.machines import Measurements
+from emu.probes.footprint import largest_symbols
+from emu.record import Firmware as FirmwareRecord
+from emu.record import Instructions, Memory, RegionUse, Run
+from emu.run.driving import Served
+from emu.run.emulators import emulator_version
+from emu.targets import Target
+
+
+def make_record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: Served) -> Run:
+    """Return the record of a run, without parity and verdicts."""
+    counts = [count for count in served.instructions if count is not None]
+    memory = _memory(firmware, measured)
+    not_measured = dict(measured.not_measured)
+    if not counts:
+        not_measured.setdefault("per_inference", "no input was answered")
+    if memory.ram_peak_bytes is None:
+        not_measured.setdefault("ram_peak_bytes", "the heap or a stack was not measured")
+    instructions: Instructions = measured.instructions.model_copy()
+    if served.outputs is not None:
+        instructions.inferences = len(served.instructions)
+    if counts:
+        instructions.per_inference, instructions.per_inference_smallest = max(counts), min(counts)
+    return Run(
+        model=name,
+        target=target.name,
+        firmware=FirmwareRecord(path=str(firmware.path), sha256=firmware.sha256, toolchain=firmware.toolchain),
+        memory=memory,
+        stack=measured.stack,
+        heap=measured.heap,
+        timeline=measured.timeline,
+        instructions=instructions,
+        profile=measured.profile,
+        coverage=measured.coverage,
+        memory_check=measured.memory_check,
+        faults=[*measured.faults, *served.faults],
+        output=measured.output,
+        output_cut_bytes=measured.output_cut_bytes,
+        not_measured=not_measured,
+        environment={
+            "emu": emu.__version__,
+            "unicorn": version("unicorn"),
+            **emulator_version(target),
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+    )
+
+
+def _memory(firmware: Firmware, measured: Measurements) -> Memory:
+    board = firmware.board
+    if not board.memory:
+        return Memory(mailbox_bytes=None)
+    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
+    stacks = measured.stack_bytes_by_region
+    return Memory(
+        flash_bytes=firmware.flash_bytes,
+        static_ram_bytes=static,
+        stack_peak_bytes=measured.stack_peak_bytes,
+        stack_touched_bytes=measured.stack_touched_bytes,
+        stack_limit_bytes=measured.stack_limit_bytes,
+        heap_peak_bytes=measured.heap.peak_live_bytes,
+        ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
+        mailbox_bytes=firmware.mailbox_bytes,
+        by_region=_by_region(firmware, measured),
+        flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
+        static_ram_symbols=largest_symbols(firmware, board.ram),
+    )
+
+
+def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
+    heap, stacks = measured.heap.peak_live_bytes, measured.stack_bytes_by_region or {}
+    uses = []
+    for region in firmware.board.memory:
+        holds_all_heap = heap == 0 or measured.heap_region is not None
+        use = RegionUse(
+            name=region.name,
+            size_bytes=region.size,
+            static_bytes=firmware.static_bytes_in(region),
+            mailbox_bytes=firmware.mailbox_bytes_in(region),
+            stack_bytes=stacks.get(region.name, 0),
+            heap_bytes=(heap if region.name == measured.heap_region else 0) if holds_all_heap else None,
+        )
+        if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:
+            uses.append(use)
+    return uses

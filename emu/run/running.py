@@ -1,0 +1,74 @@
+"""A run from its firmware to its verdicts."""
+
+from pathlib import Path
+
+from emu.build import BuildOptions, build_firmware
+from emu.firmware import Firmware
+from emu.inputs import EvaluationInputs
+from emu.model.sources import Model
+from emu.parity import compare
+from emu.record import Run
+from emu.run.driving import Progress, Served, drive, find_mailbox
+from emu.run.emulators import needs_second_run, open_machine
+from emu.run.options import RunOptions
+from emu.run.recording import make_record
+from emu.run.second_run import add_stack, begin_second_run
+from emu.suppressions import suppress
+from emu.targets import Target
+from emu.verdicts import judge
+
+
+def run_model(model: Model, target: Target, inputs: EvaluationInputs, options: RunOptions, progress: Progress) -> Run:
+    """Build firmware for ``model``, run every input through it, and return the record with its verdicts."""
+    elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
+    return run_firmware(elf, model.name, target, inputs, options, progress)
+
+
+def run_firmware(
+    elf: Path,
+    name: str,
+    target: Target,
+    inputs: EvaluationInputs | None,
+    options: RunOptions,
+    progress: Progress,
+) -> Run:
+    """Run an ELF: with a mailbox and inputs, every input; without, from reset to its end.
+
+    Raises InputError where the ELF or the inputs are not for this target or firmware. What the firmware does wrong is
+    no exception but a fault in the record.
+    """
+    firmware = Firmware.load(elf, target)
+    mailbox_address = find_mailbox(firmware, inputs)
+    twice = options.stack_peak and needs_second_run(target)
+    first, second = _halves(progress) if twice else (progress, progress)
+    served, measured = drive(open_machine(firmware, target, options), firmware, mailbox_address, inputs, first)
+    if twice:
+        machine, measured = begin_second_run(firmware, target, options.limits, measured)
+        if machine is not None:
+            again, with_stack = drive(machine, firmware, mailbox_address, inputs, second)
+            measured = add_stack(measured, with_stack, same=again.is_as(served))
+    run = make_record(firmware, name, target, measured, served)
+    if inputs is not None and served.outputs is not None:
+        run.parity = compare(served.outputs, inputs)
+    if run.parity is None:
+        run.not_measured["parity"] = _why_no_parity(inputs, served)
+    if run.memory_check is not None:
+        run.memory_check = suppress(run.memory_check, options.suppressions)
+    run.verdicts = judge(run, options.tolerance)
+    return run
+
+
+def _halves(progress: Progress) -> tuple[Progress, Progress]:
+    """Return what tells of two runs, one after the other, as of one that is twice as long."""
+    return (
+        lambda done, total: progress(done, 2 * total),
+        lambda done, total: progress(total + done, 2 * total),
+    )
+
+
+def _why_no_parity(inputs: EvaluationInputs | None, served: Served) -> str:
+    if inputs is None:
+        return "no inputs were given"
+    if served.outputs is None:
+        return "the firmware did not get to its inputs"
+    return "the inputs come with no reference logits"
