@@ -18,6 +18,7 @@ from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.host import HostMachine
+from emu.machines.host.process import HostProcess
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
 from emu.resources import resource
@@ -167,6 +168,15 @@ def test_a_program_that_takes_ever_more_memory_is_stopped(tmp_path: Path) -> Non
     assert "more than 2048 MB" in stop.fault.detail
 
 
+def test_a_signal_without_a_name_is_a_fault(tmp_path: Path) -> None:
+    stop, _ = run(tmp_path, "signals_itself")
+    assert stop.fault is not None
+    assert (stop.fault.kind, stop.fault.detail) == (
+        "signal",
+        f"the program was ended by signal {signal.SIGRTMIN + 1}, and not by itself",
+    )
+
+
 @pytest.mark.parametrize(("call", "status"), [("exits", 7), ("dies", 0)])
 def test_an_exit_has_its_status(tmp_path: Path, call: str, status: int) -> None:
     stop, measured = run(tmp_path, call)
@@ -252,6 +262,17 @@ def test_firmware_that_lets_go_of_the_harness_ends_with_its_time(tmp_path: Path)
     assert stop.fault.kind == "time_limit"
 
 
+def test_firmware_that_yields_for_ever_can_be_interrupted(tmp_path: Path) -> None:
+    with contextlib.closing(HostProcess(build(tmp_path, "yields_for_ever").read_bytes(), "faults.elf")) as process:
+        assert process.wait(20)
+        process.go_on()
+        assert process.wait(20)
+        started = time.monotonic()
+        process.interrupt()
+        assert time.monotonic() - started < 20
+    wait_until_gone(process.process_id)
+
+
 def test_each_boot_is_a_process_of_its_own_and_none_is_left(tmp_path: Path) -> None:
     with HostMachine(load(tmp_path, "nothing")) as machine:
         machine.boot()
@@ -269,6 +290,7 @@ import sys
 from pathlib import Path
 from emu.firmware import Firmware
 from emu.machines.host import HostMachine
+from emu.machines.host.process import HostProcess
 from emu.targets import find_target
 with HostMachine(Firmware.load(Path(sys.argv[1]), find_target("host-native"))) as machine:
     machine.boot()

@@ -113,7 +113,7 @@ class HostMachine(Machine):
         code = process.exit_code
         assert code is not None, "it has ended"
         if code < 0:
-            detail = f"the program was ended by {signal.Signals(-code).name}, and not by itself"
+            detail = f"the program was ended by {_signal_name(-code)}, and not by itself"
             return self._stop_at(Fault(kind="signal", detail=detail))
         return Stop("exit", None, exit_status=code)
 
@@ -136,3 +136,11 @@ def _fault(finding: MemoryFinding) -> Fault:
     if finding.memory is not None:
         fault.detail += f": {finding.memory}"
     return fault
+
+
+def _signal_name(number: int) -> str:
+    """Return what a signal is called; those for real-time use have no names but the first and the last."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

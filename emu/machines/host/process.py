@@ -91,8 +91,9 @@ class HostProcess:
         """End a process that runs on, in a way that lets its sanitizer say where it was."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
+        deadline = time.monotonic() + _REPORT_SECONDS  # of all looks: it may come to emu_yield again and again
         with contextlib.suppress(TimeoutError):
-            while self.wait(_REPORT_SECONDS):
+            while self.wait(deadline - time.monotonic()):
                 pass
 
     @property
@@ -128,7 +129,7 @@ class HostProcess:
             raise ValueError(f"there is no memory at {address + written:#010x}")
 
     def close(self) -> None:
-        """End the process and whatever it has started; calling it again does nothing."""
+        """End the process and what it has started, but for sessions of their own; calling it again does nothing."""
         self._undo.close()
 
     @contextlib.contextmanager
