@@ -88,6 +88,7 @@ FAULTS = {
     "null_read": ("null_pointer_read", "null pointer of type 'int'"),
     "null_write": ("null_pointer_write", "null pointer of type 'int'"),
     "unmapped_read": ("unmapped_read", "read at 0x12345678"),
+    "impossible_read": ("unmapped_read", "no memory"),
     "unaligned_read": ("unaligned_access", "requires 4 byte alignment"),
     "signed_overflow": ("undefined_behaviour", "cannot be represented in type 'int'"),
     "division_by_zero": ("undefined_behaviour", "division by zero"),

@@ -94,6 +94,12 @@ CULPRIT unmapped_read(void)
     sink = *pointer; /* unmapped_read */
 }
 
+CULPRIT impossible_read(void)
+{
+    const int *volatile nowhere = (const int *)(uintptr_t)0xDEAD0000DEAD0000;
+    sink = *nowhere; /* impossible_read */
+}
+
 CULPRIT unaligned_read(void)
 {
     const int *volatile record = (const int *)(const void *)((const char *)table + 1);
