@@ -1,6 +1,7 @@
 """The process that the firmware is on the host: started, waited for, read and written, and ended for certain."""
 
 import contextlib
+import fcntl
 import os
 import selectors
 import signal
@@ -102,7 +103,10 @@ class HostProcess:
         if self._process.returncode is not None:
             return self._process.returncode
         # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
-        found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        try:
+            found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError as error:
+            raise EmuError("SIGCHLD is ignored here, so nothing tells how the firmware's process has ended") from error
         if found is None:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
@@ -156,9 +160,10 @@ class HostProcess:
 
     @staticmethod
     def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
-        file = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        memory = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        file, harness = _above_standard_streams(memory), _above_standard_streams(harness)
         try:
-            with os.fdopen(os.dup(file), "wb") as writer:
+            with os.fdopen(memory, "wb") as writer:
                 writer.write(program)
             kept = {variable: os.environ[variable] for variable in _KEPT_VARIABLES if variable in os.environ}
             return subprocess.Popen(
@@ -175,6 +180,7 @@ class HostProcess:
             raise InputError(f"{name} cannot be run on this machine: {error.strerror}") from error
         finally:
             os.close(file)
+            os.close(harness)
 
     def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -209,6 +215,11 @@ class HostProcess:
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
+
+
+def _above_standard_streams(file: int) -> int:
+    """Return a copy that a process can be given as it is, also where this one was started with streams closed."""
+    return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _unless_gone(transferred: _Transferred) -> _Transferred:
