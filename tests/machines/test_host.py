@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -96,7 +97,8 @@ FAULTS = {
     "float_to_int": ("undefined_behaviour", "1e+21 is outside the range"),
     "aborts": ("exception", "abort was called"),
     "asserts": ("exception", "abort was called"),
-    "traps": ("invalid_instruction", "__builtin_trap"),
+    "traps": ("invalid_instruction" if platform.machine() == "x86_64" else "breakpoint", "__builtin_trap"),
+    "breaks": ("breakpoint", "no debugger"),
 }
 
 

@@ -22,7 +22,14 @@ _FIGURES = (
     "per_inference",
 )
 _WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
-_OTHER_ERRORS = ("exception", "firmware_error", "invalid_instruction", "undefined_behaviour", "stack_overflow")
+_OTHER_ERRORS = (
+    "breakpoint",
+    "exception",
+    "firmware_error",
+    "invalid_instruction",
+    "undefined_behaviour",
+    "stack_overflow",
+)
 """Kinds of what the sanitizers report and is no error in memory."""
 
 

@@ -21,7 +21,7 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have
 _COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
 _OPTIONS = {
     "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
-    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1:"
+    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1:handle_sigtrap=1:"
     "hard_rss_limit_mb=2048",  # far more than any board has, and too little to harm this machine
     "UBSAN_OPTIONS": _COMMON_OPTIONS,
 }

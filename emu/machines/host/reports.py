@@ -22,6 +22,7 @@ _SIGNALS = {
     "ABRT": ("exception", "abort was called"),
     "BUS": ("exception", "bus error"),
     "FPE": ("exception", "arithmetic exception"),
+    "TRAP": ("breakpoint", "breakpoint, and no debugger; on some processors also __builtin_trap"),
     "ILL": ("invalid_instruction", "the processor does not know the instruction, such as that of __builtin_trap"),
 }
 _NULL_PAGE = 0x1000

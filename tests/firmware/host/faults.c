@@ -143,6 +143,11 @@ CULPRIT traps(void)
     __builtin_trap(); /* traps */
 }
 
+CULPRIT breaks(void)
+{
+    sink = raise(SIGTRAP); /* breaks */
+}
+
 CULPRIT endless_loop(void)
 {
     while (!zero) continue; /* endless_loop */
