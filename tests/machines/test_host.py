@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -80,8 +81,8 @@ def wait_until_gone(process: int) -> None:
 FAULTS = {
     "heap_read": ("heap_out_of_bounds_read", "40-byte region, allocated by heap_read"),
     "heap_write": ("heap_out_of_bounds_write", "write of 20 bytes"),
-    "use_after_free": ("use_after_free_read", "faults.c:39), freed by use_after_free ("),
-    "double_free": ("double_free", "faults.c:46), freed by double_free ("),
+    "use_after_free": ("use_after_free_read", "faults.c:42), freed by use_after_free ("),
+    "double_free": ("double_free", "faults.c:49), freed by double_free ("),
     "invalid_free": ("invalid_free", "1 bytes inside of 3-byte region"),
     "stack_write": ("write_outside_objects", "on the stack, 'locals'"),
     "global_read": ("read_outside_objects", "global variable"),
@@ -318,6 +319,21 @@ def test_the_firmware_ends_when_python_does(tmp_path: Path, killer: signal.Signa
         python.send_signal(killer)
         python.wait(20)
     wait_until_gone(process)
+
+
+def test_firmware_whose_harness_ended_before_it_began_ends(tmp_path: Path) -> None:
+    port = resource("runtime") / "port"
+    (tmp_path / "endless.c").write_text("int main(void) { for (;;) {} }\n")
+    command = [*TARGET.board.build.flags, "endless.c", f"-I{port}", str(port / "host" / "harness.c")]
+    find_toolchain(TARGET.board.build.toolchain).run([*command, "-o", "endless.elf"], tmp_path)
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        environment = {**os.environ, "EMU_HARNESS_SOCKET": str(theirs.fileno()), "ASAN_OPTIONS": "detect_leaks=0"}
+        ran = subprocess.run(
+            [tmp_path / "endless.elf"], env=environment, pass_fds=[theirs.fileno()], timeout=20, check=False
+        )
+    assert ran.returncode == 1
 
 
 # ---- memory and the mailbox ------------------------------------------------------------------------------------------
