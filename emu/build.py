@@ -4,6 +4,7 @@ A build depends on nothing but its inputs (no paths, no time), so it is the same
 the hash of those inputs.
 """
 
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _STANDALONE = ("-nostdlib", "-Wl,--no-warn-rwx-segments")
 _LIBRARIES = ("-lgcc",)
 
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
+_INCLUDE = re.compile(rb'\bINCLUDE\s+"?([^\s"]+)')
 _UNDEFINED = re.compile(r"undefined reference to `(__\w+)'")
 
 _LARGEST_INPUT_BUFFER = 64 * 1024
@@ -80,7 +82,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
             *_STANDALONE,
             *_LIBRARIES,
             image.read_bytes(),
-            linker_script.read_bytes() if linker_script is not None else b"",
+            *(_linker_files(linker_script) if linker_script is not None else ()),
             *(part for path in [*sources, *headers] for part in (str(path.relative_to(runtime)), path.read_bytes())),
         ]
     )
@@ -89,6 +91,18 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
         _compile(toolchain, flags, sources, runtime, image, linker_script, directory)
 
     return cached("firmware", key, make) / "firmware.elf"
+
+
+def _linker_files(script: Path) -> list[bytes]:
+    """Return what is in a linker script, and in all that it includes: another memory map is another build."""
+    found: dict[Path, bytes] = {}
+    wanted = [script]
+    while wanted:
+        path = wanted.pop()
+        if path not in found and path.is_file():  # what is missing the linker names
+            found[path] = path.read_bytes()
+            wanted += [script.parent / os.fsdecode(name) for name in _INCLUDE.findall(found[path])]
+    return list(found.values())
 
 
 def _defines(info: ImageInfo, options: BuildOptions) -> list[str]:
@@ -135,7 +149,7 @@ def _compile(
         )
         objects.append(target)
     # Without a linker script it is a program for an operating system, whose C library starts it.
-    placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}"]
+    placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}", f"-L{linker_script.parent}"]
     libraries = [] if linker_script is None else _LIBRARIES
     try:
         toolchain.run([*flags, *_LINK_FLAGS, *placed, *objects, *libraries, "-o", "firmware.elf"], directory)

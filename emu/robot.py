@@ -109,7 +109,8 @@ def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, 
     firmware = Firmware.load(elf, target)
     mailbox, limit = firmware.symbol(SYMBOL), firmware.stack_limit
     assert mailbox is not None, "our own firmware has one"
-    assert limit is not None, "our own linker scripts tell it"
+    if limit is None:
+        raise InputError(f"{target.board.build.linker_script}: nothing in it tells where the stack ends")
     plan = _firmware(firmware, directory)
     paths = [directory / f"input{index}" for index in range(len(given))]
     for path, x in zip(paths, given.x, strict=True):
@@ -133,15 +134,18 @@ def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, 
 
 def _build_hello(target: Target, directory: Path) -> Path:
     board = target.board
-    uart = next(each for each in board.peripherals if each.output is not None)
-    assert uart.output is not None, "it is one that transmits"
+    transmits = [each.start + each.output for each in board.peripherals if each.output is not None]
+    if not transmits:
+        raise InputError(f"the board file of {board.name} has no peripheral with an output, by which the suites print")
     port = sorted((resource("runtime") / "port" / board.architecture).glob("*.[cS]"))
     sources = [resource("robot") / "hello.c", *port]
-    defines = [f'-DBOARD="{board.name}"', f"-DUART_TRANSMIT={uart.start + uart.output:#x}u"]
+    defines = [f'-DBOARD="{board.name}"', f"-DUART_TRANSMIT={transmits[0]:#x}u"]
     flags = [*board.build.flags, "-std=c99", "-O2", "-g", "-ffreestanding", "-nostdlib", *defines]
-    script = f"-T{board.build.linker_script}"
+    script = board.build.linker_script
+    assert script is not None, "Renode runs no firmware that needs none"
     elf = directory / "hello.elf"
-    find_toolchain(board.build.toolchain).run([*flags, script, *map(str, sources), "-lgcc", "-o", str(elf)], directory)
+    placed = [f"-T{script}", f"-L{script.parent}"]
+    find_toolchain(board.build.toolchain).run([*flags, *placed, *map(str, sources), "-lgcc", "-o", str(elf)], directory)
     return elf
 
 

@@ -1,5 +1,6 @@
 """Targets: a board (its memory map, CPU and build flags, from ``targets/*.toml``) on one of its emulators."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -144,6 +145,8 @@ class Peripheral(_Strict):
 
     @model_validator(mode="after")
     def _registers_are_inside(self) -> Self:
+        if self.end > _ADDRESSES:
+            raise ValueError(f"{self.name} does not end below 4 GB")
         offsets = [*self.reads, *([] if self.output is None else [self.output])]
         if not all(0 <= offset < self.size for offset in offsets):
             raise ValueError(f"{self.name} has {self.size} bytes of registers, and an offset that is not in them")
@@ -166,7 +169,7 @@ class Build(_Strict):
         if script is None:
             return None
         path = loading.context["directory"] / script if loading.context else script
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - which does not raise for a name that is too long
             raise ValueError(f"there is no file {path}")
         return path.resolve()
 
@@ -214,8 +217,12 @@ class Board(_Strict):
 
     @model_validator(mode="after")
     def _memory_goes_with_a_linker_script(self) -> Self:
-        if bool(self.memory) != bool(self.build.linker_script):
-            raise ValueError("memory and build.linker_script go together: one of them is missing")
+        if self.architecture == "host" and (self.memory or self.build.linker_script):
+            raise ValueError(
+                "a program for this machine has memory = [] and no build.linker_script: its loader finds room"
+            )
+        if self.architecture != "host" and not (self.memory and self.build.linker_script):
+            raise ValueError("memory and build.linker_script are both needed")
         return self
 
     @model_validator(mode="after")

@@ -23,14 +23,18 @@ def has_heap_counters(firmware: Firmware) -> bool:
     return symbol is not None and symbol.size >= _COUNTERS.size
 
 
-def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) -> tuple[Heap, str | None]:
+def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) -> tuple[Heap, str | None] | None:
     """Return the heap as the firmware has counted it, and the memory that it is in; None where it is in none.
+
+    Of counters that contradict each other nothing is returned.
 
     Of the blocks one is known, and all are taken to be where that is. ``firmware`` must have the counters.
     """
     symbol = firmware.symbol(SYMBOL)
     assert symbol is not None, "has_heap_counters says so"
     live, peak, allocations, frees, failures, block = _COUNTERS.unpack(read(symbol.address, _COUNTERS.size))
+    if live > peak or frees > allocations or (peak and not block):
+        return None
     region = firmware.board.region_at(block) if allocations else None
     heap = Heap(
         attached=True,

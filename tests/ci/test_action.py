@@ -199,7 +199,8 @@ def test_the_compiler_of_a_board_of_the_repository_s_own_is_installed(act, works
     boards = {"arm.toml": "arm-none-eabi", "lx7.toml": "xtensa"}
     for name, toolchain in boards.items():
         (workspace / name).write_text(f'[build]\ntoolchain = "{toolchain}"\n')
-    for names, xtensa in (("arm.toml", "no"), ("arm.toml lx7.toml", "yes")):
+    (workspace / "inline.toml").write_text('build = { flags = [], toolchain="xtensa" }\n')
+    for names, xtensa in (("arm.toml", "no"), ("arm.toml lx7.toml", "yes"), ("inline.toml", "yes")):
         job = act(run="missing.elf", targets="own-qemu", boards=names)
         assert f"xtensa {xtensa}" in job.log.splitlines()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -131,4 +132,28 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
-    assert not running[0].exists()
+    deadline = time.monotonic() + 20  # interrupted while it starts the process, the end of emu ends that, a bit later
+    while running[0].exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- 2>&-", "<&- >&-"])
+def test_standard_streams_that_are_closed_are_nothing_to_the_firmware(tmp_path: Path, closed: str):
+    record = tmp_path / "r.json"
+    command = f'"{sys.executable}" -m emu run har -t host-native --limit 1 --json "{record}" {closed}'
+    subprocess.run(["sh", "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=60)
+    (run,) = read_runs(record)
+    assert run.ok, run.faults
+    assert run.parity is not None
+
+
+def test_an_ignored_sigchld_is_one_clear_line(tmp_path: Path):
+    elf = compile_program(tmp_path, OVERRUN)
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", ignoring, sys.executable, "-m", "emu", "run", str(elf), "-t", "host-native"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    assert outcome.stderr == "error: SIGCHLD is ignored here, so nothing tells how the firmware's process has ended\n"

@@ -158,6 +158,8 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
         ('name = "stm32f746"', 'name = "stm32h7"', "name: there is another board stm32h7: give this one a name of its"),
         ('name = "stm32f746"', 'name = "STM32"', 'name: "STM32" does not match ^[a-z0-9]+$'),
         ('"stm32f746.ld"', '"missing.ld"', "build.linker_script: there is no file"),
+        ('"stm32f746.ld"', f'"{"x" * 300}.ld"', "build.linker_script: there is no file"),
+        ('linker_script = "stm32f746.ld"\n', "", "memory and build.linker_script are both needed"),
         ('"armv7em"', '"armv8"', "architecture: \"armv8\" is none of 'armv7em', 'host' or 'xtensa'"),
         ('cpu = "cortex-m7"', 'cpu = "cortex-m9"', 'cpu: "cortex-m9" is none of \'cortex-m4\', \'cortex-m7\''),
         ('cpu = "cortex-m7"', 'cpu = "lx7"', 'no armv7em has the cpu "lx7", only cortex-m4, cortex-m7'),
@@ -172,6 +174,7 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
         (DTCM, DTCM.replace("dtcm", "itcm"), "two memories or peripherals are called itcm"),
         (DTCM, DTCM.replace("0x20000000", "0x2000000000"), "memory.dtcm: start and size have to be"),
         (DTCM, DTCM.replace("0x20000000", '"high"'), "memory.dtcm.start: Input should be a valid integer"),
+        ('"GPIOB", start = 0x40020400', '"GPIOB", start = 0xFFFFFFF0', "GPIOB: GPIOB does not end below 4 GB"),
         ('"GPIOB", start = 0x40020400', '"GPIOB"', "peripherals.GPIOB.start: is missing"),
         ("0x1C = 0xC0", "soon = 0xC0", 'reads.soon: "soon" is not an offset such as 0x1C'),
         ("0x1C = 0xC0", "0x1C = 0x100000000", "peripherals.USART2.reads.0x1C: "),
@@ -181,6 +184,33 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
 def test_a_board_file_that_cannot_be(emu, board: Path, old: str, new: str, words: str):
     change(board, old, new)
     emu("targets", "--board", board).assert_one_clear_line(f"error: {board}: ", words)
+
+
+MEMORYLESS = """
+name = "bare"
+title = "No memory at all"
+architecture = "{0}"
+cpu = "{1}"
+memory = {2}
+build = {{ toolchain = "arm-none-eabi", flags = []{3} }}
+emulators = {{ {4} = {{ title = "An emulator" }} }}
+"""
+SOME_MEMORY = '[{ name = "all", start = 0, size = "4 KB", access = "rwx" }]'
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (("armv7em", "cortex-m7", "[]", "", "unicorn"), "memory and build.linker_script are both needed"),
+        (("host", "host", SOME_MEMORY, ', linker_script = "a.ld"', "native"), "a program for this machine has memory"),
+    ],
+)
+def test_only_a_program_for_this_machine_has_no_memory_of_its_board(
+    emu, tmp_path: Path, values: tuple[str, ...], words: str
+):
+    (tmp_path / "a.ld").write_text("")
+    (tmp_path / "bare.toml").write_text(MEMORYLESS.format(*values))
+    emu("targets", "--board", tmp_path / "bare.toml").assert_one_clear_line(words)
 
 
 def test_a_board_file_that_is_none(emu, board: Path, tmp_path: Path):
@@ -217,3 +247,18 @@ def test_a_linker_script_that_cannot_be(emu, board: Path, old: str, new: str, wo
     change(board.with_name("stm32f746.ld"), old, new)
     outcome = emu("run", "kws", "--board", board, "-t", "stm32f746-unicorn", "--limit", "1")
     outcome.assert_one_clear_line(*words)
+
+
+def test_what_a_linker_script_includes_is_beside_it_and_part_of_the_build(emu, board: Path, tmp_path: Path):
+    script, memory = board.with_name("stm32f746.ld"), board.with_name("memory.ld")
+    before, _, rest = script.read_text().partition("MEMORY\n")
+    regions, _, after = rest.partition("}\n")
+    memory.write_text(f"MEMORY\n{regions}}}\n")
+    script.write_text(f"{before}INCLUDE memory.ld\n{after}")
+    build = ("build", "har", "--board", board, "-t", "stm32f746-unicorn", "-o", tmp_path / "har.elf")
+    assert emu(*build).code == 0
+    first = (tmp_path / "har.elf").read_bytes()
+    change(memory, "ORIGIN = 0x20010000", "ORIGIN = 0x20014000")
+    change(memory, "LENGTH = 240K", "LENGTH = 224K")
+    assert emu(*build).code == 0
+    assert (tmp_path / "har.elf").read_bytes() != first

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import platform
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.host import HostMachine
+from emu.machines.host.process import HostProcess
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
 from emu.resources import resource
@@ -78,8 +81,8 @@ def wait_until_gone(process: int) -> None:
 FAULTS = {
     "heap_read": ("heap_out_of_bounds_read", "40-byte region, allocated by heap_read"),
     "heap_write": ("heap_out_of_bounds_write", "write of 20 bytes"),
-    "use_after_free": ("use_after_free_read", "faults.c:39), freed by use_after_free ("),
-    "double_free": ("double_free", "faults.c:46), freed by double_free ("),
+    "use_after_free": ("use_after_free_read", "faults.c:42), freed by use_after_free ("),
+    "double_free": ("double_free", "faults.c:49), freed by double_free ("),
     "invalid_free": ("invalid_free", "1 bytes inside of 3-byte region"),
     "stack_write": ("write_outside_objects", "on the stack, 'locals'"),
     "global_read": ("read_outside_objects", "global variable"),
@@ -87,6 +90,7 @@ FAULTS = {
     "null_read": ("null_pointer_read", "null pointer of type 'int'"),
     "null_write": ("null_pointer_write", "null pointer of type 'int'"),
     "unmapped_read": ("unmapped_read", "read at 0x12345678"),
+    "impossible_read": ("unmapped_read", "no memory"),
     "unaligned_read": ("unaligned_access", "requires 4 byte alignment"),
     "signed_overflow": ("undefined_behaviour", "cannot be represented in type 'int'"),
     "division_by_zero": ("undefined_behaviour", "division by zero"),
@@ -94,7 +98,8 @@ FAULTS = {
     "float_to_int": ("undefined_behaviour", "1e+21 is outside the range"),
     "aborts": ("exception", "abort was called"),
     "asserts": ("exception", "abort was called"),
-    "traps": ("invalid_instruction", "__builtin_trap"),
+    "traps": ("invalid_instruction" if platform.machine() == "x86_64" else "breakpoint", "__builtin_trap"),
+    "breaks": ("breakpoint", "no debugger"),
 }
 
 
@@ -165,6 +170,15 @@ def test_a_program_that_takes_ever_more_memory_is_stopped(tmp_path: Path) -> Non
     assert stop.fault is not None
     assert stop.fault.kind == "firmware_error"
     assert "more than 2048 MB" in stop.fault.detail
+
+
+def test_a_signal_without_a_name_is_a_fault(tmp_path: Path) -> None:
+    stop, _ = run(tmp_path, "signals_itself")
+    assert stop.fault is not None
+    assert (stop.fault.kind, stop.fault.detail) == (
+        "signal",
+        f"the program was ended by signal {signal.SIGRTMIN + 1}, and not by itself",
+    )
 
 
 @pytest.mark.parametrize(("call", "status"), [("exits", 7), ("dies", 0)])
@@ -252,6 +266,17 @@ def test_firmware_that_lets_go_of_the_harness_ends_with_its_time(tmp_path: Path)
     assert stop.fault.kind == "time_limit"
 
 
+def test_firmware_that_yields_for_ever_can_be_interrupted(tmp_path: Path) -> None:
+    with contextlib.closing(HostProcess(build(tmp_path, "yields_for_ever").read_bytes(), "faults.elf")) as process:
+        assert process.wait(20)
+        process.go_on()
+        assert process.wait(20)
+        started = time.monotonic()
+        process.interrupt()
+        assert time.monotonic() - started < 20
+    wait_until_gone(process.process_id)
+
+
 def test_each_boot_is_a_process_of_its_own_and_none_is_left(tmp_path: Path) -> None:
     with HostMachine(load(tmp_path, "nothing")) as machine:
         machine.boot()
@@ -269,6 +294,7 @@ import sys
 from pathlib import Path
 from emu.firmware import Firmware
 from emu.machines.host import HostMachine
+from emu.machines.host.process import HostProcess
 from emu.targets import find_target
 with HostMachine(Firmware.load(Path(sys.argv[1]), find_target("host-native"))) as machine:
     machine.boot()
@@ -293,6 +319,21 @@ def test_the_firmware_ends_when_python_does(tmp_path: Path, killer: signal.Signa
         python.send_signal(killer)
         python.wait(20)
     wait_until_gone(process)
+
+
+def test_firmware_whose_harness_ended_before_it_began_ends(tmp_path: Path) -> None:
+    port = resource("runtime") / "port"
+    (tmp_path / "endless.c").write_text("int main(void) { for (;;) {} }\n")
+    command = [*TARGET.board.build.flags, "endless.c", f"-I{port}", str(port / "host" / "harness.c")]
+    find_toolchain(TARGET.board.build.toolchain).run([*command, "-o", "endless.elf"], tmp_path)
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        environment = {**os.environ, "EMU_HARNESS_SOCKET": str(theirs.fileno()), "ASAN_OPTIONS": "detect_leaks=0"}
+        ran = subprocess.run(
+            [tmp_path / "endless.elf"], env=environment, pass_fds=[theirs.fileno()], timeout=20, check=False
+        )
+    assert ran.returncode == 1
 
 
 # ---- memory and the mailbox ------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ with those of the emulators that follow SP and the allocator themselves.
 
 import os
 import re
+import struct
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -20,6 +21,7 @@ from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.machines import Limits, Measurements
 from emu.machines.renode import RenodeMachine
+from emu.machines.renode.heap import measure_heap
 from emu.machines.unicorn import UnicornMachine
 from emu.record import Run
 from emu.resources import resource
@@ -203,6 +205,22 @@ def test_a_heap_that_nobody_counts_is_not_measured(tmp_path: Path) -> None:
     assert run.memory.heap_peak_bytes is None
     assert run.memory.ram_peak_bytes is None
     assert "runtime/port/heap.h" in run.not_measured["heap_peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    "counters",
+    [
+        pytest.param((200, 100, 2, 1, 0, 0x2400_0000), id="more is live than ever was"),
+        pytest.param((0, 100, 1, 2, 0, 0x2400_0000), id="more is freed than was allocated"),
+        pytest.param((0, 100, 1, 1, 0, 0), id="no block, which is where the ITCM begins"),
+    ],
+)
+def test_counters_that_cannot_be_are_no_heap(tmp_path: Path, counters: tuple[int, ...]) -> None:
+    firmware = Firmware.load(build(tmp_path, "counted_heap.c", *COUNTED, *WITH_FPU), RENODE)
+    measured = measure_heap(firmware, lambda _address, _size: struct.pack("<6I", *counters))
+    assert not measured.heap.attached
+    assert measured.region is None
+    assert "contradict each other" in measured.not_measured["heap_peak_bytes"]
 
 
 # ---- pytest ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ That the suites pass here shows that they say what they mean; what Renode does, 
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines.qemu import qemu_version
 from emu.machines.qemu.lx7 import Lx7
 from emu.reports.robot import add_robot_results
-from emu.robot import run_suites
+from emu.robot import prepare, run_suites
 from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
@@ -89,6 +90,12 @@ def test_commands_that_are_missing(tmp_path: Path, renode: Path, name: str) -> N
     (renode / name).unlink()
     with pytest.raises(MissingToolError, match=name):
         run_suites([TARGET], 1, tmp_path / "results")
+
+
+def test_a_board_that_cannot_print(tmp_path: Path) -> None:
+    board = TARGET.board.model_copy(update={"peripherals": ()})
+    with pytest.raises(InputError, match="the board file of stm32h7 has no peripheral with an output"):
+        prepare(replace(TARGET, board=board), 1, tmp_path / "bench")
 
 
 def test_a_target_on_another_emulator(tmp_path: Path) -> None:

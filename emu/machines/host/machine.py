@@ -22,7 +22,14 @@ _FIGURES = (
     "per_inference",
 )
 _WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
-_OTHER_ERRORS = ("exception", "firmware_error", "invalid_instruction", "undefined_behaviour", "stack_overflow")
+_OTHER_ERRORS = (
+    "breakpoint",
+    "exception",
+    "firmware_error",
+    "invalid_instruction",
+    "undefined_behaviour",
+    "stack_overflow",
+)
 """Kinds of what the sanitizers report and is no error in memory."""
 
 
@@ -113,7 +120,7 @@ class HostMachine(Machine):
         code = process.exit_code
         assert code is not None, "it has ended"
         if code < 0:
-            detail = f"the program was ended by {signal.Signals(-code).name}, and not by itself"
+            detail = f"the program was ended by {_signal_name(-code)}, and not by itself"
             return self._stop_at(Fault(kind="signal", detail=detail))
         return Stop("exit", None, exit_status=code)
 
@@ -136,3 +143,11 @@ def _fault(finding: MemoryFinding) -> Fault:
     if finding.memory is not None:
         fault.detail += f": {finding.memory}"
     return fault
+
+
+def _signal_name(number: int) -> str:
+    """Return what a signal is called; those for real-time use have no names but the first and the last."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

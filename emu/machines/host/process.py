@@ -1,6 +1,7 @@
 """The process that the firmware is on the host: started, waited for, read and written, and ended for certain."""
 
 import contextlib
+import fcntl
 import os
 import selectors
 import signal
@@ -20,7 +21,7 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have
 _COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
 _OPTIONS = {
     "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
-    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1:"
+    "handle_abort=1:handle_sigill=1:handle_sigfpe=1:handle_sigbus=1:handle_sigtrap=1:"
     "hard_rss_limit_mb=2048",  # far more than any board has, and too little to harm this machine
     "UBSAN_OPTIONS": _COMMON_OPTIONS,
 }
@@ -91,8 +92,9 @@ class HostProcess:
         """End a process that runs on, in a way that lets its sanitizer say where it was."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
+        deadline = time.monotonic() + _REPORT_SECONDS  # of all looks: it may come to emu_yield again and again
         with contextlib.suppress(TimeoutError):
-            while self.wait(_REPORT_SECONDS):
+            while self.wait(deadline - time.monotonic()):
                 pass
 
     @property
@@ -101,7 +103,10 @@ class HostProcess:
         if self._process.returncode is not None:
             return self._process.returncode
         # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
-        found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        try:
+            found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError as error:
+            raise EmuError("SIGCHLD is ignored here, so nothing tells how the firmware's process has ended") from error
         if found is None:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
@@ -128,7 +133,7 @@ class HostProcess:
             raise ValueError(f"there is no memory at {address + written:#010x}")
 
     def close(self) -> None:
-        """End the process and whatever it has started; calling it again does nothing."""
+        """End the process and what it has started, but for sessions of their own; calling it again does nothing."""
         self._undo.close()
 
     @contextlib.contextmanager
@@ -155,9 +160,10 @@ class HostProcess:
 
     @staticmethod
     def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
-        file = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        memory = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        file, harness = _above_standard_streams(memory), _above_standard_streams(harness)
         try:
-            with os.fdopen(os.dup(file), "wb") as writer:
+            with os.fdopen(memory, "wb") as writer:
                 writer.write(program)
             kept = {variable: os.environ[variable] for variable in _KEPT_VARIABLES if variable in os.environ}
             return subprocess.Popen(
@@ -174,6 +180,7 @@ class HostProcess:
             raise InputError(f"{name} cannot be run on this machine: {error.strerror}") from error
         finally:
             os.close(file)
+            os.close(harness)
 
     def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -208,6 +215,11 @@ class HostProcess:
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
+
+
+def _above_standard_streams(file: int) -> int:
+    """Return a copy that a process can be given as it is, also where this one was started with streams closed."""
+    return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _unless_gone(transferred: _Transferred) -> _Transferred:

@@ -22,9 +22,11 @@ _SIGNALS = {
     "ABRT": ("exception", "abort was called"),
     "BUS": ("exception", "bus error"),
     "FPE": ("exception", "arithmetic exception"),
+    "TRAP": ("breakpoint", "breakpoint, and no debugger; on some processors also __builtin_trap"),
     "ILL": ("invalid_instruction", "the processor does not know the instruction, such as that of __builtin_trap"),
 }
 _NULL_PAGE = 0x1000
+_NO_ADDRESS = "caused by a dereference of a high value address"
 _MOST_FRAMES = 64
 _STARTUP = "_start"
 
@@ -144,6 +146,8 @@ def _read_bad_access(message: str, address: int, text: _Text) -> MemoryFinding:
         return _finding("unmapped_fetch", f"jump to {address:#010x}: no code is there", text, address=address)
     access = _SIGNAL_ACCESS.search(text.whole)
     way = access[1].lower() if access else "read"
+    if _NO_ADDRESS in text.whole:  # the processor does not tell which, and the report says 0
+        return _finding(f"unmapped_{way}", "an access or a jump to an address that no memory can have", text)
     if address < _NULL_PAGE:
         kind, detail = f"null_pointer_{way}", f"{way} at {address:#010x}, through a null pointer"
     else:

@@ -13,6 +13,7 @@ _NO_COUNTERS = (
     "Renode does not follow the allocator's calls, and the firmware does not count them itself "
     f"(symbol {SYMBOL}, runtime/port/heap.h)"
 )
+_CONTRADICTION = f"the counters of the firmware (symbol {SYMBOL}, runtime/port/heap.h) contradict each other"
 _NO_BREAK = "Renode does not follow _sbrk's calls"
 
 
@@ -28,8 +29,10 @@ class MeasuredHeap:
 def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> MeasuredHeap:
     """Return what is known of the heap; ``read`` returns memory."""
     if has_heap_counters(firmware):
-        heap, region = read_heap_counters(firmware, read)
-        return MeasuredHeap(heap, region, BEYOND_COUNTERS)
+        counted = read_heap_counters(firmware, read)
+        if counted is None:
+            return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _CONTRADICTION})
+        return MeasuredHeap(*counted, BEYOND_COUNTERS)
     if allocates(firmware):
         return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _NO_COUNTERS})
     ledger = HeapLedger(firmware)

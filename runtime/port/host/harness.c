@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #if !defined(__SANITIZE_ADDRESS__)
@@ -37,7 +38,10 @@ __attribute__((noinline)) int emu_harness_socket(void)
 
 __attribute__((constructor)) static void start(void)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing runs on for ever when the harness was killed */
+    const char *const number = getenv(SOCKET_VARIABLE);
+    char byte;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing runs on for ever when the harness was killed, be it before this line */
+    if (number != NULL && recv(atoi(number), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) _exit(EXIT_FAILURE);
     setvbuf(stdout, NULL, _IONBF, 0); /* or what was printed before a fault would be lost */
     stderr = stdout;                  /* file descriptor 2 is the sanitizers' alone */
     if ((uintptr_t)end > UINT32_MAX) give_up("the mailbox has addresses of 32 bits: link with -no-pie");

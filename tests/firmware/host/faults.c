@@ -2,10 +2,13 @@
 #include "mailbox.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+int emu_harness_socket(void); /* runtime/port/host/harness.c */
 
 #define CULPRIT __attribute__((noinline)) static void
 
@@ -91,6 +94,12 @@ CULPRIT unmapped_read(void)
     sink = *pointer; /* unmapped_read */
 }
 
+CULPRIT impossible_read(void)
+{
+    const int *volatile nowhere = (const int *)(uintptr_t)0xDEAD0000DEAD0000;
+    sink = *nowhere; /* impossible_read */
+}
+
 CULPRIT unaligned_read(void)
 {
     const int *volatile record = (const int *)(const void *)((const char *)table + 1);
@@ -134,6 +143,11 @@ CULPRIT traps(void)
     __builtin_trap(); /* traps */
 }
 
+CULPRIT breaks(void)
+{
+    sink = raise(SIGTRAP); /* breaks */
+}
+
 CULPRIT endless_loop(void)
 {
     while (!zero) continue; /* endless_loop */
@@ -151,6 +165,14 @@ CULPRIT stack_overflow(void) { sink = deeper(ten); }
 CULPRIT jumps_away(void) { ((void (*)(void))(uintptr_t)(zero + 0x1000))(); }
 
 CULPRIT exits(void) { exit(7); }
+
+CULPRIT signals_itself(void) { raise(SIGRTMIN + 1); }
+
+CULPRIT yields_for_ever(void)
+{
+    signal(SIGABRT, SIG_IGN);
+    while (!zero) write(emu_harness_socket(), "", 1);
+}
 
 CULPRIT dies(void) { _exit(0); }
 
