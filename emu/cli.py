@@ -36,7 +36,7 @@ from emu.reports.markdown import render_markdown
 from emu.reports.robot import add_robot_results
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
-from emu.run import RunOptions, run_firmware, run_model, trace_layers
+from emu.run import RunOptions, emulator_version, run_firmware, run_model, trace_layers
 from emu.suppressions import load_suppressions
 from emu.targets import Target, find_target, load_targets
 from emu.toolchains import find_toolchain
@@ -269,18 +269,24 @@ def run(
     known = load_targets(board or ())
     chosen = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs).first(limit)
+    for each in chosen:  # now, not after the runs of those before it
+        emulator_version(each)
+        if not all(map(_is_firmware, models)):
+            find_toolchain(each.board.build.toolchain)
     runs: list[Run] = []
-    for text in models:
-        for each in chosen:
-            record = _run_one(text, each, given, limit, options, trace_input if trace else None)
-            print_run(console, record, each.board)
-            runs.append(record)
-    if json is not None:
-        _write(json, _records(runs))
-    if report is not None:
-        _write(report / "run.json", _records(runs))
-        for name, render in _REPORTS.items():
-            _write(report / name, render(runs).encode())
+    try:
+        for text in models:
+            for each in chosen:
+                record = _run_one(text, each, given, limit, options, trace_input if trace else None)
+                print_run(console, record, each.board)
+                runs.append(record)
+    finally:  # what was run before a mistake or an interrupt is not lost
+        if runs and json is not None:
+            _write(json, _records(runs))
+        if runs and report is not None:
+            _write(report / "run.json", _records(runs))
+            for name, render in _REPORTS.items():
+                _write(report / name, render(runs).encode())
     if not all(record.ok for record in runs):
         raise typer.Exit(1)
 
@@ -406,7 +412,7 @@ def _run_one(
     options: RunOptions,
     traced_input: int | None,
 ) -> Run:
-    if text.endswith(".elf") or is_elf(Path(text)):  # a file that is called so is meant to be one
+    if _is_firmware(text):
         if traced_input is not None:
             raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
         with _progress(text) as progress:
@@ -425,6 +431,11 @@ def _run_one(
         record.layers = trace_layers(model, target, inputs.x[traced_input], options.limits)
         record.verdicts = judge(record, options.tolerance)
     return record
+
+
+def _is_firmware(text: str) -> bool:
+    """Return whether an argument is an ELF: a file that is called so is meant to be one."""
+    return text.endswith(".elf") or is_elf(Path(text))
 
 
 class _progress:  # noqa: N801 - reads as a statement

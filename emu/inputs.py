@@ -38,7 +38,9 @@ class EvaluationInputs:
         return len(self.x)
 
     def first(self, count: int | None) -> "EvaluationInputs":
-        """Return the first ``count`` inputs; all where it is None."""
+        """Return the first ``count`` inputs; all where it is None. Raises InputError where that is none."""
+        if count is not None and count < 1:
+            raise InputError(f"limit {count}: at least one input has to be run")
 
         def cut(array: Any) -> Any:
             return None if array is None else array[:count]

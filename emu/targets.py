@@ -39,7 +39,7 @@ def parse_size(text: object) -> int:
     """
     match = re.fullmatch(r"(\d+)\s*(B|KB|MB)?", str(text).strip())
     if match is None:
-        raise ValueError(f'"{text}" is not a size such as "128 KB"')
+        raise ValueError(f'"{text}" is not a size such as "128 KB" (units: B, KB, MB)')
     return int(match[1]) * _UNITS[match[2] or "B"]
 
 

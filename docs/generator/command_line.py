@@ -14,7 +14,8 @@ from emu.cli import app
 
 def describe() -> str:
     """Return a section for each command."""
-    return "\n".join(line for path, function in _commands("emu", app) for line in _section(path, function))
+    commands = _commands("emu", app, typer.main.get_command(app))
+    return "\n".join(line for path, function, parsed in commands for line in _section(path, function, parsed))
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class _Parameter:
     kind: Any
     """Its type, None left out."""
     default: Any
+    spellings: list[str]
+    """What is typed for it; the long form first."""
 
     @property
     def required(self) -> bool:
@@ -41,28 +44,25 @@ class _Parameter:
         choices = get_args(self.kind) if get_origin(self.kind) is Literal else ()
         return self.info.metavar or "|".join(choices) or self.name.upper()
 
-    @property
-    def spellings(self) -> list[str]:
-        declared = self.info.param_decls or (f"--{self.name.replace('_', '-')}",)
-        return [spelling for each in declared for spelling in each.split("/")]
 
-
-def _commands(path: str, application: typer.Typer) -> Iterator[tuple[str, Callable[..., None]]]:
-    """Yield what is typed for each command, and the function that it calls."""
+def _commands(path: str, application: typer.Typer, parsed: Any) -> Iterator[tuple[str, Callable[..., None], Any]]:
+    """Yield what is typed for each command, the function that it calls, and the command as click parses it."""
     for command in application.registered_commands:
         assert command.callback is not None
-        yield f"{path} {command.name or command.callback.__name__}", command.callback
+        name = command.name or command.callback.__name__
+        yield f"{path} {name}", command.callback, parsed.commands[name]
     for group in application.registered_groups:
         assert group.typer_instance is not None
-        yield from _commands(f"{path} {group.name}", group.typer_instance)
+        yield from _commands(f"{path} {group.name}", group.typer_instance, parsed.commands[group.name])
 
 
-def _parameters(function: Callable[..., None]) -> Iterator[_Parameter]:
+def _parameters(function: Callable[..., None], parsed: Any) -> Iterator[_Parameter]:
+    spellings = {each.name: sorted((*each.opts, *each.secondary_opts), key=len, reverse=True) for each in parsed.params}
     hints = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         annotated, info = get_args(hints[name])
         (kind,) = [each for each in _alternatives(annotated) if each is not NoneType]
-        yield _Parameter(name, info, kind, parameter.default)
+        yield _Parameter(name, info, kind, parameter.default, spellings[name])
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
@@ -70,8 +70,8 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if several else (annotation,)
 
 
-def _section(path: str, function: Callable[..., None]) -> Iterator[str]:
-    parameters = list(_parameters(function))
+def _section(path: str, function: Callable[..., None], parsed: Any) -> Iterator[str]:
+    parameters = list(_parameters(function, parsed))
     arguments = [each for each in parameters if isinstance(each.info, ArgumentInfo)]
     options = [each for each in parameters if isinstance(each.info, OptionInfo)]
     needed = [f"{option.spellings[0]} {option.value}" for option in options if option.required]

@@ -46,7 +46,10 @@ class Baseline(_Part):
         for run in runs:
             key = run_key(run)
             if firmware.setdefault(key, run.firmware.sha256) != run.firmware.sha256:
-                raise InputError(f"different firmware is called {key}: give the runs names of their own")
+                raise InputError(
+                    f"different firmware is called {key}: give the runs names of their own, "
+                    "in tests by emu_run(..., name=...)"
+                )
             kept = baseline.runs.setdefault(key, {})
             for name, figure in figures(run).items():
                 if name not in kept or (figure.value or 0) > (kept[name].value or 0):

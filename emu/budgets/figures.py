@@ -94,11 +94,22 @@ def _stack(run: Run) -> Figure:
 
 def _ram(run: Run) -> Figure:
     memory = run.memory
-    beside = {"(heap)": run.heap.peak_beside_static_bytes, "(stack)": memory.stack_peak_bytes}
-    uses = [*beside.items(), *((use.name, use.bytes) for use in memory.static_ram_symbols)]
-    parts = [Part(name, amount) for name, amount in sorted(uses, key=lambda use: -(use[1] or 0)) if amount]
+    heap = _as_parts_of_ram("heap", run.heap.peak_beside_static_bytes, _heap(run))
+    stack = _as_parts_of_ram(
+        "stack", memory.stack_peak_bytes, Figure(memory.stack_peak_bytes, _frames(run.stack.backtrace))
+    )
+    uses = [*heap, *stack, *_symbols(memory.static_ram_symbols)]
+    parts = sorted((use for use in uses if use.amount), key=lambda use: -(use.amount or 0))
     reason = _why_not(run, "heap_peak_bytes", "heap", "stacks", "stack_peak_bytes", "ram_peak_bytes")
     return Figure(memory.ram_peak_bytes, tuple(parts), reason)
+
+
+def _as_parts_of_ram(name: str, share: int | None, figure: Figure) -> list[Part]:
+    """Return who made a share of the RAM, where they are known and it is all of theirs; else the share alone."""
+    amounts = [part.amount for part in figure.parts]
+    if share != figure.value or None in amounts or sum(filter(None, amounts)) != share:
+        return [Part(f"({name})", share)]
+    return [Part(f"{part.name} ({name})", part.amount, part.detail) for part in figure.parts]
 
 
 def _instructions(run: Run) -> Figure:

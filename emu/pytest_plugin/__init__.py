@@ -60,7 +60,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     try:
         result = yield
     except BaseException:
-        if complaints := judge(item):
+        if complaints := judge(item, ended=False):
             item.add_report_section("call", "emu", complaints)
         raise
     if complaints := judge(item):

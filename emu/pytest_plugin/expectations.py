@@ -36,6 +36,10 @@ class _Parity:
     atol: float | None = None
     argmax: bool = True
 
+    def __post_init__(self) -> None:
+        if self.atol is not None and not (isinstance(self.atol, int | float) and self.atol >= 0):
+            raise ValueError(f"atol={self.atol!r} is no limit: give a number that is not negative, such as 1e-4")
+
 
 @dataclass
 class Expectations:
@@ -58,8 +62,10 @@ def expect(item: pytest.Item) -> None:
     """Read what has to hold of a test's runs; a marker that cannot be fails the test."""
     try:
         item.stash[_EXPECTATIONS] = _read(item)
+        return
     except (InputError, TypeError, ValueError) as error:
-        pytest.fail(str(error), pytrace=False)
+        mistake = str(error)
+    pytest.fail(mistake, pytrace=False)  # out here, or it would be told with all that led to it
 
 
 def expectations(item: pytest.Item) -> Expectations:
@@ -67,8 +73,11 @@ def expectations(item: pytest.Item) -> Expectations:
     return item.stash[_EXPECTATIONS]
 
 
-def judge(item: pytest.Item) -> str:
-    """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty where nothing is."""
+def judge(item: pytest.Item, *, ended: bool = True) -> str:
+    """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty where nothing is.
+
+    A test that has not ``ended`` as it should may have got to no run.
+    """
     expected = expectations(item)
     complaints = []
     for run in expected.runs:
@@ -77,7 +86,7 @@ def judge(item: pytest.Item) -> str:
         if wrong:
             complaints.append("\n\n".join([f"{run.model} on {run.target}", *wrong]))
     unheard = sorted({mark.name for mark in item.own_markers if mark.name in MARKERS})
-    if unheard and not expected.runs:
+    if ended and unheard and not expected.runs:
         complaints.append(f"{', '.join(unheard)}: about runs made with emu_run, of which the test has made none")
     return "\n\n".join(complaints)
 

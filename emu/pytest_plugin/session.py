@@ -12,6 +12,7 @@ from emu.budgets.limits import parse_limit
 from emu.errors import EmuError, InputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file
+from emu.reports.wording import counted
 from emu.targets import Target, find_target, load_targets
 
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -41,6 +42,8 @@ def check_settings(config: pytest.Config) -> None:
             raise pytest.UsageError(f"emu_{name}: {error}") from error
     if config.getoption("emu_update_baseline") and baseline_path(config) is None:
         raise pytest.UsageError("--emu-update-baseline: name the file with --emu-baseline, or the setting emu_baseline")
+    if setting(config, "fail_on_increase") and baseline_path(config) is None:
+        raise pytest.UsageError("--emu-fail-on-increase: over which figures? name their file with --emu-baseline")
     baseline(config)
 
 
@@ -131,7 +134,7 @@ def update_baseline(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return
     kept = len(old.runs.keys() - new.runs.keys())
-    made.summary = f"emu: {path}: figures of {len(new.runs)} runs written, of {kept} others kept"
+    made.summary = f"emu: {path}: figures of {counted(len(new.runs), 'run')} written, of {counted(kept, 'other')} kept"
 
 
 def take_over(node: Any) -> None:

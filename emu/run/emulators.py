@@ -92,6 +92,8 @@ def emulator_version(target: Target) -> dict[str, str]:
 
 
 def _require_options(target: Target, options: RunOptions) -> None:
+    if target.emulator_name == "native" and options.limits.instructions != Limits.instructions:
+        raise InputError(f"{target.name} counts no instructions: --max-seconds ends what does not end by itself")
     asked = [name for name in _LACKS.get(target.emulator_name, ()) if getattr(options, name)]
     if asked:
         missing = " or ".join(f"--{name.replace('_', '-')}" for name in asked)

@@ -157,10 +157,16 @@ def test_a_mistake_is_an_annotation(act, workspace: Path, given: dict[str, str],
     assert not (workspace / "injected").exists()
 
 
+def test_a_wrong_option_is_an_annotation_that_can_be_read(act):
+    (command,) = act(run="kws", options="--bogus").obeyed
+    assert command == "::error title=emu run::No such option: --bogus"
+
+
 def test_a_baseline_that_is_missing_is_an_annotation(act):
     job = act(run="kws", options="--limit 1", baseline="missing.json")
     assert (job.codes["Compare with the baseline"], job.outputs["ok"]) == (2, "false")
     assert job.obeyed == ["::error title=emu diff::missing.json: No such file or directory"]
+    assert "kws on stm32h7-unicorn" in job.summary
 
 
 @pytest.mark.parametrize(

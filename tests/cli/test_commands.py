@@ -56,6 +56,19 @@ def test_targets_say_what_they_do_not_emulate(emu):
     assert "not emulated: interrupts" in outcome.stdout
 
 
+def test_a_missing_tool_is_told_before_anything_runs_and_a_late_mistake_loses_no_run(emu, tmp_path, monkeypatch):
+    record = tmp_path / "run.json"
+    late = emu("run", "har", "nothing.elf", "-t", "stm32h7-unicorn", "--limit", "1", "--json", record)
+    assert late.code == 2, late
+    assert [run["model"] for run in json.loads(record.read_text())["runs"]] == ["har"]
+    monkeypatch.setenv("EMU_RENODE", str(tmp_path / "renode"))
+    targets = ("-t", "stm32h7-unicorn", "-t", "stm32h7-renode")
+    missing = emu("run", "har", *targets, "--limit", "1", "--json", tmp_path / "none")
+    assert missing.code == 3, missing
+    assert missing.stdout == ""
+    assert not (tmp_path / "none").exists()
+
+
 def test_help_teaches(emu):
     for command in ("--help", "run", "export", "build", "report"):
         outcome = emu(*([command] if command == "--help" else [command, "--help"]))

@@ -1,5 +1,6 @@
 """The target host-native, as a user sees it: firmware as a program of this machine, under sanitizers."""
 
+import contextlib
 import json
 import os
 import signal
@@ -95,6 +96,11 @@ def test_what_only_an_emulator_counts_is_refused(emu, option: str):
     emu("run", "har", "-t", "host-native", option).assert_one_clear_line(f"host-native has no {option}", "Unicorn")
 
 
+def test_a_budget_that_nothing_here_counts_is_refused(emu):
+    outcome = emu("run", "har", "-t", "host-native", "--max-instructions", "5")
+    outcome.assert_one_clear_line("host-native counts no instructions", "--max-seconds")
+
+
 def test_an_allocator_of_another_emulator_is_refused(emu):
     outcome = emu("run", "har", "-t", "host-native", "--memcheck", "--replace-allocator")
     outcome.assert_one_clear_line("host-native has no --replace-allocator")
@@ -121,19 +127,24 @@ def test_a_compiler_without_sanitizers_is_a_missing_tool(emu, tmp_path: Path, mo
     assert "target host-native: needs host-sanitizers" in outcome.stdout
 
 
+def firmware_of(pid: int) -> Path | None:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError):  # a compiler that has said its version
+            if "emu-firmware" in str(Path(f"/proc/{child}/exe").readlink()):
+                return Path(f"/proc/{child}")
+    return None
+
+
 def test_an_interrupt_leaves_no_process(tmp_path: Path):
     elf = compile_program(tmp_path, "int main(void) { for (;;); }\n")
     command = [sys.executable, "-m", "emu", "run", str(elf), "-t", "host-native"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while not (running := [Path(f"/proc/{child}") for child in children.read_text().split()]):
-            assert process.poll() is None
-        while "emu-firmware" not in str((running[0] / "exe").readlink()):
+        while (firmware := firmware_of(process.pid)) is None:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
     deadline = time.monotonic() + 20  # interrupted while it starts the process, the end of emu ends that, a bit later
-    while running[0].exists():
+    while firmware.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -1,4 +1,4 @@
-"""Every command in the documents, executed as a reader does, and what they show beside what is printed."""
+"""The commands in the documents, executed as a reader does, and what they show beside what is printed."""
 
 import shutil
 import warnings

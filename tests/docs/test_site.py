@@ -1,19 +1,16 @@
 """The site: it builds without a warning, and in a real Chromium every page fits, and fetches nothing from elsewhere."""
 
 import os
-import shutil
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pages import REPOSITORY
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import emu
-
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +28,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert process.returncode == 0, process.stderr
     return site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install {BROWSERS[0]}")
-    without_sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to be root in its sandbox
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=without_sandbox)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -79,6 +64,21 @@ def test_the_reference_has_everything(site: Path, browser: Browser):
         page.goto((site / f"reference/{name}.html").as_uri())
         text = page.locator("article").inner_text()
         assert [word for word in words if word not in text] == []
+    page.close()
+
+
+def test_the_reference_has_each_option_as_help_has_it(site: Path, browser: Browser):
+    page = browser.new_page()
+    page.goto((site / "reference/command-line.html").as_uri())
+    text = page.locator("article").inner_text()
+    for command in ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "toolchain install"):
+        arguments = [sys.executable, "-m", "emu", *command.split(), "--help"]
+        environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
+        told = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told.partition("Options")[2])) - {"--help"}
+        section = re.search(rf"^emu {command}\n(.*?)(?=^emu [a-z ]+\n|\Z)", text, re.MULTILINE | re.DOTALL)
+        assert section is not None, command
+        assert {option for option in options if not re.search(rf"{option}(?![\w-])", section[1])} == set(), command
     page.close()
 
 

@@ -21,7 +21,7 @@ def written(project: Project, compile_program: Compile) -> dict:
     project.write("test_filters.py", TEST)
     session = project.pytest(*UPDATE)
     assert session.code == 0, session.text
-    assert "figures.json: figures of 1 runs written, of 0 others kept" in session.text
+    assert "figures.json: figures of 1 run written, of 0 others kept" in session.text
     return read(project)
 
 
@@ -45,6 +45,11 @@ def test_a_baseline_is_small_and_sorted_and_holds(project: Project, written: dic
 
 GROWN = {
     "deep": ({"WINDOW": 256 + 4096}, "stack peak grew by 4,096 B", r"filter  [\d,]+ B -> [\d,]+ B \(\+4,096 B\)"),
+    "deeper": (
+        {"WINDOW": 256 + 8192},
+        "RAM peak grew by 8,192 B",
+        r"filter \(stack\)  [\d,]+ B -> [\d,]+ B \(\+8,192 B\)",
+    ),
     "long": ({"HISTORY": 400}, "heap peak grew by 80 B", r"allocate_history  320 B -> 400 B \(\+80 B\)"),
     "heavy": ({"WEIGHTS": 1400}, "flash grew by 400 B", r"weights  1,000 B -> 1,400 B \(\+400 B\)"),
     "wide": ({"SAMPLES": 900}, "static RAM grew by 400 B", r"samples  500 B -> 900 B \(\+400 B\)"),
@@ -104,7 +109,7 @@ def test_a_run_that_is_not_in_the_baseline_fails_until_it_is_added(
     session = project.pytest(COMPARE)
     session.tests["test_wide"].assert_failed("wide@stm32h7-unicorn is not in", "add it with --emu-update-baseline")
     added = project.pytest(*UPDATE, "test_wide.py")
-    assert "figures of 1 runs written, of 1 others kept" in added.text
+    assert "figures of 1 run written, of 1 other kept" in added.text
     assert read(project)["runs"].keys() == {"filters@stm32h7-unicorn", "wide@stm32h7-unicorn"}
     assert read(project)["runs"]["filters@stm32h7-unicorn"] == written["runs"]["filters@stm32h7-unicorn"]
     assert set(project.pytest(COMPARE).outcomes.values()) == {"passed"}
@@ -156,6 +161,7 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
         ((COMPARE,), "[1, 2]", "figures.json is neither a baseline nor a run record"),
         ((COMPARE,), '{"schema": 1, "runs": {"a@b": {"stack": 3}}}', "figures.json is no baseline: runs.a@b.stack"),
         (("--emu-update-baseline",), None, "name the file with --emu-baseline"),
+        (("--emu-fail-on-increase=stack=0",), None, "over which figures? name their file with --emu-baseline"),
         ((*UPDATE, "--emu-fail-on-increase=stak=0"), None, '"stak=0" of "stak=0" is not FIGURE=INCREASE'),
     ],
 )

@@ -166,6 +166,8 @@ IMPOSSIBLE_MARKERS = {
     "no_size": ("limit_stack()", "limit_stack: takes other arguments"),
     "number": ('limit_instructions("many")', 'limit_instructions: "many" is no number'),
     "argument": ("parity(tolerance=1)", "parity: takes other arguments"),
+    "words": ('parity(atol="tight")', "parity: atol='tight' is no limit"),
+    "nan": ('parity(atol=float("nan"))', "parity: atol=nan is no limit"),
     "file": ("no_memory_errors(suppressions='missing.toml')", "missing.toml: No such file"),
 }
 IMPOSSIBLE_RUNS = {
@@ -173,6 +175,8 @@ IMPOSSIBLE_RUNS = {
     "elf": ("emu_run('missing.elf')", "missing.elf: No such file"),
     "no_elf": ("emu_run('filters.c')", "is no model"),
     "inputs": ("emu_run('filters.elf', 'missing.npz')", "missing.npz"),
+    "none": ("emu_run('har', limit=0)", "limit 0: at least one input has to be run"),
+    "fewer": ("emu_run('har', limit=-1)", "limit -1: at least one input has to be run"),
 }
 
 

@@ -1,17 +1,14 @@
 """The HTML page in a real Chromium: nothing is fetched, nothing complains, everything fits and can be read."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from emu.record import Run
 from emu.reports.html import render_html
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WIDTHS, SCHEMES = (400, 1400), ("light", "dark")
 
 # The contrast of every visible text against what is painted behind it (WCAG 2): the lowest, and where it is.
@@ -39,18 +36,6 @@ LOWEST_CONTRAST = """() => {
   }
   return lowest;
 }"""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install {BROWSERS[0]}")
-    without_sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses to be root in its sandbox
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=without_sandbox)
-        yield browser
-        browser.close()
 
 
 def page_file(directory: Path, runs: list[Run]) -> str:
