@@ -28,7 +28,10 @@ class CortexM:
     package: ClassVar = "qemu-system-arm"
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
     below_sp: ClassVar = 0
-    endings: ClassVar = {"fatal: Lockup": "the core locks up, as it cannot take a fault's exception"}
+    endings: ClassVar = {
+        "fatal: Lockup": "the core locks up, as it cannot take a fault's exception; without a debugger BKPT makes one "
+        "(semihosting: only Unicorn serves it)"
+    }
 
     def __init__(self, firmware: Firmware):
         self._firmware = firmware

@@ -246,7 +246,9 @@ class QemuMachine(Machine):
 
     def _lost(self, run: Run) -> Fault:
         """Say how QEMU was lost, and where the firmware was then."""
-        pc = run.shared.blocks[run.shared.current_block].address
+        last = [run.shared.blocks[index].address for index in (run.shared.current_block, run.shared.previous_block)]
+        # A core that takes an exception without a handler goes to where no code is, before it is lost.
+        pc = next((address for address in last if self._firmware.function_at(address) is not None), last[0])
         ended = run.process.how_it_ended()
         # It may have been lost between one counter and the other.
         run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
