@@ -40,8 +40,14 @@ def check_settings(config: pytest.Config) -> None:
             _ = text and parse_limit(figure, text)
         except ValueError as error:
             raise pytest.UsageError(f"emu_{name}: {error}") from error
-    if config.getoption("emu_update_baseline") and baseline_path(config) is None:
-        raise pytest.UsageError("--emu-update-baseline: name the file with --emu-baseline, or the setting emu_baseline")
+    if config.getoption("emu_update_baseline"):
+        path = baseline_path(config)
+        if path is None:
+            raise pytest.UsageError(
+                "--emu-update-baseline: name the file with --emu-baseline, or the setting emu_baseline"
+            )
+        if not path.parent.is_dir():  # now, not after the tests
+            raise pytest.UsageError(f"{path}: no such directory to write the baseline to")
     if setting(config, "fail_on_increase") and baseline_path(config) is None:
         raise pytest.UsageError("--emu-fail-on-increase: over which figures? name their file with --emu-baseline")
     baseline(config)

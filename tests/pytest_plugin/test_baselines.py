@@ -161,6 +161,7 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
         ((COMPARE,), "[1, 2]", "figures.json is neither a baseline nor a run record"),
         ((COMPARE,), '{"schema": 1, "runs": {"a@b": {"stack": 3}}}', "figures.json is no baseline: runs.a@b.stack"),
         (("--emu-update-baseline",), None, "name the file with --emu-baseline"),
+        (("--emu-baseline=none/f.json", "--emu-update-baseline"), None, "f.json: no such directory"),
         (("--emu-fail-on-increase=stack=0",), None, "over which figures? name their file with --emu-baseline"),
         ((*UPDATE, "--emu-fail-on-increase=stak=0"), None, '"stak=0" of "stak=0" is not FIGURE=INCREASE'),
     ],
@@ -179,7 +180,7 @@ def test_a_baseline_that_cannot_be(project: Project, arguments: tuple[str, ...],
 def test_a_baseline_that_cannot_be_written(project: Project, compile_program: Compile, tmp_path: Path):
     compile_program()
     project.write("test_filters.py", TEST)
-    session = project.pytest(f"--emu-baseline={tmp_path / 'missing' / 'figures.json'}", "--emu-update-baseline")
+    session = project.pytest(f"--emu-baseline={tmp_path}", "--emu-update-baseline")
     assert session.code == pytest.ExitCode.USAGE_ERROR
     assert "was not written: " in session.text
     assert "Traceback" not in session.text
