@@ -38,7 +38,12 @@ class _FileStream:
     """.NET's, as far as the peripherals' scripts use it."""
 
     def __init__(self, path: str, *_: int):
-        self._file = Path(path).open("ab")  # noqa: SIM115
+        Path(path).touch()
+        self._file = Path(path).open("r+b")  # noqa: SIM115
+        self._file.seek(0, os.SEEK_END)  # to append is to begin at the end, and no more
+
+    def Seek(self, offset: int, origin: int) -> None:  # noqa: N802
+        self._file.seek(offset, origin)
 
     def WriteByte(self, byte: int) -> None:  # noqa: N802
         self._file.write(bytes([byte]))
@@ -49,7 +54,9 @@ class _FileStream:
 
 _MODES = SimpleNamespace(Append=1, Write=2, ReadWrite=3)
 _SYSTEM = SimpleNamespace(
-    IO=SimpleNamespace(FileStream=_FileStream, FileMode=_MODES, FileAccess=_MODES, FileShare=_MODES),
+    IO=SimpleNamespace(
+        FileStream=_FileStream, FileMode=_MODES, FileAccess=_MODES, FileShare=_MODES, SeekOrigin=SimpleNamespace(End=2)
+    ),
     Convert=SimpleNamespace(ToByte=int),
 )
 
@@ -206,6 +213,7 @@ class FakeMonitor:
             r'sysbus\.cpu SetHookAtBlockBegin "(.*)"': self._block_hook,
             r"sysbus\.cpu ClearHookAtBlockBegin": self._no_block_hook,
             r'emulation RunFor "(\d+\.\d+)"': self._run_for,
+            r"sysbus\.cpu ClearTranslationCache": lambda: None,
             r"sysbus\.cpu IsHalted": lambda: str(self.machine.halted),
             r"sysbus\.cpu IsHalted false": self._release,
             r"sysbus\.cpu PC": lambda: f"0x{self._register(self.machine.pc):X}",

@@ -66,9 +66,18 @@ class Registers:
         (script,) = directory.glob("*.py")
         self.code = compile(script.read_text(), str(script), "exec")
         self.printed: list[int] = []
-        file = SimpleNamespace(WriteByte=self.printed.append, Flush=lambda: None)
+        self.sought: list[tuple[int, int]] = []
+        file = SimpleNamespace(
+            WriteByte=self.printed.append, Flush=lambda: None, Seek=lambda *place: self.sought.append(place)
+        )
         modes = SimpleNamespace(Append=1, Write=2, ReadWrite=3)
-        io = SimpleNamespace(FileStream=lambda *_: file, FileMode=modes, FileAccess=modes, FileShare=modes)
+        io = SimpleNamespace(
+            FileStream=lambda *_: file,
+            FileMode=modes,
+            FileAccess=modes,
+            FileShare=modes,
+            SeekOrigin=SimpleNamespace(End=2),
+        )
         self.scope: dict[str, object] = {"System": SimpleNamespace(IO=io, Convert=SimpleNamespace(ToByte=int))}
         self._run(IsInit=True)
 
@@ -104,3 +113,4 @@ def test_an_output_prints_and_a_fixed_register_stays(tmp_path: Path) -> None:
     registers.write(0x1C, 0)
     assert registers.read(0x1C) == 0xC0
     assert bytes(registers.printed) == b"hi\n"
+    assert registers.sought == 3 * [(0, 2)]  # the end is elsewhere where another output has printed

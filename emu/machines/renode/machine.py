@@ -96,7 +96,10 @@ class RenodeMachine(Machine):
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        return self._go(run, [f"{CPU} PC {self._core.return_address(run.state):#x}", f"{CPU} IsHalted false"])
+        # A hook that has halted the core is armed again only by code that is translated behind it: without the second
+        # command a block that had run before would lead to the next emu_yield unseen.
+        commands = [f"PC {self._core.return_address(run.state):#x}", "ClearTranslationCache", "IsHalted false"]
+        return self._go(run, [f"{CPU} {command}" for command in commands])
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none.

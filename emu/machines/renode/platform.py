@@ -23,6 +23,7 @@ elif request.IsWrite:
     for index in range(int(request.Length)):
         registers[int(request.Offset) + index] = (int(request.Value) >> (8 * index)) & 0xFF
     if int(request.Offset) == {transmits!r}:
+        output.Seek(0, System.IO.SeekOrigin.End)  # another peripheral may have printed meanwhile
         output.WriteByte(System.Convert.ToByte(int(request.Value) & 0xFF))
         output.Flush()
 """
