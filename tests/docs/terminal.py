@@ -15,7 +15,7 @@ from pages import REPOSITORY, Command, File, Step
 
 ASKS_FOR_THE_CODE = "echo $?"
 _END = "---- end of the command, exit code"
-_NOT_PASSED_ON = ("PYTEST_", "PYTHON", "PIP_", "VIRTUAL_ENV", "EMU_", "GITHUB_")
+_NOT_PASSED_ON = ("PYTEST_", "PYTHON", "PIP_", "VIRTUAL_ENV", "EMU_", "GITHUB_", "CI", "BUILD_NUMBER")
 
 
 @dataclass(frozen=True)
