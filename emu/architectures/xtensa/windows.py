@@ -16,7 +16,8 @@ BASE_SAVE_BYTES = 16
 """Below each SP: what the caller's registers are spilled to. It belongs to the stack even where nothing was spilled."""
 
 _RETURN_ADDRESS = 0x3FFF_FFFF
-_PS_CALLINC_SHIFT = 16
+_PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 8, 16
+_WINDOW_VECTORS_BYTES = 0x180
 _DEEPEST = 10_000
 """Frames: where a walk through a broken stack is cut."""
 
@@ -106,6 +107,11 @@ def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, r
     return _Caller(at, int.from_bytes(spilled[4:], "little"), int.from_bytes(spilled[:4], "little"), None)
 
 
+def is_in_window_vectors(pc: int, vector_base: int) -> bool:
+    """Return whether ``pc`` is in the handlers that spill and restore windows, with which the vectors begin."""
+    return pc - vector_base < _WINDOW_VECTORS_BYTES
+
+
 def returns_to(return_address: int, pc: int) -> int:
     """Return where a function with ``return_address`` in a0 returns to: two bits of it are those of ``pc``."""
     return return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS
@@ -114,6 +120,11 @@ def returns_to(return_address: int, pc: int) -> int:
 def before_entry(number: int, ps: int) -> int:
     """Return the number that a function's register ``number`` has before its ENTRY, in its caller's window."""
     return number + 4 * call_increment(ps)
+
+
+def old_base(ps: int) -> int:
+    """Return PS.OWB: WINDOWBASE before the exception of a call or a return that needs another window."""
+    return ps >> _PS_OWB_SHIFT & 0xF
 
 
 def call_increment(ps: int) -> int:

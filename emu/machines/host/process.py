@@ -14,6 +14,7 @@ from typing import IO, TypeVar
 
 from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines.output import Output
+from emu.machines.process_group import end_group
 
 _Transferred = TypeVar("_Transferred", int, bytes)
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
@@ -183,9 +184,7 @@ class HostProcess:
             os.close(harness)
 
     def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process_id, signal.SIGKILL)
-        self._process.wait()
+        end_group(self._process)
         for stream in self._streams:
             stream.close()
 

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from emu.architectures.xtensa.instructions import is_wait, sets_sp_anew
-from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, before_entry, call_increment, returns_to, unwind
+from emu.architectures.xtensa.windows import (
+    BASE_SAVE_BYTES,
+    Windows,
+    before_entry,
+    call_increment,
+    is_in_window_vectors,
+    old_base,
+    returns_to,
+    unwind,
+)
 from emu.firmware import Firmware
 from emu.machines.lx7_exceptions import UNSERVED, describe_exception, is_jump, read_unserved
 from emu.machines.qemu.core import CoreFault, Memory, Standing
@@ -19,9 +28,8 @@ _WINDOW = 16
 # What the plugin writes down (capture in emu/native/qemu/xtensa.c), before the register file.
 _SPECIAL = 8
 _FILE = 64
-_PS_OWB_SHIFT = 8
 _WAITI_BYTES = 3
-_WINDOW_VECTORS_BYTES, _DEBUG_VECTOR, _DOUBLE_VECTOR = 0x180, 0x280, 0x3C0
+_DEBUG_VECTOR, _DOUBLE_VECTOR = 0x280, 0x3C0
 
 
 class Lx7:
@@ -101,8 +109,8 @@ class Lx7:
         shown = pc
         if stopped_at - vectors == _DOUBLE_VECTOR:
             pc = depc
-            if depc - vectors < _WINDOW_VECTORS_BYTES:  # which another function's call or return has led to
-                base = ps >> _PS_OWB_SHIFT & 0xF
+            if is_in_window_vectors(depc, vectors):  # which another function's call or return has led to
+                base = old_base(ps)
             else:
                 shown = depc
         sp = Windows(file, base, start, 0).register(1)

@@ -19,6 +19,7 @@ import numpy as np
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.machines.gdb_remote import GdbError, GdbRemote
+from emu.machines.process_group import end_group
 from emu.machines.qemu.core import Core, Standing
 from emu.native import FIRST_INTERVAL
 from emu.native.qemu import Shared, qemu_plugin
@@ -152,7 +153,7 @@ class QemuProcess:
                     "output": self._output_file,
                 }
                 self._process = self._start(path, plugin, files, theirs)
-                undo.callback(self._end)
+                undo.callback(end_group, self._process)
             finally:
                 os.close(board)
                 theirs.close()  # or the end of QEMU would not be seen
@@ -234,13 +235,6 @@ class QemuProcess:
     def _first_message(self) -> str:
         lines = [line for line in self.messages.splitlines() if "warning" not in line]
         return lines[0] if lines else self.how_it_ended()
-
-    def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        assert self._process.stdin is not None, "it is a pipe"
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profile: bool, bare: bool) -> str:

@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 from emu.architectures.xtensa.instructions import is_wait
-from emu.architectures.xtensa.windows import BASE_SAVE_BYTES, Windows, before_entry, call_increment, returns_to, unwind
+from emu.architectures.xtensa.windows import (
+    BASE_SAVE_BYTES,
+    Windows,
+    before_entry,
+    call_increment,
+    is_in_window_vectors,
+    old_base,
+    returns_to,
+    unwind,
+)
 from emu.firmware import Firmware
 from emu.machines.lx7_exceptions import UNSERVED, describe_exception, read_unserved
 from emu.machines.renode.core import CoreFault, Memory, Standing
@@ -19,8 +28,7 @@ _WINDOW, _SHOWN, _FILE = 16, 32, 64
 # XtensaRegisters in Renode's sources
 _A0, _PS, _EPC1, _EPC6, _DEPC, _EXCCAUSE, _EXCVADDR = 89, 38, 51, 56, 58, 77, 83
 _AR0, _WINDOWBASE, _WINDOWSTART, _VECBASE = 1, 34, 35, 76
-_PS_EXCM, _PS_OWB_SHIFT, _PS_OWB_MASK = 1 << 4, 8, 0xF
-_WINDOW_VECTORS_BYTES = 0x180
+_PS_EXCM = 1 << 4
 _DEBUG, _DOUBLE = "_DebugExceptionVector", "_DoubleExceptionVector"
 _VECTORS = (_DEBUG, "_KernelExceptionVector", "_UserExceptionVector", _DOUBLE)
 """By what Cadence's and Espressif's startup code calls them."""
@@ -92,9 +100,9 @@ cpu: CPU.Xtensa @ sysbus
             frames = self._frames(pc, windows, standing.read)
             return CoreFault("breakpoint", "BREAK, and no debugger", None, pc, frames)
         elif state.pc == firmware.entry_of(_DOUBLE):
-            if registers["depc"] - standing.frame_registers()["vecbase"] < _WINDOW_VECTORS_BYTES:
+            if is_in_window_vectors(registers["depc"], standing.frame_registers()["vecbase"]):
                 shown = pc  # the call or return of another function has led to the window's vector
-                windows = replace(windows, base=registers["ps"] >> _PS_OWB_SHIFT & _PS_OWB_MASK)
+                windows = replace(windows, base=old_base(registers["ps"]))
             pc = registers["depc"]
         elif cause in _SERVED:
             return None

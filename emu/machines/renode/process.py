@@ -6,13 +6,13 @@ its head, and ends all of it when our end of a pipe is closed: by ``close``, or 
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from emu.errors import MissingToolError
+from emu.machines.process_group import end_group
 from emu.machines.renode.installation import find_renode, renode_version
 from emu.machines.renode.log import Log
 from emu.machines.renode.robot_server import RenodeError, RobotServer
@@ -114,11 +114,7 @@ class RenodeProcess:
 
     def end(self) -> None:
         """End all processes; what they have written remains."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        assert self._process.stdin is not None, "it is a pipe"
-        self._process.stdin.close()
-        self._process.wait()
+        end_group(self._process)
 
 
 def _number_in(path: Path) -> int | None:
