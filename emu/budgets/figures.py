@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from emu.record import Frame, Run, SymbolUse
-from emu.reports.wording import place
-
-_NEAREST_CALLERS = 4
+from emu.wording import call_path, function_of, place
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def _instructions(run: Run) -> Figure:
 def _frames(backtrace: list[Frame], stack: str = "") -> tuple[Part, ...]:
     return tuple(
         Part(
-            frame.function or f"{frame.pc:#010x}",
+            function_of(frame),
             frame.frame_bytes,
             stack + place(frame) + ("" if frame.frame_bytes is not None else " (no unwind information)"),
         )
@@ -132,8 +130,7 @@ def _frames(backtrace: list[Frame], stack: str = "") -> tuple[Part, ...]:
 
 
 def _callers(backtrace: list[Frame]) -> str:
-    names = [frame.function or f"{frame.pc:#010x}" for frame in backtrace[1 : 1 + _NEAREST_CALLERS]]
-    return "".join(f" < {name}" for name in names) + " < ..." * (len(backtrace) > 1 + _NEAREST_CALLERS)
+    return "".join(f" < {name}" for name in call_path(backtrace)[1:])
 
 
 def _why_not(run: Run, *names: str) -> str:

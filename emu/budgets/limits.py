@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from emu.budgets.figures import KINDS, Figure, Part
 from emu.record import Fault, Location, Parity
-from emu.reports.wording import kind, place, printable
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
+from emu.wording import kind, place, printable
 
 _MOST_PARTS = 8
 

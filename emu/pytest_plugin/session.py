@@ -12,8 +12,8 @@ from emu.budgets.limits import parse_limit
 from emu.errors import EmuError, InputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file
-from emu.reports.wording import counted
 from emu.targets import Target, find_target, load_targets
+from emu.wording import counted
 
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 _WORKER_OUTPUT = "emu_records"

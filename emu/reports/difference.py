@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from emu.budgets.comparison import Change, Comparison, PartChange
 from emu.budgets.figures import KINDS
 from emu.budgets.limits import amount
-from emu.reports.wording import printable
+from emu.wording import printable
 
 _MOST_PARTS = 5
 

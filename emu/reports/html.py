@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import emu
+from emu import wording
 from emu.record import Run
-from emu.reports import comparison, evidence, wording
+from emu.reports import comparison, evidence
 from emu.reports.charts import coverage_by_file, hottest_lines, level_path, region_parts
 from emu.reports.figures import figures, written
 from emu.reports.flame_graph import lay_out
@@ -57,8 +58,8 @@ def _environment() -> Environment:
     environment.tests["finite"] = math.isfinite
     functions = [
         *(wording.counted, wording.kind, wording.last_lines, wording.margin, wording.place, wording.reasons),
-        *(wording.allocator, wording.memory_size, wording.title),
-        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of, evidence.where),
+        *(wording.allocator, wording.call_path, wording.function_of, wording.memory_size, wording.title),
+        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.where),
         *(coverage_by_file, figures, hottest_lines, lay_out, level_path, region_parts),
     ]
     environment.globals |= {function.__name__: function for function in functions}

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from emu.record import Fault, Run, Verdict
 from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, worst_inputs
 from emu.reports.figures import figures
-from emu.reports.wording import counted, last_lines, margin, printable, title
+from emu.wording import counted, last_lines, margin, printable, title
 
 _FAULTS, _OUTPUT_LINES = 20, 200
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from emu.record import Frame, Run
-from emu.reports.evidence import disagreements, finding_notes, function_of, where, worst_inputs
+from emu.reports.evidence import disagreements, finding_notes, where, worst_inputs
 from emu.reports.figures import Figure, figures
-from emu.reports.wording import counted, kind, margin, place, printable, reasons, title
+from emu.wording import counted, function_of, kind, margin, place, printable, reasons, title
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160

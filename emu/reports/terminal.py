@@ -21,9 +21,20 @@ from emu.record import (
     Run,
     Timeline,
 )
-from emu.reports.evidence import callers, finding_notes, function_of, where
-from emu.reports.wording import allocator, counted, kind, last_lines, memory_size, place, printable, reasons
+from emu.reports.evidence import finding_notes, where
 from emu.targets import Board
+from emu.wording import (
+    allocator,
+    call_path,
+    counted,
+    function_of,
+    kind,
+    last_lines,
+    memory_size,
+    place,
+    printable,
+    reasons,
+)
 
 _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
@@ -169,7 +180,7 @@ def _heap(heap: Heap) -> Table:
 
 
 def _callers(made: Allocations | FailedAllocations) -> Text:
-    return Text.assemble(printable(callers(made.backtrace)), (f"  {printable(place(made))}", "dim"))
+    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {printable(place(made))}", "dim"))
 
 
 def _timeline(timeline: Timeline) -> Group:
@@ -269,14 +280,13 @@ def _output(run: Run) -> Group:
 
 
 def _memory_check(check: MemoryCheck) -> list[RenderableType]:
-    found = len(check.findings)
     notes = [f"with {allocator(check)}"]
     if check.suppressed:
         notes.append(f"{check.suppressed} suppressed")
     if check.cut:
         notes.append("there are more than were kept")
     heading = Text.assemble(
-        ("Memory check: ", "bold"), f"{found} error{'' if found == 1 else 's'}", (f"  {', '.join(notes)}", "dim")
+        ("Memory check: ", "bold"), counted(len(check.findings), "error"), (f"  {', '.join(notes)}", "dim")
     )
     parts: list[RenderableType] = [heading]
     for finding in check.findings:

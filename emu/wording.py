@@ -1,10 +1,12 @@
-"""How every report words a count, a place, and text that came out of firmware."""
+"""How verdicts, limits and reports word a count, a place, a call path, and text that came out of firmware."""
 
 import re
+from collections.abc import Sequence
 
-from emu.record import Location, MemoryCheck, Run, Verdict
+from emu.record import Frame, Location, MemoryCheck, Run, Verdict
 
 _LONGEST = 500
+_NEAREST = 6
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
@@ -35,6 +37,16 @@ def memory_size(number: int) -> str:
 def place(location: Location) -> str:
     """Return ``step.c:125``, or nothing where no line is known."""
     return "" if location.file is None else f"{location.file}:{location.line}"
+
+
+def function_of(frame: Frame) -> str:
+    """Return the function of a frame, or the frame's address if no symbol names one."""
+    return frame.function or f"{frame.pc:#010x}"
+
+
+def call_path(backtrace: Sequence[Frame]) -> list[str]:
+    """Return the six innermost functions of a call path, innermost first; then ``...`` if there are more."""
+    return [function_of(frame) for frame in backtrace[:_NEAREST]] + ["..."] * (len(backtrace) > _NEAREST)
 
 
 def title(run: Run) -> str:
