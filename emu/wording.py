@@ -68,14 +68,6 @@ def allocator(check: MemoryCheck) -> str:
     }[check.allocator]
 
 
-def reasons(not_measured: dict[str, str]) -> dict[str, list[str]]:
-    """Return each reason with the figures that were not measured for it."""
-    figures: dict[str, list[str]] = {}
-    for figure, why in not_measured.items():
-        figures.setdefault(why, []).append(figure)
-    return figures
-
-
 def margin(verdict: Verdict) -> str:
     """Return by how much a verdict holds or fails, where its value and its limit are numbers; else nothing."""
     value, limit = _number(verdict.value), _number(verdict.limit)

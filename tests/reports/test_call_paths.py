@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from emu.budgets.figures import figures
 from emu.budgets.limits import users
+from emu.budgets.usage import usages
 from emu.record import Frame, Run
 from emu.reports.html import render_html
 from emu.reports.terminal import print_run
@@ -19,7 +19,7 @@ def shown_paths(run: Run) -> list[str]:
     terminal = io.StringIO()
     print_run(Console(file=terminal, width=300), run, find_target(run.target).board)
     page = re.sub(r"<[^>]+>", "", render_html([run])).replace("&lt;", "<")
-    limit = "\n".join(users("heap", figures(run)["heap"]))
+    limit = "\n".join(users("heap", usages(run)["heap"]))
     path = r"((?:caller_\d|\.\.\.)(?: < (?:caller_\d|\.\.\.))*)"
     before = {"at its peak.*innermost < ": terminal.getvalue(), "called by ": page, "innermost .*:7 < ": limit}
     return [match[1] for words, text in before.items() if (match := re.search(words + path, text))]
