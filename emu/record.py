@@ -1,7 +1,7 @@
 """The run record: plain data about one run, the only thing that verdicts and reports read.
 
 Its JSON form is a contract with other programs (schema 1): a field may be added, never renamed or removed without a
-new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
+new schema number. A figure that was not measured is ``None``, and ``Run.not_measured`` gives the reason.
 """
 
 from pathlib import Path
@@ -444,7 +444,19 @@ class Run(_Part):
     """What it printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
-    """By the name of each figure that is missing, the reason."""
+    """Why something is missing, by its name.
+
+    The name is one of these:
+
+    - a figure: a field of ``memory``, ``instructions`` or ``parity`` that holds a number;
+    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``memory_check``, ``parity``, ``profile``,
+      ``stacks``, ``timeline``;
+    - a part of a section: ``by_function``, ``leaks``, ``heap_region_bytes``, ``loads_by_region``, ``overhead_bytes``,
+      ``stack_limit_bytes``, ``stores_by_region``;
+    - ``limit of NAME``: the limit of the stack NAME;
+    - ``covered_lines``: the lines in ``coverage``;
+    - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
+    """
     environment: dict[str, str] = {}
     """Versions of what ran it."""
 
