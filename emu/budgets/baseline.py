@@ -31,7 +31,7 @@ class BaselineFigure(_Part):
 
 
 class Baseline(_Part):
-    """The figures of runs, by ``model@target`` and the names of ``emu.figures.KINDS``."""
+    """The figures of runs, by ``model@target`` and the names of ``emu.budgets.figures.KINDS``."""
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
     runs: dict[str, dict[str, BaselineFigure]] = {}
