@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from builds import LEVELS, TARGET, build, firmware
 
+from emu.architectures.cores import core_of
 from emu.firmware import Firmware
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
@@ -199,7 +200,7 @@ def test_thousands_of_call_paths(tmp_path: Path, large: int) -> None:
 
 def test_the_ledger_knows_whose_block_an_address_is_in(tmp_path: Path) -> None:
     program = firmware(tmp_path, "heap_values.c")
-    ledger = HeapLedger(program)
+    ledger = HeapLedger(program, core_of(program))
 
     def call(function: int, size: int = 0, pointer: int = 0, result: int = 0, site: int = 0x0800_0101) -> None:
         ledger.add([(function, size, pointer, result, site, 0x2001_FF00, 0, 0)], [])

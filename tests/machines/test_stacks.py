@@ -11,7 +11,7 @@ from emu.elf import Symbol
 from emu.firmware import Firmware
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.unicorn import UnicornMachine
-from emu.probes.stacks import MOST_STACKS
+from emu.machines.unicorn.stacks import MOST_STACKS
 from emu.record import Run
 from emu.run import RunOptions, run_firmware
 
