@@ -82,7 +82,7 @@ class RegionUse(_Part):
     stack_bytes: int = 0
     """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
     heap_bytes: int | None = 0
-    """None where it is not known which memory the heap is in."""
+    """What ``ram_peak_bytes`` counts of the heap; None if it is not known which memory the heap is in."""
 
 
 class SymbolUse(_Part):
@@ -113,9 +113,11 @@ class Memory(_Part):
     heap_peak_bytes: int | None = None
     """The most live bytes at any time, as asked for."""
     ram_peak_bytes: int | None = None
-    """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
-    in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
-    that are variables; nor are stacks inside heap blocks."""
+    """Static RAM, what the allocator took (``Heap.taken_beside_static_bytes``), and the reserved peak of every stack.
+
+    What is in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``),
+    and stacks that are variables. Neither are stacks inside heap blocks. The mailbox exists only under test, and is not
+    in it."""
     mailbox_bytes: int | None = 0
     """What takes inputs and outputs, only under test; in no other figure."""
     by_region: list[RegionUse] = []
@@ -187,6 +189,10 @@ class Heap(_Part):
     """The most live bytes at any time, as asked for."""
     peak_beside_static_bytes: int | None = None
     """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
+    taken_beside_static_bytes: int | None = None
+    """What ``ram_peak_bytes`` counts of the heap, without what lies in static variables: all that ``_sbrk`` gave, and
+    the most live bytes at any time of blocks that come from elsewhere. None in older records, in which
+    ``ram_peak_bytes`` counts ``peak_beside_static_bytes``."""
     peak: list[Allocations] = []
     """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``. Where there are more
     than 500 call paths, the smaller ones are put together by the place of the call, without its callers."""

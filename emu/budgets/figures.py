@@ -94,7 +94,10 @@ def _stack(run: Run) -> Figure:
 
 def _ram(run: Run) -> Figure:
     memory = run.memory
-    heap = _as_parts_of_ram("heap", run.heap.peak_beside_static_bytes, _heap(run))
+    live, taken = run.heap.peak_beside_static_bytes, run.heap.taken_beside_static_bytes
+    heap = _as_parts_of_ram("heap", live, _heap(run))
+    if live is not None and taken is not None:  # older records lack the latter
+        heap.append(Part("(heap: headers, rounding, and what lay free)", taken - live))
     stack = _as_parts_of_ram(
         "stack", memory.stack_peak_bytes, Figure(memory.stack_peak_bytes, _frames(run.stack.backtrace))
     )

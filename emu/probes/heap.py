@@ -21,6 +21,20 @@ _FREED_KEPT = 4096
 class _Live(NamedTuple):
     size: int
     site: CallSite
+    is_elsewhere: bool
+    """Whether it lies neither in a static variable nor in what ``_sbrk`` gave."""
+
+
+class _Level:
+    """A number of bytes, and the most that it ever was."""
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+
+    def change(self, by: int) -> None:
+        """Add ``by``, which may be negative."""
+        self.now += by
+        self.peak = max(self.peak, self.now)
 
 
 class _Composition:
@@ -54,8 +68,8 @@ class _Composition:
 class HeapLedger:
     """Replays allocator calls, in order, to what is live, and judges them on the way.
 
-    The static RAM of firmware whose allocator takes its memory from an array has that memory already; what the heap
-    adds to it is the peak of the blocks that lie elsewhere. ``unwind`` makes frames of the captures.
+    The static RAM of firmware whose allocator takes its memory from an array has that memory already. The heap adds
+    all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``unwind`` makes frames of the captures.
     """
 
     def __init__(self, firmware: Firmware, unwind: Unwind = unwind_thumb):
@@ -68,7 +82,7 @@ class HeapLedger:
         self._live: dict[int, _Live] = {}
         self._freed: OrderedDict[int, Block] = OrderedDict()
         self._all = _Composition()
-        self._beside_static = self._beside_static_peak = 0
+        self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
         self._allocations = self._frees = self._failures = 0
         self._failed: dict[CallSite, list[int]] = {}
@@ -95,6 +109,8 @@ class HeapLedger:
             elif function == HEAP_BREAK:
                 if self._region.move_break(size, result, sp, site):
                     self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
+                if result in self._region:
+                    self._note_place(result)
                 continue
             elif result:
                 if function == HEAP_REALLOC:
@@ -125,8 +141,12 @@ class HeapLedger:
             if not self._follows_break and self._region.add_block(address, size, sp, site):
                 self._judge.heap_grew_into_stack(site, sp)
         self._freed.pop(address, None)
-        self._live[address] = live = _Live(size, site)
+        is_elsewhere = address not in self._region and not self._is_static(address)
+        self._live[address] = live = _Live(size, site, is_elsewhere)
         self._count(address, live, 1)
+        self._note_place(address)
+
+    def _note_place(self, address: int) -> None:
         self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
 
     def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
@@ -149,8 +169,9 @@ class HeapLedger:
     def _count(self, address: int, live: _Live, sign: int) -> None:
         self._all.change(live.site, sign * live.size, sign)
         if not self._is_static(address):
-            self._beside_static += sign * live.size
-            self._beside_static_peak = max(self._beside_static_peak, self._beside_static)
+            self._beside_static.change(sign * live.size)
+        if live.is_elsewhere:
+            self._elsewhere.change(sign * live.size)
 
     def _judge_pointer(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         self._judge.bad_pointer(pointer, site, sp, word, self._freed.get(pointer) or self._live_block(pointer))
@@ -173,7 +194,7 @@ class HeapLedger:
 
     @property
     def memory(self) -> str | None:
-        """The memory that all allocations were in; None where there were none, or they were in several."""
+        """The memory that the whole heap was in; None if there was no heap, or it was in several."""
         names = [region.name for region in self._firmware.board.ram if self.lay_in(region.start, region.end)]
         return names[0] if len(names) == 1 else None
 
@@ -207,13 +228,14 @@ class HeapLedger:
             return Heap(attached=False)
         region = None if "heap_region_bytes" in self.not_measured else self._region.size
         live: dict[CallSite, tuple[int, int]] = {}
-        for size, site in self._live.values():
+        for size, site, _ in self._live.values():
             total, blocks = live.get(site, (0, 0))
             live[site] = total + size, blocks + 1
         return Heap(
             attached=True,
             peak_live_bytes=self._all.peak,
-            peak_beside_static_bytes=self._beside_static_peak,
+            peak_beside_static_bytes=self._beside_static.peak,
+            taken_beside_static_bytes=self._region.bytes_beside_static + self._elsewhere.peak,
             peak=self._by_path(self._all.at_peak),
             heap_region_bytes=region,
             overhead_bytes=region - self._all.peak if region is not None else None,

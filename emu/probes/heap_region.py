@@ -22,6 +22,11 @@ class HeapRegion:
         """Bytes from the first break to the highest; 0 where ``_sbrk`` never gave any."""
         return max(0, self._highest - self._first)
 
+    @property
+    def bytes_beside_static(self) -> int:
+        """The same, or 0 if ``_sbrk`` gives from a static variable, which static RAM has already."""
+        return 0 if self._firmware.is_static(self._first) else self.size
+
     def __contains__(self, address: int) -> bool:
         return self._first <= address < self._highest
 

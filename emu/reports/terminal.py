@@ -123,7 +123,7 @@ def _memory(run: Run, board: Board) -> Group:
     for stack in run.stack.stacks[1:]:
         row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
     row("heap", memory.heap_peak_bytes, None, _heap_note(run))
-    row("RAM at its peak", memory.ram_peak_bytes, None)
+    row("RAM at its peak", memory.ram_peak_bytes, None, _ram_note(run.heap))
     names = {region.name for region in board.ram}
     for use in memory.by_region:
         if use.name in names and (used := use.static_bytes + use.stack_bytes + (use.heap_bytes or 0)):
@@ -137,6 +137,12 @@ def _heap_note(run: Run) -> str:
     if not heap.attached or heap.allocations is None:
         return ""
     return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
+
+
+def _ram_note(heap: Heap) -> str:
+    if not heap.heap_region_bytes or heap.heap_region_bytes == heap.peak_live_bytes:
+        return ""
+    return f"with all {heap.heap_region_bytes:,} B from _sbrk"
 
 
 def _backtrace(frames: Iterable[Frame]) -> Table:
