@@ -177,6 +177,15 @@ class FailedAllocations(Location):
     """The most that was asked for."""
     failures: int
     """How many calls were refused."""
+    live_bytes: int | None = None
+    """What was live when the most was asked for, as asked for."""
+    free_bytes: int | None = None
+    """What no live block held then, of the memory that the allocator had; headers are in it. None if nothing tells
+    which memory that is."""
+    largest_free_bytes: int | None = None
+    """The longest piece of ``free_bytes`` between two blocks."""
+    sbrk_refused: bool = False
+    """Whether ``_sbrk`` refused more memory then."""
     backtrace: list[Frame] = []
 
 
@@ -184,7 +193,8 @@ class Heap(_Part):
     """What the allocator was asked for. Where one allocator calls another, the outermost call counts."""
 
     attached: bool
-    """Whether an allocator was found and followed; where not, all else here is missing."""
+    """Whether an allocator was found and followed; if not, all else here is missing, but for calls in ``failed`` that
+    were seen to be refused."""
     peak_live_bytes: int | None = None
     """The most live bytes at any time, as asked for."""
     peak_beside_static_bytes: int | None = None

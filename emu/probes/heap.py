@@ -10,7 +10,7 @@ from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS
 from emu.probes.allocators import why_not_followed
 from emu.probes.callers import Callers, CallSite, Capture, Unwind, unwind_thumb
 from emu.probes.heap_faults import Block, HeapFaults
-from emu.probes.heap_region import HeapRegion
+from emu.probes.heap_region import FAILED_BREAK, HeapRegion
 from emu.probes.timeline import Maxima
 from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
@@ -23,6 +23,23 @@ class _Live(NamedTuple):
     site: CallSite
     is_elsewhere: bool
     """Whether it lies neither in a static variable nor in what ``_sbrk`` gave."""
+
+
+class _Refused(NamedTuple):
+    """A call that the allocator refused, and what it had then."""
+
+    size: int
+    live: int
+    pieces: list[int]
+    """Of free memory."""
+    by_sbrk: bool
+
+
+class _Refusals:
+    """What the allocator refused to one call site."""
+
+    def __init__(self, most: _Refused, times: int) -> None:
+        self.most, self.times = most, times
 
 
 class _Level:
@@ -85,7 +102,10 @@ class HeapLedger:
         self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
         self._allocations = self._frees = self._failures = 0
-        self._failed: dict[CallSite, list[int]] = {}
+        self._failed: dict[CallSite, _Refusals] = {}
+        self._sbrk_refused = False
+        self._arrays: dict[int, int] = {}
+        """Start and end of each variable that a block was in."""
         self._lowest, self._highest = 1 << 32, 0
         self._outside_region: int | None = None
         self.timeline = Maxima()
@@ -111,6 +131,7 @@ class HeapLedger:
                     self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
                 if result in self._region:
                     self._note_place(result)
+                self._sbrk_refused = result == FAILED_BREAK
                 continue
             elif result:
                 if function == HEAP_REALLOC:
@@ -119,9 +140,8 @@ class HeapLedger:
             elif function == HEAP_REALLOC and pointer and not size:
                 self._release(pointer, site)  # realloc(pointer, 0) that returns nothing has freed
             elif size:
-                self._failures += 1
-                failed = self._failed.setdefault(site, [0, 0])
-                failed[:] = max(failed[0], size), failed[1] + 1
+                self._refuse(size, site)
+            self._sbrk_refused = False
             self.timeline.note(instructions, self._all.live)
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
@@ -138,6 +158,8 @@ class HeapLedger:
             self._count(address, before, -1)  # nobody saw it freed; two blocks cannot be in one place
         if address not in self._region:
             self._outside_region = address
+            if self._is_static(address) and (array := self._firmware.variable_at(address)) is not None:
+                self._arrays[array.address] = array.end
             if not self._follows_break and self._region.add_block(address, size, sp, site):
                 self._judge.heap_grew_into_stack(site, sp)
         self._freed.pop(address, None)
@@ -148,6 +170,27 @@ class HeapLedger:
 
     def _note_place(self, address: int) -> None:
         self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
+
+    def _refuse(self, size: int, site: CallSite) -> None:
+        self._failures += 1
+        refusals = self._failed.get(site)
+        if refusals is None or size > refusals.most.size:
+            most = _Refused(size, self._all.live, self._free_pieces(), self._sbrk_refused)
+            refusals = self._failed[site] = _Refusals(most, 0 if refusals is None else refusals.times)
+        refusals.times += 1
+
+    def _free_pieces(self) -> list[int]:
+        """Return the bytes of each piece beside the live blocks, in the memory that the allocator is known to have."""
+        blocks = sorted((address, address + live.size) for address, live in self._live.items())
+        pieces = []
+        for start, end in (*self._arrays.items(), *self._region.spans):
+            behind = start
+            for first, last in blocks:
+                if start <= first < end:
+                    pieces.append(max(0, first - behind))
+                    behind = last
+            pieces.append(max(0, end - behind))
+        return pieces
 
     def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         if pointer in self._live:
@@ -242,7 +285,7 @@ class HeapLedger:
             allocations=self._allocations,
             frees=self._frees,
             failed_allocations=self._failures,
-            failed=self._failed_by_path(),
+            failed=self.failed,
             live_at_exit_bytes=self._all.live,
             leaks=self._by_path(live),
         )
@@ -271,11 +314,24 @@ class HeapLedger:
             found.append(Allocations(**self._caller(known), bytes=size, allocations=blocks))
         return sorted(found, key=lambda group: (-group.bytes, group.call_site))
 
-    def _failed_by_path(self) -> list[FailedAllocations]:
+    @property
+    def failed(self) -> list[FailedAllocations]:
+        """What the allocator refused, by call path, largest first."""
         found = []
         for known, sites in self._callers.grouped(self._failed).items():
-            sizes, failures = zip(*(self._failed[site] for site in sites), strict=True)
-            found.append(FailedAllocations(**self._caller(known), largest_bytes=max(sizes), failures=sum(failures)))
+            refusals = [self._failed[site] for site in sites]
+            most = max((of.most for of in refusals), key=lambda most: most.size)
+            found.append(
+                FailedAllocations(
+                    **self._caller(known),
+                    largest_bytes=most.size,
+                    failures=sum(of.times for of in refusals),
+                    live_bytes=most.live,
+                    free_bytes=sum(most.pieces) if most.pieces else None,
+                    largest_free_bytes=max(most.pieces, default=None),
+                    sbrk_refused=most.by_sbrk,
+                )
+            )
         return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
 
     def _caller(self, site: CallSite) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def _environment() -> Environment:
     functions = [
         *(wording.counted, wording.kind, wording.last_lines, wording.margin, wording.place, wording.reasons),
         *(wording.allocator, wording.memory_size, wording.title),
-        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of, evidence.where),
+        *(evidence.callers, evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of),
+        *(evidence.refusal_note, evidence.where),
         *(coverage_by_file, figures, hottest_lines, lay_out, level_path, region_parts),
     ]
     environment.globals |= {function.__name__: function for function in functions}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from emu.record import Fault, Run, Verdict
-from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, worst_inputs
+from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, refusals, worst_inputs
 from emu.reports.figures import figures
 from emu.reports.wording import counted, last_lines, margin, printable, title
 
@@ -40,6 +40,7 @@ def _suite(run: Run) -> ElementTree.Element:
 
 def _properties(run: Run) -> Iterator[tuple[str, str]]:
     yield from ((figure.name, f"{figure.value:.10g}") for figure in figures(run) if figure.value is not None)
+    yield from (("heap.refused", line) for line in list(refusals(run.heap))[:_FAULTS])
     yield "firmware.sha256", run.firmware.sha256
     yield "firmware.toolchain", run.firmware.toolchain or "not known"
     yield from ((f"environment.{name}", value) for name, value in run.environment.items())

@@ -21,7 +21,7 @@ from emu.record import (
     Run,
     Timeline,
 )
-from emu.reports.evidence import callers, finding_notes, function_of, where
+from emu.reports.evidence import callers, finding_notes, function_of, refusal_note, where
 from emu.reports.wording import allocator, counted, kind, last_lines, memory_size, place, printable, reasons
 from emu.targets import Board
 
@@ -44,7 +44,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
-    if run.heap.allocations:
+    if run.heap.allocations or run.heap.failed:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
         parts += [Text(), _timeline(run.timeline)]
@@ -136,7 +136,10 @@ def _heap_note(run: Run) -> str:
     heap = run.heap
     if not heap.attached or heap.allocations is None:
         return ""
-    return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
+    refused = f"{heap.failed_allocations} refused" if heap.failed_allocations else ""
+    if not heap.allocations:
+        return f"nothing was allocated, {refused}" if refused else "nothing was allocated"
+    return f"{heap.allocations} allocations, {heap.frees} frees" + (f", {refused}" if refused else "")
 
 
 def _ram_note(heap: Heap) -> str:
@@ -168,6 +171,12 @@ def _heap(heap: Heap) -> Table:
     for failed in heap.failed[:_LARGEST_ALLOCATIONS]:
         size = Text(_bytes(failed.largest_bytes), "bold")
         table.add_row("refused", size, counted(failed.failures, "time"), _callers(failed))
+        if note := refusal_note(failed):
+            table.add_row("", "", "", Text(f"then {note}", "dim"))
+    if len(heap.failed) > _LARGEST_ALLOCATIONS:
+        table.add_row(
+            "", "", "", Text(f"refused on {counted(len(heap.failed) - _LARGEST_ALLOCATIONS, 'other path')}", "dim")
+        )
     if heap.heap_region_bytes:
         region = Text(_bytes(heap.heap_region_bytes), "bold")
         table.add_row("from _sbrk", region, "", Text(f"{heap.overhead_bytes:,} B more than the peak", "dim"))
