@@ -98,7 +98,10 @@ def _frames(backtrace: list[Frame], stack: str = "") -> tuple[Part, ...]:
 
 def _ram(run: Run) -> tuple[Part, ...]:
     memory = run.memory
-    heap = _as_parts_of_ram("heap", run.heap.peak_beside_static_bytes, memory.heap_peak_bytes, _heap(run))
+    live, taken = run.heap.peak_beside_static_bytes, run.heap.taken_beside_static_bytes
+    heap = _as_parts_of_ram("heap", live, memory.heap_peak_bytes, _heap(run))
+    if live is not None and taken is not None:  # older records lack the latter
+        heap.append(Part("(heap: headers, rounding, and what lay free)", taken - live))
     frames = _frames(run.stack.backtrace)
     stack = _as_parts_of_ram("stack", memory.stack_peak_bytes, memory.stack_peak_bytes, frames)
     uses = [*heap, *stack, *_symbols(memory.static_ram_symbols)]

@@ -7,8 +7,8 @@ from itertools import chain
 
 from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.record import Frame, Run
-from emu.reports.evidence import disagreements, finding_notes, where, worst_inputs
-from emu.wording import counted, function_of, kind, margin, place, printable, title
+from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
+from emu.wording import call_path, counted, function_of, kind, margin, place, printable, title
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160
@@ -119,6 +119,21 @@ def _details(run: Run) -> Iterator[str]:
         ]
         table = _table(["never freed", "in", "allocated by", "at"], rows, right=(0,))
         parts.append(f"Never freed: {leaked:,} B\n\n{table}{_and_more(len(run.heap.leaks), _MOST_OF_A_KIND)}")
+    if run.heap.failed:
+        rows = [
+            (
+                f"{failed.largest_bytes:,} B",
+                counted(failed.failures, "time"),
+                " < ".join(call_path(failed.backtrace)),
+                place(failed),
+                refusal_note(failed),
+            )
+            for failed in run.heap.failed[:_MOST_OF_A_KIND]
+        ]
+        table = _table(["refused", "", "to", "at", "when there were"], rows, right=(0,))
+        parts.append(f"Refused by the allocator\n\n{table}{_and_more(len(run.heap.failed), _MOST_OF_A_KIND)}")
+    elif run.heap.failed_allocations:
+        parts.append(f"Refused by the allocator: {counted(run.heap.failed_allocations, 'call')}")
     if run.not_measured:
         lines = (f"- {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts.append("Not measured:\n\n" + "\n".join(_text(line, 300) for line in lines))

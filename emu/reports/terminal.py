@@ -22,7 +22,7 @@ from emu.record import (
     Run,
     Timeline,
 )
-from emu.reports.evidence import finding_notes, where
+from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
 from emu.wording import (
     allocator,
@@ -55,7 +55,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
-    if run.heap.allocations:
+    if run.heap.allocations or run.heap.failed:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
         parts += [Text(), _timeline(run.timeline)]
@@ -131,7 +131,11 @@ def _memory(run: Run, board: Board) -> Group:
         "stack_peak_bytes": memory.stack_limit_bytes,
         "stack_touched_bytes": memory.stack_limit_bytes,
     }
-    notes = {"heap_peak_bytes": _heap_note(run), "mailbox_bytes": "only under test"}
+    notes = {
+        "heap_peak_bytes": _heap_note(run),
+        "ram_peak_bytes": _ram_note(run.heap),
+        "mailbox_bytes": "only under test",
+    }
     left = {reading.figure.name: reading for reading in readings(run) if reading.figure.unit == "B"}
 
     def rows(*names: str) -> None:
@@ -155,7 +159,16 @@ def _heap_note(run: Run) -> str:
     heap = run.heap
     if not heap.attached or heap.allocations is None:
         return ""
-    return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
+    refused = f"{heap.failed_allocations} refused" if heap.failed_allocations else ""
+    if not heap.allocations:
+        return f"nothing was allocated, {refused}" if refused else "nothing was allocated"
+    return f"{heap.allocations} allocations, {heap.frees} frees" + (f", {refused}" if refused else "")
+
+
+def _ram_note(heap: Heap) -> str:
+    if not heap.heap_region_bytes or heap.heap_region_bytes == heap.peak_live_bytes:
+        return ""
+    return f"with all {heap.heap_region_bytes:,} B from _sbrk"
 
 
 def _backtrace(frames: Iterable[Frame]) -> Table:
@@ -181,6 +194,12 @@ def _heap(heap: Heap) -> Table:
     for failed in heap.failed[:_LARGEST_ALLOCATIONS]:
         size = Text(written(failed.largest_bytes, "B"), "bold")
         table.add_row("refused", size, counted(failed.failures, "time"), _callers(failed))
+        if note := refusal_note(failed):
+            table.add_row("", "", "", Text(f"then {note}", "dim"))
+    if len(heap.failed) > _LARGEST_ALLOCATIONS:
+        table.add_row(
+            "", "", "", Text(f"refused on {counted(len(heap.failed) - _LARGEST_ALLOCATIONS, 'other path')}", "dim")
+        )
     if heap.heap_region_bytes:
         region = Text(written(heap.heap_region_bytes, "B"), "bold")
         table.add_row("from _sbrk", region, "", Text(f"{heap.overhead_bytes:,} B more than the peak", "dim"))

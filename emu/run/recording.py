@@ -58,7 +58,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
     board = firmware.board
     if not board.memory:
         return Memory(mailbox_bytes=None)
-    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
+    static, heap = firmware.static_ram_bytes, measured.heap.taken_beside_static_bytes
     stacks = measured.stack_bytes_by_region
     return Memory(
         flash_bytes=firmware.flash_bytes,
@@ -67,7 +67,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
         stack_touched_bytes=measured.stack_touched_bytes,
         stack_limit_bytes=measured.stack_limit_bytes,
         heap_peak_bytes=measured.heap.peak_live_bytes,
-        ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
+        ram_peak_bytes=None if heap is None or stacks is None else static + heap + sum(stacks.values()),
         mailbox_bytes=firmware.mailbox_bytes,
         by_region=_by_region(firmware, measured),
         flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
@@ -76,7 +76,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
 
 
 def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
-    heap, stacks = measured.heap.peak_live_bytes, measured.stack_bytes_by_region or {}
+    heap, stacks = measured.heap.taken_beside_static_bytes, measured.stack_bytes_by_region or {}
     uses = []
     for region in firmware.board.memory:
         holds_all_heap = heap == 0 or measured.heap_region is not None

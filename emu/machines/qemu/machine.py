@@ -255,6 +255,9 @@ class QemuMachine(Machine):
         ended = run.process.how_it_ended()
         # It may have been lost between one counter and the other.
         run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
+        if self._profile:
+            counted = sum(own for _, _, own in run.call_paths)
+            run.shared.nodes[run.shared.counted_node].instructions += run.shared.instructions - counted
         kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
         for ending, meaning in self._in_qemu.endings.items():
             if ending in ended:

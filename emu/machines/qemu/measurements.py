@@ -94,7 +94,7 @@ def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
         reason = no_stack
     if reason is not None:
         not_measured["heap_peak_bytes"] = reason
-        return Heap(attached=False)
+        return Heap(attached=False, failed=run.ledger.failed)
     not_measured |= run.ledger.not_measured
     return run.ledger.measure()
 
