@@ -76,7 +76,7 @@ FIGURES: tuple[Figure, ...] = (
         sum_of=("heap", "stacks"),
         short="ram",
         short_title="RAM peak",
-        meaning="static RAM + heap peak + stack peak",
+        meaning="static RAM + all that the heap took + stack peak",
         example='"64 KB"',
         parts="what it consists of",
     ),

@@ -79,8 +79,8 @@ class RegionUse(_Part):
     """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
     """What exists only under test."""
-    stack_bytes: int = 0
-    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
+    stack_bytes: int | None = 0
+    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts. None if the stacks were not measured."""
     heap_bytes: int | None = 0
     """What ``ram_peak_bytes`` counts of the heap; None if it is not known which memory the heap is in."""
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from emu.record import Frame, Location, MemoryCheck, Run, Verdict
+from emu.record import Frame, Location, MemoryCheck, RegionUse, Run, Verdict
 
 _LONGEST = 500
 _NEAREST = 6
@@ -32,6 +32,12 @@ def memory_size(number: int) -> str:
         if number and number % unit == 0:
             return f"{number // unit} {name}"
     return f"{number:,} B"
+
+
+def left_out(use: RegionUse) -> str:
+    """Return what the sum of a memory's uses is without, such as ``but for the heap``; empty if nothing is missing."""
+    unknown = [name for name, used in (("heap", use.heap_bytes), ("stacks", use.stack_bytes)) if used is None]
+    return f"but for the {' and the '.join(unknown)}" if unknown else ""
 
 
 def place(location: Location) -> str:

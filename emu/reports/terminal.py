@@ -31,6 +31,7 @@ from emu.wording import (
     function_of,
     kind,
     last_lines,
+    left_out,
     memory_size,
     place,
     printable,
@@ -149,8 +150,8 @@ def _memory(run: Run, board: Board) -> Group:
     rows("heap_peak_bytes", "ram_peak_bytes")
     names = {region.name for region in board.ram}
     for use in memory.by_region:
-        if use.name in names and (used := use.static_bytes + use.stack_bytes + (use.heap_bytes or 0)):
-            row(f"- {use.name}" + (" (but for the heap)" if use.heap_bytes is None else ""), used, use.size_bytes)
+        if use.name in names and (used := use.static_bytes + (use.stack_bytes or 0) + (use.heap_bytes or 0)):
+            row(f"- {use.name}" + (f" ({left_out(use)})" if left_out(use) else ""), used, use.size_bytes)
     rows(*left)
     return Group(_heading("Memory"), table)
 

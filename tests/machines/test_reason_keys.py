@@ -86,6 +86,8 @@ def test_firmware_without_symbols_or_lines(tmp_path: Path, target: str):
 def test_more_stacks_than_are_followed(tmp_path: Path, target: str):
     record = run(build(tmp_path, "many_stacks.c"), target)
     assert {"stacks", "stack_peak_bytes"} & record.not_measured.keys()
+    assert record.memory.ram_peak_bytes is None
+    assert {use.name: use.stack_bytes for use in record.memory.by_region} == {"flash": 0, "dtcm": None}
     assert unknown(record.not_measured) == set()
 
 

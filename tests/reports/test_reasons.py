@@ -1,14 +1,19 @@
 """Why a figure was not measured: every report says so, under whichever of its names the record has the reason."""
 
+import io
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from emu.budgets.limits import over_budget
 from emu.budgets.usage import usages
 from emu.figures import BUDGETS, FIGURES, NO_REASON, SECTIONS, NotMeasured, read, readings, why_not
-from emu.record import Instructions, Memory, Parity, Run, Stack, StackUse, Timeline
+from emu.record import Instructions, Memory, Parity, RegionUse, Run, Stack, StackUse, Timeline
 from emu.reports.html import render_html
+from emu.reports.terminal import print_run
+from emu.targets import find_target
 
 FIELDS = {"memory": Memory, "instructions": Instructions, "parity": Parity}
 
@@ -105,3 +110,23 @@ def test_a_record_that_gives_no_reason_says_so(unmeasured: Run):
 def test_a_name_that_is_no_figure_is_an_error(unmeasured: Run, ask):
     with pytest.raises(KeyError):
         ask(unmeasured, "heap_peak")
+
+
+@pytest.mark.parametrize(
+    ("heap", "stacks", "note"),
+    [
+        (0, 30, ""),
+        (None, 30, "but for the heap"),
+        (0, None, "but for the stacks"),
+        (None, None, "but for the heap and the stacks"),
+    ],
+)
+def test_the_sum_of_a_memory_says_what_it_is_without(unmeasured: Run, heap: int | None, stacks: int | None, note: str):
+    use = RegionUse(name="dtcm", size_bytes=1024, static_bytes=100, heap_bytes=heap, stack_bytes=stacks)
+    run = unmeasured.model_copy(update={"memory": Memory(flash_bytes=100, by_region=[use])})
+    used = f"{100 + (stacks or 0)} B"
+    page = re.sub(r"<[^>]+>", "", render_html([run]))
+    assert f"dtcm {used} {(100 + (stacks or 0)) / 1024:.1%} of 1 KB{f', {note}' if note else ''}\n" in page
+    terminal = io.StringIO()
+    print_run(Console(file=terminal, width=120), run, find_target(run.target).board)
+    assert re.search(rf"- dtcm{re.escape(f' ({note})' if note else '')} +{used} ", terminal.getvalue())
