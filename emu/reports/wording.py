@@ -2,15 +2,8 @@
 
 import re
 
+from emu.printable import printable as printable
 from emu.record import Location, MemoryCheck, Run, Verdict
-
-_LONGEST = 500
-
-
-def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return ``text`` with escapes for what could command a terminal or break a document, cut at ``longest``."""
-    escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:longest])
-    return escaped + "…" * (len(text) > longest)
 
 
 def last_lines(output: str, most: int) -> tuple[list[str], int]:
