@@ -1,5 +1,6 @@
 """How every report words a count, a place, and text that came out of firmware."""
 
+import math
 import re
 
 from emu.printable import printable as printable
@@ -71,4 +72,5 @@ def margin(verdict: Verdict) -> str:
 
 def _number(text: str) -> tuple[float, str] | None:
     match = re.match(r"([\d,]*\.?\d+(?:e[-+]?\d+)?)\s*(\S*)", text)
-    return (float(match[1].replace(",", "")), match[2]) if match else None
+    number = float(match[1].replace(",", "")) if match else math.inf
+    return (number, match[2]) if match and math.isfinite(number) else None
