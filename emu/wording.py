@@ -1,18 +1,13 @@
 """How verdicts, limits and reports word a count, a place, a call path, and text that came out of firmware."""
 
+import math
 import re
 from collections.abc import Sequence
 
+from emu.printable import printable as printable
 from emu.record import Frame, Location, MemoryCheck, RegionUse, Run, Verdict
 
-_LONGEST = 500
 _NEAREST = 6
-
-
-def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return ``text`` with escapes for what could command a terminal or break a document, cut at ``longest``."""
-    escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:longest])
-    return escaped + "…" * (len(text) > longest)
 
 
 def last_lines(output: str, most: int) -> tuple[list[str], int]:
@@ -88,4 +83,5 @@ def margin(verdict: Verdict) -> str:
 
 def _number(text: str) -> tuple[float, str] | None:
     match = re.match(r"([\d,]*\.?\d+(?:e[-+]?\d+)?)\s*(\S*)", text)
-    return (float(match[1].replace(",", "")), match[2]) if match else None
+    number = float(match[1].replace(",", "")) if match else math.inf
+    return (number, match[2]) if match and math.isfinite(number) else None

@@ -6,14 +6,15 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from emu.budgets.usage import Usage, usages
 from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured
-from emu.record import SCHEMA, Run, read_run_file
+from emu.reading import read_json
+from emu.record import SCHEMA, Run, RunFile
 
 LISTED_PARTS = 8
 """Of each figure in the file, the largest; the stack's frames are all kept."""
@@ -74,20 +75,14 @@ def run_key(run: Run) -> str:
 def read_baseline(path: Path) -> Baseline:
     """Read a baseline, or the figures of what ``emu run --json`` wrote.
 
-    Raises InputError where the file is missing or neither.
+    Raises InputError if the file is missing or neither.
     """
-    try:
-        text = path.read_bytes()
-        runs = dict(json.loads(text)).get("runs")
-        return Baseline.of(read_run_file(path).runs) if isinstance(runs, list) else Baseline.model_validate_json(text)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path} is no baseline: {where}: {first['msg']}") from error
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is neither a baseline nor a run record: {error}") from error
+
+    def parse(value: Any) -> Baseline:
+        is_record = isinstance(value, dict) and isinstance(value.get("runs"), list)
+        return Baseline.of(RunFile.model_validate(value).runs) if is_record else Baseline.model_validate(value)
+
+    return read_json(path, parse, "a baseline or a run record")
 
 
 def _entry(usage: Usage) -> BaselineFigure:

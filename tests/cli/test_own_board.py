@@ -173,7 +173,7 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
         (DTCM, DTCM.replace("64 KB", "128 KB"), "dtcm and sram1 overlap"),
         (DTCM, DTCM.replace("dtcm", "itcm"), "two memories or peripherals are called itcm"),
         (DTCM, DTCM.replace("0x20000000", "0x2000000000"), "memory.dtcm: start and size have to be"),
-        (DTCM, DTCM.replace("0x20000000", '"high"'), "memory.dtcm.start: Input should be a valid integer"),
+        (DTCM, DTCM.replace("0x20000000", '"high"'), "memory.dtcm.start: \"high\" is not a whole number"),
         ('"GPIOB", start = 0x40020400', '"GPIOB", start = 0xFFFFFFF0', "GPIOB: GPIOB does not end below 4 GB"),
         ('"GPIOB", start = 0x40020400', '"GPIOB"', "peripherals.GPIOB.start: is missing"),
         ("0x1C = 0xC0", "soon = 0xC0", 'reads.soon: "soon" is not an offset such as 0x1C'),

@@ -193,7 +193,9 @@ def test_ram_counts_all_that_the_allocator_took_once(tmp_path: Path, flags: tupl
     assert memory.ram_peak_bytes == memory.static_ram_bytes + memory.stack_peak_bytes + counted
     ram = {region.name for region in target.board.ram}
     uses = [use for use in memory.by_region if use.name in ram]
-    assert sum(use.static_bytes + use.stack_bytes + (use.heap_bytes or 0) for use in uses) == memory.ram_peak_bytes
+    assert (
+        sum(use.static_bytes + (use.stack_bytes or 0) + (use.heap_bytes or 0) for use in uses) == memory.ram_peak_bytes
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)

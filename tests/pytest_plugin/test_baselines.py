@@ -158,8 +158,12 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
     ("arguments", "file", "says"),
     [
         ((COMPARE,), None, "figures.json: no such baseline; write it with --emu-update-baseline"),
-        ((COMPARE,), "[1, 2]", "figures.json is neither a baseline nor a run record"),
-        ((COMPARE,), '{"schema": 1, "runs": {"a@b": {"stack": 3}}}', "figures.json is no baseline: runs.a@b.stack"),
+        ((COMPARE,), "[1, 2]", "figures.json: not a baseline or a run record"),
+        (
+            (COMPARE,),
+            '{"schema": 1, "runs": {"a@b": {"stack": 3}}}',
+            "a baseline or a run record: runs.a@b.stack",
+        ),
         (("--emu-update-baseline",), None, "name the file with --emu-baseline"),
         (("--emu-baseline=none/f.json", "--emu-update-baseline"), None, "f.json: no such directory"),
         (("--emu-fail-on-increase=stack=0",), None, "over which figures? name their file with --emu-baseline"),

@@ -207,7 +207,7 @@ class QemuProcess:
         arguments = [*self._core.arguments(), "-nodefaults", "-no-user-config", "-no-reboot", "-S"]
         arguments += ["-display", "none", "-nic", "none"]
         arguments += ["-chardev", f"socket,id=gdb,fd={gdb.fileno()}", "-gdb", "chardev:gdb"]
-        arguments += ["-plugin", f"{str(plugin).replace(',', ',,')},{named}"]
+        arguments += ["-plugin", f"file={str(plugin).replace(',', ',,')},{named}"]
         return subprocess.Popen(
             [path, *arguments],
             stdin=subprocess.PIPE,  # the plugin ends QEMU when nobody holds the other end any more
