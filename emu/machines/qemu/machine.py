@@ -169,6 +169,9 @@ class QemuMachine(Machine):
                 if exits:
                     run.exit_status = run.core.first_argument(core)
                     return None
+                fault = run.core.handler_without_exception(core) if pc in run.handlers else None
+                if fault is not None:
+                    return self._exception_fault(run, fault)
                 gdb.step()
                 gdb.resume()
             elif shared.instructions >= budget:
