@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ from emu.build import build_firmware
 from emu.elf import is_elf
 from emu.errors import EmuError, InputError
 from emu.inputs import EvaluationInputs, load_inputs
-from emu.machines import Limits
+from emu.instruments import Limits, help_of, require, spelling
 from emu.model.checkpoint import load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
@@ -43,7 +43,7 @@ from emu.toolchains import find_toolchain
 from emu.toolchains.display import BuildDisplay
 from emu.toolchains.installation import install
 from emu.toolchains.recipe import find_recipe
-from emu.verdicts import DEFAULT_TOLERANCE, judge
+from emu.verdicts import judge
 
 app = typer.Typer(
     name="emu",
@@ -63,6 +63,11 @@ BoardFiles = Annotated[
     typer.Option("--board", metavar="FILE.toml", help="A board of your own, whose targets join emu's; repeatable."),
 ]
 TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an emulator; `emu targets` lists them.")]
+
+
+def _switch(name: str) -> Any:
+    """Return the switch of an option that is declared among those of a run."""
+    return typer.Option(spelling(name), help=help_of(RunOptions, name))
 
 
 def main() -> None:
@@ -111,9 +116,9 @@ def targets(board: BoardFiles = None) -> None:
     for of_board, its_targets in groupby(load_targets(board or ()).values(), key=lambda target: target.board):
         console.print(f"[bold]{escape(of_board.title)}[/]")
         for target in its_targets:
-            console.print(Padding(f"[bold]{target.name}[/]  {escape(target.emulator.title)}", (0, 0, 0, 2)))
+            console.print(Padding(f"[bold]{target.name}[/]  {escape(target.emulation.title)}", (0, 0, 0, 2)))
             gaps = Table.grid(padding=(0, 1))
-            for gap in target.emulator.not_emulated:
+            for gap in target.emulation.not_emulated:
                 gaps.add_row("[dim]not emulated:[/]", f"[dim]{escape(gap)}[/]")
             console.print(Padding(gaps, (0, 0, 0, 4)))
         console.print()
@@ -184,51 +189,18 @@ def run(
         typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
-    traffic: Annotated[bool, typer.Option("--traffic", help="Also count loads and stores by region (slower).")] = False,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Also count instructions by line and call path (see `emu report`).")
-    ] = False,
-    coverage: Annotated[
-        bool, typer.Option("--coverage", help="Also tell which lines and functions ran (see `emu report`).")
-    ] = False,
-    memcheck: Annotated[
-        bool,
-        typer.Option(
-            "--memcheck",
-            help="Also find memory errors: accesses out of blocks and objects, after free, below SP, through null, and "
-            "values that were never set where they decide a branch, an address or an output (about 4 times slower).",
-        ),
-    ] = False,
-    replace_allocator: Annotated[
-        bool,
-        typer.Option(
-            "--replace-allocator",
-            help="With --memcheck: serve malloc and free from memory that the board does not have, with gaps between "
-            "blocks and freed ones left unused: finds overruns that go further.",
-        ),
-    ] = False,
-    stack_peak: Annotated[
-        bool,
-        typer.Option(
-            "--stack-peak",
-            help="In Renode: also measure the stack's reserved peak, in a second run that is very much slower (try it "
-            "with --limit 1). The other emulators always measure it.",
-        ),
-    ] = False,
-    suppressions: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --memcheck: a .toml of accepted findings, `suppress` tables with a reason and patterns for "
-            "kind, function, file."
-        ),
-    ] = None,
+    traffic: Annotated[bool, _switch("traffic")] = False,
+    profile: Annotated[bool, _switch("profile")] = False,
+    coverage: Annotated[bool, _switch("coverage")] = False,
+    memcheck: Annotated[bool, _switch("memcheck")] = False,
+    replace_allocator: Annotated[bool, _switch("replace_allocator")] = False,
+    stack_peak: Annotated[bool, _switch("stack_peak")] = False,
+    suppressions: Annotated[Path | None, typer.Option(help=help_of(RunOptions, "suppressions"))] = None,
     trace: Annotated[
         bool, typer.Option("--trace-layers", help="Also compare every intermediate tensor of one input with PyTorch's.")
     ] = False,
     trace_input: Annotated[int, typer.Option(min=0, help="Which input --trace-layers takes.")] = 0,
-    tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Mean logit error allowed, relative to the largest logit.")
-    ] = DEFAULT_TOLERANCE,
+    tolerance: Annotated[float, typer.Option(min=0.0, help=help_of(RunOptions, "tolerance"))] = RunOptions.tolerance,
     max_instructions: Annotated[
         int, typer.Option(min=1, help="End any one input (and the boot) after so many instructions.")
     ] = Limits.instructions,
@@ -252,9 +224,6 @@ def run(
         raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
     if report is not None:
         _make_directory(report)
-    for option, given in (("--suppressions", suppressions is not None), ("--replace-allocator", replace_allocator)):
-        if given and not memcheck:
-            raise InputError(f"{option} is about what --memcheck finds: give that too")
     options = RunOptions(
         traffic=traffic,
         profile=profile,
@@ -270,6 +239,7 @@ def run(
     chosen = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs).first(limit)
     for each in chosen:  # now, not after the runs of those before it
+        require(options, each)
         emulator_version(each)
         if not all(map(_is_firmware, models)):
             find_toolchain(each.board.build.toolchain)

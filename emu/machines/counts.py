@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.probes.coverage import measure_coverage
 from emu.probes.instructions import Memory, executions_by_address, measure_instructions
 from emu.probes.profile import measure_profile
@@ -39,27 +40,28 @@ class Counts:
     not_measured: dict[str, str] = field(default_factory=dict)
 
 
-def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, profile: bool, coverage: bool) -> Counts:
-    """Return the counts; the flags say what was counted on request."""
+def measure_counts(firmware: Firmware, counters: Counters, instruments: Instruments) -> Counts:
+    """Return the counts; ``instruments`` say what was counted on request."""
     not_measured: dict[str, str] = {}
     instructions = measure_instructions(firmware, counters.total, counters.blocks, counters.peek)
     if not firmware.symbols:
         not_measured["by_function"] = "the ELF has no symbols"
         instructions = instructions.model_copy(update={"by_function": {}})
-    if traffic:
+    if instruments.traffic:
         memory = firmware.board.memory
         loads, stores = by_region(memory, counters.loads), by_region(memory, counters.stores)
         instructions = instructions.model_copy(update={"loads_by_region": loads, "stores_by_region": stores})
     else:
         not_measured["loads_by_region"] = "counted only on request (--traffic)"
         not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = executions_by_address(firmware, counters.blocks, counters.peek) if profile or coverage else {}
+    by_line = instruments.profile or instruments.coverage
+    executions = executions_by_address(firmware, counters.blocks, counters.peek) if by_line else {}
     profiled = covered = None
-    if profile:
+    if instruments.profile:
         profiled = measure_profile(firmware, executions, counters.call_paths, cut=counters.call_paths_cut)
     else:
         not_measured["profile"] = "only on request (--profile)"
-    if coverage:
+    if instruments.coverage:
         covered = measure_coverage(firmware, executions)
         if not covered.lines:
             not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"

@@ -1,7 +1,6 @@
 """The record of a run: what was measured, together with what came of the inputs."""
 
 import platform
-from importlib.metadata import version
 
 import emu
 from emu.firmware import Firmware
@@ -46,7 +45,6 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         not_measured=not_measured,
         environment={
             "emu": emu.__version__,
-            "unicorn": version("unicorn"),
             **emulator_version(target),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",

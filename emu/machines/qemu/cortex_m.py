@@ -8,6 +8,7 @@ import numpy as np
 from emu.architectures.armv7em.code_map import CodeMap
 from emu.architectures.armv7em.thumb import WAITS
 from emu.architectures.armv7em.unwind import unwind
+from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.cortex_m_exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
 from emu.machines.qemu.core import CoreFault, Memory, Standing
@@ -24,7 +25,7 @@ _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin
 class CortexM:
     """The core (see ``emu.machines.qemu.core.Core``)."""
 
-    command: ClassVar = "qemu-system-arm"
+    command: ClassVar = EMULATORS["qemu"].programs["armv7em"]
     package: ClassVar = "qemu-system-arm"
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
     below_sp: ClassVar = 0

@@ -15,6 +15,7 @@ from emu.architectures.xtensa.windows import (
     returns_to,
     unwind,
 )
+from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.lx7_exceptions import UNSERVED, describe_exception, is_jump, read_unserved
 from emu.machines.qemu.core import CoreFault, Memory, Standing
@@ -38,7 +39,7 @@ class Lx7:
     Registers are pc, PS, WINDOWBASE, WINDOWSTART, EXCCAUSE, EPC1, EXCVADDR, DEPC and the 64 address registers.
     """
 
-    command: ClassVar = "qemu-system-xtensa"
+    command: ClassVar = EMULATORS["qemu"].programs["xtensa"]
     package: ClassVar = "qemu-system-misc"
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "a1"
     below_sp: ClassVar = BASE_SAVE_BYTES
