@@ -18,7 +18,8 @@ from emu.pytest_plugin.expectations import expectations
 from emu.pytest_plugin.session import is_strict, known_targets, remember
 from emu.reading import read_bytes
 from emu.record import Run, RunFile, read_run_file
-from emu.run import RunOptions, emulator_version, needs_second_run, run_firmware
+from emu.run import RunOptions, emulator_version, run_firmware
+from emu.run.second_run import needs_second_run
 from emu.targets import Target, find_target
 
 
@@ -81,9 +82,8 @@ class Runner:
         options = options or RunOptions()
         if expected.memcheck:
             options = replace(options, memcheck=True, suppressions=(*options.suppressions, *expected.suppressions))
-        # A second run for the stack's peak is made for tests that have a use for it only.
-        wanted = options.stack_peak or expected.stack_peak
-        options = replace(options, stack_peak=wanted and needs_second_run(self._target))
+        if expected.stack_peak and needs_second_run(self._target):
+            options = replace(options, stack_peak=True)
         try:
             elf, own_name, own_inputs = self._firmware(model, inputs, limit)
             record = self._record(elf, name or own_name, own_inputs, options)

@@ -2,7 +2,6 @@
 
 from emu.run.driving import Progress as Progress
 from emu.run.emulators import emulator_version as emulator_version
-from emu.run.emulators import needs_second_run as needs_second_run
 from emu.run.emulators import open_machine as open_machine
 from emu.run.layers import trace_layers as trace_layers
 from emu.run.options import RunOptions as RunOptions

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.machines import Limits
+from emu.instruments import Instruments, Limits
 from emu.mailbox import Mailbox
 from emu.model.image import read_image_info
 from emu.model.sources import Model
@@ -14,7 +14,6 @@ from emu.model.tracing import compare_layers, split_trace
 from emu.record import LayerError
 from emu.run.driving import find_mailbox, require_width
 from emu.run.emulators import open_machine
-from emu.run.options import RunOptions
 from emu.targets import Target
 
 
@@ -29,7 +28,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
     address = find_mailbox(firmware, None)
     assert address is not None, "our own firmware has a mailbox"
-    with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
+    with open_machine(firmware, target, Instruments(limits=limits)) as machine:
         machine.boot()
         mailbox = Mailbox.open(machine, address, firmware.ram)
         require_width(x, mailbox)

@@ -1,18 +1,20 @@
 """A run from its firmware to its verdicts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
+from emu.instruments import require
 from emu.model.sources import Model
 from emu.parity import compare
 from emu.record import Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
-from emu.run.emulators import needs_second_run, open_machine
+from emu.run.emulators import open_machine
 from emu.run.options import RunOptions
 from emu.run.recording import make_record
-from emu.run.second_run import add_stack, begin_second_run
+from emu.run.second_run import add_stack, begin_second_run, needs_second_run
 from emu.suppressions import suppress
 from emu.targets import Target
 from emu.verdicts import judge
@@ -37,11 +39,13 @@ def run_firmware(
     Raises InputError where the ELF or the inputs are not for this target or firmware. What the firmware does wrong is
     no exception but a fault in the record.
     """
+    require(options, target)
     firmware = Firmware.load(elf, target)
     mailbox_address = find_mailbox(firmware, inputs)
     twice = options.stack_peak and needs_second_run(target)
     first, second = _halves(progress) if twice else (progress, progress)
-    served, measured = drive(open_machine(firmware, target, options), firmware, mailbox_address, inputs, first)
+    machine = open_machine(firmware, target, replace(options, stack_peak=False))
+    served, measured = drive(machine, firmware, mailbox_address, inputs, first)
     if twice:
         machine, measured = begin_second_run(firmware, target, options.limits, measured)
         if machine is not None:
