@@ -19,6 +19,10 @@ class RunOptions(Instruments):
             needs="memcheck",
         ),
     )
+    trace_input: int | None = field(
+        default=None,
+        metadata=declared("Also compare every intermediate tensor of one input with PyTorch's."),
+    )
     tolerance: float = field(
         default=DEFAULT_TOLERANCE,
         metadata=declared("Mean logit error allowed, relative to the largest logit."),
