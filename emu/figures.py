@@ -40,7 +40,7 @@ class Figure:
     column: str = ""
     """The heading of its column in a table of several runs; empty if such tables leave the figure out."""
     label: str = ""
-    """What the terminal calls it; empty for the title."""
+    """What it is called under a heading that names its section; empty for the title."""
     reason_of: str = ""
     """The figure or section whose reason holds for this figure too."""
     sum_of: tuple[str, ...] = ()
@@ -145,6 +145,7 @@ FIGURES: tuple[Figure, ...] = (
         section="instructions",
         title="instructions an inference, at most",
         unit="instructions",
+        label="an inference, at most",
         column="instructions an inference",
         reason_of="instructions",
         short="instructions",
@@ -158,6 +159,7 @@ FIGURES: tuple[Figure, ...] = (
         section="instructions",
         title="instructions in all",
         unit="instructions",
+        label="boot and all inputs",
         reason_of="instructions",
     ),
     Figure(

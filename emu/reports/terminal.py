@@ -43,6 +43,7 @@ _LARGEST_ALLOCATIONS = 5
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
+_IN_A_SENTENCE = ("per_inference", "total")
 
 
 def print_run(console: Console, run: Run, board: Board) -> None:
@@ -222,6 +223,10 @@ def _instructions(run: Run) -> Group:
         )
     else:
         lines.append(Text(f"{counts.total:,} in all"))
+    for reading in readings(run):
+        figure = reading.figure
+        if figure.section == "instructions" and figure.name not in _IN_A_SENTENCE and not reading.reason:
+            lines.append(Text(f"{figure.label or figure.title}: {reading.text}"))
     table = _grid("right", "bar", "left")
     largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
     for name, count in largest:

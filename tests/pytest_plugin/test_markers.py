@@ -5,6 +5,7 @@ import pytest
 from projects import Compile, Project
 
 from emu.budgets.usage import usages
+from emu.figures import BUDGETS
 from emu.inputs import load_inputs
 from emu.model.sources import find_model
 from emu.run import RunOptions, run_firmware
@@ -204,9 +205,7 @@ def test_figures_go_to_junit(project: Project, compile_program: Compile):
     properties = project.pytest().tests["test_figures"].properties
     assert int(properties["filters@stm32h7-unicorn.stack"]) > 256
     assert properties["filters@stm32h7-unicorn.heap"].startswith("not measured: ")
-    assert {name.partition(".")[2] for name in properties} == {
-        "flash", "heap", "instructions", "ram", "stack", "static_ram"
-    }  # fmt: skip
+    assert {name.partition(".")[2] for name in properties} == BUDGETS.keys()
 
 
 def test_markers_are_known_to_pytest(project: Project):
