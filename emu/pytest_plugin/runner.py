@@ -1,4 +1,4 @@
-"""The fixtures' values: builds and runs, each made once in a session and shared by content."""
+"""The values of the fixtures: builds and runs, each made once in a session and shared by content."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from emu.targets import Target, find_target
 
 
 def provide_target(name: str, config: pytest.Config) -> Target:
-    """Return the target called ``name``; skips the test where its emulator is missing, or fails it if asked to."""
+    """Return the target ``name``. A missing emulator skips the test, or fails it in a strict session."""
     __tracebackhide__ = True
     try:
         target = find_target(name, known_targets(config))
@@ -33,15 +33,15 @@ def provide_target(name: str, config: pytest.Config) -> Target:
 
 
 class Builder:
-    """Builds firmware for a target. Builds are cached by content, also from one session to the next."""
+    """Builds firmware for a target. Builds are cached by content, across sessions too."""
 
     def __init__(self, target: Target, config: pytest.Config):
         self._target, self._config = target, config
 
     def __call__(self, model: str | Path, *, input_rows: int = BuildOptions.input_rows) -> Path:
-        """Return the ELF that runs ``model``: a demo's name, a checkpoint or an image.
+        """Return an ELF that runs ``model``: a demo's name, a checkpoint or an image.
 
-        Its mailbox has room for ``input_rows`` rows at a time.
+        The mailbox of the firmware has room for ``input_rows`` rows at a time.
         """
         __tracebackhide__ = True
         try:
@@ -51,12 +51,12 @@ class Builder:
 
 
 class Runner:
-    """Runs firmware on a target, each of the same content once in a session, whatever tests and workers ask for it."""
+    """Runs firmware on a target. Tests and workers that ask for the same run share it within a session."""
 
     def __init__(self, target: Target, item: pytest.Item, tmp_path_factory: pytest.TempPathFactory):
         self._target, self._item = target, item
         directory = tmp_path_factory.getbasetemp()
-        # The directories of pytest-xdist's workers are beside each other.
+        # The directories of pytest-xdist's workers have one parent.
         self._shared = directory.parent if hasattr(item.config, "workerinput") else directory
 
     def __call__(
@@ -71,16 +71,16 @@ class Runner:
     ) -> Run:
         """Run a demo (by name), a checkpoint, an image or an ELF, and return the record of the run.
 
-        ``inputs`` are those of a demo where none are given; ``limit`` takes the first of them. The run is called
-        ``name``, or after its file, in reports and in the baseline. With ``check`` the test fails, when it is done, on
-        a fault in the run and on what its markers, the suite's limits and the baseline do not allow.
+        A demo has ``inputs`` of its own; ``limit`` takes the first of the inputs. Reports and the baseline call the run
+        ``name``, else they use the name of its file. With ``check`` the test fails at its end if the run has a fault,
+        or breaks a marker, a limit of the suite or the baseline.
         """
         __tracebackhide__ = True
         expected = expectations(self._item)
         options = options or RunOptions()
         if expected.memcheck:
             options = replace(options, memcheck=True, suppressions=(*options.suppressions, *expected.suppressions))
-        # A second run for the stack's peak is made for tests that have a use for it only.
+        # A second run, for the stack's peak, costs time: only tests that need the peak make it.
         wanted = options.stack_peak or expected.stack_peak
         options = replace(options, stack_peak=wanted and needs_second_run(self._target))
         try:
@@ -98,7 +98,7 @@ class Runner:
     def _firmware(
         self, model: str | Path, given: EvaluationInputs | str | Path | None, limit: int | None
     ) -> tuple[Path, str, EvaluationInputs | None]:
-        """Return the ELF, what it is called, and its inputs."""
+        """Return the ELF, its name, and its inputs."""
         inputs = load_inputs(Path(given)) if isinstance(given, str | Path) else given
         path = Path(model)
         if path.suffix == ".elf" or is_elf(path):
@@ -113,7 +113,7 @@ class Runner:
         return elf, found.name, inputs
 
     def _record(self, elf: Path, name: str, inputs: EvaluationInputs | None, options: RunOptions) -> Path:
-        """Return the file with the record of a run, made where no test of the session has made it yet."""
+        """Return the file with the record of a run; make the run if no test of the session has made it yet."""
 
         def make(directory: Path) -> None:
             run = run_firmware(elf, name, self._target, inputs, options, lambda _done, _total: None)
@@ -135,7 +135,7 @@ def _content(elf: Path, name: str, target: Target, inputs: EvaluationInputs | No
 
 
 def _outcome(error: EmuError, config: pytest.Config) -> BaseException:
-    """Return what skips the test where a tool is missing and that is no failure, and what fails it for all else."""
+    """Return a skip if a tool is missing and the session is not strict, else a failure."""
     if isinstance(error, MissingToolError) and not is_strict(config):
         return pytest.skip.Exception(str(error))
     return pytest.fail.Exception(str(error))

@@ -1,4 +1,4 @@
-"""The results of Robot Framework's suites beside those of runs, in one JUnit file."""
+"""The results of Robot Framework's suites, added to the JUnit file of the runs."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,18 +9,18 @@ _COUNTS = ("tests", "failures", "errors")
 
 
 def add_robot_results(junit: str, xunit: Path) -> str:
-    """Return ``junit`` with the suites that rebot has written to ``xunit`` behind its own.
+    """Return ``junit`` with the suites of ``xunit``, a file that rebot wrote, after its own suites.
 
-    Raises InputError where that file is missing or something else.
+    Raises InputError if that file is missing or has another format.
     """
     try:
         theirs = ElementTree.fromstring(xunit.read_bytes())
     except OSError as error:
         raise InputError(f"{xunit}: {error.strerror}") from error
     except ElementTree.ParseError as error:
-        raise InputError(f"{xunit} is no XML: {error}") from error
+        raise InputError(f"{xunit} is not XML: {error}") from error
     if theirs.tag not in ("testsuite", "testsuites"):
-        raise InputError(f"{xunit} is not what `rebot --xunit` writes: it holds <{theirs.tag}>")
+        raise InputError(f"{xunit} was not written by `rebot --xunit`: its root is <{theirs.tag}>")
     ours = ElementTree.fromstring(junit)
     added = list(theirs) if theirs.tag == "testsuites" else [theirs]
     for name in _COUNTS:

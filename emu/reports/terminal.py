@@ -1,4 +1,4 @@
-"""The report that a person reads in the terminal."""
+"""The report in the terminal."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -47,7 +47,7 @@ _IN_A_SENTENCE = ("per_inference", "total")
 
 
 def print_run(console: Console, run: Run, board: Board) -> None:
-    """Print one run: the verdicts first, then what they rest on."""
+    """Print one run: the verdicts first, then the evidence."""
     parts: list[RenderableType] = [_verdicts(run)]
     if run.on_board:
         parts += [Text(), _memory(run, board)]
@@ -202,7 +202,7 @@ def _timeline(timeline: Timeline) -> Group:
 
 
 def _sparkline(levels: list[int]) -> str:
-    """Return a bar for the most of each part of ``levels``, and none where there is nothing."""
+    """Return a bar for the maximum of each part of ``levels``; a blank if the maximum is 0."""
     width = min(len(levels), _SPARKLINE_WIDTH)
     bounds = [index * len(levels) // width for index in range(width + 1)]
     parts = [max(levels[start:end]) for start, end in pairwise(bounds)]
