@@ -1,6 +1,7 @@
-"""The figures of a run, one row each: what the record calls a figure, and what limits, baselines and reports call it.
+"""The figures of a run, one row each: names, titles, unit, and whose reason a figure shares.
 
-A figure of a run is a number, or ``NotMeasured`` with the reason. Every limit and report asks here for that reason.
+A run has a number for each figure, or ``NotMeasured`` with the reason. Every limit and report asks here for that
+reason. To add a figure, add the field to ``emu.record`` and a row to ``FIGURES``.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ class Figure:
     column: str = ""
     """The heading of its column in a table of several runs; empty if such tables leave the figure out."""
     label: str = ""
-    """What the terminal calls it; empty for the title."""
+    """Its title under a heading that names its section; empty if that is ``title`` too."""
     reason_of: str = ""
-    """The figure or section whose reason holds for this figure too."""
+    """The figure or section whose reason explains this figure too."""
     sum_of: tuple[str, ...] = ()
-    """Figures and sections that the value is a sum of: if one was not measured, the sum was not either."""
+    """The figures and sections that it adds up: if one of them was not measured, the sum was not measured."""
     reason: str = NO_REASON
-    """Why there is no value if the record has the section, and says nothing of this figure."""
+    """Why there is no value, if the record has the section but no reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +57,15 @@ class Budget(Figure):
     short: str
     """Its name in ``limit_NAME``, ``--fail-on-increase`` and baselines."""
     short_title: str
+    """Its title in messages about limits and baselines."""
     meaning: str
-    """What ``limit_NAME`` limits."""
+    """The meaning of ``limit_NAME``, for ``pytest --markers``."""
     example: str
     """A limit, as a test writes it."""
-    parts: str
-    """What the parts are called that make up the figure."""
+    parts: str = ""
+    """The heading of a list of its parts; empty if it has none (``emu.budgets.usage`` finds the parts)."""
     lists_every_part: bool = False
-    """Whether all parts are listed, and not the largest alone."""
+    """Whether a list has every part, or the largest parts only."""
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -145,6 +147,7 @@ FIGURES: tuple[Figure, ...] = (
         section="instructions",
         title="instructions an inference, at most",
         unit="instructions",
+        label="an inference, at most",
         column="instructions an inference",
         reason_of="instructions",
         short="instructions",
@@ -158,6 +161,7 @@ FIGURES: tuple[Figure, ...] = (
         section="instructions",
         title="instructions in all",
         unit="instructions",
+        label="boot and all inputs",
         reason_of="instructions",
     ),
     Figure(
@@ -186,7 +190,7 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure(name="max_abs_error", section="parity", title="largest logit error", unit="error", reason_of="parity"),
 )
-"""Every figure, in the order in which reports list them."""
+"""Every figure, in the order of reports."""
 
 BUDGETS: Mapping[str, Budget] = {
     budget.short: budget
@@ -204,7 +208,7 @@ SECTIONS: Mapping[str, str] = {
     "stacks": "stack_peak_bytes",
     "timeline": "",
 }
-"""The sections of the record that can be missing, each with the figure whose reason holds for the section too."""
+"""The sections of the record that can be missing, each with the figure whose reason explains the section too."""
 
 _BY_NAME = {figure.name: figure for figure in FIGURES}
 
@@ -218,7 +222,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The value with its unit, or that there is none."""
+        """The value with its unit, or ``not measured``."""
         return "not measured" if isinstance(self.value, NotMeasured) else written(self.value, self.figure.unit)
 
     @property
@@ -238,16 +242,16 @@ def read(run: Run, name: str) -> Value:
 
 
 def missing(run: Run, name: str) -> NotMeasured | None:
-    """Return the reason that the record gives for a figure or a section that was not measured; None if it gives none.
+    """Return the record's reason why a figure or a section was not measured, or None if the record gives none.
 
-    Raises KeyError if ``name`` is neither: a misspelt name would lose the reason without a word.
+    Raises KeyError if ``name`` is neither a figure nor a section, so that no misspelt name loses a reason.
     """
     given = run.not_measured
     return next((NotMeasured(given[key]) for key in filter(None, _keys(name)) if key in given), None)
 
 
 def why_not(run: Run, name: str) -> str:
-    """Return why a figure or a section was not measured; raises KeyError if ``name`` is neither."""
+    """Return why a figure or a section was not measured; raises KeyError if ``name`` is neither of them."""
     given = missing(run, name)
     return NO_REASON if given is None else given.reason
 
@@ -258,7 +262,7 @@ def rests_on(figure: Figure, name: str) -> bool:
 
 
 def reasons(run: Run) -> dict[str, list[str]]:
-    """Return each reason of a record with the names of what was not measured for that reason."""
+    """Return each reason of a record, with the names that the record gives it for."""
     names: dict[str, list[str]] = {}
     for name, reason in run.not_measured.items():
         names.setdefault(reason, []).append(name)
@@ -288,7 +292,7 @@ def _value(run: Run, figure: Figure) -> Value:
 
 
 def _keys(name: str) -> list[str]:
-    """Return the names under which a record may hold the reason, the most telling one first."""
+    """Return the names under which a record may have the reason, the most precise one first."""
     if name in SECTIONS:
         return [name, SECTIONS[name]]
     figure = _BY_NAME[name]

@@ -1,14 +1,17 @@
-"""Verdicts: what has to hold of a run, judged from its record alone."""
+"""Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
 from emu.wording import counted
 
 DEFAULT_TOLERANCE = 1e-6
-"""Mean absolute logit error allowed, relative to the reference's largest absolute logit: a few float32 roundings."""
+"""The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
 
 
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
-    """Return the verdicts on a run, those about parity only where it was measured."""
+    """Return the verdicts on a run; nothing that was not measured is judged.
+
+    ``tolerance`` limits the mean logit error, relative to the reference's largest absolute logit.
+    """
     verdicts = [Verdict(name="no fault", ok=not run.faults, value=counted(len(run.faults), "fault"), limit="0")]
     if run.memory_check is not None:
         found = len(run.memory_check.findings)

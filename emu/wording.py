@@ -11,7 +11,7 @@ _NEAREST = 6
 
 
 def last_lines(output: str, most: int) -> tuple[list[str], int]:
-    """Return the last lines that firmware printed, made printable, and how many there were in all."""
+    """Return the last lines that firmware printed, made printable, and the number of all its lines."""
     lines = output.removesuffix("\n").split("\n") if output else []
     return [printable(line.removesuffix("\r")) for line in lines[-most:]], len(lines)
 
@@ -22,7 +22,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def memory_size(number: int) -> str:
-    """Return the size of a memory: ``128 KB`` where it comes out even, else bytes."""
+    """Return the size of a memory: ``128 KB`` if it is a multiple of a kilobyte, else bytes."""
     for unit, name in ((1024 * 1024, "MB"), (1024, "KB")):
         if number and number % unit == 0:
             return f"{number // unit} {name}"
@@ -30,13 +30,13 @@ def memory_size(number: int) -> str:
 
 
 def left_out(use: RegionUse) -> str:
-    """Return what the sum of a memory's uses is without, such as ``but for the heap``; empty if nothing is missing."""
+    """Return the uses that a memory's sum leaves out, such as ``but for the heap``; empty if all are known."""
     unknown = [name for name, used in (("heap", use.heap_bytes), ("stacks", use.stack_bytes)) if used is None]
     return f"but for the {' and the '.join(unknown)}" if unknown else ""
 
 
 def place(location: Location) -> str:
-    """Return ``step.c:125``, or nothing where no line is known."""
+    """Return ``step.c:125``, or an empty text if no line is known."""
     return "" if location.file is None else f"{location.file}:{location.line}"
 
 
@@ -46,22 +46,22 @@ def function_of(frame: Frame) -> str:
 
 
 def call_path(backtrace: Sequence[Frame]) -> list[str]:
-    """Return the six innermost functions of a call path, innermost first; then ``...`` if there are more."""
+    """Return the six innermost functions of a call path, innermost first, then ``...`` if the path goes on."""
     return [function_of(frame) for frame in backtrace[:_NEAREST]] + ["..."] * (len(backtrace) > _NEAREST)
 
 
 def title(run: Run) -> str:
-    """Return what a run is called in a report on several."""
+    """Return the name of a run in a report on several."""
     return f"{run.model} on {run.target}"
 
 
 def kind(name: str) -> str:
-    """Return the kind of a fault as words."""
+    """Return the kind of a fault in words: ``double free`` for ``double_free``."""
     return name.replace("_", " ")
 
 
 def allocator(check: MemoryCheck) -> str:
-    """Return whose allocator ran while memory was checked."""
+    """Return the allocator that ran during a memory check."""
     return {
         "faithful": "the firmware's own allocator",
         "replaced": "an allocator that keeps blocks apart",
@@ -70,7 +70,7 @@ def allocator(check: MemoryCheck) -> str:
 
 
 def margin(verdict: Verdict) -> str:
-    """Return by how much a verdict holds or fails, where its value and its limit are numbers; else nothing."""
+    """Return by how much a verdict holds or fails; empty if its value or its limit is not a number."""
     value, limit = _number(verdict.value), _number(verdict.limit)
     if value is None or limit is None or not limit[0]:
         return ""

@@ -1,1 +1,1 @@
-"""Budgets: the figures of a run that can be limited, limits on them, and baselines that they may not outgrow."""
+"""Budgets: the figures of a run that can be limited, the limits, and the baselines that a figure may not outgrow."""

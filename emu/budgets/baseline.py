@@ -1,4 +1,4 @@
-"""Baselines: the figures of earlier runs, in a small JSON file that is kept in git and reviewed like code.
+"""Baselines: the figures of earlier runs, in a small JSON file for git, to be reviewed like code.
 
 {"schema": 1, "runs": {"kws@stm32h7-unicorn": {"stack": {"value": 488, "parts": {"mamba_step": 104, ...}}, ...}}}
 """
@@ -17,7 +17,7 @@ from emu.reading import read_json
 from emu.record import SCHEMA, Run, RunFile
 
 LISTED_PARTS = 8
-"""Of each figure in the file, the largest; the stack's frames are all kept."""
+"""How many parts of a figure the file keeps, the largest; of the stack it keeps every frame."""
 
 
 class _Part(BaseModel):
@@ -25,10 +25,10 @@ class _Part(BaseModel):
 
 
 class BaselineFigure(_Part):
-    """One figure and the names of those who used it."""
+    """One figure, and who used it."""
 
     value: int | None
-    """Bytes or instructions; None where it was not measured."""
+    """Bytes or instructions; None if it was not measured."""
     parts: dict[str, int] = {}
 
 
@@ -40,17 +40,17 @@ class Baseline(_Part):
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> "Baseline":
-        """Return the figures of ``runs``; of several runs of one firmware the largest count.
+        """Return the figures of ``runs``; if a firmware ran several times, the largest figures.
 
-        Raises InputError where different firmware has the same name.
+        Raises InputError if different firmware has the same name.
         """
         baseline, firmware = cls(), {}
         for run in runs:
             key = run_key(run)
             if firmware.setdefault(key, run.firmware.sha256) != run.firmware.sha256:
                 raise InputError(
-                    f"different firmware is called {key}: give the runs names of their own, "
-                    "in tests by emu_run(..., name=...)"
+                    f"different firmware is called {key}: give each run a name of its own, "
+                    "in tests with emu_run(..., name=...)"
                 )
             kept = baseline.runs.setdefault(key, {})
             for name, entry in ((name, _entry(usage)) for name, usage in usages(run).items()):
@@ -59,7 +59,7 @@ class Baseline(_Part):
         return baseline
 
     def to_json(self) -> str:
-        """Return the file's text: sorted, so that its diff in git shows what changed; with the largest parts only."""
+        """Return the file's text: the largest parts only, and sorted, so that a diff in git shows the changes."""
         runs = {
             key: {name: {"value": entry.value, "parts": _largest(name, entry.parts)} for name, entry in entries.items()}
             for key, entries in self.runs.items()
@@ -73,7 +73,7 @@ def run_key(run: Run) -> str:
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Read a baseline, or the figures of what ``emu run --json`` wrote.
+    """Read a baseline, or the figures of a run record that ``emu run --json`` wrote.
 
     Raises InputError if the file is missing or neither.
     """

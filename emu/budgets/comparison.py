@@ -1,4 +1,4 @@
-"""Comparison of two sets of figures: what grew, by how much, whether that is allowed, and who made it grow."""
+"""Comparison of two sets of figures: which grew, by how much, whether that is allowed, and who made them grow."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class Allowance:
     """How much a figure may grow."""
 
     text: str
-    """As the user gave it: ``0``, ``1%``, ``512 B``, ``2 KB``."""
+    """The user's words: ``0``, ``1%``, ``512 B``, ``2 KB``."""
     amount: int = 0
     percent: float = 0.0
 
@@ -25,13 +25,13 @@ class Allowance:
 
 
 Gates = Mapping[str, Allowance]
-"""What may grow by how much, by the name of the figure; what is not in it may grow freely."""
+"""How much each figure may grow, by its short name; a figure without an entry may grow freely."""
 
 NO_INCREASE: Gates = {name: Allowance("0") for name in BUDGETS}
 
 
 def parse_gates(text: str) -> Gates:
-    """Return what ``stack=0,flash=1%,instructions=2%`` means; raises InputError that names what is wrong."""
+    """Return the gates that ``stack=0,flash=1%,instructions=2%`` sets; raises InputError for anything else."""
     gates = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, allowed = (piece.strip() for piece in part.partition("="))
@@ -53,16 +53,16 @@ def _absolute(text: str) -> Allowance:
 
 @dataclass(frozen=True)
 class PartChange:
-    """A stack frame, a function, a variable or a place of allocation that uses more or less than before."""
+    """A stack frame, function, variable or place of allocation that uses more or less than before."""
 
     name: str
     before: int | None
-    """None where it is new, or was too small to be listed."""
+    """None if the part is new, or was too small to be listed."""
     after: int
 
     @property
     def increase(self) -> int:
-        """How much more it uses."""
+        """How much more the part uses."""
         return self.after - (self.before or 0)
 
 
@@ -75,18 +75,18 @@ class Change:
     before: int | None
     after: int | None
     allowance: Allowance | None
-    """None where the figure may grow freely."""
+    """None if the figure may grow freely."""
     grown: tuple[PartChange, ...] = ()
-    """Who uses more than before, the largest increase first."""
+    """The parts that use more than before, the largest increase first."""
 
     @property
     def increase(self) -> int | None:
-        """None where one of the two was not measured."""
+        """How much the figure grew; None if it was not measured before or after."""
         return None if self.before is None or self.after is None else self.after - self.before
 
     @property
     def ok(self) -> bool:
-        """Whether the figure may be what it is; one that is not measured any more may not."""
+        """Whether the change is allowed; it is not if the figure was measured before only."""
         if self.allowance is None or self.before is None:
             return True
         return self.after is not None and self.allowance.holds(self.before, self.after)
@@ -94,23 +94,23 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from one set of figures to another."""
+    """The changes from one set of figures to another."""
 
     changes: tuple[Change, ...]
-    """Of the runs that both have."""
+    """Changes of the runs in both sets."""
     added: tuple[str, ...]
-    """Runs that only the newer set has."""
+    """Runs in the newer set only."""
     missing: tuple[str, ...]
-    """Runs that only the older set has."""
+    """Runs in the older set only."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing grew more than it may."""
+        """Whether every change is allowed."""
         return all(change.ok for change in self.changes)
 
 
 def compare(before: Baseline, after: Baseline, gates: Gates) -> Comparison:
-    """Compare the figures of the runs that both sets have."""
+    """Compare the figures of the runs in both sets."""
     both = [key for key in after.runs if key in before.runs]
     return Comparison(
         changes=tuple(change for key in sorted(both) for change in _changes(key, before, after, gates)),
@@ -129,7 +129,7 @@ def _changes(key: str, before: Baseline, after: Baseline, gates: Gates) -> list[
 
 
 def _grown(figure: str, old: Mapping[str, int], new: Mapping[str, int]) -> tuple[PartChange, ...]:
-    # What is not listed before may have been there, but was not larger than the smallest that is.
+    # A part that was not listed before may have existed, but was no larger than the smallest listed one.
     cut = not BUDGETS[figure].lists_every_part and len(old) >= LISTED_PARTS
     unlisted = min(old.values()) if cut else 0
     parts = [PartChange(name, old.get(name), used) for name, used in new.items() if used > old.get(name, unlisted)]

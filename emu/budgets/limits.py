@@ -1,4 +1,4 @@
-"""Limits on a run's figures, and what is said where one is exceeded: the use, the difference, and who used it."""
+"""Limits on a run's figures. A message about a limit gives the use, the difference, and who used most."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def parse_limit(name: str, text: object) -> int:
     try:
         return int(str(text))
     except ValueError:
-        raise ValueError(f'"{text}" is no number of {name}') from None
+        raise ValueError(f'"{text}" is not a number of {name}') from None
 
 
 def amount(name: str, value: int) -> str:
@@ -31,7 +31,7 @@ def amount(name: str, value: int) -> str:
 
 
 def over_budget(name: str, usage: Usage, limit: int) -> str | None:
-    """Return what is wrong if a run's ``usage`` of the budget ``name`` is over ``limit`` or not known; else None."""
+    """Return what is wrong if the ``usage`` of the budget ``name`` exceeds ``limit`` or is not known; else None."""
     title = BUDGETS[name].short_title
     if isinstance(usage.value, NotMeasured):
         return f"{title}: not measured, so not known to be within {amount(name, limit)}: {usage.value.reason}"
@@ -45,7 +45,7 @@ def over_budget(name: str, usage: Usage, limit: int) -> str | None:
 
 
 def users(name: str, usage: Usage) -> list[str]:
-    """Return lines that name who used the budget ``name``, or none if nobody is known."""
+    """Return lines that list who used the budget ``name``; no line if nobody is known."""
     if not usage.parts:
         return []
     shown = usage.parts if BUDGETS[name].lists_every_part else usage.parts[:_MOST_PARTS]
@@ -62,9 +62,9 @@ def _columns(name: str, parts: Iterable[Part]) -> list[str]:
 
 
 def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool) -> str | None:
-    """Return what is wrong where outputs differ from the reference by more than ``atol``, or in a class.
+    """Return what is wrong if outputs differ from the reference by more than ``atol``, or in a class; else None.
 
-    Classes count only with ``argmax``. Without ``atol`` the mean error has to be within what every run is judged by.
+    Classes count only with ``argmax``. Without ``atol`` the limit is that of every run, ``DEFAULT_TOLERANCE``.
     """
     if isinstance(parity, NotMeasured):
         return f"parity: not measured: {parity.reason}"
@@ -93,7 +93,7 @@ def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool
 
 
 def describe_fault(fault: Fault) -> str:
-    """Return a fault, or a finding of the memory checker, with its backtrace."""
+    """Return a fault or a memory error in words, with its backtrace."""
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
         lines.append(f"  in {_where(fault)}")

@@ -1,4 +1,4 @@
-"""How much of each budget a run used, and who used it: read from the run's record alone."""
+"""How much of each budget a run used, and who used it, from the run's record alone."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class Usage:
 
     value: int | NotMeasured
     parts: tuple[Part, ...] = ()
-    """The largest first; the stack's are its frames, in their order."""
+    """The largest first; for the stack, its frames in their order."""
 
 
 def usages(run: Run) -> dict[str, Usage]:
     """Return what a run used of each budget, by the names of ``BUDGETS``.
 
-    ``stack`` adds up the peaks of all stacks that the firmware was on. ``instructions`` are those of the longest
-    inference, or those of the whole run if the firmware was given no input.
+    ``stack`` adds up the peaks of all stacks that the firmware used. ``instructions`` counts the longest inference, or
+    the whole run if the firmware was given no input.
     """
     return {name: _usage(run, name) for name in BUDGETS}
 
@@ -43,7 +43,7 @@ def _usage(run: Run, name: str) -> Usage:
     return Usage(value if isinstance(value, NotMeasured) else int(value), parts)
 
 
-# ---- values that are no single figure --------------------------------------------------------------------------------
+# ---- values of more than one figure ---------------------------------------------------------------------------------
 
 
 def _all_stacks(run: Run) -> Value:
@@ -109,7 +109,7 @@ def _ram(run: Run) -> tuple[Part, ...]:
 
 
 def _as_parts_of_ram(name: str, share: int | None, whole: int | None, parts: tuple[Part, ...]) -> list[Part]:
-    """Return who made a share of the RAM, if they are known and the share is all of theirs; else the share alone."""
+    """Return the parts of a share of the RAM if they are known and add up to the share; else the share alone."""
     amounts = [part.amount for part in parts]
     if share != whole or None in amounts or sum(filter(None, amounts)) != share:
         return [Part(f"({name})", share)]

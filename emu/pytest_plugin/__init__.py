@@ -1,7 +1,7 @@
 """The pytest plugin: tests run firmware in emulators, and hold it to limits and to a baseline.
 
-It is loaded into every pytest run of an environment that has emu installed, so nothing heavy is imported here or by
-``options``; a project that uses none of it pays next to nothing.
+pytest loads it into every session of an environment with emu. So this module and ``options`` import nothing heavy, and
+a project that does not use the plugin pays next to nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, and refuse settings that cannot be before anything runs."""
+    """Register the markers, and refuse invalid settings before anything runs."""
     options.register_markers(config)
     if options.are_given(config):
         from emu.pytest_plugin.session import check_settings
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Read a test's markers before its fixtures are made, and refuse one that cannot be."""
+    """Read a test's markers before its fixtures are made, and refuse an invalid marker."""
     if options.uses_emu(item):
         from emu.pytest_plugin.expectations import expect
 
@@ -52,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Judge the runs that a test made, when it is done."""
+    """Judge the runs of a test when the test is done."""
     if not options.uses_emu(item):
         return (yield)
     from emu.pytest_plugin.expectations import judge
@@ -70,7 +70,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the baseline, where that was asked for."""
+    """Write the baseline if the user asked for that."""
     if session.config.getoption("emu_update_baseline"):
         from emu.pytest_plugin.session import update_baseline
 
@@ -79,14 +79,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
-    """Take over what a worker of pytest-xdist ran."""
+    """Take over the runs of a worker of pytest-xdist."""
     from emu.pytest_plugin.session import take_over
 
     take_over(node)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what became of the baseline."""
+    """Say whether the baseline was written."""
     if config.getoption("emu_update_baseline"):
         from emu.pytest_plugin.session import summary
 
@@ -95,7 +95,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def emu_target(request: pytest.FixtureRequest) -> Target:
-    """Return the target that the test runs on, one of those chosen by option or setting."""
+    """Return the target that the test runs on, one of those that an option or a setting chose."""
     from emu.pytest_plugin.runner import provide_target
 
     return provide_target(request.param, request.config)
@@ -103,7 +103,7 @@ def emu_target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture(scope="session")
 def emu_build(emu_target: Target, request: pytest.FixtureRequest) -> Builder:
-    """Return what builds the firmware of a demo, a checkpoint or an image: ``emu_build("kws") -> Path``."""
+    """Return a function that builds the firmware of a demo, a checkpoint or an image: ``emu_build("kws") -> Path``."""
     from emu.pytest_plugin.runner import Builder
 
     return Builder(emu_target, request.config)
@@ -111,7 +111,7 @@ def emu_build(emu_target: Target, request: pytest.FixtureRequest) -> Builder:
 
 @pytest.fixture
 def emu_run(emu_target: Target, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """Return what runs a model or firmware on the target: ``emu_run("kws", limit=5) -> emu.record.Run``."""
+    """Return a function that runs a model or firmware on the target: ``emu_run("kws", limit=5) -> emu.record.Run``."""
     from emu.pytest_plugin.runner import Runner
 
     return Runner(emu_target, request.node, tmp_path_factory)

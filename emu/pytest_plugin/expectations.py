@@ -1,4 +1,4 @@
-"""What has to hold of the runs that a test makes: its markers, the suite's settings, and the baseline."""
+"""What a test expects of its runs: from its markers, the suite's settings, and the baseline."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class _Limit:
     figure: str
     value: int
     origin: str
-    """Who set it."""
+    """The marker or the setting that set it."""
 
 
 @dataclass(frozen=True)
@@ -39,45 +39,45 @@ class _Parity:
 
     def __post_init__(self) -> None:
         if self.atol is not None and not (isinstance(self.atol, int | float) and self.atol >= 0):
-            raise ValueError(f"atol={self.atol!r} is no limit: give a number that is not negative, such as 1e-4")
+            raise ValueError(f"atol={self.atol!r}: needs a number of 0 or more, such as 1e-4")
 
 
 @dataclass
 class Expectations:
-    """What has to hold of one test's runs, and those runs."""
+    """What one test expects of its runs, and the runs."""
 
     limits: list[_Limit] = field(default_factory=list)
     parity: _Parity | None = None
     memcheck: bool = False
     stack_peak: bool = False
-    """Whether a limit or the baseline is about the stack, or about RAM, of which it is a part."""
+    """Whether a limit or the baseline needs the stack's peak, which is also a part of RAM."""
     suppressions: tuple[Suppression, ...] = ()
     runs: list[Run] = field(default_factory=list)
-    """Those that are judged."""
+    """The runs to judge."""
 
 
 _EXPECTATIONS = pytest.StashKey[Expectations]()
 
 
 def expect(item: pytest.Item) -> None:
-    """Read what has to hold of a test's runs; a marker that cannot be fails the test."""
+    """Read what a test expects of its runs; an invalid marker fails the test."""
     try:
         item.stash[_EXPECTATIONS] = _read(item)
         return
     except (InputError, TypeError, ValueError) as error:
         mistake = str(error)
-    pytest.fail(mistake, pytrace=False)  # out here, or it would be told with all that led to it
+    pytest.fail(mistake, pytrace=False)  # outside the handler, or pytest would also print the handled error
 
 
 def expectations(item: pytest.Item) -> Expectations:
-    """Return what has to hold of a test's runs."""
+    """Return what a test expects of its runs."""
     return item.stash[_EXPECTATIONS]
 
 
 def judge(item: pytest.Item, *, ended: bool = True) -> str:
-    """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty where nothing is.
+    """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty if nothing is wrong.
 
-    A test that has not ``ended`` as it should may have got to no run.
+    A test that has not ``ended`` as it should need not have made a run.
     """
     expected = expectations(item)
     complaints = []
@@ -88,7 +88,8 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
             complaints.append("\n\n".join([f"{run.model} on {run.target}", *wrong]))
     unheard = sorted({mark.name for mark in item.own_markers if mark.name in MARKERS})
     if ended and unheard and not expected.runs:
-        complaints.append(f"{', '.join(unheard)}: about runs made with emu_run, of which the test has made none")
+        has = "has" if len(unheard) == 1 else "have"
+        complaints.append(f"{' and '.join(unheard)} {has} no effect: this test never calls emu_run")
     return "\n\n".join(complaints)
 
 
@@ -109,7 +110,7 @@ def _read(item: pytest.Item) -> Expectations:
 
 
 def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
-    """Return what ``read`` makes of the nearest marker ``name`` that is about the test's target; None without one."""
+    """Return what ``read`` makes of the nearest marker ``name`` for the test's target; None if there is no marker."""
     callspec = getattr(item, "callspec", None)
     target = str(callspec.params.get("emu_target", "")) if callspec is not None else ""
     for mark in item.iter_markers(name):
@@ -119,7 +120,7 @@ def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
         try:
             return read(*mark.args, **options)
         except TypeError:
-            raise TypeError(f"{name}: takes other arguments, `pytest --markers` says which") from None
+            raise TypeError(f"{name}: wrong arguments; `pytest --markers` shows the right ones") from None
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return None

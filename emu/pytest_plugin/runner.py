@@ -1,4 +1,4 @@
-"""The fixtures' values: builds and runs, each made once in a session and shared by content."""
+"""The values of the fixtures: builds and runs, each made once in a session and shared by content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emu.targets import Target, find_target
 
 
 def provide_target(name: str, config: pytest.Config) -> Target:
-    """Return the target called ``name``; skips the test where its emulator is missing, or fails it if asked to."""
+    """Return the target ``name``. A missing emulator skips the test, or fails it in a strict session."""
     __tracebackhide__ = True
     try:
         target = find_target(name, known_targets(config))
@@ -32,15 +32,15 @@ def provide_target(name: str, config: pytest.Config) -> Target:
 
 
 class Builder:
-    """Builds firmware for a target. Builds are cached by content, also from one session to the next."""
+    """Builds firmware for a target. Builds are cached by content, across sessions too."""
 
     def __init__(self, target: Target, config: pytest.Config):
         self._target, self._config = target, config
 
     def __call__(self, model: str | Path, *, input_rows: int = BuildOptions.input_rows) -> Path:
-        """Return the ELF that runs ``model``: a demo's name, a checkpoint or an image.
+        """Return an ELF that runs ``model``: a demo's name, a checkpoint or an image.
 
-        Its mailbox has room for ``input_rows`` rows at a time.
+        The mailbox of the firmware has room for ``input_rows`` rows at a time.
         """
         __tracebackhide__ = True
         try:
@@ -50,12 +50,12 @@ class Builder:
 
 
 class Runner:
-    """Runs firmware on a target, each of the same content once in a session, whatever tests and workers ask for it."""
+    """Runs firmware on a target. Tests and workers that ask for the same run share it within a session."""
 
     def __init__(self, target: Target, item: pytest.Item, tmp_path_factory: pytest.TempPathFactory):
         self._target, self._item = target, item
         directory = tmp_path_factory.getbasetemp()
-        # The directories of pytest-xdist's workers are beside each other.
+        # The directories of pytest-xdist's workers have one parent.
         self._shared = directory.parent if hasattr(item.config, "workerinput") else directory
 
     def __call__(
@@ -70,16 +70,16 @@ class Runner:
     ) -> Run:
         """Run a demo (by name), a checkpoint, an image or an ELF, and return the record of the run.
 
-        ``inputs`` are those of a demo where none are given; ``limit`` takes the first of them. The run is called
-        ``name``, or after its file, in reports and in the baseline. With ``check`` the test fails, when it is done, on
-        a fault in the run and on what its markers, the suite's limits and the baseline do not allow.
+        A demo has ``inputs`` of its own; ``limit`` takes the first of the inputs. Reports and the baseline call the run
+        ``name``, else they use the name of its file. With ``check`` the test fails at its end if the run has a fault,
+        or breaks a marker, a limit of the suite or the baseline.
         """
         __tracebackhide__ = True
         expected = expectations(self._item)
         options = options or RunOptions()
         if expected.memcheck:
             options = replace(options, memcheck=True, suppressions=(*options.suppressions, *expected.suppressions))
-        if expected.stack_peak and needs_second_run(self._target):
+        if expected.stack_peak and needs_second_run(self._target):  # a second run costs time: only if a test needs it
             options = replace(options, stack_peak=True)
         try:
             given = Path(inputs) if isinstance(inputs, str) else inputs
@@ -95,7 +95,7 @@ class Runner:
         return run
 
     def _record(self, job: Job) -> Path:
-        """Return the file with the record of a run, made unless a test of the session has made it already."""
+        """Return the file with the record of a run; make the run if no test of the session has made it yet."""
 
         def make(directory: Path) -> None:
             run = job.run(lambda _done, _total: None)
@@ -105,7 +105,7 @@ class Runner:
 
 
 def _outcome(error: EmuError, config: pytest.Config) -> BaseException:
-    """Return what skips the test where a tool is missing and that is no failure, and what fails it for all else."""
+    """Return a skip if a tool is missing and the session is not strict, else a failure."""
     if isinstance(error, MissingToolError) and not is_strict(config):
         return pytest.skip.Exception(str(error))
     return pytest.fail.Exception(str(error))

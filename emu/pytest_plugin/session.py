@@ -1,4 +1,4 @@
-"""What all tests of a session share: the chosen targets, the baseline, and the runs that were made."""
+"""What all tests of a session share: the chosen targets, the baseline, and the runs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ _WORKER_OUTPUT = "emu_records"
 @dataclass
 class _Session:
     records: set[str] = field(default_factory=set)
-    """Paths of the records of the runs whose figures count."""
+    """Paths of the run records whose figures go to the baseline."""
     summary: str = ""
 
 
@@ -32,7 +32,7 @@ _BASELINE = pytest.StashKey[tuple[Baseline, Gates] | None]()
 
 
 def check_settings(config: pytest.Config) -> None:
-    """Raise UsageError, in one line, where an option or a setting cannot be."""
+    """Raise UsageError, in one line, if an option or a setting is not valid."""
     chosen_targets(config)
     for name, budget in LIMIT_MARKERS.items():
         text = config.getini(f"emu_{name}")
@@ -43,18 +43,16 @@ def check_settings(config: pytest.Config) -> None:
     if config.getoption("emu_update_baseline"):
         path = baseline_path(config)
         if path is None:
-            raise pytest.UsageError(
-                "--emu-update-baseline: name the file with --emu-baseline, or the setting emu_baseline"
-            )
+            raise pytest.UsageError("--emu-update-baseline needs --emu-baseline FILE, or the setting emu_baseline")
         if not path.parent.is_dir():  # now, not after the tests
             raise pytest.UsageError(f"{path}: no such directory to write the baseline to")
     if setting(config, "fail_on_increase") and baseline_path(config) is None:
-        raise pytest.UsageError("--emu-fail-on-increase: over which figures? name their file with --emu-baseline")
+        raise pytest.UsageError("--emu-fail-on-increase needs --emu-baseline FILE, or the setting emu_baseline")
     baseline(config)
 
 
 def chosen_targets(config: pytest.Config) -> list[str]:
-    """Return the names of the targets to run on; raises UsageError where there is none of that name."""
+    """Return the names of the targets to run on; raises UsageError if no target has a given name."""
     chosen = config.getoption("emu_target") or config.getini("emu_target") or [DEFAULT_TARGET]
     try:
         known = known_targets(config)
@@ -65,7 +63,7 @@ def chosen_targets(config: pytest.Config) -> list[str]:
 
 
 def known_targets(config: pytest.Config) -> dict[str, Target]:
-    """Return emu's targets and those of the session's own board files; raises InputError where one is not valid."""
+    """Return emu's targets and those of the session's board files; raises InputError if a file is not valid."""
     if _TARGETS not in config.stash:
         given = [config.invocation_params.dir / path for path in config.getoption("emu_board") or ()]
         config.stash[_TARGETS] = load_targets([*config.getini("emu_boards"), *given])
@@ -81,7 +79,7 @@ def is_strict(config: pytest.Config) -> bool:
 
 
 def baseline_path(config: pytest.Config) -> Path | None:
-    """Return the baseline's file; None where there is to be none."""
+    """Return the baseline's file, or None if none is given."""
     given = config.getoption("emu_baseline")
     if given:
         return config.invocation_params.dir / given
@@ -90,7 +88,7 @@ def baseline_path(config: pytest.Config) -> Path | None:
 
 
 def baseline(config: pytest.Config) -> tuple[Baseline, Gates] | None:
-    """Return what runs are compared with, and what may grow; None where they are not. Raises UsageError."""
+    """Return the baseline to compare with, and what may grow, or None if nothing is compared. Raises UsageError."""
     if _BASELINE not in config.stash:
         config.stash[_BASELINE] = _read_baseline(config)
     return config.stash[_BASELINE]
@@ -113,14 +111,14 @@ def _read_baseline(config: pytest.Config) -> tuple[Baseline, Gates] | None:
 
 
 def remember(config: pytest.Config, record: Path) -> None:
-    """Let the figures of the run whose record is in a file count for the baseline."""
+    """Let the figures of a run, by the file of its record, go to the baseline."""
     _session(config).records.add(str(record))
 
 
 def update_baseline(session: pytest.Session) -> None:
-    """Write the figures of the session's runs to the baseline; those of runs that were not made stay.
+    """Write the figures of the session's runs to the baseline; the figures of other runs stay.
 
-    A worker of pytest-xdist hands its runs to the process that controls it instead.
+    A worker of pytest-xdist hands its runs to its controller instead.
     """
     config = session.config
     made, path = _session(config), baseline_path(config)
@@ -129,7 +127,7 @@ def update_baseline(session: pytest.Session) -> None:
         return
     assert path is not None, "check_settings asks for it"
     if session.exitstatus not in _FINISHED:
-        made.summary = f"emu: {path} was not written, as the tests did not come to their end"
+        made.summary = f"emu: {path} was not written: the tests did not run to their end"
         return
     try:
         new = Baseline.of(run for record in sorted(made.records) for run in read_run_file(Path(record)).runs)
@@ -144,13 +142,13 @@ def update_baseline(session: pytest.Session) -> None:
 
 
 def take_over(node: Any) -> None:
-    """Let the runs of a worker of pytest-xdist count for the process that controls it."""
+    """Let the runs of a worker of pytest-xdist count in its controller."""
     for record in getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, ()):
         remember(node.config, Path(record))
 
 
 def summary(config: pytest.Config) -> str:
-    """Return what became of the baseline."""
+    """Return a line that says whether the baseline was written."""
     return _session(config).summary
 
 

@@ -1,1 +1,1 @@
-"""Renderings of run records; none of them runs or measures anything."""
+"""Reports: each renders run records, and none runs or measures anything."""

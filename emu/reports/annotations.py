@@ -1,4 +1,4 @@
-"""What failed, as GitHub's workflow commands: each becomes an annotation on the line of the source that it is about."""
+"""Failures as GitHub's workflow commands: each becomes an annotation on a line of the source."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from emu.reports.evidence import fault_lines, finding_lines, frame_lines
 from emu.wording import counted, kind, margin, printable, title
 
 _MOST = 10
-"""Of one step and level, GitHub shows no more."""
+"""GitHub shows no more annotations of one step and level."""
 _LONGEST_LINE, _MOST_LINES = 300, 20
 _COUNT_WHAT_IS_ANNOTATED = ("no fault", "no memory error")
 
@@ -21,13 +21,13 @@ class _Annotation:
     title: str
     lines: Sequence[str]
     places: Sequence[Location] = ()
-    """Where it may be shown, best first."""
+    """The places that can show it, best first."""
 
 
 def render_annotations(runs: Sequence[Run], checkout: Path) -> str:
-    """Return a line for each fault, memory error and other failed verdict, for a step of a workflow to print.
+    """Return a line for each fault, memory error and other failed verdict; a step of a workflow prints them.
 
-    A place outside of ``checkout``, such as one in the C library, gives way to its nearest caller inside.
+    A place outside ``checkout``, such as the C library, gives way to its nearest caller inside.
     """
     annotations = [annotation for run in runs for annotation in _annotations(run)]
     left = len(annotations) - _MOST
@@ -62,7 +62,7 @@ def _of_verdict(run: Run, verdict: Verdict) -> _Annotation:
 
 
 def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
-    """Return the frames of the stack that a verdict is about; none where it is about none."""
+    """Return the frames of the stack that a verdict is about; no frames if it is about no stack."""
     for stack in run.stack.stacks[1:]:
         if verdict.name == f"stack {stack.name} fits":
             return stack.backtrace
@@ -70,13 +70,13 @@ def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
 
 
 class _Sources:
-    """The source files of a checkout, found by the names that debug information has for them."""
+    """The source files of a checkout, found by their names in debug information."""
 
     def __init__(self, checkout: Path):
         self._checkout = checkout.resolve()
 
     def first(self, places: Sequence[Location]) -> tuple[str, int] | None:
-        """Return file and line of the first place in the checkout, the file relative to it."""
+        """Return the file (relative to the checkout) and line of the first place in the checkout, or None."""
         for location in places:
             file = self._find(location.file) if location.file else None
             if file is not None and location.line is not None:
@@ -87,7 +87,7 @@ class _Sources:
         path = Path(os.path.normpath(self._checkout / name))
         if path.is_relative_to(self._checkout) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
             return path.relative_to(self._checkout).as_posix()
-        # Names are relative to the directory of the compilation, which need not be the checkout's.
+        # A name is relative to the directory of the compilation, which may be another directory than the checkout.
         ending = PurePosixPath(name).parts
         if not ending or PurePosixPath(name).is_absolute() or ".." in ending:
             return None

@@ -8,17 +8,17 @@ from emu.record import Coverage, Profile, RegionUse
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a bar."""
+    """One part of a bar."""
 
     name: str
     bytes: int
     start: float
-    """Share of the region's size, as is ``width``; together at most 1, even where more is used than there is."""
+    """The left end. ``start`` and ``width`` are shares of the whole bar, 0..1."""
     width: float
 
 
 def region_parts(use: RegionUse) -> list[Part]:
-    """Return what is in a memory, side by side."""
+    """Return the parts of a memory's bar. If they need more than the memory has, they share the bar."""
     named = {
         "static": use.static_bytes,
         "heap": use.heap_bytes or 0,
@@ -35,7 +35,7 @@ def region_parts(use: RegionUse) -> list[Part]:
 
 
 def level_path(levels: Sequence[int], most: int) -> str:
-    """Return an SVG path of the area under ``levels``: one unit wide each, ``most`` is at 0 and nothing at 100."""
+    """Return an SVG path of the area under ``levels``: each is one unit wide, ``most`` is at y = 0, nothing at 100."""
     path, last = ["M0 100"], None
     for index, level in enumerate(levels):
         if level != last:
@@ -56,12 +56,12 @@ class FileCoverage:
 
     @property
     def share(self) -> float:
-        """Of the lines with code, 0..1."""
+        """The share of the lines with code that ran, 0..1."""
         return self.lines_run / self.lines if self.lines else 1.0
 
 
 def coverage_by_file(coverage: Coverage) -> list[FileCoverage]:
-    """Return each file's lines, the least covered first."""
+    """Return the coverage of each file, the least covered first."""
     files = [
         FileCoverage(file, len(counts), sum(map(bool, counts.values())), [*_gaps(sorted(counts.items()))])
         for file, counts in coverage.lines.items()

@@ -1,4 +1,4 @@
-"""Instructions by call path as collapsed stacks: one line ``a;b;c 123`` for each, as flame graph tools read them."""
+"""Instructions by call path as collapsed stacks, for flame graph tools: a line ``a;b;c 123`` for each path."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from emu.wording import printable, title
 
 
 def render_collapsed(runs: Sequence[Run]) -> str:
-    """Return the stacks of the runs that have a profile; where there are several runs, each is a first frame."""
+    """Return the stacks of the runs that have a profile; if there are several runs, each is a first frame."""
     counts: Counter[str] = Counter()
     for run in runs:
         start = [_frame(title(run))] if len(runs) > 1 else []

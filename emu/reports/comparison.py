@@ -1,4 +1,4 @@
-"""Several runs of one model side by side: the same model on other targets, or another build of it."""
+"""Several runs of one model side by side: on several targets, or of several builds."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ from emu.record import Run
 
 @dataclass(frozen=True)
 class Cell:
-    """One run's figure."""
+    """A figure of one run."""
 
     text: str
     delta: str
-    """Against the first run; nothing where both are the same or one is not known."""
+    """The difference from the first run; empty if there is none, or if a value is not known."""
     reason: str = ""
-    """Why there is no value."""
+    """Why there is no value; empty if there is one."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of every run."""
+    """A figure of every run."""
 
     title: str
     cells: list[Cell]
@@ -29,18 +29,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All runs of a model, the first of them as the base."""
+    """All runs of a model; the first run is the base."""
 
     model: str
     runs: list[tuple[int, Run]]
-    """With their places among all runs."""
+    """Each run with its place among all runs of the report."""
     rows: list[Row]
     frames: list[Row]
-    """Functions in the backtraces of the stacks' peaks whose frames are not the same in all runs."""
+    """The functions whose frames differ at the stack's peak."""
 
 
 def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
-    """Return a comparison for each model that was run several times."""
+    """Return a comparison for each model that ran several times."""
     of_model: dict[str, list[tuple[int, Run]]] = {}
     for index, run in enumerate(runs):
         of_model.setdefault(run.model, []).append((index, run))
@@ -75,7 +75,7 @@ def _frames(runs: Sequence[Run]) -> Iterator[Row]:
 
 
 def _frame_bytes(run: Run) -> dict[str, int]:
-    """Return the bytes of each function's frames, all of a recursion's together."""
+    """Return the bytes of each function's frames; the frames of a recursion are added up."""
     sizes: dict[str, int] = {}
     for frame in run.stack.backtrace:
         if frame.function is not None and frame.frame_bytes is not None:

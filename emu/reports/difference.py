@@ -1,4 +1,4 @@
-"""What changed between two sets of figures, as text and as Markdown: absolute values beside what they grew by."""
+"""The changes between two sets of figures, as text and as Markdown: absolute values next to the changes."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ _MOST_PARTS = 5
 
 
 def difference_as_text(comparison: Comparison) -> str:
-    """Return the comparison as a person reads it in a terminal."""
+    """Return the comparison as text for a terminal."""
     lines = []
     for run, changes in _by_run(comparison.changes):
         rows = [("", "", "base", "new", "change", "allowed"), *(_row(change) for change in changes)]
@@ -32,7 +32,7 @@ def difference_as_text(comparison: Comparison) -> str:
 
 
 def difference_as_markdown(comparison: Comparison) -> str:
-    """Return the same as a table for a pull request or a step summary."""
+    """Return the comparison as a Markdown table, for a pull request or a step summary."""
     lines = ["| | run | figure | base | new | change | allowed |", "|---|---|---|--:|--:|--:|--:|"]
     for change in comparison.changes:
         mark, *cells = _row(change)
@@ -47,7 +47,7 @@ def difference_as_markdown(comparison: Comparison) -> str:
 
 
 def change_as_text(change: Change) -> str:
-    """Return one figure that grew, in a sentence and the names of those who made it grow."""
+    """Return a sentence about a figure that grew, then a line for each part that made it grow."""
     _, title, before, after, by, allowed = _row(change)
     headline = f"{title} grew by {by.lstrip('+')}: {before} -> {after}, allowed increase: {allowed}"
     if change.after is None:
@@ -56,7 +56,7 @@ def change_as_text(change: Change) -> str:
 
 
 def grown_lines(change: Change) -> list[str]:
-    """Return a line for each that made a figure grow; none where it did not."""
+    """Return a line for each part that made a figure grow; no line if the figure did not grow."""
     if change.increase is None or change.increase <= 0:
         return []
     shown = change.grown[:_MOST_PARTS]

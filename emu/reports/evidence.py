@@ -1,4 +1,4 @@
-"""What stands behind a figure or a fault, as plain lines: frames, places, allocations, classes that disagree."""
+"""The evidence for a figure or a fault, in plain lines: frames, places, allocations, classes that disagree."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ from emu.wording import call_path, counted, function_of, kind, place
 
 
 def where(location: Location, pc: int | None) -> str:
-    """Return ``in limit filter.c:21 (pc 0x0800002a)``, as much of it as is known."""
+    """Return a place, such as ``in limit filter.c:21 (pc 0x0800002a)``, without the parts that are not known."""
     parts = [f"in {location.function}" if location.function else "", place(location)]
     parts.append(f"(pc {pc:#010x})" if pc is not None else "")
     return " ".join(part for part in parts if part)
@@ -40,7 +40,7 @@ def frame_lines(frames: Iterable[Frame]) -> Iterator[str]:
 
 
 def fault_lines(fault: Fault, notes: Iterable[str] = ()) -> Iterator[str]:
-    """Yield what a fault is, where it was made, and who called."""
+    """Yield the lines of a fault: its kind and detail, its place, ``notes``, and its backtrace."""
     yield f"{kind(fault.kind)}: {fault.detail}"
     if where(fault, fault.pc):
         yield f"  {where(fault, fault.pc)}"
@@ -49,12 +49,12 @@ def fault_lines(fault: Fault, notes: Iterable[str] = ()) -> Iterator[str]:
 
 
 def finding_lines(finding: MemoryFinding) -> Iterator[str]:
-    """Yield the same of a finding of the memory checker."""
+    """Yield the lines of a memory error."""
     return fault_lines(finding, finding_notes(finding))
 
 
 def finding_notes(finding: MemoryFinding) -> list[str]:
-    """Return what a finding says besides its place: whose memory it is, where the value came from, how often."""
+    """Return notes on a memory error: whose memory it is, the origin of the value, and how often it happened."""
     notes = []
     if finding.memory is not None and finding.address is not None:
         notes.append(f"{finding.address:#010x} is {finding.memory}")
@@ -68,7 +68,7 @@ def finding_notes(finding: MemoryFinding) -> list[str]:
 
 
 def class_name(parity: Parity, index: int) -> str:
-    """Return what a class is called, or its number."""
+    """Return the name of a class, or its number if it has no name."""
     if index < 0:
         return "not a number"
     names = {each.index: each.name for each in parity.by_class}
@@ -76,7 +76,7 @@ def class_name(parity: Parity, index: int) -> str:
 
 
 def disagreements(parity: Parity) -> list[str]:
-    """Return which classes the firmware mistakes for which others, most often first."""
+    """Return a line for each pair of classes that the firmware confuses, the most frequent first."""
     pairs = [
         (number, each.index, said)
         for each in parity.by_class
@@ -90,7 +90,7 @@ def disagreements(parity: Parity) -> list[str]:
 
 
 def worst_inputs(parity: Parity) -> list[str]:
-    """Return the worst few inputs, worst first."""
+    """Return a line for each of the worst inputs, the worst first."""
     return [
         f"input #{worst.index}: error {worst.max_abs_error:.2e}, {_opinions(parity, worst.expected, worst.predicted)}"
         for worst in parity.worst_inputs or [parity.worst_input]

@@ -1,4 +1,4 @@
-"""Lays call paths out as a flame graph: for each path its depth, where it begins and how wide it is."""
+"""The layout of call paths as a flame graph: the depth, the start and the width of each path."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class FlameFrame:
     depth: int
     start: float
     width: float
-    """The share of all instructions that ran in it and in what it called."""
+    """The share of all instructions that ran in the function and in everything that it called."""
     own: float
-    """The share that ran in it alone."""
+    """The share of all instructions that ran in the function alone."""
 
 
 @dataclass(frozen=True)
 class FlameGraph:
-    """The frames in the order of a walk through the tree: a caller, then what it calls, the largest first."""
+    """The frames in depth-first order: a caller, then its callees, the largest first."""
 
     frames: list[FlameFrame]
     left_out: int
-    """Paths that are too narrow to see or too deep to draw."""
+    """The number of paths that are too narrow to see or too deep to draw."""
 
     @property
     def depth(self) -> int:

@@ -1,7 +1,7 @@
-"""Runs as one HTML page that needs nothing else: no network, no other file, and no JavaScript but for niceties.
+"""Runs as one HTML page that needs no network and no other file. JavaScript adds conveniences only.
 
-The page's parts are in ``page/``. Whatever a template prints goes through ``_safe`` and is escaped: no text of a
-record, be it a function's name or what firmware printed, can become markup, or command a terminal that shows the page.
+The templates are in ``page/``. Everything that a template prints is escaped and passes ``_safe``. So no text of a
+record, such as a function's name or the firmware's output, can become markup or command a terminal.
 """
 
 import base64
@@ -24,7 +24,7 @@ from emu.reports.flame_graph import lay_out
 
 
 def render_html(runs: Sequence[Run]) -> str:
-    """Return the page."""
+    """Return the page about all ``runs``."""
     page = _environment()
     script = page.get_template("script.js").render()
     return page.get_template("page.html").render(
@@ -68,7 +68,7 @@ def _environment() -> Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Return what a template prints: text without control characters and of a length that a page can bear."""
+    """Return a value for a template to print: text loses control characters, and is cut if it is very long."""
     return wording.printable(value) if type(value) is str else value
 
 
@@ -77,6 +77,6 @@ def _percent(share: float) -> str:
 
 
 def _drawing(numbers: str) -> Markup:
-    """Return the coordinates of a drawing, which are no text and may be long."""
+    """Return the coordinates of a drawing, uncut and unescaped, as they may be long and are not text."""
     assert re.fullmatch(r"[\d.eMHVZ +-]*", numbers), "nothing but numbers and the letters of a path"
     return Markup(numbers)

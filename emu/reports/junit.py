@@ -1,4 +1,4 @@
-"""Verdicts as JUnit test cases and figures as properties, for CI servers that show tests."""
+"""JUnit XML for CI servers that show tests: verdicts are test cases, figures are properties."""
 
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
@@ -12,7 +12,7 @@ _FAULTS, _OUTPUT_LINES = 20, 200
 
 
 def render_junit(runs: Sequence[Run]) -> str:
-    """Return the XML: a test suite for each run, with a test case for each verdict."""
+    """Return the XML: a test suite for each run, a test case for each verdict."""
     suites = ElementTree.Element("testsuites", {"name": "emu", **_counts([v for run in runs for v in run.verdicts])})
     suites.extend(_suite(run) for run in runs)
     ElementTree.indent(suites)
@@ -62,7 +62,7 @@ def _case(run: Run, verdict: Verdict) -> ElementTree.Element:
 
 
 def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
-    """Yield lines that tell a person where to look."""
+    """Yield lines that show a person where to look."""
     match verdict.name.split():
         case ["no", "fault"]:
             yield from _faults(run.faults)

@@ -1,4 +1,4 @@
-"""Coverage in lcov's tracefile format, for ``genhtml``, editors and services that show it beside the source."""
+"""Coverage in lcov's tracefile format, for ``genhtml``, editors and services that show coverage in the source."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ _LONGEST_PATH = 4096
 
 
 def render_lcov(runs: Iterable[Run]) -> str:
-    """Return a tracefile with one test for each run that has its coverage; lcov adds tests of the same file up."""
+    """Return a tracefile with a test for each run that has coverage; lcov adds up the tests of a file."""
     return "".join(
         f"{line}\n"
         for run in runs
@@ -31,7 +31,7 @@ def _file(coverage: Coverage, file: str) -> Iterator[str]:
             functions.setdefault(printable(function.function), []).append(function)
     lines = coverage.lines.get(file, {})
     yield f"SF:{printable(file, _LONGEST_PATH)}"
-    # A header's static function may be there several times.
+    # A static function in a header may have several copies.
     executions = {name: sum(copy.executions for copy in copies) for name, copies in functions.items()}
     yield from (f"FN:{copies[0].line or 0},{name}" for name, copies in functions.items())
     yield from (f"FNDA:{count},{name}" for name, count in executions.items())

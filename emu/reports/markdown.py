@@ -1,4 +1,4 @@
-"""Runs as GitHub-flavoured Markdown, short enough for a step summary: worst things first."""
+"""Runs as GitHub-flavoured Markdown, short enough for a step summary, with the worst first."""
 
 import html
 import re
@@ -18,7 +18,7 @@ _OF_PARITY = ("labels agree with PyTorch", "mean logit error")
 
 
 def render_markdown(runs: Sequence[Run]) -> str:
-    """Return at most ``MOST_BYTES`` of Markdown; what does not fit is counted and left out."""
+    """Return at most ``MOST_BYTES`` of Markdown; parts that do not fit are left out and counted."""
     ordered = sorted(runs, key=lambda run: run.ok)
     blocks = chain(
         [_headline(runs), *_verdicts(ordered), _figures(runs)],
@@ -140,7 +140,7 @@ def _details(run: Run) -> Iterator[str]:
     firmware = f"firmware {run.firmware.sha256[:12]}, {run.firmware.toolchain or 'toolchain not known'}"
     versions = ", ".join(f"{name} {version}" for name, version in run.environment.items())
     parts.append(_text(f"{firmware}; {versions}", 300))
-    # Markdown is not read in the line of a block of HTML.
+    # Markdown inside a line of an HTML block would not be rendered.
     name = html.escape(printable(title(run), _LONGEST_TEXT))
     summary = f"<summary>{name}: the stack at its peak, what was not measured, versions</summary>"
     yield "\n\n".join([f"<details{'' if run.ok else ' open'}>{summary}", *parts, "</details>"])
@@ -172,6 +172,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterab
 
 
 def _text(text: str, longest: int = _LONGEST_TEXT) -> str:
-    """Return text that Markdown shows as it is: nothing in it is markup, a link or HTML."""
+    """Return ``text`` with escapes, so that nothing in it is markup, a link or HTML."""
     escaped = re.sub(r"[\\`*_{}\[\]<>#|~&!$^=+]", r"\\\g<0>", printable(text, longest))
     return re.sub(r"(?<=www)\.|:(?=//)", r"\\\g<0>", escaped)

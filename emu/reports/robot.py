@@ -1,4 +1,4 @@
-"""The results of Robot Framework's suites beside those of runs, in one JUnit file."""
+"""The results of Robot Framework's suites, added to the JUnit file of the runs."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,13 +10,13 @@ _COUNTS = ("tests", "failures", "errors")
 
 
 def add_robot_results(junit: str, xunit: Path) -> str:
-    """Return ``junit`` with the suites that rebot has written to ``xunit`` behind its own.
+    """Return ``junit`` with the suites of ``xunit``, a file that rebot wrote, after its own suites.
 
-    Raises InputError where that file is missing or something else.
+    Raises InputError if that file is missing or has another format.
     """
     theirs = read_file(xunit, "XML", ElementTree.fromstring)
     if theirs.tag not in ("testsuite", "testsuites"):
-        raise InputError(f"{xunit} is not what `rebot --xunit` writes: it holds <{theirs.tag}>")
+        raise InputError(f"{xunit} was not written by `rebot --xunit`: its root is <{theirs.tag}>")
     ours = ElementTree.fromstring(junit)
     added = list(theirs) if theirs.tag == "testsuites" else [theirs]
     for name in _COUNTS:

@@ -1,4 +1,4 @@
-"""Instructions by call path for https://www.speedscope.app (the format: speedscope.app/file-format-schema.json)."""
+"""Instructions by call path for https://www.speedscope.app; the format is in speedscope.app/file-format-schema.json."""
 
 import json
 from collections.abc import Iterable
@@ -11,10 +11,9 @@ _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
 def render_speedscope(runs: Iterable[Run]) -> str:
-    """Return the JSON, with one profile for each run that has its own.
+    """Return the JSON, with a profile for each run that has call paths.
 
-    Time is counted in instructions, and each call path is entered once: its own instructions come first, then what it
-    called.
+    Time is counted in instructions. Each call path is entered once: its own instructions come first, then its callees.
     """
     frames = _Frames()
     profiles = [
@@ -29,7 +28,7 @@ def render_speedscope(runs: Iterable[Run]) -> str:
 
 
 class _Frames:
-    """The functions of all profiles, each once."""
+    """The functions of all profiles, each listed once."""
 
     def __init__(self) -> None:
         self.listed: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The report that a person reads in the terminal."""
+"""The report in the terminal."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -43,10 +43,11 @@ _LARGEST_ALLOCATIONS = 5
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
+_IN_A_SENTENCE = ("per_inference", "total")
 
 
 def print_run(console: Console, run: Run, board: Board) -> None:
-    """Print one run: the verdicts first, then what they rest on."""
+    """Print one run: the verdicts first, then the evidence."""
     parts: list[RenderableType] = [_verdicts(run)]
     if run.on_board:
         parts += [Text(), _memory(run, board)]
@@ -220,7 +221,7 @@ def _timeline(timeline: Timeline) -> Group:
 
 
 def _sparkline(levels: list[int]) -> str:
-    """Return a bar for the most of each part of ``levels``, and none where there is nothing."""
+    """Return a bar for the maximum of each part of ``levels``; a blank if the maximum is 0."""
     width = min(len(levels), _SPARKLINE_WIDTH)
     bounds = [index * len(levels) // width for index in range(width + 1)]
     parts = [max(levels[start:end]) for start, end in pairwise(bounds)]
@@ -241,6 +242,10 @@ def _instructions(run: Run) -> Group:
         )
     else:
         lines.append(Text(f"{counts.total:,} in all"))
+    for reading in readings(run):
+        figure = reading.figure
+        if figure.section == "instructions" and figure.name not in _IN_A_SENTENCE and not reading.reason:
+            lines.append(Text(f"{figure.label or figure.title}: {reading.text}"))
     table = _grid("right", "bar", "left")
     largest = list(counts.by_function.items())[:_LARGEST_FUNCTIONS]
     for name, count in largest:

@@ -164,9 +164,9 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
             '{"schema": 1, "runs": {"a@b": {"stack": 3}}}',
             "a baseline or a run record: runs.a@b.stack",
         ),
-        (("--emu-update-baseline",), None, "name the file with --emu-baseline"),
+        (("--emu-update-baseline",), None, "--emu-update-baseline needs --emu-baseline FILE"),
         (("--emu-baseline=none/f.json", "--emu-update-baseline"), None, "f.json: no such directory"),
-        (("--emu-fail-on-increase=stack=0",), None, "over which figures? name their file with --emu-baseline"),
+        (("--emu-fail-on-increase=stack=0",), None, "--emu-fail-on-increase needs --emu-baseline FILE"),
         ((*UPDATE, "--emu-fail-on-increase=stak=0"), None, '"stak=0" of "stak=0" is not FIGURE=INCREASE'),
     ],
 )

@@ -1,6 +1,6 @@
 "use strict";
 
-// The page says everything without this: it adds zooming and reading off by pointer and keyboard.
+// The page is complete without this script. It adds zooming, and reading values with pointer and keyboard.
 
 for (const figure of document.querySelectorAll(".flame")) {
   const list = figure.querySelector("ol");
@@ -16,7 +16,7 @@ for (const figure of document.querySelectorAll(".flame")) {
   readout.textContent = advice;
   list.after(readout);
 
-  // As a tree, with one stop for the Tab key: the arrows walk from there.
+  // The frames are a tree with one stop for the Tab key; the arrow keys walk from there.
   list.setAttribute("role", "tree");
   for (const frame of frames) {
     frame.element.setAttribute("role", "treeitem");
