@@ -2,7 +2,7 @@
 
     python bench/instrumentation.py [MODEL] [TARGET]...
 
-prints for each target the median of nine inferences of each and its ratio to bare; the exit code is 1 where one is
+prints for each target the median of nine inferences of each and its ratio to bare; the exit code is 1 if one is
 above its limit. Without targets all are measured whose compiler and emulator are installed.
 """
 

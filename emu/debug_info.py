@@ -63,7 +63,7 @@ class CodeAtZero:
 
 
 class DebugInfo:
-    """The line tables and the unwind information of one ELF; where they are damaged they are as good as missing."""
+    """The line tables and the unwind information of one ELF; if they are damaged they are as good as missing."""
 
     def __init__(self, elf: ELFFile, code_at_zero: CodeAtZero | None):
         self._elf = elf
@@ -75,7 +75,7 @@ class DebugInfo:
         return self._table_at(pc).at(pc)
 
     def declaration_at(self, start: int) -> Place:
-        """Return file and line of the function that starts at ``start``, even where it starts with inlined code."""
+        """Return file and line of the function that starts at ``start``, even if it starts with inlined code."""
         return self._table_at(start).first_at(start)
 
     def _table_at(self, pc: int) -> _LineTable:
@@ -160,7 +160,7 @@ class DebugInfo:
 
     @cached_property
     def _function_at_zero(self) -> tuple[int | None, int]:
-        """The unit's offset and the line of the function at address 0; None and 0 where no unit tells."""
+        """The unit's offset and the line of the function at address 0; None and 0 if no unit tells."""
         if self._dwarf is None or self._code_at_zero is None:
             return None, 0
         try:

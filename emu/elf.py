@@ -61,7 +61,7 @@ class Section:
     address: int
     size: int
     data: bytes | None
-    """None where the section only reserves memory."""
+    """None if the section only reserves memory."""
     writable: bool
     executable: bool
     reservation: bool
@@ -112,7 +112,7 @@ def is_elf(path: Path) -> bool:
 class Elf:
     """A linked ELF for one kind of processor.
 
-    Raises InputError, in one line, where ``contents`` is no ELF, damaged, not linked, or for another processor than
+    Raises InputError, in one line, if ``contents`` is no ELF, damaged, not linked, or for another processor than
     ``machine`` (``EM_ARM``); ``target`` is the name of what it was to run on.
     """
 

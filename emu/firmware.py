@@ -59,14 +59,14 @@ class Firmware:
     def load(cls, path: Path, target: Target) -> "Firmware":
         """Read the ELF at ``path`` for ``target``.
 
-        Raises InputError, in one line, where the file is missing, no ELF, damaged, not linked, for another CPU, or
+        Raises InputError, in one line, if the file is missing, no ELF, damaged, not linked, for another CPU, or
         placed outside the board's memory.
         """
         return cls(path, read_bytes(path), target)
 
     @property
     def initial_sp(self) -> int:
-        """Where the stack that the firmware starts on begins: behind its last byte."""
+        """The address after the last byte of the stack that the firmware starts on."""
         return self.start.sp
 
     @property
@@ -76,7 +76,7 @@ class Firmware:
 
     @cached_property
     def ram(self) -> tuple[Extent, ...]:
-        """Where data can be written: the board's RAM, or the program's own sections where a loader places it."""
+        """Where data can be written: the board's RAM, or the program's own sections if a loader places it."""
         if self.board.memory:
             return tuple(Extent(region.start, region.end) for region in self.board.ram)
         return tuple(Extent(section.address, section.end) for section in self.sections if section.writable)
@@ -159,14 +159,14 @@ class Firmware:
     def stack_limit(self) -> int | None:
         """The lowest address that belongs to the stack that the firmware starts on.
 
-        It is the symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``); where there is none, what
+        It is the symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``); if there is none, what
         ``limit_below`` tells.
         """
         return self._stack_limit_symbol if self._stack_limit_symbol is not None else self.limit_below(self.initial_sp)
 
     @property
     def stack_limit_bytes(self) -> int | None:
-        """Bytes of the stack that the firmware starts on; None where nothing tells."""
+        """Bytes of the stack that the firmware starts on; None if nothing tells."""
         return None if self.stack_limit is None else self.initial_sp - self.stack_limit
 
     def stack_array(self, sp: int) -> Symbol | None:
@@ -178,9 +178,9 @@ class Firmware:
         return next((s for s in self._ram_objects if s.address <= address < s.end), None)
 
     def limit_below(self, sp: int) -> int | None:
-        """Return the lowest address of a stack that begins at ``sp``; None where nothing tells.
+        """Return the lowest address of a stack that begins at ``sp``; None if nothing tells.
 
-        It is the start of the variable that the stack is, or, where it lies in no section, the end of what is allocated
+        It is the start of the variable that the stack is, or, if it lies in no section, the end of what is allocated
         below it in the same memory.
         """
         array = self.stack_array(sp)
@@ -303,7 +303,7 @@ class Firmware:
         return next((s.end for s in self.sections if s.address <= address < s.end), address + 2)
 
     def bytes_at(self, address: int, size: int) -> bytes:
-        """Return up to ``size`` bytes as they are linked to stand at ``address``; fewer where the section ends."""
+        """Return up to ``size`` bytes as they are linked to stand at ``address``; fewer if the section ends."""
         for section in self.sections:
             if section.address <= address < section.end and section.data is not None:
                 return section.data[address - section.address :][:size]

@@ -64,7 +64,7 @@ class Mailbox:
     def open(cls, machine: Machine, address: int, ram: Sequence[Region | Extent]) -> Self:
         """Read the mailbox at ``address`` of firmware with ``ram``.
 
-        Raises InputError where there is none that this version understands, or one whose buffers cannot be.
+        Raises InputError if there is none that this version understands, or one whose buffers cannot be.
         """
         if not _in_ram(ram, address, _LAYOUT.size):
             raise InputError(f"{SYMBOL} at {address:#010x} is not in RAM")

@@ -10,9 +10,9 @@ _WORST_INPUTS = 10
 
 
 def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | None:
-    """Compare outputs (N, C) with the reference logits; None where the inputs come with no logits.
+    """Compare outputs (N, C) with the reference logits; None if the inputs have no logits.
 
-    The reference is float64 PyTorch where it is known, else float32. An output that is not a number agrees with
+    The reference is float64 PyTorch if it is known, else float32. An output that is not a number agrees with
     nothing, and its error is infinite.
     """
     reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32

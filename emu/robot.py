@@ -39,8 +39,8 @@ class RobotResults:
 def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResults:
     """Run the suites for each of ``targets`` with so many inputs of each demo; all results go to ``directory``.
 
-    Raises MissingToolError where Renode, its renode-test or rebot is missing, InputError for a target on another
-    emulator, and EmuError where a suite has left no result.
+    Raises MissingToolError if Renode, its renode-test or rebot is missing, InputError for a target on another
+    emulator, and EmuError if a suite has left no result.
     """
     for target in targets:
         if target.emulator_name != "renode":

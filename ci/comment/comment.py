@@ -86,7 +86,7 @@ def find_pull_request(github: GitHub, run: dict[str, Any]) -> int:
         raise RefusedError("the repository of the pull request is gone")
     owner = run["head_repository"]["owner"]["login"]
     for pull in github.pages("pulls", state="open", head=f"{owner}:{run['head_branch']}"):
-        source = pull["head"]["repo"] or {}  # None where the fork is gone
+        source = pull["head"]["repo"] or {}  # None if the fork is gone
         if pull["head"]["sha"] == run["head_sha"] and source.get("id") == run["head_repository"]["id"]:
             return pull["number"]
     raise RefusedError(f"no open pull request has {run['head_sha']} as its newest commit")
@@ -106,7 +106,7 @@ def fetch_artifact(github: GitHub, run: dict[str, Any], name: str) -> zipfile.Zi
 
 
 def read_member(artifact: zipfile.ZipFile, name: str) -> bytes | None:
-    """Return a file of the artifact, or None where it has none of that name."""
+    """Return a file of the artifact, or None if it has none of that name."""
     try:
         with artifact.open(name) as file:
             data = file.read(MOST_FILE_BYTES + 1)
@@ -120,7 +120,7 @@ def read_member(artifact: zipfile.ZipFile, name: str) -> bytes | None:
 
 
 def render(record: bytes, baseline: bytes | None, allowed: str) -> str:
-    """Return the comparison with the baseline, or the figures alone where there is none, as Markdown."""
+    """Return the comparison with the baseline, or the figures alone if there is none, as Markdown."""
     with tempfile.TemporaryDirectory() as directory:
         new, base, figures = (Path(directory, name) for name in ("run.json", "baseline.json", "figures.md"))
         new.write_bytes(record)
@@ -141,7 +141,7 @@ def _emu(*arguments: str) -> str:
 
 
 def compose(marker: str, text: str, run: dict[str, Any]) -> str:
-    """Return the comment: what was rendered, cut at a line where it is too long, with nobody mentioned."""
+    """Return the comment: what was rendered, cut at a line if it is too long, with nobody mentioned."""
     kept, room = [], MOST_COMMENT_CHARACTERS
     for line in re.sub(r"(?<!\w)@", "@\u200b", text).splitlines():
         room -= len(line) + 1

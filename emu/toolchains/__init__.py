@@ -64,7 +64,7 @@ class Toolchain:
 def find_toolchain(name: str) -> Toolchain:
     """Return the toolchain ``host``, ``xtensa``, or one whose GCC is called ``<name>-gcc`` (``arm-none-eabi``).
 
-    ``host-sanitizers`` is the host's GCC, where that has AddressSanitizer and UndefinedBehaviorSanitizer.
+    ``host-sanitizers`` is the host's GCC, if that has AddressSanitizer and UndefinedBehaviorSanitizer.
     ``xtensa`` is the compiler that ``emu toolchain install xtensa`` built, or else Espressif's: see
     :mod:`emu.toolchains.espressif` for why in this order. Raises MissingToolError with the command that installs it.
     """
@@ -102,7 +102,7 @@ def _command(name: str) -> str:
 
 
 def _version(compiler: Path) -> str | None:
-    """Return the first line of what the compiler says of itself, or None where it does not run here."""
+    """Return the first line of what the compiler says of itself, or None if it does not run here."""
     try:
         answer = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):

@@ -4,7 +4,7 @@ It compiles for the S3's own core. The one that QEMU emulates (``de233_fpu``) di
 tell: it has 32 address registers and not 64, which all code for the windowed ABI bears, and it lacks the products of 64
 bits (``muluh``, ``mulsh``). GCC uses those to multiply to 64 bits and to divide by constants, and so does its libgcc:
 such code ends in an illegal instruction under QEMU, and no option avoids it. This is what the two cores' descriptions
-say; nobody has run it. So a compiler that was built for the emulated core goes first where there is one.
+say; nobody has run it. So a compiler that was built for the emulated core goes first if there is one.
 
 ``xtensa-esp-elf-gcc``, the compiler for all of Espressif's chips, is not looked for: it must be told the chip, and
 ``xtensa-esp32s3-elf-gcc``, which stands beside it in every release, is the command that does.

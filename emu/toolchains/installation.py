@@ -57,8 +57,8 @@ class Watcher(Protocol):
 def install(recipe: Recipe, watcher: Watcher) -> None:
     """Build the recipe's toolchain into its home, unless it is there.
 
-    Raises MissingToolError with the fix where a package is missing or a step fails (no network, no room on the disk),
-    and OutputError where the cache cannot be written. What is done is kept; the next call goes on from there.
+    Raises MissingToolError with the fix if a package is missing or a step fails (no network, no room on the disk),
+    and OutputError if the cache cannot be written. What is done is kept; the next call goes on from there.
     """
     try:
         recipe.home.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Recipes: how a toolchain is built where no package of it exists."""
+"""Recipes: how a toolchain is built if no package of it exists."""
 
 import platform
 from dataclasses import dataclass
@@ -60,12 +60,12 @@ class Recipe:
         return cache_root() / "toolchains" / self.key
 
     def built(self) -> Path | None:
-        """Return the compiler, or None where the toolchain has not been built, or is no longer as it was."""
+        """Return the compiler, or None if the toolchain has not been built, or is no longer as it was."""
         return self.home / self.compiler if is_sealed(self.home) else None
 
 
 def find_recipe(name: str) -> Recipe | None:
-    """Return the recipe of the toolchain ``name``, or None where there is none."""
+    """Return the recipe of the toolchain ``name``, or None if there is none."""
     if name != "xtensa":
         return None
     return Recipe(name, Path(__file__).parent / name, "bin/xtensa-elf-gcc")

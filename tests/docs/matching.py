@@ -10,7 +10,7 @@ _VARYING = re.compile(f"{_SCIENTIFIC}|{_SECONDS}")
 
 
 def difference(shown: str, printed: str) -> str:
-    """Return how ``printed`` differs from ``shown``; empty where it does not.
+    """Return how ``printed`` differs from ``shown``; empty if it does not.
 
     A line ``...`` stands for any lines, ``...`` within a line for anything there; a number in scientific notation or of
     seconds stands for any other. Spaces at the ends of lines, and empty lines around, do not count.

@@ -31,7 +31,7 @@ class File:
 
 @dataclass(frozen=True)
 class Command:
-    """What the reader types, and what is shown of what it prints; None where nothing is."""
+    """What the reader types, and what is shown of what it prints; None if nothing is."""
 
     line: int
     text: str
