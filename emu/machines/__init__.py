@@ -21,7 +21,7 @@ class Stop:
 
     reason: Literal["yield", "exit", "fault"]
     instructions: int | None
-    """Retired since ``boot`` or ``resume`` was called; None where the machine does not count."""
+    """Retired since ``boot`` or ``resume`` was called; None if the machine does not count."""
     fault: Fault | None = None
     exit_status: int | None = None
     """What the firmware's exit function, or its debugger, was given, where it ended that way."""
@@ -36,10 +36,10 @@ class Measurements:
     stack_limit_bytes: int | None = None
     stack: Stack = field(default_factory=Stack)
     stack_bytes_by_region: dict[str, int] | None = None
-    """Peaks of the stacks, by the memory that they are in, without those that are static RAM or heap; None where there
+    """Peaks of the stacks, by the memory that they are in, without those that are static RAM or heap; None if there
     were too many stacks to follow."""
     heap_region: str | None = None
-    """The memory that the heap is in; None where it is in none, or in several."""
+    """The memory that the heap is in; None if it is in none, or in several."""
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)
@@ -64,7 +64,7 @@ class Machine(Protocol):
         ...
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         ...
 
     def read_output(self, address: int, size: int) -> bytes:
@@ -72,7 +72,7 @@ class Machine(Protocol):
         return self.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         ...
 
     def measure(self) -> Measurements:

@@ -25,7 +25,7 @@ class GdbRemote:
         self._ask("qXfer:features:read:target.xml:0,ffb")
 
     def read_register(self, number: int) -> int:
-        """Return a 32-bit register; raises GdbError where there is none of this number."""
+        """Return a 32-bit register; raises GdbError if there is none of this number."""
         return int.from_bytes(self._bytes(f"p{number:x}"), "little")
 
     def write_register(self, number: int, value: int) -> None:
@@ -41,7 +41,7 @@ class GdbRemote:
         self._expect_ok(f"G{values.hex()}")
 
     def read_memory(self, address: int, size: int) -> bytes:
-        """Return memory, or registers of the core that are in it; raises GdbError where there is none."""
+        """Return memory, or registers of the core that are in it; raises GdbError if there is none."""
         return self._bytes(f"m{address:x},{size:x}")
 
     def set_breakpoint(self, address: int) -> None:
@@ -61,7 +61,7 @@ class GdbRemote:
         self._write(_INTERRUPT)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the machine has stopped within ``seconds``; raises GdbError where it is no more."""
+        """Return whether the machine has stopped within ``seconds``; raises GdbError if it is no more."""
         while True:
             packet = self._packet_received()
             if packet is not None:
@@ -111,7 +111,7 @@ class GdbRemote:
         self._received += data
 
     def _packet_received(self) -> bytes | None:
-        """Take one packet from what has been received, and acknowledge it; None where it is not complete."""
+        """Take one packet from what has been received, and acknowledge it; None if it is not complete."""
         start = self._received.find(b"$")
         end = self._received.find(b"#", start)
         if start < 0 or end < 0 or len(self._received) < end + 3:

@@ -60,7 +60,7 @@ class SemihostingError(Exception):
 class Semihosting:
     """Serves one firmware's calls, from reset on.
 
-    ``read`` and ``write`` are its memory, and raise ValueError where there is none; ``output`` takes what it prints;
+    ``read`` and ``write`` are its memory, and raise ValueError if there is none; ``output`` takes what it prints;
     ``initial_sp`` is SP at reset.
     """
 

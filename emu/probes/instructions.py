@@ -1,4 +1,4 @@
-"""Retired instructions: in total, for each run from stop to stop, by address and by function."""
+"""Retired instructions: in total, by address and by function."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ Memory = Callable[[int, int], bytes]
 
 
 def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: Memory) -> Instructions:
-    """Return the counts over the whole run: ``total``, and those of each function."""
+    """Return the counts of the whole run: ``total``, and the count of each function."""
     functions: Counter[str] = Counter()
     for address, size, instructions, executions in blocks:
         if executions == 0:
@@ -24,7 +24,7 @@ def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: M
         if function is None or address + size <= function.end:
             functions[function.name if function else UNNAMED] += instructions * executions
             continue
-        # One function runs on into the next: each gets what is its own.
+        # One function runs on into the next: each gets its own instructions.
         for at in firmware.architecture.instruction_addresses(read(address, size), address):
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions
@@ -43,6 +43,6 @@ def executions_by_address(firmware: Firmware, blocks: Blocks, read: Memory) -> C
         addresses = list(firmware.architecture.instruction_addresses(read(address, size), address))
         if len(addresses) == instructions:
             counts.update(dict.fromkeys(addresses, executions))
-        else:  # other code has been written over it since
+        else:  # other code has overwritten it since
             counts[address] += instructions * executions
     return counts

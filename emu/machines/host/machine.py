@@ -61,18 +61,18 @@ class HostMachine(Machine):
         return self._run()
 
     def resume(self) -> Stop:
-        """Let ``emu_yield`` return; raises RuntimeError where the firmware does not wait there."""
+        """Let ``emu_yield`` return; raises RuntimeError if the firmware does not wait there."""
         if not self._waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         self._running.go_on()
         return self._run()
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the process's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the process's memory; raises ValueError if there is none."""
         return self._running.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         self._running.write(address, data)
 
     def measure(self) -> Measurements:

@@ -36,7 +36,7 @@ _LOOK_SECONDS = 0.02
 class HostProcess:
     """One process that runs an ELF for this machine from its start on. ``close`` must be called.
 
-    Raises InputError where the operating system does not take the ELF.
+    Raises InputError if the operating system does not take the ELF.
     """
 
     def __init__(self, program: bytes, name: str):
@@ -67,7 +67,7 @@ class HostProcess:
     def wait(self, seconds: float) -> bool:
         """Return whether the firmware has come to ``emu_yield``, and not to its end.
 
-        Raises TimeoutError where it does neither in ``seconds``.
+        Raises TimeoutError if it does neither in ``seconds``.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -100,7 +100,7 @@ class HostProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit status, or less than 0: the signal that ended it; None where it runs on."""
+        """Its exit status, or less than 0: the signal that ended it; None if it runs on."""
         if self._process.returncode is not None:
             return self._process.returncode
         # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
@@ -113,7 +113,7 @@ class HostProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory, EmuError if it has ended."""
         try:
             with self._memory(address) as memory:
                 data = _unless_gone(os.pread(memory, size, address))
@@ -124,7 +124,7 @@ class HostProcess:
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
+        """Replace memory; raises ValueError if there is none. That the process has ended the next ``wait`` tells."""
         try:
             with self._memory(address) as memory:
                 written = _unless_gone(os.pwrite(memory, data, address))
@@ -141,7 +141,7 @@ class HostProcess:
     def _memory(self, address: int) -> Iterator[int]:
         """Give the file that is the process's memory, for an access at ``address``.
 
-        Raises MissingToolError where the operating system lets nobody look at it, and ProcessLookupError where there is
+        Raises MissingToolError if the operating system lets nobody look at it, and ProcessLookupError if there is
         none any more, which may be so before ``exit_code`` tells.
         """
         try:

@@ -73,7 +73,7 @@ class _Text:
 
 
 def read_report(said: str, firmware: Firmware) -> MemoryFinding | None:
-    """Return the error in what the sanitizers have said; None where they found none.
+    """Return the error in what the sanitizers have said; None if they found none.
 
     They stop at the first one. Its kind is one of a memory error, or else one of a fault.
     """

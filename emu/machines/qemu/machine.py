@@ -51,28 +51,28 @@ class QemuMachine(Machine):
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end.
 
-        Raises MissingToolError where QEMU is missing, or is one that cannot be used.
+        Raises MissingToolError if QEMU is missing, or is one that cannot be used.
         """
         self.close()
         self._run = run = self._reset()
         return self._go(run)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         return self._go(run)
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         try:
             return self._running.process.memory.read(address, size)
         except ValueError as error:
             raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         try:
             self._running.process.memory.write(address, data)
         except ValueError as error:

@@ -42,7 +42,7 @@ def find_qemu(core: type[QemuCore]) -> Path:
 
 
 def qemu_version(core: type[QemuCore]) -> str:
-    """Return what that QEMU says of its version; raises MissingToolError where there is none."""
+    """Return what that QEMU says of its version; raises MissingToolError if there is none."""
     answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
     return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
 
@@ -79,25 +79,25 @@ class SharedMemory:
         return [(window.region, window.offset) for window in self._windows]
 
     def offset_of(self, address: int) -> int:
-        """Return where in the file the memory at ``address`` is; raises ValueError where there is none."""
+        """Return where in the file the memory at ``address`` is; raises ValueError if there is none."""
         for window in self._windows:
             if address in window.region:
                 return window.offset + address - window.region.start
         raise ValueError(f"there is no memory at {address:#010x}")
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError where there is no such memory."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory."""
         return b"".join(self._contents[start:end] for start, end in self._spans(address, size))
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return the same, or nothing where there is no such memory."""
+        """Return the same, or nothing if there is no such memory."""
         try:
             return self.read(address, size)
         except ValueError:
             return b""
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory; raises ValueError where there is none."""
+        """Replace memory; raises ValueError if there is none."""
         done = 0
         for start, end in self._spans(address, len(data)):
             self._contents[start:end] = data[done : done + end - start]
@@ -124,7 +124,7 @@ class SharedMemory:
 class QemuProcess:
     """One QEMU that stands at the reset of ``firmware``, with the plugin in it. ``close`` must be called.
 
-    Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
+    Raises MissingToolError if QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
     def __init__(self, firmware: Firmware, core: QemuCore, *, traffic: bool, profile: bool, bare: bool):

@@ -60,7 +60,7 @@ class Run:
         return [(node.caller, node.function, node.instructions) for node in nodes]
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return memory, or nothing where there is none."""
+        """Return memory, or nothing if there is none."""
         return self.process.memory.peek(address, size)
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:

@@ -1,4 +1,4 @@
-"""The heap in Renode, which follows no calls: what the firmware has counted, or nothing where it has no allocator."""
+"""The heap in Renode, which follows no calls: what the firmware has counted, or nothing if it has no allocator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ _NO_BREAK = "Renode does not follow _sbrk's calls"
 
 @dataclass(frozen=True)
 class MeasuredHeap:
-    """The heap, the memory that it is in (None where it is in none), and why figures are not known."""
+    """The heap, the memory that it is in (None if it is in none), and why figures are not known."""
 
     heap: Heap
     region: str | None = None

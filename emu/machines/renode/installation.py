@@ -21,7 +21,7 @@ HOW_TO_GET = (
 
 
 def find_renode() -> Path:
-    """Return the path of Renode's command; raises MissingToolError, which says how to get it, where there is none."""
+    """Return the path of Renode's command; raises MissingToolError, which says how to get it, if there is none."""
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK) or Path(named).is_dir():
@@ -34,7 +34,7 @@ def find_renode() -> Path:
 
 
 def renode_version() -> str:
-    """Return Renode's version, such as ``1.16.1``; raises MissingToolError where it is missing, mute or too old."""
+    """Return Renode's version, such as ``1.16.1``; raises MissingToolError if it is missing, mute or too old."""
     path = find_renode()
     try:
         answer = subprocess.run(

@@ -87,14 +87,14 @@ class RenodeMachine(Machine):
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end.
 
-        Raises MissingToolError where Renode is missing, too old, or does not take the platform.
+        Raises MissingToolError if Renode is missing, too old, or does not take the platform.
         """
         self.close()
         self._run = run = self._reset()
         return self._go(run, [])
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
@@ -104,9 +104,9 @@ class RenodeMachine(Machine):
         return self._go(run, [f"{CPU} {command}" for command in commands])
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none.
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none.
 
-        Raises EmuError where Renode is lost, and with it the memory.
+        Raises EmuError if Renode is lost, and with it the memory.
         """
         run = self._running
         self._require_memory(address, size)
@@ -119,7 +119,7 @@ class RenodeMachine(Machine):
             raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         run = self._running
         self._require_memory(address, len(data))
         run.memory.write(address, data)
@@ -336,9 +336,9 @@ class RenodeMachine(Machine):
             length *= 2
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
-        """Return what there is to say of a core that a hook has halted; None where the firmware goes on by itself.
+        """Return what there is to say of a core that a hook has halted; None if the firmware goes on by itself.
 
-        Raises RenodeError where there is no hook, or where the core has not run since the last one.
+        Raises RenodeError if there is no hook, or where the core has not run since the last one.
         """
         pc = self._firmware.architecture.code_address(run.state.pc)
         if executed == 0:

@@ -14,7 +14,7 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass
 class Memory:
-    """Memory as it is since the machine stopped. All raise RenodeError where Renode does not do what it is asked."""
+    """Memory as it is since the machine stopped. All raise RenodeError if Renode does not do what it is asked."""
 
     monitor: Monitor
     directory: Path
@@ -83,7 +83,7 @@ def _overlap(one: Place, other: Place) -> bool:
 
 
 def _contents(files: dict[Place, Path]) -> dict[Place, bytes]:
-    """Return what Renode has written; raises RenodeError where a file is missing or of another size."""
+    """Return what Renode has written; raises RenodeError if a file is missing or of another size."""
     contents = {}
     for (address, size), path in files.items():
         data = path.read_bytes() if path.exists() else b""

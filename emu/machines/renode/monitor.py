@@ -88,7 +88,7 @@ class Monitor:
     def run(self, commands: list[str], seconds: float) -> list[str]:
         """Carry out ``commands`` in one request and return the lines that they print.
 
-        Raises RenodeError where one fails (those after it are not carried out), or where there is no answer in time.
+        Raises RenodeError if one fails (those after it are not carried out), or where there is no answer in time.
         """
         answer = self._robot.command(_SEPARATOR.join(commands), seconds)
         return [line.strip() for line in answer.splitlines() if line.strip()]
@@ -130,7 +130,7 @@ class Monitor:
 
 
 def number(text: str) -> int:
-    """Return the number that the Monitor has printed; raises RenodeError where it is none."""
+    """Return the number that the Monitor has printed; raises RenodeError if it is none."""
     try:
         return int(text, 0)
     except ValueError:

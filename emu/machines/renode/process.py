@@ -25,7 +25,7 @@ _GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) & "$@" 3<&-; code=$?;
 class RenodeProcess:
     """One Renode whose robot server answers. ``close`` must be called.
 
-    Raises MissingToolError where Renode is missing or too old, or does not get as far as that; the message has what it
+    Raises MissingToolError if Renode is missing or too old, or does not get as far as that; the message has what it
     said.
     """
 
@@ -55,7 +55,7 @@ class RenodeProcess:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise RenodeError where the process has ended, or its core has stopped for good."""
+        """Raise RenodeError if the process has ended, or its core has stopped for good."""
         code = self._process.poll()
         if code is not None:
             raise RenodeError(f"Renode has ended by itself with exit code {code}; it said: {self._last_words}")
@@ -118,7 +118,7 @@ class RenodeProcess:
 
 
 def _number_in(path: Path) -> int | None:
-    """Return the number in a file; None where it is not there, or not written yet."""
+    """Return the number in a file; None if it is not there, or not written yet."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):

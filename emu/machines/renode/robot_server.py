@@ -18,7 +18,7 @@ _END_SECONDS = 1.0
 _NAMED_ARGUMENT = re.compile(r"[a-zA-Z0-9_]+=.")
 
 Watch = Callable[[], None]
-"""Called again and again while an answer is awaited; raises RenodeError where none can come any more."""
+"""Called again and again while an answer is awaited; raises RenodeError if none can come any more."""
 
 
 class RenodeError(CoreError):
@@ -35,7 +35,7 @@ class RobotServer:
     def command(self, text: str, seconds: float) -> str:
         """Let the Monitor carry out ``text``, which may be several commands with ``;`` between; return what it prints.
 
-        Raises RenodeError where one of them fails, or has not answered after ``seconds``.
+        Raises RenodeError if one of them fails, or has not answered after ``seconds``.
         """
         result = self.keyword("ExecuteCommand", [text], seconds)
         if not isinstance(result, str):
@@ -43,7 +43,7 @@ class RobotServer:
         return result
 
     def keyword(self, name: str, arguments: list[str], seconds: float) -> object:
-        """Run a keyword and return its result, None where it has none; raises RenodeError where it fails."""
+        """Run a keyword and return its result, None if it has none; raises RenodeError if it fails."""
         for argument in arguments:
             if _NAMED_ARGUMENT.match(argument):
                 raise RenodeError(f"Renode would take {argument!r} for a named argument: put a space before the =")

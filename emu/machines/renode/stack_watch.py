@@ -35,7 +35,7 @@ class StackWatch:
         return [f"{BLOCK_SIZE} 1", self._hook()]
 
     def require_hook(self, monitor: Monitor) -> None:
-        """Raise RenodeError where Renode would look less often."""
+        """Raise RenodeError if Renode would look less often."""
         size = monitor.number(BLOCK_SIZE, _ANSWER_SECONDS)
         if size != 1:
             raise RenodeError(f"a block has at most {size} instructions, where 1 was asked for")

@@ -97,14 +97,14 @@ class UnicornMachine(Machine):
         return self._go(run, self._firmware.reset_pc)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         return self._go(run, self._core.return_address(run.stopped))
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         try:
             return bytes(self._running.engine.mem_read(address, size))
         except UcError as error:
@@ -118,7 +118,7 @@ class UnicornMachine(Machine):
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         try:
             self._running.engine.mem_write(address, data)
             if self._running.shadow is not None:
@@ -316,7 +316,7 @@ class UnicornMachine(Machine):
         return pc
 
     def _serve_semihosting(self, run: Run) -> None:
-        """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
+        """Do what r0 and r1 ask for; raises SemihostingError if that cannot be done."""
         answer = run.semihosting.call(run.engine.reg_read(UC_ARM_REG_R0), run.engine.reg_read(UC_ARM_REG_R1))
         if isinstance(answer, Exit):
             run.exit_status = answer.status

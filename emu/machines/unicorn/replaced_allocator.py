@@ -42,7 +42,7 @@ class ReplacedAllocator:
         self._freed: deque[tuple[int, int]] = deque()
 
     def serve(self, call: HeapCall) -> int:
-        """Do what the call asks for and return its result, 0 where there is none."""
+        """Do what the call asks for and return its result, 0 if there is none."""
         event = call.event
         if event.function == HEAP_FREE:
             self._free(event.pointer)

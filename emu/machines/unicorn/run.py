@@ -92,7 +92,7 @@ class Run:
         return Stopped(self.engine)
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return memory, or nothing where there is none."""
+        """Return memory, or nothing if there is none."""
         return self.stopped.read(address, size)
 
     def backtrace(self, pc: int) -> list[Frame]:

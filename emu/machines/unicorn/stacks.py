@@ -30,9 +30,9 @@ class FoundStack:
     pointer: Literal["MSP", "PSP"]
     top: int
     limit: int | None
-    """The lowest address that belongs to it; None where nothing tells."""
+    """The lowest address that belongs to it; None if nothing tells."""
     room: tuple[int, int] | None = None
-    """Start and end of the variable or the heap block that it is; None where it is neither."""
+    """Start and end of the variable or the heap block that it is; None if it is neither."""
     in_heap: bool = False
 
 
@@ -61,7 +61,7 @@ class Stacks:
 
     @property
     def current(self) -> FoundStack | None:
-        """The stack that SP is on; None where it is on none."""
+        """The stack that SP is on; None if it is on none."""
         index = self._hooks.current_stack
         return self.found[index - 1] if index else None
 

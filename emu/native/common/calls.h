@@ -11,7 +11,7 @@ struct function_range {
 
 /* A call path: its last function, and the path of that function's caller. Node 0 is the path without a function. */
 struct call_node {
-    uint32_t caller, function; /* the function's index + 1, or 0 where the code has no name */
+    uint32_t caller, function; /* the function's index + 1, or 0 if the code has no name */
     uint32_t first_callee, next_sibling;
     uint64_t instructions; /* of the function itself on this path */
 };
@@ -29,7 +29,7 @@ struct call_tree {
     struct call_frame *frames; /* the first one stands for none */
     uint32_t function_count, node_count, node_capacity, frame_count, frame_capacity;
     uint32_t current; /* index into nodes */
-    uint32_t cut;     /* not 0 where a path was too long, or one too many: its callers have its instructions */
+    uint32_t cut;     /* not 0 if a path was too long, or one too many: its callers have its instructions */
 };
 
 void start_calls(struct call_tree *calls);

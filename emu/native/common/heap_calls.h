@@ -25,7 +25,7 @@ enum heap_function {
 struct allocator_entry {
     uint32_t address;
     uint32_t function;       /* enum heap_function */
-    uint32_t first_argument; /* 1 where the very first is newlib's reentrancy structure */
+    uint32_t first_argument; /* 1 if the very first is newlib's reentrancy structure */
 };
 
 struct heap_event {

@@ -102,7 +102,7 @@ class Shared(Structure):
 
 
 def qemu_plugin() -> Path:
-    """Return the compiled plugin; raises MissingToolError where the host has no C compiler to make it with."""
+    """Return the compiled plugin; raises MissingToolError if the host has no C compiler to make it with."""
     here = Path(__file__).parent
     common = here.parent / "common"
     sources = [str(path) for path in sorted([*here.glob("*.c"), *common.glob("*.c")])]

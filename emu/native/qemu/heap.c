@@ -45,7 +45,7 @@ static void record(const struct heap_event *event)
 
 /* ---- callers ----------------------------------------------------------------------------------------------------- */
 
-/* The address behind the jump that led to the current block, which begins a function; 0 where a call did. */
+/* The address behind the jump that led to the current block, which begins a function; 0 if a call did. */
 static uint32_t jump_before(uint32_t return_address)
 {
     const struct block *block = &plugin.shared->blocks[plugin.shared->previous_block];

@@ -29,9 +29,9 @@ struct core {
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
     /* Whether the instruction is a call. */
     bool (*is_call)(const uint8_t *bytes, size_t size);
-    /* Sets what the firmware finds set; before the first instruction. NULL where that is what the reset leaves. */
+    /* Sets what the firmware finds set; before the first instruction. NULL if that is what the reset leaves. */
     void (*boot)(void);
-    /* Sees to it that the machine stops for faults where the base of its vectors has been moved to. NULL where it cannot be. */
+    /* Sees to it that the machine stops for faults where the base of its vectors has been moved to. NULL if it cannot be. */
     void (*watch_vectors)(void);
     /* Whether SP is the stack's although one of the status bits is set. */
     bool (*has_stack)(void);
@@ -43,7 +43,7 @@ struct core {
     bool (*is_fault)(uint32_t address);
     /* Goes on with the one that has led there; returns where it has cut that block, or NOWHERE. */
     uint32_t (*take_exception)(uint32_t address);
-    /* Takes the exception of a fetch from memory that holds no instructions; NULL where any memory may. */
+    /* Takes the exception of a fetch from memory that holds no instructions; NULL if any memory may. */
     void (*refuse_fetch)(uint32_t address);
     /* Writes the registers down, in the order that the Python side of the core knows. */
     void (*capture)(uint32_t registers[REGISTERS]);
@@ -116,7 +116,7 @@ uint32_t *find_registers(void *cpu, int first, int count);
 /* memory.c */
 void read_board(void *container);
 void hide_machine(void *container);
-/* What is at an address, and how much of it there is; NULL where there is no memory. */
+/* What is at an address, and how much of it there is; NULL if there is no memory. */
 const uint8_t *memory_at(uint32_t address, uint32_t *bytes);
 
 /* heap.c */

@@ -32,7 +32,7 @@ struct lowest {
 struct caller_capture {
     uint32_t registers[REGISTERS];
     uint32_t entry;
-    uint32_t jumped_from;          /* behind the jump (a tail call) that led to the function, 0 where a call did */
+    uint32_t jumped_from;          /* behind the jump (a tail call) that led to the function, 0 if a call did */
     uint32_t stack_start;          /* of the stack's bytes, */
     uint32_t offset, stack_bytes;  /* which are in stacks[] */
 };
@@ -43,7 +43,7 @@ struct heap {
     uint32_t end;            /* behind the heap, where it lies below the stack in the same memory, else 0 */
     uint32_t unseen_returns; /* calls that did not return before the next one, nor were left by longjmp */
     uint32_t event_count, capture_count, stack_bytes;
-    uint32_t meeting_noted;  /* not 0 where `meeting` is the machine when SP came down below `end`, from `met_from` */
+    uint32_t meeting_noted;  /* not 0 if `meeting` is the machine when SP came down below `end`, from `met_from` */
     uint32_t met_from;
     uint32_t has_met;        /* set by Python: one meeting is enough */
     struct lowest meeting;

@@ -172,7 +172,7 @@ class Probe(Structure):
 
 @cache
 def unicorn_probe() -> ctypes.CDLL:
-    """Return the compiled hooks; raises MissingToolError where the host has no C compiler to make them with."""
+    """Return the compiled hooks; raises MissingToolError if the host has no C compiler to make them with."""
     library = ctypes.CDLL(str(_compiled()))
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)

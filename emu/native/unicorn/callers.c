@@ -17,7 +17,7 @@ static bool is_return_address(const struct probe *probe, uint32_t word)
     return region != NULL && region->is_returned_to[(word - 1 - region->start) / 2] != 0;
 }
 
-/* The address behind the jump that led to the current block, which begins a function; 0 where a call did. */
+/* The address behind the jump that led to the current block, which begins a function; 0 if a call did. */
 static uint32_t jump_before(const struct probe *probe, uint32_t lr)
 {
     const struct block *block = &probe->blocks[probe->previous_block];

@@ -84,7 +84,7 @@ bool start_code(struct probe *probe)
 
 void release_code(struct probe *probe) { free(probe->blocks); }
 
-/* Index of the block, which is made where it is new; 0 where the host has no memory left. */
+/* Index of the block, which is made where it is new; 0 if the host has no memory left. */
 uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
 {
     const struct code_region *region = code_region_at(probe, address);

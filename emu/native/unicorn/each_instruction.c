@@ -27,7 +27,7 @@ static struct instruction *calling_instruction(struct probe *probe, uc_engine *u
     return at;
 }
 
-/* What else has to be done; false where the instruction does not run after all. */
+/* What else has to be done; false if the instruction does not run after all. */
 static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t address, uint32_t size)
 {
     if (at->watch & WATCH_STACK_POINTER)

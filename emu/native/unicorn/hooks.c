@@ -6,7 +6,7 @@
 
 size_t probe_size(void) { return sizeof(struct probe); }
 
-/* Must be called before the hooks are; false where the host has no memory. */
+/* Must be called before the hooks are; false if the host has no memory. */
 bool probe_start(struct probe *probe)
 {
     start_calls(&probe->calls);
@@ -120,7 +120,7 @@ bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int
     return false; /* do not try again */
 }
 
-/* The machine stopped at pc inside the current block: take back what did not run. False where memory is short. */
+/* The machine stopped at pc inside the current block: take back what did not run. False if memory is short. */
 bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
     struct block block = probe->blocks[probe->current_block];

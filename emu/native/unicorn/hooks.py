@@ -281,7 +281,7 @@ class NativeHooks:
 
     @property
     def current_block(self) -> Block | None:
-        """The piece of straight-line code that ran last, or None where none did."""
+        """The piece of straight-line code that ran last, or None if none did."""
         return self._probe.blocks[self._probe.current_block] if self._probe.current_block else None
 
     @property
@@ -320,7 +320,7 @@ class NativeHooks:
     def take_callers(self) -> list[tuple[list[int], int, int, bytes]]:
         """Return the machine where the allocator was called on a new path.
 
-        That is r0 to r15, the address behind the jump to it (0 where it was called), SP, and the stack's bytes from
+        That is r0 to r15, the address behind the jump to it (0 if it was called), SP, and the stack's bytes from
         there on. The paths are numbered in this order, from 1 on.
         """
         callers = self._probe.callers

@@ -67,7 +67,7 @@ struct instruction {
     int32_t displacement;
     int32_t sp_delta;       /* bytes by which it changes SP, or SP_DYNAMIC */
     uint8_t operation, destination, first, second, third; /* third: added too */
-    uint8_t first_half, second_half; /* 16 where only the high half is used, 1 where only the low one, else 0 */
+    uint8_t first_half, second_half; /* 16 if only the high half is used, 1 if only the low one, else 0 */
     uint8_t shift, amount, amount_register; /* of second */
     uint8_t lsb, width;
     uint8_t covered, taken; /* choose: bytes of code, and a bit for each instruction that is run where it holds */

@@ -20,7 +20,7 @@ static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason rea
 }
 
 /* code.c */
-bool start_code(struct probe *probe); /* false where the host has no memory */
+bool start_code(struct probe *probe); /* false if the host has no memory */
 void release_code(struct probe *probe);
 const struct code_region *code_region_at(const struct probe *probe, uint32_t address);
 int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end);

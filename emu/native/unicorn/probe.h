@@ -35,7 +35,7 @@ struct unicorn_api {
 /* Memory that instructions may be fetched from; the arrays have one entry for each halfword. */
 struct code_region {
     uint32_t start, end;
-    uint32_t *block_at;      /* index of the block that starts here, 0 where none did */
+    uint32_t *block_at;      /* index of the block that starts here, 0 if none did */
     uint8_t *is_returned_to; /* 1 behind a call that has run */
     const int32_t *sp_delta; /* bytes by which the instruction here changes SP */
 };
@@ -48,7 +48,7 @@ struct block {
     uint64_t executions;
     uint32_t function;       /* that it begins in: index into functions + 1, or 0 */
     uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
-    uint32_t known;          /* not 0 where all of its instructions are in the instruction table */
+    uint32_t known;          /* not 0 if all of its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
 };
 
@@ -64,7 +64,7 @@ struct snapshot {
 #define RESET_STACK 1u /* index of the stack of the reset; 0 stands for none */
 
 struct stack {
-    uint32_t process;    /* 1 where PSP is its stack pointer, 0 where MSP is */
+    uint32_t process;    /* 1 if PSP is its stack pointer, 0 if MSP is */
     uint32_t top, limit; /* SP is from limit up to top */
     uint32_t floor;      /* what is below is not kept in the snapshots */
     uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
@@ -74,14 +74,14 @@ struct stack {
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[16];
-    uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 where a call did */
+    uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 if a call did */
     uint32_t offset, size; /* of the stack's bytes from registers[13] on, in caller_stacks */
 };
 
 /* The call paths to the allocator, numbered from 1 on in the order of their captures; 0 is one that has no number. */
 struct callers {
     uint64_t *keys; /* a hash table: the keys, */
-    uint32_t *numbers; /* and the paths' numbers, 0 where a slot is free */
+    uint32_t *numbers; /* and the paths' numbers, 0 if a slot is free */
     uint32_t slot_count, path_count, path_capacity;
     struct caller_capture *captures; /* those that Python has not taken yet */
     uint8_t *stacks;
@@ -93,7 +93,7 @@ struct probe {
     uint32_t stop_reason;
     uint32_t yield_address;
 
-    /* What the core could not do when Unicorn stopped by itself; 0 where it was something else. */
+    /* What the core could not do when Unicorn stopped by itself; 0 if it was something else. */
     uint32_t exception;   /* its number in QEMU's terms */
     uint32_t access_type; /* enum uc_mem_type */
     uint32_t access_address, access_size;
@@ -116,7 +116,7 @@ struct probe {
     uint32_t stack_top, stack_floor; /* SP at reset, and the start of the memory that it is in */
     struct timeline timeline;        /* of the stack of the reset */
 
-    /* Where the heap lies in the same memory; heap_end is 0 where it does not. */
+    /* Where the heap lies in the same memory; heap_end is 0 if it does not. */
     uint32_t heap_end, follows_break;
     uint32_t below_heap_end; /* whether SP was, when it was lowered last */
     uint32_t meeting_noted;  /* not 0 until Python has looked at the machine when SP went below heap_end */

@@ -309,7 +309,7 @@ bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint
     return true;
 }
 
-/* Report it where the bytes may not be accessed; false where they are no value to go on with.
+/* Report it where the bytes may not be accessed; false if they are no value to go on with.
  *
  * A whole aligned word may be loaded for the sake of some of its bytes (string functions do, and no word lies across
  * two objects that could be protected from each other); *beyond says which of them nobody owns. */

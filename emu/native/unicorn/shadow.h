@@ -21,8 +21,8 @@ enum byte_state {
 struct shadow_memory {
     uint32_t start, size;
     uint8_t *state;       /* enum byte_state of each byte */
-    uint8_t *undefined;   /* of each byte the bits that have no value; NULL where all have one: flash */
-    uint32_t *origin;     /* of each word: index into origins of what is undefined in it, or 0 where it arose here */
+    uint8_t *undefined;   /* of each byte the bits that have no value; NULL if all have one: flash */
+    uint32_t *origin;     /* of each word: index into origins of what is undefined in it, or 0 if it arose here */
     uint32_t *block_size; /* bytes of the heap block that begins in this word */
 };
 
@@ -35,7 +35,7 @@ struct origin {
 struct finding {
     uint32_t kind, pc;
     uint32_t access, address, size, state; /* of the first byte that may not be accessed */
-    struct origin origin;                  /* of what is undefined; pc 0 where nothing is */
+    struct origin origin;                  /* of what is undefined; pc 0 if nothing is */
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
@@ -53,7 +53,7 @@ struct shadow {
 
     uint64_t choice;                   /* registers whose values depend on an undefined condition */
     uint32_t choice_undefined[REGISTERS];
-    uint32_t choice_end, choice_origin; /* from the instruction at choice_end on; 0 where there are none */
+    uint32_t choice_end, choice_origin; /* from the instruction at choice_end on; 0 if there are none */
 
     uint32_t follows_undefined;
     uint32_t in_program; /* whether the startup code, which writes all over the memory, is over */

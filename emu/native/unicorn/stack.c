@@ -60,7 +60,7 @@ static bool explains(const struct stack *stack, uint32_t process, uint32_t sp)
     return stack->process == process && sp <= stack->top && sp >= stack->limit && sp >= latest(stack)->lowest;
 }
 
-/* Follow SP, which may be anywhere, to the stack that it is on; false where none of the known ones explains it. */
+/* Follow SP, which may be anywhere, to the stack that it is on; false if none of the known ones explains it. */
 bool find_stack(struct probe *probe, uc_engine *uc)
 {
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);

@@ -7,7 +7,7 @@
 #define LONGEST 0x100000u /* bytes: a string that is not ended by then runs out of any memory */
 
 struct reading {
-    int first, second, limit, character; /* argument numbers; -1 where there is none */
+    int first, second, limit, character; /* argument numbers; -1 if there is none */
     bool ends_at_zero, ends_at_difference;
 };
 
@@ -22,7 +22,7 @@ struct string {
     uint8_t bytes[CHUNK];
 };
 
-/* Fetch the bytes from address + index on; false where there are none. */
+/* Fetch the bytes from address + index on; false if there are none. */
 static bool fetch(struct probe *probe, uc_engine *uc, const struct shadow_memory *memory, struct string *string,
                   uint32_t index)
 {
@@ -32,7 +32,7 @@ static bool fetch(struct probe *probe, uc_engine *uc, const struct shadow_memory
     return probe->api.mem_read(uc, address, string->bytes, string->count) == UC_ERR_OK;
 }
 
-/* Read the byte with that index; false where that is an error, which is reported. */
+/* Read the byte with that index; false if that is an error, which is reported. */
 static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc, struct string *string,
                       uint32_t index, uint8_t *byte)
 {
