@@ -1,4 +1,4 @@
-"""Machines: a CPU and its memory that runs firmware; one file for each emulator behind the same small face."""
+"""Machines run firmware. Each emulator has a folder; all have the same methods."""
 
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -9,7 +9,7 @@ from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends one ``boot`` or ``resume`` that would not end by itself."""
+    """Limits that end a ``boot`` or ``resume`` that does not end by itself."""
 
     instructions: int = 10_000_000_000
     seconds: float = 60.0
@@ -24,22 +24,22 @@ class Stop:
     """Retired since ``boot`` or ``resume`` was called; None if the machine does not count."""
     fault: Fault | None = None
     exit_status: int | None = None
-    """What the firmware's exit function, or its debugger, was given, where it ended that way."""
+    """The status that the firmware gave to its exit function or its debugger; None if it did not end so."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured since ``boot``; a figure that was not is None, with the reason in ``not_measured``."""
+    """The figures since ``boot``; a figure that was not measured is None, and ``not_measured`` has the reason."""
 
     stack_peak_bytes: int | None = None
     stack_touched_bytes: int | None = None
     stack_limit_bytes: int | None = None
     stack: Stack = field(default_factory=Stack)
     stack_bytes_by_region: dict[str, int] | None = None
-    """Peaks of the stacks, by the memory that they are in, without those that are static RAM or heap; None if there
-    were too many stacks to follow."""
+    """Peaks of the stacks by memory, without stacks in static RAM or the heap; None if there were too many stacks to
+    follow."""
     heap_region: str | None = None
-    """The memory that the heap is in; None if it is in none, or in several."""
+    """The heap's memory; None if the heap is in none, or in several."""
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)
@@ -53,7 +53,7 @@ class Measurements:
 
 
 class Machine(Protocol):
-    """Runs one firmware. It is a context manager; nothing is left behind when it ends."""
+    """Runs one firmware. A machine is a context manager, and leaves nothing behind."""
 
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
@@ -68,7 +68,7 @@ class Machine(Protocol):
         ...
 
     def read_output(self, address: int, size: int) -> bytes:
-        """Return the same; a memory checker looks at whether all of it was ever set."""
+        """Return memory as ``read`` does; a memory checker reports uninitialised bytes in it."""
         return self.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
