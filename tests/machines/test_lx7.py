@@ -224,7 +224,7 @@ def test_fault_names_its_place(
 @pytest.mark.parametrize(
     ("name", "function", "words"),
     [
-        ("lost_return_address", "lost_return_address", "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it"),
+        ("lost_return_address", "lost_return_address", "RETW, but a0 is not what CALL4, CALL8 or CALL12 left there"),
         ("without_windows", "leaf", "ENTRY while windows are off"),
     ],
 )

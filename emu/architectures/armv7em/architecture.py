@@ -35,7 +35,7 @@ class Armv7EM:
     def explain_jump(self, address: int) -> str | None:
         """Return what a jump to a value of LR means that LR has in a handler or after reset."""
         if address in _RETURN_VALUES:
-            return "a return from the reset handler or from an exception, of which there is none"
+            return "a return from the reset handler, or from an exception when none is active"
         return None
 
     def explain_hole(self, address: int) -> str | None:

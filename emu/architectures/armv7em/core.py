@@ -37,7 +37,7 @@ class CortexM:
     def fault_handlers(self, read: Memory) -> frozenset[int]:
         """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
         table = self._firmware.start.vector_table
-        assert table is not None, "Armv7-M starts by one"
+        assert table is not None, "an Armv7-M starts by its vector table"
         return fault_handlers(read(table, FAULT_VECTORS_BYTES))
 
     def return_address(self, core: StoppedCore) -> int:

@@ -117,7 +117,7 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
     pc = 0 if exception.registers is None else exception.registers[_PC]
     if cfsr & (_MSTKERR | _STKERR | _MLSPERR | _LSPERR):
         address = exception.bfar if cfsr & _BFARVALID else None
-        return "stack_overflow", "the core cannot write an exception's frame where SP is", address
+        return "stack_overflow", "the core cannot push an exception's frame: no writable memory is at SP", address
     if cfsr & (_IACCVIOL | _IBUSERR):
         return *describe_access(board, "fetch", pc, 2), pc
     if cfsr & (_DACCVIOL | _PRECISERR):
@@ -136,12 +136,12 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
     if cfsr & _DIVBYZERO:
         return "exception", "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)", None
     if cfsr & _INVPC:
-        return "exception", "a return from an exception that is not to be returned from", None
+        return "exception", "an exception return that the core does not allow", None
     if not exception.is_fault:
-        return "exception", f"{exception.name} has no handler of its own, but that of the faults", None
+        return "exception", f"{exception.name} goes to a fault handler: it has no handler of its own", None
     if code[1:2] == _BREAKPOINT:  # BKPT escalates to HardFault, as no debug monitor is enabled
         if code[0] == _SEMIHOSTING:
-            return "semihosting", "semihosting calls are served in Unicorn only", None
+            return "semihosting", "a semihosting call, and no debugger serves it here", None
         return "breakpoint", f"BKPT {code[0]:#04x}", None
     return "exception", f"the core has taken {exception.name}", None
 

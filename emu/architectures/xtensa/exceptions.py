@@ -78,7 +78,7 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
             return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
         return *describe_access(board, access, vaddr, size), vaddr
     if cause == _ILLEGAL and (known := only_on_silicon(code)) is not None:
-        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; let the firmware do without"
+        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; build without it"
         if known.startswith("MUL"):
             detail += ", as built by the GCC of `emu toolchain install xtensa`"
         return "invalid_instruction", detail, None

@@ -35,7 +35,7 @@ def explain_stop(run: Run, pc: int) -> Fault:
         return make_fault(run, "exception", pc, f"exception {exception} of the emulated core")
     hint = last_hint(run)
     if hint is not None:
-        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
+        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits forever: there are no interrupts")
     if not run.in_thumb_state:
         detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
         jumped = run.hooks.current_block if run.fetch_failed else run.hooks.previous_block
