@@ -8,12 +8,12 @@ from emu.targets import Board
 Access = Literal["read", "write", "fetch"]
 
 NULL_PAGE = 0x1000
-"""Bytes from address 0 on in which an address is a null pointer's."""
+"""Addresses below this are taken for null pointers."""
 NULL_POINTER = "a null pointer"
 
 
 def describe_access(board: Board, access: Access, address: int, size: int) -> tuple[str, str]:
-    """Return the fault's kind and a sentence about an access of ``size`` bytes (of a fetch: any) at ``address``."""
+    """Return the fault's kind and a sentence about an access of ``size`` bytes; of a fetch ``size`` may be any."""
     region = board.region_at(address)
     if access == "fetch":
         if region is not None:

@@ -116,7 +116,7 @@ class Core(Protocol):
     # ---- its registers -----------------------------------------------------------------------------------------------
 
     def registers(self, core: StoppedCore) -> Sequence[int]:
-        """Return all that frames need, in an order of the architecture's own."""
+        """Return the registers that frames need, in the architecture's own order."""
         ...
 
     def pc_of(self, registers: Sequence[int]) -> int:
@@ -130,9 +130,9 @@ class Core(Protocol):
     # ---- the stack ---------------------------------------------------------------------------------------------------
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
-        """Return the frames that ``registers`` and the stack lead to, innermost first.
+        """Return the frames, innermost first, by ``registers`` and the stack's memory.
 
-        ``top`` is where the stack begins, if that is known: what ran before is on another one.
+        The stack begins at ``top``, if that is known; older code has another stack.
         """
         ...
 
@@ -144,7 +144,7 @@ class Core(Protocol):
         ...
 
     def sets_sp_anew(self, address: int) -> bool:
-        """Return whether the instruction at ``address`` gives SP a value that is not reckoned from SP."""
+        """Return whether the instruction at ``address`` gives SP a value that is not computed from SP."""
         ...
 
 

@@ -10,20 +10,20 @@ from emu.targets import Board
 
 @dataclass(frozen=True)
 class Start:
-    """The core's first instruction, and where its stack begins: SP points behind it."""
+    """The core's first instruction and its first SP, which is the address after the stack's last byte."""
 
     pc: int
     sp: int
-    """0 where a loader chooses it."""
+    """0 if a loader chooses it."""
     vector_table: int | None = None
-    """The address of the table that the core reads both from; None where it has none."""
+    """The address of the table from which the core reads both; None if the core reads no table."""
 
 
 class Architecture(Protocol):
     """One kind of processor."""
 
     elf_machine: str
-    """What an ELF for it says it is for."""
+    """The machine that an ELF for this architecture names."""
 
     def code_address(self, value: int) -> int:
         """Return the address of the instruction that the symbol or pointer ``value`` leads to."""
@@ -34,17 +34,17 @@ class Architecture(Protocol):
         ...
 
     def find_start(self, elf: Elf, board: Board) -> Start:
-        """Return where ``elf`` starts on ``board``; raises InputError, in one line, where nothing tells."""
+        """Return where ``elf`` starts on ``board``; raises InputError if the ELF does not tell."""
         ...
 
     def explain_jump(self, address: int) -> str | None:
-        """Return what a jump to ``address`` means that is no address of code; None if nothing special."""
+        """Return what a jump to ``address`` means to the core; None if ``address`` has no special meaning."""
         ...
 
     def explain_hole(self, address: int) -> str | None:
-        """Return what the address map says of ``address``, at which a board has nothing; None if nothing."""
+        """Return what the address map says of ``address``, where a board has nothing; None if it says nothing."""
         ...
 
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]] | None:
-        """Return start and end of each piece of code; None where mapping symbols ($t and $d) tell code from data."""
+        """Return start and end of each piece of code; None if mapping symbols ($t, $d) tell code from data."""
         ...

@@ -14,25 +14,25 @@ class Stop:
 
     reason: Literal["yield", "exit", "fault"]
     instructions: int | None
-    """Retired since ``boot`` or ``resume`` was called; None where the machine does not count."""
+    """Retired since ``boot`` or ``resume`` was called; None if the machine does not count."""
     fault: Fault | None = None
     exit_status: int | None = None
-    """What the firmware's exit function, or its debugger, was given, where it ended that way."""
+    """The status that the firmware gave to its exit function or its debugger; None if it did not end so."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured since ``boot``; a figure that was not is None, with the reason in ``not_measured``."""
+    """The figures since ``boot``; a figure that was not measured is None, and ``not_measured`` has the reason."""
 
     stack_peak_bytes: int | None = None
     stack_touched_bytes: int | None = None
     stack_limit_bytes: int | None = None
     stack: Stack = field(default_factory=Stack)
     stack_bytes_by_region: dict[str, int] | None = None
-    """Peaks of the stacks, by the memory that they are in, without those that are static RAM or heap; None where there
-    were too many stacks to follow."""
+    """Peaks of the stacks by memory, without stacks in static RAM or the heap; None if there were too many stacks to
+    follow."""
     heap_region: str | None = None
-    """The memory that the heap is in; None where it is in none, or in several."""
+    """The heap's memory; None if the heap is in none, or in several."""
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)
@@ -46,7 +46,7 @@ class Measurements:
 
 
 class Machine(Protocol):
-    """Runs one firmware. It is a context manager; nothing is left behind when it ends."""
+    """Runs one firmware. A machine is a context manager, and leaves nothing behind."""
 
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
@@ -57,15 +57,15 @@ class Machine(Protocol):
         ...
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         ...
 
     def read_output(self, address: int, size: int) -> bytes:
-        """Return the same; a memory checker looks at whether all of it was ever set."""
+        """Return memory as ``read`` does; a memory checker reports uninitialised bytes in it."""
         return self.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         ...
 
     def measure(self) -> Measurements:

@@ -1,4 +1,4 @@
-"""What a machine knows that measures nothing, for others to be compared with."""
+"""A machine that measures nothing, to compare the speed of others with."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from emu.record import Fault
 
 
 def measured_bare(faults: Sequence[Fault], output: Output) -> Measurements:
-    """Return what happened, and no figure."""
+    """Return faults and output, and no figure."""
     figures = ("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions")
     return Measurements(
         faults=tuple(faults),

@@ -1,4 +1,4 @@
-"""What a machine that counts blocks makes of them: instructions, loads and stores, profile and coverage."""
+"""Instructions, loads and stores, profile and coverage, from the blocks that a machine has counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,24 +21,24 @@ from emu.record import Coverage, Instructions, Profile
 
 @dataclass(frozen=True)
 class Counters:
-    """What was counted, and the machine's memory."""
+    """The counters of a run, and the machine's memory."""
 
     total: int
     """Instructions."""
     blocks: Sequence[Block]
     loads: list[int]
     stores: list[int]
-    """By the order of the board's memories."""
+    """In the order of the board's memories."""
     call_paths: Sequence[tuple[int, int, int]]
-    """Of each the number of its caller's, the index of its function + 1 or 0, and its instructions."""
+    """For each path: its caller's number, its function's index + 1 (or 0), and its instructions."""
     call_paths_cut: bool
-    """Whether there were more."""
+    """Whether there were more call paths."""
     peek: Memory
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The same as a record has it."""
+    """The counts as a record has them."""
 
     instructions: Instructions
     profile: Profile | None = None

@@ -1,4 +1,4 @@
-"""The gdb remote protocol, as much of it as a machine needs: run, stop, breakpoints and registers."""
+"""The gdb remote protocol, as far as a machine needs it: run, stop, breakpoints, registers and memory."""
 
 import select
 import socket
@@ -9,23 +9,23 @@ _INTERRUPT = b"\x03"
 
 
 class GdbError(CoreError):
-    """The other side has gone, or has answered with an error; the text says to what."""
+    """The stub is gone, or has answered with an error; the text names the command."""
 
 
 class GdbRemote:
-    """A connection to a gdb stub over ``connection``; every answer has to come within ``seconds``."""
+    """A connection to a gdb stub; every answer must come within ``seconds``."""
 
     def __init__(self, connection: socket.socket, seconds: float):
         self._socket = connection
         self._seconds = seconds
         self._received = bytearray()
         connection.settimeout(seconds)
-        # Registers can be read one by one only after the description of all has been asked for.
+        # QEMU's stub reads single registers only after a client has asked for their description.
         self._ask("qSupported:xmlRegisters=arm")
         self._ask("qXfer:features:read:target.xml:0,ffb")
 
     def read_register(self, number: int) -> int:
-        """Return a 32-bit register; raises GdbError where there is none of this number."""
+        """Return a 32-bit register; raises GdbError if no register has this number."""
         return int.from_bytes(self._bytes(f"p{number:x}"), "little")
 
     def write_register(self, number: int, value: int) -> None:
@@ -37,11 +37,11 @@ class GdbRemote:
         return self._bytes("g")
 
     def write_first_registers(self, values: bytes) -> None:
-        """Give the registers at the beginning of ``read_registers`` values."""
+        """Set the first registers of ``read_registers`` to ``values``."""
         self._expect_ok(f"G{values.hex()}")
 
     def read_memory(self, address: int, size: int) -> bytes:
-        """Return memory, or registers of the core that are in it; raises GdbError where there is none."""
+        """Return memory, or registers of the core that are mapped there; raises GdbError if there is neither."""
         return self._bytes(f"m{address:x},{size:x}")
 
     def set_breakpoint(self, address: int) -> None:
@@ -53,7 +53,7 @@ class GdbRemote:
         self._send("c")
 
     def step(self) -> None:
-        """Run one instruction, also where a breakpoint is."""
+        """Run one instruction, even at a breakpoint."""
         self._ask("s")
 
     def interrupt(self) -> None:
@@ -61,7 +61,7 @@ class GdbRemote:
         self._write(_INTERRUPT)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the machine has stopped within ``seconds``; raises GdbError where it is no more."""
+        """Return whether the machine has stopped within ``seconds``; raises GdbError if it has ended."""
         while True:
             packet = self._packet_received()
             if packet is not None:
@@ -111,7 +111,7 @@ class GdbRemote:
         self._received += data
 
     def _packet_received(self) -> bytes | None:
-        """Take one packet from what has been received, and acknowledge it; None where it is not complete."""
+        """Take a packet from the received bytes, and acknowledge it; None if the packet is not complete."""
         start = self._received.find(b"$")
         end = self._received.find(b"#", start)
         if start < 0 or end < 0 or len(self._received) < end + 3:

@@ -1,10 +1,10 @@
-"""What firmware prints, by whichever way: kept up to a bound."""
+"""The firmware's output, kept up to a bound."""
 
 KEPT_BYTES = 1024 * 1024
 
 
 class Output:
-    """Text that grows as the firmware runs; of more than ``KEPT_BYTES`` only the end is kept."""
+    """Text that grows as the firmware runs; only the last ``KEPT_BYTES`` are kept."""
 
     def __init__(self) -> None:
         self._end = bytearray()
@@ -19,10 +19,10 @@ class Output:
 
     @property
     def text(self) -> str:
-        """What is kept, as UTF-8; bytes that are not become U+FFFD."""
+        """The kept text, as UTF-8; other bytes become U+FFFD."""
         return self._end[-KEPT_BYTES:].decode(errors="replace")
 
     @property
     def cut_bytes(self) -> int:
-        """Bytes that were printed before those that are kept."""
+        """Bytes that were printed before the kept ones."""
         return max(0, self._written - KEPT_BYTES)

@@ -1,4 +1,4 @@
-"""Emulators and firmware as processes: each is the head of a group, which is ended as a whole."""
+"""Emulators and firmware as processes: each heads a group, and the whole group is ended."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import subprocess
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all others of its group, and wait for its end."""
+    """Kill a process and its group, and wait for the process to end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     if process.stdin is not None:

@@ -1,7 +1,7 @@
 """Arm semihosting: firmware asks its debugger to print, and to end (Arm's "Semihosting for AArch32 and AArch64").
 
-A call is an operation's number, and a parameter: nearly always the address of a block of words, which say the rest. Of
-files there is only the console, and the list of features by which newlib learns that an exit may carry a status.
+A call has an operation's number and a parameter: nearly always the address of a block of words with the details. The
+only files are the console, and the list of features that tells newlib that an exit may carry a status.
 """
 
 import errno
@@ -40,7 +40,7 @@ class _Operation(IntEnum):
 
 _STDOUT, _STDERR, _STDIN, _FEATURES = 1, 2, 3, 4
 _CONSOLE = (_STDOUT, _STDERR, _STDIN)
-_FEATURE_FILE = b"SHFB\x03"  # the magic number; SYS_EXIT_EXTENDED is there, and stderr can be opened
+_FEATURE_FILE = b"SHFB\x03"  # the magic number, then: SYS_EXIT_EXTENDED exists, and stderr can be opened
 _APPLICATION_EXIT = 0x20026  # ADP_Stopped_ApplicationExit; any other reason is an error
 _FAILED = -1
 _CHUNK = 4096
@@ -54,13 +54,13 @@ class Exit:
 
 
 class SemihostingError(Exception):
-    """A call that cannot be served; the text says which, and why."""
+    """A call that cannot be served; the text names the call and the reason."""
 
 
 class Semihosting:
     """Serves one firmware's calls, from reset on.
 
-    ``read`` and ``write`` are its memory, and raise ValueError where there is none; ``output`` takes what it prints;
+    ``read`` and ``write`` access its memory, and raise ValueError if there is none. ``output`` takes printed bytes.
     ``initial_sp`` is SP at reset.
     """
 
@@ -118,7 +118,7 @@ class Semihosting:
             case _Operation.SYS_FLEN:
                 return len(_FEATURE_FILE) if self._words(parameter, 1)[0] == _FEATURES else 0
             case _Operation.SYS_CLOCK | _Operation.SYS_TIME | _Operation.SYS_ELAPSED | _Operation.SYS_TICKFREQ:
-                return _FAILED  # there is no time in here
+                return _FAILED  # an emulated run has no time of day
             case _Operation.SYS_ERRNO:
                 return self._error
             case _Operation.SYS_GET_CMDLINE:
@@ -155,7 +155,7 @@ class Semihosting:
         return 0
 
     def _read_file(self, handle: int, address: int, length: int) -> int:
-        """Return the bytes that were not read: of the console, all, as nobody types."""
+        """Return the bytes that were not read: all bytes of the console, as nobody types."""
         if handle != _FEATURES:
             return length
         data = _FEATURE_FILE[self._features_position :][:length]
@@ -198,7 +198,7 @@ class Semihosting:
         return bytes(text)
 
     def _chunks(self, address: int, length: int) -> Iterator[bytes]:
-        """Yield memory piece by piece: a wild length is to end where the memory does, not in a giant buffer."""
+        """Yield memory in pieces: a wild length must end at the memory's end, not in a giant buffer."""
         end = address + length
         while address < end:
             size = min(end - address, _CHUNK - address % _CHUNK)

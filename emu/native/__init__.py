@@ -1,7 +1,7 @@
-"""C that runs beside an emulator: compiled with the host's compiler on first use, kept by content, called by ctypes.
+"""C that runs inside an emulator: compiled with the host's compiler on first use, cached by content.
 
-Here is what ``unicorn/`` and ``qemu/`` have in common: the structures mirror the headers of ``common/`` field by field;
-their meaning is written there.
+Here are the structures that ``unicorn/`` and ``qemu/`` share. They mirror the headers of ``common/`` field by field;
+the headers describe the fields.
 """
 
 from ctypes import POINTER, Structure, c_uint32, c_uint64
@@ -10,7 +10,7 @@ HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP, HEAP_QUERY, HEAP_USABLE_SIZE = range(5, 11)
 
 INTERVALS, FIRST_INTERVAL = 256, 1024
-"""Of a timeline: how many at most, and the instructions of one at first; they double when there are too many."""
+"""The most intervals of a timeline, and the first length in instructions, which doubles when there are too many."""
 
 
 class FunctionRange(Structure):
@@ -38,7 +38,7 @@ class CallFrame(Structure):
 
 
 class CallTree(Structure):
-    """Where the instructions go, by call path."""
+    """Instructions by call path."""
 
     _fields_ = (
         ("functions", POINTER(FunctionRange)),

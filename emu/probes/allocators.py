@@ -25,7 +25,7 @@ _NEWLIB = {
     "aligned_alloc": HEAP_MEMALIGN,
     "free": HEAP_FREE,
 }
-"""Of each there is a form ``_NAME_r``, whose first argument is newlib's reentrancy structure."""
+"""Each also exists as ``_NAME_r``, whose first argument is newlib's reentrancy structure."""
 
 _OTHERS = {
     "pvPortMalloc": HEAP_MALLOC,
@@ -56,18 +56,18 @@ _BESIDE = (
     *((name, function, 0) for name, function in _QUERIES.items()),
     *((f"_{name}_r", function, 1) for name, function in _QUERIES.items()),
 )
-"""What has to be followed with them: where their memory comes from, how they are left, and who else looks into it."""
+"""Functions to follow with them: the source of their memory, the way out of them, and queries of the heap."""
 
 _FUNCTIONS = (
     *((name, function, 0) for name, function in _NEWLIB.items()),
     *((f"_{name}_r", function, 1) for name, function in _NEWLIB.items()),
     *((name, function, 0) for name, function in _OTHERS.items()),
 )
-"""Name, function and first argument of everything that is followed."""
+"""Name, function and first argument of every allocator function that is followed."""
 
 _ALLOCATOR_LIKE = re.compile(r"\w*malloc(?:_r)?|\w*(?:mem|heap|byte)_?alloc(?:ate)?|_Znwj|_Znaj", re.IGNORECASE)
 _CLONE = re.compile(r"(?P<name>.*?)\.(?:constprop|isra)\b.*")
-"""The compiler's copy of a function, which takes other arguments."""
+"""The compiler's copy of a function: its arguments differ."""
 
 
 def allocator_entries(firmware: Firmware) -> list[AllocatorEntry]:
@@ -81,12 +81,12 @@ def allocator_entries(firmware: Firmware) -> list[AllocatorEntry]:
 
 
 def allocates(firmware: Firmware) -> bool:
-    """Return whether a function is linked that is known to hand out memory."""
+    """Return whether a known function that hands out memory is linked."""
     return any(entry.function in _ALLOCATING for entry in allocator_entries(firmware))
 
 
 def why_not_followed(firmware: Firmware) -> str | None:
-    """Return why the firmware's allocator cannot be followed; None where it can be, or where there is none."""
+    """Return why the firmware's allocator cannot be followed; None if it can, or if the firmware has none."""
     if not firmware.symbols:
         return "the ELF has no symbols, so its allocator is not known"
     names = sorted(function.name for function in firmware.functions)

@@ -9,7 +9,7 @@ from emu.record import Coverage, CoveredFunction
 
 def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Coverage:
     """Return the coverage; ``executions`` are by address."""
-    most: Counter[tuple[str, int, str | None]] = Counter()  # of a line's instructions in one function
+    most: Counter[tuple[str, int, str | None]] = Counter()  # by line and function: a line's most executed instruction
     for address in {*executions, *_code_of_functions(firmware)}:
         place = firmware.locate(address)
         if place.file is not None and place.line is not None:
@@ -31,7 +31,7 @@ def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Cover
 
 
 def _code_of_functions(firmware: Firmware) -> Iterator[int]:
-    """Yield the address of each instruction that belongs to a function, and is no padding between two."""
+    """Yield the address of each instruction of a function: padding between functions is left out."""
     for start, code in firmware.code():
         yield from (
             at

@@ -1,4 +1,4 @@
-"""Which functions and variables the bytes of a memory belong to."""
+"""The functions and variables that own the bytes of a memory."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ _MOST_SYMBOLS = 50
 
 
 def largest_symbols(firmware: Firmware, regions: Sequence[Region]) -> list[SymbolUse]:
-    """Return the largest of what ``Firmware.static_bytes_in`` counts in ``regions``, largest first."""
+    """Return the largest symbols that ``Firmware.static_bytes_in`` counts in ``regions``, largest first."""
     uses = [
         SymbolUse(name=name, bytes=size)
         for name, address, size in _placed(firmware)
@@ -20,7 +20,7 @@ def largest_symbols(firmware: Firmware, regions: Sequence[Region]) -> list[Symbo
 
 
 def _placed(firmware: Firmware) -> Iterator[tuple[str, int, int]]:
-    """Yield name, address and size of each function and variable, and again where its initial value is kept."""
+    """Yield name, address and size of each function and variable, and a second time for its initial value."""
     sizes = {symbol.address: (symbol.name, symbol.size) for symbol in firmware.objects}
     sizes |= {function.start: (function.name, function.end - function.start) for function in firmware.functions}
     for address, (name, size) in sizes.items():
@@ -33,7 +33,7 @@ def _placed(firmware: Firmware) -> Iterator[tuple[str, int, int]]:
 
 
 def _counts(firmware: Firmware, address: int) -> bool:
-    """Return whether a static figure counts what is linked at ``address``."""
+    """Return whether a static figure counts the symbol at ``address``."""
     if not any(address in region for region in firmware.board.ram):
         return True
     mailbox = (section for section in firmware.sections if section.name.startswith(".mailbox"))

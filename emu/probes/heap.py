@@ -1,4 +1,4 @@
-"""The heap: what the firmware asked its allocator for, replayed from the allocator's entries and returns."""
+"""The heap, replayed from the calls and returns of the firmware's allocator."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from emu.probes.timeline import Maxima
 from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
 _FREED_KEPT = 4096
-"""Blocks whose end is remembered, the latest ones."""
+"""The most freed blocks that are remembered, the latest ones."""
 
 
 class _Live(NamedTuple):
@@ -56,7 +56,7 @@ class _Level:
 
 
 class _Composition:
-    """Live bytes and blocks by call site, now and at the peak, without ever going through all of them."""
+    """Live bytes and blocks by call site, now and at the peak; a change costs as much as the sites that changed."""
 
     def __init__(self) -> None:
         self._at_peak: dict[CallSite, list[int]] = {}
@@ -64,7 +64,7 @@ class _Composition:
         self.live = self.peak = 0
 
     def change(self, site: CallSite, size: int, blocks: int) -> None:
-        """Take into account that ``site`` has ``size`` bytes and ``blocks`` blocks more, or less."""
+        """Add ``size`` bytes and ``blocks`` blocks to ``site``; both may be negative."""
         since = self._since_peak.setdefault(site, [0, 0])
         since[0] += size
         since[1] += blocks
@@ -84,7 +84,7 @@ class _Composition:
 
 
 class HeapLedger:
-    """Replays allocator calls, in order, to what is live, and judges them on the way.
+    """Replays allocator calls in order, keeps the live blocks, and judges each call.
 
     The static RAM of firmware whose allocator takes its memory from an array has that memory already. The heap adds
     all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``core`` makes frames of the captures.
@@ -114,7 +114,7 @@ class HeapLedger:
     # ---- following ---------------------------------------------------------------------------------------------------
 
     def add(self, events: Iterable[Sequence[int]], captures: Iterable[Capture]) -> None:
-        """Take the next allocator calls into account: their fields, and the machine on each new call path to them."""
+        """Replay the next allocator calls: the fields of their events, and a capture of each new call path."""
         self._callers.add(captures)
         if self._why_not_followed is not None:
             return
@@ -139,14 +139,14 @@ class HeapLedger:
                     self._release(pointer, site)
                 self._allocate(result, size, site, sp)
             elif function == HEAP_REALLOC and pointer and not size:
-                self._release(pointer, site)  # realloc(pointer, 0) that returns nothing has freed
+                self._release(pointer, site)  # realloc(pointer, 0) that returns null has freed the block
             elif size:
                 self._refuse(size, site)
             self._sbrk_refused = False
             self.timeline.note(instructions, self._all.live)
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
-        """Judge that SP came down from ``sp`` to ``lowest``, below the heap's end; return whether that is a fault."""
+        """Judge that SP fell from ``sp`` to ``lowest``, below the heap's end; return whether that is a fault."""
         if self._why_not_followed is not None or not self._region.is_main_stack(sp):
             return False
         self._judge.stack_grew_into_heap(lowest, backtrace, heap_end, self._region.grown_at)
@@ -156,7 +156,7 @@ class HeapLedger:
         self._allocations += 1
         before = self._live.pop(address, None)
         if before is not None:
-            self._count(address, before, -1)  # nobody saw it freed; two blocks cannot be in one place
+            self._count(address, before, -1)  # its free was not seen: two blocks cannot be in one place
         if address not in self._region:
             self._outside_region = address
             if self._is_static(address) and (array := self._firmware.variable_at(address)) is not None:
@@ -224,7 +224,7 @@ class HeapLedger:
 
     @property
     def follows(self) -> bool:
-        """Whether the firmware's allocator is known, or it has none."""
+        """Whether the firmware's allocator is known, or the firmware has no allocator."""
         return self._why_not_followed is None
 
     @property
@@ -233,7 +233,7 @@ class HeapLedger:
         return bool(self._allocations or self._failures or self._frees)
 
     def lay_in(self, start: int, end: int) -> bool:
-        """Return whether the heap may ever have used memory between ``start`` and ``end``."""
+        """Return whether a block may ever have lain between ``start`` and ``end``."""
         return self._lowest < end and start <= self._highest
 
     @property
@@ -243,9 +243,9 @@ class HeapLedger:
         return names[0] if len(names) == 1 else None
 
     def block_near(self, address: int, distance: int = 0) -> Block | None:
-        """Return the block that ``address`` is in, else the one that it is closest to, up to ``distance`` bytes away.
+        """Return the block that holds ``address``, else the nearest one, at most ``distance`` bytes away.
 
-        A live block goes before one that was freed; of those the latest ones are remembered.
+        Live blocks come first, then the latest freed blocks.
         """
         for blocks in (self._live_blocks(), reversed(self._freed.values())):
             gaps = ((max(b.address - address, address - b.address - max(b.size, 1) + 1, 0), b) for b in blocks)
@@ -255,7 +255,7 @@ class HeapLedger:
         return None
 
     def describe(self, block: Block) -> str:
-        """Return in words how large a block is (or was), and where it was allocated and freed."""
+        """Return in words the size of a block, and where it was allocated and freed."""
         return self._judge.describe(block)
 
     def _live_blocks(self) -> Iterable[Block]:
@@ -267,7 +267,7 @@ class HeapLedger:
     # ---- the figures -------------------------------------------------------------------------------------------------
 
     def measure(self) -> Heap:
-        """Return the figures; those that cannot be known are None, for a reason that ``not_measured`` gives."""
+        """Return the figures; a figure that cannot be known is None, and ``not_measured`` has the reason."""
         if self._why_not_followed is not None:
             return Heap(attached=False)
         region = None if "heap_region_bytes" in self.not_measured else self._region.size
@@ -305,7 +305,7 @@ class HeapLedger:
 
     @property
     def faults(self) -> list[Fault]:
-        """What the firmware did wrong with its heap, in the order in which it did it."""
+        """The firmware's mistakes with its heap, in the order of the run."""
         return self._judge.faults
 
     def _by_path(self, totals: dict[CallSite, tuple[int, int]]) -> list[Allocations]:

@@ -1,4 +1,4 @@
-"""The heap by the firmware's own counters (runtime/port/heap.h), where an emulator cannot follow the allocator."""
+"""The heap by the firmware's own counters (runtime/port/heap.h), for emulators that cannot follow the allocator."""
 
 import struct
 from collections.abc import Callable
@@ -14,21 +14,20 @@ BEYOND_COUNTERS = {
     "overhead_bytes": "the firmware's own counters do not tell what the allocator took",
     "leaks": "the firmware's own counters do not tell who allocated",
 }
-"""What such a heap has no figure of, and why."""
+"""The figures that such counters do not give, and why."""
 
 
 def has_heap_counters(firmware: Firmware) -> bool:
-    """Return whether ``firmware`` has them."""
+    """Return whether ``firmware`` has the counters."""
     symbol = firmware.symbol(SYMBOL)
     return symbol is not None and symbol.size >= _COUNTERS.size
 
 
 def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) -> tuple[Heap, str | None] | None:
-    """Return the heap as the firmware has counted it, and the memory that it is in; None where it is in none.
+    """Return the heap as the firmware has counted it, and its memory (None if nothing was allocated).
 
-    Of counters that contradict each other nothing is returned.
-
-    Of the blocks one is known, and all are taken to be where that is. ``firmware`` must have the counters.
+    Return None if the counters contradict each other. They name one block; all blocks are assumed to be in the same
+    memory. ``firmware`` must have the counters.
     """
     symbol = firmware.symbol(SYMBOL)
     assert symbol is not None, "has_heap_counters says so"

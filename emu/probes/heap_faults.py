@@ -1,4 +1,4 @@
-"""What firmware does wrong with its heap: frees of what is no live block, and a heap that meets the stack."""
+"""Mistakes of firmware with its heap: frees of pointers to no live block, and a heap that meets the stack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from emu.record import Fault, Frame, Location
 
 @dataclass(frozen=True)
 class Block:
-    """Memory that the allocator handed out; ``freed`` is where it took it back, None where it is live."""
+    """Memory that the allocator handed out; ``freed`` is the call that freed it, None if the block is live."""
 
     address: int
     size: int
@@ -19,7 +19,7 @@ class Block:
 
 
 class HeapFaults:
-    """The faults so far, each place once."""
+    """The faults so far, one for each place."""
 
     def __init__(self, firmware: Firmware, callers: Callers):
         self._firmware, self._callers = firmware, callers
@@ -27,7 +27,7 @@ class HeapFaults:
         self.faults: list[Fault] = []
 
     def bad_pointer(self, pointer: int, site: CallSite, sp: int, word: str, block: Block | None) -> None:
-        """Note that ``word`` (free or realloc) was given what is no live block; ``block`` is one that it points to."""
+        """Note that ``word`` (free or realloc) got a pointer to no live block; ``block`` holds that address, if any."""
         kind = "double_free" if block is not None and block.freed is not None else "invalid_free"
         backtrace = self._callers.backtrace(site)
         place = backtrace[0]
@@ -42,7 +42,7 @@ class HeapFaults:
         self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", backtrace)
 
     def heap_grew_into_stack(self, site: CallSite, sp: int) -> None:
-        """Note that the allocator gave away memory above SP, which the stack has in use."""
+        """Note that the allocator gave away memory above SP, which the stack uses."""
         detail = f"the heap grows beyond SP ({sp:#010x}): memory of the stack is handed out"
         backtrace = self._callers.backtrace(site)
         if self._first("heap_meets_stack"):
@@ -51,7 +51,7 @@ class HeapFaults:
     def stack_grew_into_heap(
         self, lowest: int, backtrace: Sequence[Frame], heap_end: int, grown_at: CallSite | None
     ) -> None:
-        """Note that SP came down to ``lowest``, below the heap's end."""
+        """Note that SP fell to ``lowest``, below the heap's end."""
         if not self._first("heap_meets_stack"):
             return
         grown = f", which {_name(self._callers.backtrace(grown_at)[0])} brought there" if grown_at is not None else ""
@@ -59,7 +59,7 @@ class HeapFaults:
         self._add("heap_meets_stack", lowest, detail, backtrace)
 
     def describe(self, block: Block) -> str:
-        """Return in words how large a block is (or was), and where it was allocated and freed."""
+        """Return in words the size of a block, and where it was allocated and freed."""
         text = f"a block of {block.size} bytes, allocated by {self._caller(block.allocated)}"
         return text if block.freed is None else f"{text}, freed by {self._caller(block.freed)}"
 

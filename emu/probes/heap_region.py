@@ -1,4 +1,4 @@
-"""The memory that the heap grows in: how far ``_sbrk`` brought it, and whether it met the stack."""
+"""The memory that the heap grows into: its end by ``_sbrk``, and whether it met the stack."""
 
 from collections.abc import Callable
 
@@ -10,17 +10,17 @@ FAILED_BREAK = 0xFFFF_FFFF
 
 
 class HeapRegion:
-    """Where the heap ends, and who brought it there. ``is_block`` tells whether an address is in a live block."""
+    """The heap's end, and the call that moved it there. ``is_block`` tells whether an address is in a live block."""
 
     def __init__(self, firmware: Firmware, is_block: Callable[[int], bool]):
         self._firmware, self._is_block = firmware, is_block
         self._first, self._break, self._highest = FAILED_BREAK, 0, 0
         self.grown_at: CallSite | None = None
-        """The call that last made the heap end higher than ever."""
+        """The call that raised the heap's end to its highest."""
 
     @property
     def size(self) -> int:
-        """Bytes from the first break to the highest; 0 where ``_sbrk`` never gave any."""
+        """Bytes from the first break to the highest; 0 if ``_sbrk`` never gave memory."""
         return max(0, self._highest - self._first)
 
     @property
@@ -37,7 +37,7 @@ class HeapRegion:
         return self._first <= address < self._highest
 
     def move_break(self, increment: int, before: int, sp: int, site: CallSite) -> bool:
-        """Take a call of ``_sbrk`` into account; return whether it gave away memory of the stack in use."""
+        """Note a call of ``_sbrk``; return whether it gave away memory that the stack uses."""
         if before == FAILED_BREAK:
             return False
         after = before + (increment if increment < 1 << 31 else increment - (1 << 32))
@@ -45,7 +45,7 @@ class HeapRegion:
         return self._grow(before, after, sp, site)
 
     def add_block(self, start: int, size: int, sp: int, site: CallSite) -> bool:
-        """Take a block into account that came without ``_sbrk``; return the same."""
+        """Note a block that came without ``_sbrk``; return whether it is memory that the stack uses."""
         return self._grow(start, start + size, sp, site)
 
     def _grow(self, start: int, end: int, sp: int, site: CallSite) -> bool:
@@ -54,7 +54,7 @@ class HeapRegion:
         return start < self._firmware.initial_sp and end > sp and self.is_main_stack(sp)
 
     def is_main_stack(self, sp: int) -> bool:
-        """Return whether SP is on the firmware's own stack, and not on one that is made in the heap or a variable."""
+        """Return whether SP is on the stack that the firmware starts on, not on one in the heap or a variable."""
         firmware = self._firmware
         if not firmware.stack_region.start < sp <= firmware.initial_sp or self._is_block(sp - 1):
             return False

@@ -1,4 +1,4 @@
-"""Retired instructions: in total, for each run from stop to stop, by address and by function."""
+"""Retired instructions: in total, by address and by function."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ def instructions_by_function(firmware: Firmware, blocks: Iterable[Block], read: 
         if function is None or address + size <= function.end:
             functions[function.name if function else UNNAMED] += instructions * executions
             continue
-        # One function runs on into the next: each gets what is its own.
+        # One function runs on into the next: each gets its own instructions.
         for at in _instructions_of(firmware, block, read):
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions

@@ -1,4 +1,4 @@
-"""The stack that firmware starts on, by its lowest SP alone: where an emulator follows no other stack."""
+"""The stack that firmware starts on, by its lowest SP alone, for emulators that follow no other stack."""
 
 from typing import Literal
 
@@ -9,12 +9,13 @@ from emu.record import Frame, StackUse
 def main_stack_use(
     firmware: Firmware, pointer: Literal["MSP", "a1"], lowest: int, peak: int, backtrace: list[Frame]
 ) -> StackUse | None:
-    """Return its use; None where SP may have been on another stack when it was ``lowest``.
+    """Return the use of the stack; None if SP may have been on another stack when it was ``lowest``.
 
-    ``peak`` is in bytes, with what belongs to the stack below SP; ``backtrace`` are the frames of then.
+    ``peak`` is in bytes and includes the bytes below SP that belong to the stack. ``backtrace`` are the frames at the
+    peak.
     """
     top, limit = firmware.initial_sp, firmware.stack_limit
-    # Below the limit SP has either overflowed, and then the frames lead to the top, or it is on another stack.
+    # SP below the limit is an overflow if the frames lead to the top; else SP is on another stack.
     doubtful = limit is None or (lowest < limit and firmware.is_static(lowest))
     if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
         return None
@@ -30,7 +31,7 @@ def main_stack_use(
 
 
 def main_stack_by_region(firmware: Firmware, stack: StackUse) -> dict[str, int]:
-    """Return its peak by the memory that it is in; nothing where it is static RAM, which has it already."""
+    """Return the peak by memory; nothing if the stack is in static RAM, which counts it already."""
     if firmware.is_static(stack.top - 1):
         return {}
     return {firmware.stack_region.name: stack.peak_bytes}

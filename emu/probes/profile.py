@@ -1,4 +1,4 @@
-"""Where the instructions went: by source line and by call path."""
+"""Instructions by source line and by call path."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

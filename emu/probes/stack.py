@@ -12,10 +12,10 @@ PAINT = 0xC5
 
 
 class StackPaint:
-    """Finds the lowest byte ever written: the unused stack is painted, and what has lost its paint was written.
+    """Finds the lowest byte ever written: the unused stack is painted, and a byte without its paint was written.
 
-    A byte that is written with the very value of the paint is missed. With ``write`` the paint changes to its
-    complement at each look, so that such a byte is not missed again; it needs memory that is the stack's alone.
+    A byte written with the paint's own value is missed. With ``write``, each look replaces the paint by its complement,
+    so that such a byte is not missed again; this needs memory that belongs to the stack alone.
     """
 
     def __init__(self, bottom: int, top: int, read: Read, write: Write | None):
@@ -27,13 +27,13 @@ class StackPaint:
 
     @classmethod
     def of(cls, firmware: Firmware, read: Read, write: Write) -> "StackPaint | None":
-        """Return the paint of the stack that ``firmware`` starts on; None where nothing tells which memory that is."""
+        """Return the paint of the stack that ``firmware`` starts on; None if the stack's memory is not known."""
         if firmware.stack_limit is None:
             return None
         return cls(firmware.stack_limit, firmware.initial_sp, read, write if firmware.stack_is_reserved else None)
 
     def look(self) -> None:
-        """Note what was written since the last look; the machine must stand still."""
+        """Note the bytes written since the last look; the machine must be stopped."""
         size = self.lowest - self._bottom
         memory = self._read(self._bottom, size)
         untouched = size - len(memory.lstrip(bytes([self._paint])))

@@ -1,11 +1,11 @@
-"""Stack and heap against instructions: the most in each of some hundred intervals."""
+"""Stack and heap over instructions: the maximum in each of some hundred intervals."""
 
 from emu.native import FIRST_INTERVAL, INTERVALS  # those of the stack, so that they are multiples of each other
 from emu.record import Timeline
 
 
 class Maxima:
-    """The largest value of a level in each interval; the intervals get twice as long when there are too many."""
+    """The largest value of a level in each interval; when there are too many intervals, their length doubles."""
 
     def __init__(self) -> None:
         self._length = FIRST_INTERVAL
@@ -13,7 +13,7 @@ class Maxima:
         self._level = 0
 
     def note(self, instructions: int, level: int) -> None:
-        """Take into account that the level changed after so many instructions."""
+        """Note that the level changed after so many instructions."""
         self._reach(instructions // self._length)
         self._level = level
         if level > self._maxima[-1]:
@@ -32,7 +32,7 @@ class Maxima:
         self._length *= 2
 
     def series(self, length: int, count: int) -> list[int]:
-        """Return ``count`` intervals of ``length`` instructions, which is at least as long as those so far."""
+        """Return ``count`` intervals of ``length`` instructions; ``length`` is not less than the present one."""
         while self._length < length:
             self._double()
         return (self._maxima + [self._level] * (count - len(self._maxima)))[:count]

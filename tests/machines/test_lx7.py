@@ -225,8 +225,8 @@ def test_fault_names_its_place(
 @pytest.mark.parametrize(
     ("name", "function", "words"),
     [
-        ("lost_return_address", "lost_return_address", "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it"),
-        ("without_windows", "leaf", "ENTRY where windows are off"),
+        ("lost_return_address", "lost_return_address", "RETW, but a0 is not what CALL4, CALL8 or CALL12 left there"),
+        ("without_windows", "leaf", "ENTRY while windows are off"),
     ],
 )
 def test_broken_windows_are_no_unknown_instructions(tmp_path: Path, name: str, function: str, words: str) -> None:

@@ -44,7 +44,7 @@ def test_an_overrun_inside_the_library_names_the_line_that_called_it(
     assert (function, line_of(SOURCE, mark)) in [(frame.function, frame.line) for frame in first.backtrace[1:]]
     assert [frame.function for frame in first.backtrace[-2:]] == ["main", "reset_handler"]
     assert first.memory is not None
-    assert first.memory.startswith("just behind a block of 24 bytes, allocated by overruns (")
+    assert first.memory.startswith("right after a block of 24 bytes, allocated by overruns (")
     assert first.memory.endswith(f"/{SOURCE}:{line_of(SOURCE, 'block')})")
 
 

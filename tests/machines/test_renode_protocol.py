@@ -245,7 +245,7 @@ def test_a_core_that_has_stopped_for_good_is_a_fault_at_once(tmp_path: Path) -> 
         ("refuse SetGlobalAdvanceImmediately", "SetGlobalAdvanceImmediately true"),
         ("corrupt", r"memory at 0x08000000 is not what was loaded there"),
         ("short", r"dump_file has written \d+ of \d+ bytes of memory at 0x08000000"),
-        ("decimal words", "prints 'many .*' where a number belongs"),
+        ("decimal words", "prints 'many .*', but a number was expected"),
         ("chatty", r"answers \d+ questions with \d+ lines: .*Did you know"),
     ],
 )
@@ -264,7 +264,7 @@ def test_a_renode_that_cannot_be_used_is_refused_with_what_it_said(
     [
         ("crash", r"ended by itself with exit code 134; it said: Unhandled exception"),
         ("hang", r"has not answered ExecuteCommand\('emulation RunFor .* in \d+(\.\d+)? seconds"),
-        ("elsewhere", r"has halted at 0x08000010, where nothing halts it"),
+        ("elsewhere", r"has halted at 0x08000010, but no hook is there"),
     ],
 )
 def test_a_renode_that_is_lost_is_a_fault_that_says_how(
@@ -395,5 +395,5 @@ def test_versions(tmp_path: Path, misbehave, how: str, said: str) -> None:
 
 def test_a_variable_that_names_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMU_RENODE", str(tmp_path))
-    with pytest.raises(MissingToolError, match=r"EMU_RENODE is .*, which is no program"):
+    with pytest.raises(MissingToolError, match=r"EMU_RENODE is .*, which is not a program"):
         renode_version()

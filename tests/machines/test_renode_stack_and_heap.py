@@ -165,7 +165,7 @@ def test_a_second_run_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("long blocks", "a block has at most 2047 instructions, where 1 was asked for"),
+        ("long blocks", "a block has at most 2047 instructions, but 1 was requested"),
         ("refuse SetHookAtBlockBegin", r"SetHookAtBlockBegin .*Parameters did not match"),
     ],
 )

@@ -29,13 +29,13 @@ class Armv7EM:
         return value & ~_THUMB
 
     def instruction_addresses(self, code: bytes, address: int) -> Iterator[int]:
-        """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
+        """Yield the address of each instruction in ``code``, whose first one is at ``address``."""
         return instruction_addresses(code, address)
 
     def explain_jump(self, address: int) -> str | None:
-        """Return what one of the values is that LR has in a handler, and after reset."""
+        """Return what a jump to a value of LR means that LR has in a handler or after reset."""
         if address in _RETURN_VALUES:
-            return "a return from the reset handler or from an exception, of which there is none"
+            return "a return from the reset handler, or from an exception when none is active"
         return None
 
     def explain_hole(self, address: int) -> str | None:

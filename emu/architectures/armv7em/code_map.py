@@ -1,4 +1,4 @@
-"""The code of a whole firmware, as those who follow SP look at it."""
+"""How the instructions of a whole firmware change SP."""
 
 from collections.abc import Iterator
 
@@ -9,22 +9,22 @@ from emu.firmware import Firmware
 
 
 class CodeMap:
-    """How the firmware's instructions change SP: for each region that code may run from, one entry a halfword."""
+    """The changes of SP, for each region that code may run from: one entry for each halfword."""
 
     def __init__(self, firmware: Firmware):
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
         self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
         self.behind_dynamic: set[int] = set()
-        """The addresses at which SP has to be looked at, as it was moved by some amount."""
+        """The addresses after instructions that move SP by an amount known only at run time."""
         self.behind_anew: set[int] = set()
-        """The addresses at which it has to be looked at, as it may be on another stack."""
+        """The addresses after instructions that may lead SP to another stack."""
         for start, code in firmware.code():
             for effect in stack_effects(code, start):
                 self._set(effect.address, effect.delta)
                 if effect.delta == DYNAMIC:
                     (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
-        """First and last address of the memory in which nothing tells code from data: each instruction is watched."""
+        """First and last address of memory in which nothing tells code from data: every instruction is watched."""
 
     def delta_at(self, address: int) -> int:
         """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""

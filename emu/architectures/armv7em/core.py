@@ -37,7 +37,7 @@ class CortexM:
     def fault_handlers(self, read: Memory) -> frozenset[int]:
         """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
         table = self._firmware.start.vector_table
-        assert table is not None, "Armv7-M starts by one"
+        assert table is not None, "an Armv7-M starts by its vector table"
         return fault_handlers(read(table, FAULT_VECTORS_BYTES))
 
     def return_address(self, core: StoppedCore) -> int:
@@ -62,10 +62,10 @@ class CortexM:
         return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
 
     def handler_without_exception(self, core: StoppedCore) -> CoreFault:
-        """Return that the handler runs as a function, or as what comes after the code before it."""
+        """Return a fault: the handler was called as a function, or code ran on into it."""
         registers = self.registers(core)
         pc = registers[_PC]
-        detail = f"the firmware has got to a fault's handler at {pc:#010x} without an exception"
+        detail = f"the firmware went to the fault handler at {pc:#010x} without an exception"
         return CoreFault("exception", detail, None, registers, pc)
 
     def waits(self, core: StoppedCore) -> tuple[str, int] | None:
@@ -115,5 +115,5 @@ class CortexM:
         return pc
 
     def sets_sp_anew(self, address: int) -> bool:
-        """Return whether it is one of those after which the stack may be another one."""
+        """Return whether the instruction may lead to another stack."""
         return not self.code.behind_anew.isdisjoint((address + 2, address + 4))

@@ -20,7 +20,7 @@ FLAGS, GE, FP_FLAGS = 48, 49, 50
 NO_REGISTER = 0xFF
 
 N, Z, C, V, LESS = 1 << 31, 1 << 30, 1 << 29, 1 << 28, 1 << 27
-"""The flags, and whether N is not V, which a comparison can decide where neither is decided."""
+"""The flags, and whether N differs from V: a comparison may decide that while both flags stay undecided."""
 _CONDITIONS = {
     "eq": Z, "ne": Z, "hs": C, "lo": C, "mi": N, "pl": N, "vs": V, "vc": V,
     "hi": C | Z, "ls": C | Z, "ge": LESS, "lt": LESS, "gt": LESS | Z, "le": LESS | Z,
@@ -137,7 +137,7 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
 
 
 def _it_block(code: bytes, instruction: Instruction, address: int) -> tuple[int, int]:
-    """Return how many instructions an IT makes conditional, and a bit for each that runs where its condition holds."""
+    """Return how many instructions an IT makes conditional, and a bit for each that runs if the condition holds."""
     offset = instruction.address - address
     halfword = int.from_bytes(code[offset : offset + 2], "little")
     mask, condition = halfword & 0xF, halfword >> 4 & 1
@@ -188,7 +188,7 @@ def _numbers(register: int) -> tuple[int, ...]:
 
 @dataclass
 class _Operands:
-    """The operands as they are written: registers by number, and the numbers behind a ``#``."""
+    """The operands as written: registers by number, and the numbers after a ``#``."""
 
     registers: list[tuple[int, ...]] = field(default_factory=list)
     immediates: list[int] = field(default_factory=list)

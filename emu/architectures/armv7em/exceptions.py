@@ -56,11 +56,11 @@ class CoreException:
     mmfar: int
     bfar: int
     registers: Sequence[int] | None
-    """r0 to r15 as the instruction found them; None where its frame is not on the stack."""
+    """r0 to r15 as the instruction found them; None if its frame is not on the stack."""
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is one that no right program takes."""
+        """Whether no correct program takes this exception."""
         return self.number in _FAULTS
 
     @property
@@ -70,7 +70,7 @@ class CoreException:
 
     @property
     def is_jump(self) -> bool:
-        """Whether no instruction could be fetched at its pc."""
+        """Whether no instruction could be fetched at pc."""
         return bool(self.cfsr & (_IACCVIOL | _IBUSERR | _INVSTATE))
 
     @property
@@ -85,7 +85,7 @@ class CoreException:
 
 
 def fault_handlers(vector_table: bytes) -> frozenset[int]:
-    """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault, as far as there are."""
+    """Return the entries of those handlers of NMI, HardFault, MemManage, BusFault and UsageFault that exist."""
     vectors = struct.unpack_from(f"<{len(vector_table) // 4}I", vector_table)[: _FAULTS.stop]
     return frozenset(entry & ~1 for entry in vectors[_FAULTS.start :] if entry)
 
@@ -100,13 +100,13 @@ def read_exception(core: StoppedCore) -> CoreException | None:
 
 
 def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
-    """Return the fault's kind, a sentence and the address that it is about; ``code`` is what is at its pc."""
+    """Return the fault's kind, a sentence, and the address in question; ``code`` are the bytes at pc."""
     kind, detail, address = _describe(board, exception, code)
     return kind, f"{detail} ({exception.registers_text})", address
 
 
 def describe_arm_state(address: int) -> str:
-    """Return why a jump to ``address`` left Thumb state, in which alone the core can be."""
+    """Return why a jump to ``address`` left Thumb state, the only state of the core."""
     if address < NULL_PAGE:
         return NULL_POINTER
     return "the address is without the Thumb bit, and the core has no Arm instructions"
@@ -117,7 +117,7 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
     pc = 0 if exception.registers is None else exception.registers[_PC]
     if cfsr & (_MSTKERR | _STKERR | _MLSPERR | _LSPERR):
         address = exception.bfar if cfsr & _BFARVALID else None
-        return "stack_overflow", "the core cannot write an exception's frame where SP is", address
+        return "stack_overflow", "the core cannot push an exception's frame: no writable memory is at SP", address
     if cfsr & (_IACCVIOL | _IBUSERR):
         return *describe_access(board, "fetch", pc, 2), pc
     if cfsr & (_DACCVIOL | _PRECISERR):
@@ -136,18 +136,18 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
     if cfsr & _DIVBYZERO:
         return "exception", "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)", None
     if cfsr & _INVPC:
-        return "exception", "a return from an exception that is not to be returned from", None
+        return "exception", "an exception return that the core does not allow", None
     if not exception.is_fault:
-        return "exception", f"{exception.name} has no handler of its own, but that of the faults", None
-    if code[1:2] == _BREAKPOINT:  # which escalates, as no debug monitor is enabled
+        return "exception", f"{exception.name} goes to a fault handler: it has no handler of its own", None
+    if code[1:2] == _BREAKPOINT:  # BKPT escalates to HardFault, as no debug monitor is enabled
         if code[0] == _SEMIHOSTING:
-            return "semihosting", "semihosting calls are served in Unicorn only", None
+            return "semihosting", "a semihosting call, and no debugger serves it here", None
         return "breakpoint", f"BKPT {code[0]:#04x}", None
     return "exception", f"the core has taken {exception.name}", None
 
 
 def _access(code: bytes) -> tuple[Access, int]:
-    """Return what the instruction that ``code`` begins with does to memory, and the bytes at a time."""
+    """Return whether the first instruction of ``code`` reads or writes memory, and how many bytes at a time."""
     disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS)
     mnemonic = next((mnemonic for _, _, mnemonic, _ in disassembler.disasm_lite(code, 0)), "")
     access: Access = "write" if mnemonic.startswith(_STORES) else "read"

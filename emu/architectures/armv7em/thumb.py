@@ -9,13 +9,13 @@ import capstone
 from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
 
 WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
-"""The instructions that wait for an interrupt, by their one halfword."""
+"""The instructions that wait for an interrupt, by their halfword."""
 
 DYNAMIC = -(2**31)
-"""The change of SP is known only when the instruction has run (alloca, a load into SP, a conditional push)."""
+"""The change of SP is known only after the instruction has run (alloca, a load into SP, a conditional push)."""
 
 _LOOK_BACK = 8
-"""Instructions: how far before it a value for SP is reckoned from SP, in code with over-aligned or variable frames."""
+"""Instructions that may lie between SP and a value computed from it, in code with over-aligned or variable frames."""
 
 _STACK_ACCESSES, _LOADS = ("push", "vpush", "pop", "vpop", "stm", "vstm", "str"), ("ldr", "ldm", "msr")
 _BRANCHES = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
@@ -43,28 +43,28 @@ class StackEffect:
     operands: str
     delta: int
     anew: bool
-    """Whether SP becomes something that is not reckoned from what it was: another stack, or a kept value."""
+    """Whether the new SP is not computed from the old SP: another stack, or a saved value."""
 
     @property
     def following(self) -> int:
-        """The address behind the instruction."""
+        """The address after the instruction."""
         return self.address + self.size
 
     @property
     def saved_registers(self) -> tuple[str, ...]:
-        """The registers that a push stores, lowest address first; empty for everything else."""
+        """The registers that a push stores, lowest address first; empty for any other instruction."""
         if self.delta >= 0 or "{" not in self.operands:
             return ()
         return tuple(self.operands[self.operands.index("{") + 1 : -1].split(", "))
 
 
 def instruction_size(first_halfword: int) -> int:
-    """Return 2 or 4: the bytes of the Thumb instruction that begins with ``first_halfword``."""
+    """Return the bytes, 2 or 4, of the Thumb instruction that begins with ``first_halfword``."""
     return 4 if first_halfword >> 11 >= 0b11101 else 2
 
 
 def instruction_addresses(code: bytes, address: int) -> Iterator[int]:
-    """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
+    """Yield the address of each instruction in ``code``, whose first one is at ``address``."""
     offset = 0
     while offset < len(code):
         yield address + offset
@@ -86,20 +86,20 @@ def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
 
 
 def sets_sp_anew(code: bytes, address: int) -> bool:
-    """Return whether the last instruction in ``code`` gives SP a value that the others do not reckon from SP."""
+    """Return whether the last instruction of ``code`` gives SP a value that the others do not compute from SP."""
     *others, last = _disassembler().disasm(code, address)
     if last.mnemonic.startswith(_STACK_ACCESSES):
         return False
     sources = {ARM_REG_SP}
     for instruction in [last, *reversed(others)]:
-        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or where code may come from elsewhere
+        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or other code may jump to here
             return True
         read, written = map(set, instruction.regs_access())
         if instruction is not last:
             if instruction.mnemonic.startswith("msr") or (
                 instruction.mnemonic.startswith("mov") and ARM_REG_SP in written
             ):
-                return True  # what was reckoned from SP before belongs to another stack
+                return True  # what was computed from SP earlier belongs to another stack
             if not sources & written:
                 continue
         if instruction.mnemonic.startswith(_LOADS):

@@ -16,7 +16,7 @@ class Host:
     elf_machine = _ELF_MACHINES.get(platform.machine(), platform.machine())
 
     def code_address(self, value: int) -> int:
-        """Return ``value``: addresses are what they are."""
+        """Return ``value``: addresses carry no mark."""
         return value
 
     def instruction_addresses(self, code: bytes, address: int) -> Iterator[int]:

@@ -22,11 +22,11 @@ class Xtensa:
     elf_machine = "EM_XTENSA"
 
     def code_address(self, value: int) -> int:
-        """Return ``value``: addresses are what they are."""
+        """Return ``value``: addresses carry no mark."""
         return value
 
     def instruction_addresses(self, code: bytes, address: int) -> Iterator[int]:
-        """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
+        """Yield the address of each instruction in ``code``, whose first one is at ``address``."""
         offset = 0
         while offset < len(code):
             yield address + offset
@@ -39,7 +39,7 @@ class Xtensa:
         """Return nothing: each chip has a map of its own."""
 
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
-        """Return what the assembler's property table says is instructions; the functions where it was left out."""
+        """Return the code by the assembler's property table, or the functions if the ELF has no such table."""
         table = elf.file.get_section_by_name(_PROPERTIES)
         if table is None:
             return [(symbol.address, symbol.end) for symbol in elf.symbols if symbol.kind == FUNCTION and symbol.size]
@@ -49,14 +49,14 @@ class Xtensa:
         return [(address, address + size) for address, size in pieces.tolist()]
 
     def find_start(self, elf: Elf, board: Board) -> Start:
-        """Return the ELF's entry, and the stack that its startup code will set: at reset the core knows of none."""
+        """Return the ELF's entry, and the stack that its startup code will set: the core sets none at reset."""
         if not any(section.executable and section.address <= elf.entry < section.end for section in elf.sections):
-            raise InputError(f"{elf.path} has its entry at {elf.entry:#010x}, where it has no code")
+            raise InputError(f"{elf.path} has its entry at {elf.entry:#010x}, but no code there")
         tops = [symbol.address for name in _STACK_TOPS if (symbol := elf.symbol(name)) is not None]
         top = next((address for address in tops if address % 16 == 0 and board.has_ram_at(address - 1)), None)
         if top is None:
             raise InputError(
                 f"{elf.path} does not say where its stack begins; let its linker script define {_STACK_TOPS[0]}, "
-                "a multiple of 16 behind the stack's last byte"
+                "a multiple of 16, right after the stack's last byte"
             )
         return Start(elf.entry, top)

@@ -29,7 +29,7 @@ FILE = 64
 _PS_EXCM = 1 << 4
 _WAITI_BYTES = 3
 _DEBUG, _DOUBLE = ("_DebugExceptionVector", 0x280), ("_DoubleExceptionVector", 0x3C0)
-"""What Cadence's and Espressif's startup code calls a vector, and how far behind VECBASE the vector is."""
+"""The name of a vector in Cadence's and Espressif's startup code, and its offset from VECBASE."""
 _NAMED_VECTORS = (_DEBUG[0], "_KernelExceptionVector", "_UserExceptionVector", _DOUBLE[0])
 _SERVED = (1, 4, 5)
 """Causes for which firmware takes an exception and goes on: SYSCALL, an interrupt of level 1, MOVSP."""
@@ -58,7 +58,7 @@ class Lx7:
         return self._firmware.entry_of(UNSERVED)
 
     def return_address(self, core: StoppedCore) -> int:
-        """Return the address that the call left for ENTRY to rotate in: the window is still the caller's."""
+        """Return the address that the call left for ENTRY to rotate in: the caller's window is still current."""
         return returns_to(_argument(core, 0), core.register("pc"))
 
     def first_argument(self, core: StoppedCore) -> int:
@@ -130,18 +130,18 @@ class Lx7:
         return unwind(self._firmware, self.pc_of(registers), _windows(registers), self._with_code(read))
 
     def peak_backtrace(self, peak: StackPeak, top: int) -> list[Frame]:
-        """Return the frames; the innermost one has the base save area below SP too."""
+        """Return the frames; the innermost frame includes the base save area below SP."""
         if peak.lowest == top:
             return []
         registers, read = peak.registers, self._with_code(peak.read)
         return unwind(self._firmware, self.pc_of(registers), _windows(registers), read, peak.lowered_from)
 
     def _with_code(self, read: Memory) -> Memory:
-        """Return ``read`` with the ELF behind it: frames are found by ENTRY, and not everyone who asks has flash."""
+        """Return ``read``, or the ELF's bytes if ``read`` has none: frames are found by ENTRY, which is in the code."""
         return lambda address, size: read(address, size) or self._firmware.bytes_at(address, size)
 
     def sets_sp_anew(self, address: int) -> bool:
-        """Return whether it is a move to a1 or a load of it; MOVSP and additions reckon from a1."""
+        """Return whether the instruction moves or loads a value to a1; MOVSP and additions compute from a1."""
         return sets_sp_anew(self._firmware.bytes_at(address, 3))
 
 

@@ -20,7 +20,7 @@ UNSERVED = "unexpected_exception"
 _RECORD = "emu_exception"
 _UNSERVED = struct.Struct("<5I")
 _LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
-"""Of interrupts, by their vectors. Vectors are behind VECBASE, those of the windows first."""
+"""Interrupt levels by the vectors' offsets from VECBASE; the windows' vectors come first."""
 
 _ILLEGAL, _SYSCALL, _FETCH_ERROR, _LEVEL_1_INTERRUPT, _DIVISION_BY_ZERO = 0, 1, 2, 4, 6
 _PRIVILEGED, _ALIGNMENT = 8, 9
@@ -30,7 +30,7 @@ _ACCESSES = (3, 13, 15, 24, 25, 26, 28, 29)
 
 
 class Unserved(NamedTuple):
-    """What our own startup code writes down before it goes to ``UNSERVED``."""
+    """The record that our own startup code writes before it goes to ``UNSERVED``."""
 
     vector: int
     cause: int
@@ -40,12 +40,12 @@ class Unserved(NamedTuple):
 
     @property
     def level(self) -> int:
-        """Of the interrupt; 1 where it is none, but an exception."""
+        """The interrupt's level; 1 for an exception."""
         return _LEVELS.get(self.vector, 1)
 
 
 def read_unserved(firmware: Firmware, read: Memory) -> Unserved | None:
-    """Return what is written down; None where the startup code is another."""
+    """Return the record; None if the startup code is not ours."""
     record = firmware.symbol(_RECORD)
     words = b"" if record is None else read(record.address, _UNSERVED.size)
     return Unserved(*_UNSERVED.unpack(words)) if words else None
@@ -59,9 +59,9 @@ def is_jump(cause: int) -> bool:
 def describe_exception(
     firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes
 ) -> tuple[str, str, int | None]:
-    """Return the fault's kind, a sentence and the address that it is about.
+    """Return the fault's kind, a sentence, and the address in question.
 
-    ``vaddr`` is EXCVADDR; ``code`` is what is at ``pc``, and ``sp`` that of the function that ran.
+    ``vaddr`` is EXCVADDR, ``code`` are the bytes at ``pc``, and ``sp`` is the SP of the function that ran.
     """
     kind, detail, address = _describe(firmware, cause, vaddr, pc, sp, code)
     return kind, f"{detail} (EXCCAUSE {cause}, EPC1 {pc:#010x}, EXCVADDR {vaddr:#010x})", address
@@ -78,15 +78,15 @@ def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code
             return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
         return *describe_access(board, access, vaddr, size), vaddr
     if cause == _ILLEGAL and (known := only_on_silicon(code)) is not None:
-        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; let the firmware do without"
+        detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; build without it"
         if known.startswith("MUL"):
             detail += ", as built by the GCC of `emu toolchain install xtensa`"
         return "invalid_instruction", detail, None
     if cause == _ILLEGAL:
         if is_entry(code):
-            return "invalid_instruction", "ENTRY where windows are off: PS.WOE is not set, or PS.EXCM is", None
+            return "invalid_instruction", "ENTRY while windows are off: PS.WOE is clear, or PS.EXCM is set", None
         if is_windowed_return(code):
-            detail = "RETW where a0 is not what CALL4, CALL8 or CALL12 left in it, or where windows are off (PS)"
+            detail = "RETW, but a0 is not what CALL4, CALL8 or CALL12 left there, or windows are off (PS)"
             return "invalid_instruction", detail, None
         shown = code[: instruction_size(code[0])] if code else code
         return "invalid_instruction", f"the core does not know the instruction {shown.hex(' ')}", None

@@ -1,9 +1,9 @@
-"""What has to be known of single Xtensa instructions (Xtensa Instruction Set Architecture, 7)."""
+"""What single Xtensa instructions do (Xtensa Instruction Set Architecture, 7)."""
 
 from typing import Literal
 
 _FIRST_NARROW, _FIRST_WIDE = 8, 14
-"""Of the four bits that say how long an instruction is: 3 bytes, from here on 2 (density), from here on 4 (wide)."""
+"""The lowest four bits give the size: 3 bytes; from the first number on 2 (density), from the second on 4 (wide)."""
 _ENTRY = 0x36
 _SP = 1
 
@@ -49,7 +49,7 @@ def is_wait(code: bytes) -> bool:
 
 
 def only_on_silicon(code: bytes) -> str | None:
-    """Return what the instruction is that ``code`` begins with, if an ESP32-S3 may know it and QEMU's core does not."""
+    """Return the name of the first instruction if an ESP32-S3 may know it and QEMU's core does not, else None."""
     if len(code) < 3:
         return None
     if code[0] & 0xF == 0 and code[2] in _HIGH_PRODUCTS:
@@ -58,7 +58,7 @@ def only_on_silicon(code: bytes) -> str | None:
 
 
 def memory_access(code: bytes) -> tuple[Access, int] | None:
-    """Return what the instruction that ``code`` begins with does to memory, and the bytes; None where nothing."""
+    """Return whether ``code``'s first instruction reads or writes memory, and the bytes; None if neither."""
     if len(code) < 2:
         return None
     kind, r = code[0] & 0xF, code[1] >> 4
@@ -80,7 +80,7 @@ def memory_access(code: bytes) -> tuple[Access, int] | None:
 
 
 def sets_sp_anew(code: bytes) -> bool:
-    """Return whether ``code`` begins with an instruction that moves or loads another value to a1."""
+    """Return whether the first instruction of ``code`` moves or loads another value to a1."""
     if len(code) < 2:
         return False
     kind, t, s, r = code[0] & 0xF, code[0] >> 4, code[1] & 0xF, code[1] >> 4

@@ -1,4 +1,4 @@
-"""Call stacks of the windowed ABI: from the register windows, and from where older ones were spilled to, to frames.
+"""Call stacks of the windowed ABI, from the register windows and the stack memory that older windows were spilled to.
 
 A call by ``CALLn`` rotates the window by n registers, and keeps n / 4 in the two highest bits of the return address.
 The caller's registers are still in the file while their bit in WINDOWSTART is set; else a0 to a3 are in the 16 bytes
@@ -13,16 +13,16 @@ from emu.firmware import Firmware
 from emu.record import Frame
 
 BASE_SAVE_BYTES = 16
-"""Below each SP: what the caller's registers are spilled to. It belongs to the stack even where nothing was spilled."""
+"""Bytes below each SP for the caller's registers. They belong to the stack even if nothing was spilled."""
 
 _RETURN_ADDRESS = 0x3FFF_FFFF
 _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 8, 16
 _WINDOW_VECTORS_BYTES = 0x180
 _DEEPEST = 10_000
-"""Frames: where a walk through a broken stack is cut."""
+"""Frames after which a walk through a broken stack ends."""
 
 Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address, or fewer where there is no memory."""
+"""Returns so many bytes from an address, or fewer if there is no memory."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,20 @@ class Windows:
     file: Sequence[int]
     """All of them."""
     base: int
-    """WINDOWBASE: where the running function's begin, in fours."""
+    """WINDOWBASE: the running function's first register, in fours."""
     start: int
-    """WINDOWSTART: a bit for each four with which a function's begin."""
+    """WINDOWSTART: a bit for each four registers with which a function's window begins."""
     call_increment: int
     """PS.CALLINC: by how many fours the last call will rotate the window."""
     turned: int = 0
-    """By how many fours it has been rotated back: a whole turn leads to the newest function's again."""
+    """By how many fours the window was rotated back; a whole turn leads to the newest function again."""
 
     def register(self, number: int) -> int:
         """Return the running function's register."""
         return self.file[(4 * self.base + number) % len(self.file)]
 
     def rotated_back(self, fours: int) -> "Windows | None":
-        """Return what the caller sees, which called by ``CALL4`` times ``fours``; None where it was spilled."""
+        """Return the window of a caller that called by CALL4, 8 or 12 (``fours`` 1, 2, 3); None if it was spilled."""
         windows, turned = len(self.file) // 4, self.turned + fours
         base = (self.base - fours) % windows
         kept = turned < windows and self.start >> base & 1
@@ -57,23 +57,23 @@ class _Caller:
     pc: int
     sp: int
     return_address: int
-    """Of the caller itself; 0 where it has none."""
+    """The caller's own return address; 0 if it has none."""
     windows: Windows | None
-    """None where they were spilled: those of its own callers were then, too."""
+    """None if they were spilled; its own callers' windows were spilled before."""
 
 
 def unwind(firmware: Firmware, pc: int, windows: Windows, read: Memory, shown: int | None = None) -> list[Frame]:
     """Return the frames, innermost first; the innermost one has its base save area too.
 
-    ``shown`` is an earlier address in the innermost function, by which it is placed instead of ``pc``. Where every
-    frame is known the sizes add up to what is between where the stack begins and the lowest byte of that area.
+    ``shown`` is an earlier address in the innermost function, and places it instead of ``pc``. If every frame is
+    known, the sizes add up to the bytes from the stack's beginning to the lowest byte of that area.
     """
     top = firmware.initial_sp
     frames: list[Frame] = []
     sp, return_address, at = windows.register(1), windows.register(0), pc if shown is None else shown
     below = sp - BASE_SAVE_BYTES
     rest: Windows | None = windows
-    if is_entry(read(pc, 3)):  # it has been called, and has no window yet: what is in the window is the caller's
+    if is_entry(read(pc, 3)):  # called, but without a window yet: the window is the caller's
         frames.append(Frame(**firmware.locate(pc).model_dump(), pc=pc, frame_bytes=0))
         at = _call_before(windows.register(4 * windows.call_increment), pc)
     while len(frames) < _DEEPEST:
@@ -113,7 +113,7 @@ def is_in_window_vectors(pc: int, vector_base: int) -> bool:
 
 
 def returns_to(return_address: int, pc: int) -> int:
-    """Return where a function with ``return_address`` in a0 returns to: two bits of it are those of ``pc``."""
+    """Return where a function returns that has ``return_address`` in a0: the two highest bits come from ``pc``."""
     return return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS
 
 
@@ -133,5 +133,5 @@ def call_increment(ps: int) -> int:
 
 
 def _call_before(return_address: int, pc: int) -> int:
-    """Return the address of the call, all of which are three bytes long, that returns to ``return_address``."""
+    """Return the address of the call that returns to ``return_address``; every call has three bytes."""
     return returns_to(return_address, pc) - 3

@@ -1,4 +1,4 @@
-"""Firmware on the host: a process of its own, in which the sanitizers look for errors while it runs at full speed."""
+"""Firmware on the host: a process in which sanitizers look for errors while it runs at full speed."""
 
 import signal
 
@@ -31,7 +31,7 @@ _OTHER_ERRORS = (
     "undefined_behaviour",
     "stack_overflow",
 )
-"""Kinds of what the sanitizers report and is no error in memory."""
+"""Kinds of sanitizer reports that are not memory errors."""
 
 
 class HostMachine(Machine):
@@ -62,22 +62,22 @@ class HostMachine(Machine):
         return self._run()
 
     def resume(self) -> Stop:
-        """Let ``emu_yield`` return; raises RuntimeError where the firmware does not wait there."""
+        """Let ``emu_yield`` return; raises RuntimeError if the firmware does not wait there."""
         if not self._waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         self._running.go_on()
         return self._run()
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the process's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the process's memory; raises ValueError if there is none."""
         return self._running.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         self._running.write(address, data)
 
     def measure(self) -> Measurements:
-        """Return what the sanitizers found and what was printed: there are no figures."""
+        """Return the sanitizers' findings and the output; there are no figures."""
         output = self._running.output
         findings = [self._finding] if self._finding is not None and self._finding.kind not in _OTHER_ERRORS else []
         return Measurements(
@@ -96,7 +96,7 @@ class HostMachine(Machine):
 
     @property
     def process_id(self) -> int:
-        """The process that the firmware is."""
+        """The id of the firmware's process."""
         return self._running.process_id
 
     @property
@@ -117,7 +117,7 @@ class HostMachine(Machine):
         self._finding = read_report(process.said, self._firmware)
         if self._finding is not None:
             return self._stop_at(_fault(self._finding))
-        process.output.write(process.said.encode())  # the sanitizers have said nothing: what else it printed there
+        process.output.write(process.said.encode())  # no sanitizer has reported, so the firmware printed this
         code = process.exit_code
         assert code is not None, "it has ended"
         if code < 0:
@@ -126,7 +126,7 @@ class HostMachine(Machine):
         return Stop("exit", None, exit_status=code)
 
     def _time_is_up(self) -> Stop:
-        """End the process; what the sanitizer says of that tells where it was."""
+        """End the process; the sanitizer's report of the signal tells where the process was."""
         self._running.interrupt()
         place = read_report(self._running.said, self._firmware)
         known = place.model_dump(include={"function", "file", "line", "pc", "backtrace"}) if place else {}
@@ -139,7 +139,7 @@ class HostMachine(Machine):
 
 
 def _fault(finding: MemoryFinding) -> Fault:
-    """Return what ended the run."""
+    """Return the fault that ended the run."""
     fault = Fault.model_validate(finding.model_dump(include=set(Fault.model_fields)))
     if finding.memory is not None:
         fault.detail += f": {finding.memory}"
@@ -147,7 +147,7 @@ def _fault(finding: MemoryFinding) -> Fault:
 
 
 def _signal_name(number: int) -> str:
-    """Return what a signal is called; those for real-time use have no names but the first and the last."""
+    """Return a signal's name; most real-time signals have none."""
     try:
         return signal.Signals(number).name
     except ValueError:

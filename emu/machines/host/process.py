@@ -1,4 +1,4 @@
-"""The process that the firmware is on the host: started, waited for, read and written, and ended for certain."""
+"""Firmware as a process of the host: started, waited for, read and written, and always ended."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from emu.machines.process_group import end_group
 
 _Transferred = TypeVar("_Transferred", int, bytes)
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # where a compiler of one's own may have the sanitizers' libraries
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # a user's own compiler may have the sanitizers' libraries there
 _COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
 _OPTIONS = {
     "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
@@ -28,15 +28,15 @@ _OPTIONS = {
 }
 _PIECE = 1 << 16
 _REPORT_SECONDS = 5.0
-"""How long a process that is interrupted may take to say where it was."""
+"""How long an interrupted process may take to report its place."""
 _LOOK_SECONDS = 0.02
-"""Between looks at whether the process has ended: what it has started may hold everything open that it had."""
+"""Between checks whether the process has ended: its children may hold all its files open."""
 
 
 class HostProcess:
-    """One process that runs an ELF for this machine from its start on. ``close`` must be called.
+    """One process that runs an ELF for this machine. ``close`` must be called.
 
-    Raises InputError where the operating system does not take the ELF.
+    Raises InputError if the operating system refuses the ELF.
     """
 
     def __init__(self, program: bytes, name: str):
@@ -61,13 +61,13 @@ class HostProcess:
 
     @property
     def said(self) -> str:
-        """What the sanitizers have said."""
+        """The sanitizers' text."""
         return self._said.text
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the firmware has come to ``emu_yield``, and not to its end.
+        """Return True when the firmware reaches ``emu_yield``, False when it ends.
 
-        Raises TimeoutError where it does neither in ``seconds``.
+        Raises TimeoutError if neither happens in ``seconds``.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
@@ -79,31 +79,31 @@ class HostProcess:
                     self._take_what_is_there()
                     return True
                 else:
-                    self._waiting.unregister(self._socket)  # it ends, or has closed what it was given
+                    self._waiting.unregister(self._socket)  # the process ends, or has closed its end
             if ended:
                 return False
         raise TimeoutError
 
     def go_on(self) -> None:
-        """Let ``emu_yield`` return; where the process has ended instead, ``wait`` tells."""
+        """Let ``emu_yield`` return; ``wait`` tells if the process has ended instead."""
         with contextlib.suppress(OSError):
             self._socket.send(b"\0", socket.MSG_NOSIGNAL)
 
     def interrupt(self) -> None:
-        """End a process that runs on, in a way that lets its sanitizer say where it was."""
+        """End a running process so that its sanitizer reports the place."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
-        deadline = time.monotonic() + _REPORT_SECONDS  # of all looks: it may come to emu_yield again and again
+        deadline = time.monotonic() + _REPORT_SECONDS  # for all waits: the process may reach emu_yield again and again
         with contextlib.suppress(TimeoutError):
             while self.wait(deadline - time.monotonic()):
                 pass
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit status, or less than 0: the signal that ended it; None where it runs on."""
+        """The exit status, or minus the signal that ended the process; None if it still runs."""
         if self._process.returncode is not None:
             return self._process.returncode
-        # It stays a zombie until ``close``, so that its number is nobody else's when its group is ended.
+        # The process stays a zombie until ``close``: no other process can get its number before its group is ended.
         try:
             found = os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError as error:
@@ -113,7 +113,7 @@ class HostProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError where there is no such memory, EmuError where it has ended."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory, EmuError if the process has ended."""
         try:
             with self._memory(address) as memory:
                 data = _unless_gone(os.pread(memory, size, address))
@@ -124,7 +124,7 @@ class HostProcess:
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory; raises ValueError where there is none. That the process has ended the next ``wait`` tells."""
+        """Replace memory; raises ValueError if there is none. The next ``wait`` tells if the process has ended."""
         try:
             with self._memory(address) as memory:
                 written = _unless_gone(os.pwrite(memory, data, address))
@@ -134,14 +134,14 @@ class HostProcess:
             raise ValueError(f"there is no memory at {address + written:#010x}")
 
     def close(self) -> None:
-        """End the process and what it has started, but for sessions of their own; calling it again does nothing."""
+        """End the process and its children, except new sessions; calling it again does nothing."""
         self._undo.close()
 
     @contextlib.contextmanager
     def _memory(self, address: int) -> Iterator[int]:
-        """Give the file that is the process's memory, for an access at ``address``.
+        """Yield the file of the process's memory, for an access at ``address``.
 
-        Raises MissingToolError where the operating system lets nobody look at it, and ProcessLookupError where there is
+        Raises MissingToolError if the operating system lets nobody look at it, and ProcessLookupError if there is
         none any more, which may be so before ``exit_code`` tells.
         """
         try:
@@ -161,7 +161,7 @@ class HostProcess:
 
     @staticmethod
     def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
-        memory = os.memfd_create("emu-firmware")  # exactly what was read, be it executable where it lies or not
+        memory = os.memfd_create("emu-firmware")  # the bytes that were read, whether or not the file may be executed
         file, harness = _above_standard_streams(memory), _above_standard_streams(harness)
         try:
             with os.fdopen(memory, "wb") as writer:
@@ -210,19 +210,19 @@ class HostProcess:
             self._waiting.unregister(key.fileobj)
 
     def _take_what_is_there(self) -> None:
-        """Take what was written before now: a pipe holds no more than is read of it at a time."""
+        """Take everything written so far: one read empties a pipe."""
         for key, _ in self._waiting.select(0):
             if key.data is not None:
                 self._take(key)
 
 
 def _above_standard_streams(file: int) -> int:
-    """Return a copy that a process can be given as it is, also where this one was started with streams closed."""
+    """Return a copy that a child can inherit, even if this process was started with closed streams."""
     return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _unless_gone(transferred: _Transferred) -> _Transferred:
-    """Return what was read or written; raises ProcessLookupError for nothing, which is all that a dead process has."""
+    """Return what was read or written; raises ProcessLookupError for nothing: a dead process has no memory."""
     if not transferred:
         raise ProcessLookupError
     return transferred

@@ -1,4 +1,4 @@
-"""Firmware in QEMU: the machine, and for each kind of core what differs there."""
+"""Firmware in QEMU: the machine, and what of each core is QEMU's own."""
 
 from emu.machines.qemu.cores import core_type
 from emu.machines.qemu.machine import QemuMachine as QemuMachine

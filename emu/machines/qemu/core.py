@@ -10,7 +10,7 @@ from emu.native.qemu import Shared
 
 @dataclass(frozen=True)
 class Standing:
-    """QEMU while it stands, and what can be done with it then."""
+    """A stopped QEMU: its stub, the plugin's counters and the board's memory."""
 
     gdb: GdbRemote
     shared: Shared
@@ -21,29 +21,29 @@ class QemuCore(Protocol):
     """A core in one QEMU, with its firmware."""
 
     command: ClassVar[str]
-    """QEMU's command that emulates it."""
+    """QEMU's command that emulates the core."""
     package: ClassVar[str]
     """The Debian package of the command."""
     endings: ClassVar[dict[str, str]]
-    """What QEMU says on its end that is the firmware's doing, and what that means."""
+    """Last words of QEMU that the firmware has caused, and their meaning."""
 
     @property
     def core(self) -> Core:
-        """What the architecture makes of it."""
+        """The core as its architecture sees it."""
         ...
 
     def arguments(self) -> list[str]:
-        """Return the arguments of QEMU that choose the machine and where it starts."""
+        """Return QEMU's arguments for the machine and the start."""
         ...
 
     def sp_changes(self) -> bytes:
-        """Return what the plugin has to know of the code, a bit for each halfword of executable memory."""
+        """Return a bit for each halfword of executable memory: whether an instruction there changes SP."""
         ...
 
     def stops(self, read: Memory) -> frozenset[int]:
-        """Return where to stop because the core may have a fault; the plugin may stop it elsewhere for one, too.
+        """Return the addresses at which the core may be in a fault; the plugin may stop at further ones.
 
-        ``read`` returns memory as after reset.
+        ``read`` returns memory as it is after reset.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which core a board has."""
+"""The core of a board."""
 
 from emu.firmware import Firmware
 from emu.machines.qemu.core import QemuCore
@@ -10,7 +10,7 @@ _CORES: dict[str, type[QemuCortexM] | type[QemuLx7]] = {"armv7em": QemuCortexM, 
 
 
 def core_type(board: Board) -> type[QemuCore]:
-    """Return the kind of core that is on ``board``."""
+    """Return the kind of core on ``board``."""
     return _CORES[board.architecture]
 
 

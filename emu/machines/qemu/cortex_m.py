@@ -1,4 +1,4 @@
-"""A Cortex-M in QEMU: its registers by the numbers of QEMU's stub, its code as the plugin looks at it."""
+"""A Cortex-M in QEMU: the register numbers of QEMU's stub, and the plugin's map of the code."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ from emu.firmware import Firmware
 from emu.machines.qemu.core import Memory, Standing
 
 _NUMBERS = {name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25}
-_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin leaves nothing of them but the core
+_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin removes everything but the core
 
 
 class QemuCortexM:
@@ -20,7 +20,7 @@ class QemuCortexM:
     command: ClassVar = EMULATORS["qemu"].programs["armv7em"]
     package: ClassVar = "qemu-system-arm"
     endings: ClassVar = {
-        "fatal: Lockup": "the core locks up, as it cannot take a fault's exception; without a debugger BKPT makes one "
+        "fatal: Lockup": "the core locks up: it cannot take a fault's exception; BKPT without a debugger is a fault "
         "(semihosting: only Unicorn serves it)"
     }
 
@@ -29,7 +29,7 @@ class QemuCortexM:
         self._firmware = firmware
 
     def arguments(self) -> list[str]:
-        """Return the machine, and where it finds the vector table."""
+        """Return the machine, and the address of its vector table."""
         machine, table = _MACHINES[self._firmware.board.cpu], self._firmware.start.vector_table
         return ["-M", machine, "-global", f"armv7m.init-nsvtor={table:#x}"]
 
@@ -71,4 +71,4 @@ class _Stopped:
         region = self.firmware.board.region_at(address)
         if region is None or region.kind == "memory":
             return self.qemu.read(address, size)
-        return self.qemu.gdb.read_memory(address, size)  # the core's own registers, which only QEMU knows
+        return self.qemu.gdb.read_memory(address, size)  # registers of the core itself, which only QEMU knows

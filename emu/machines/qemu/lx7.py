@@ -1,4 +1,4 @@
-"""The Xtensa LX7 in QEMU: its registers as gdb's packet and the plugin have them."""
+"""The Xtensa LX7 in QEMU: its registers in gdb's packet and from the plugin."""
 
 import struct
 from functools import cached_property
@@ -22,7 +22,7 @@ _OFFSETS = {
     "excvaddr": 536,
     **{f"a{number}": 560 + 4 * number for number in range(16)},
 }
-"""Where in the packet of all registers one is: gdb-config.c.inc of QEMU's core de233_fpu."""
+"""Offsets in the packet of all registers, from gdb-config.c.inc of QEMU's core de233_fpu."""
 
 
 class QemuLx7:
@@ -42,11 +42,11 @@ class QemuLx7:
         return ["-M", "sim", "-cpu", "de233_fpu", "-m", "1M", "-device", start]
 
     def sp_changes(self) -> bytes:
-        """Return nothing: the plugin sees by itself which instructions change SP."""
+        """Return nothing: the plugin decodes the instructions itself."""
         return b""
 
     def stops(self, read: Memory) -> frozenset[int]:
-        """Return where our own startup code goes; at the vectors, wherever they are, the plugin stops."""
+        """Return where our own startup code goes; the plugin itself stops at the vectors, wherever they are."""
         del read
         return frozenset(filter(None, [self.core.unserved]))
 
@@ -83,10 +83,10 @@ class _Stopped:
 
     @cached_property
     def _file(self) -> list[int]:
-        """The register file, which the plugin writes down before the next instruction.
+        """The register file, which the plugin captures before the next instruction.
 
-        Of a core that waits, or has jumped to where nothing is, only what is in the window is known: the plugin does
-        not get to run there.
+        If the core waits, or has jumped to an address without memory, the plugin does not run: only the registers in
+        the window are known then.
         """
         in_window = file_with_window(self._special("windowbase"), [self._special(f"a{n}") for n in range(16)])
         if self._core.waits(self) is not None:

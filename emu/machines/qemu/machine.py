@@ -1,4 +1,4 @@
-"""Firmware in QEMU: the core with its exceptions and interrupts, and the board's memory; nothing else of the board."""
+"""Firmware in QEMU: the core with its exceptions and interrupts, and the board's memory, but no other hardware."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from emu.targets import Target
 
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 3.0
-"""How long QEMU may take to stop when it is told to."""
+"""How long QEMU may take to stop when asked."""
 
 
 class QemuMachine(Machine):
@@ -47,28 +47,28 @@ class QemuMachine(Machine):
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end.
 
-        Raises MissingToolError where QEMU is missing, or is one that cannot be used.
+        Raises MissingToolError if QEMU is missing or cannot be used.
         """
         self.close()
         self._run = run = self._reset()
         return self._go(run)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         return self._go(run)
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         try:
             return self._running.process.memory.read(address, size)
         except ValueError as error:
             raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         try:
             self._running.process.memory.write(address, data)
         except ValueError as error:
@@ -142,7 +142,7 @@ class QemuMachine(Machine):
         return Stop("exit", count, exit_status=run.exit_status)
 
     def _run_on(self, run: Run, before: int) -> Fault | None:
-        """Run until the firmware yields, ends or faults; the limits are looked at between polls."""
+        """Run until the firmware yields, ends or faults; the limits are checked between polls."""
         gdb, shared = run.process.gdb, run.shared
         budget = before + self._instruments.limits.instructions
         deadline = time.monotonic() + self._instruments.limits.seconds
@@ -151,7 +151,7 @@ class QemuMachine(Machine):
             stands = gdb.wait(_POLL_SECONDS)
             run.serve_plugin()
             if stands:
-                run.follow_heap()  # so that there is room where one step is made
+                run.follow_heap()  # makes room in the plugin's lists for the step below
                 core = run.process.stopped()
                 pc = core.register("pc")
                 yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
@@ -180,7 +180,7 @@ class QemuMachine(Machine):
     # ---- faults ------------------------------------------------------------------------------------------------------
 
     def _limit_fault(self, run: Run, kind: str, detail: str) -> Fault:
-        """Stop the machine, and say where it was."""
+        """Stop the machine, and return a fault with its place."""
         gdb = run.process.gdb
         gdb.interrupt()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -201,8 +201,8 @@ class QemuMachine(Machine):
         return self._fault(run, kind, detail, registers)
 
     def _exception_fault(self, run: Run, fault: CoreFault) -> Fault:
-        """Say what made the core take an exception that means a fault."""
-        if fault.registers is None or fault.pc is None:  # where it was is known to the block only
+        """Return the fault of an exception that the core has taken."""
+        if fault.registers is None or fault.pc is None:  # only the block is known
             pc = run.shared.blocks[run.shared.current_block].address
             place = self._firmware.locate(pc)
             return Fault(**place.model_dump(), kind=fault.kind, detail=fault.detail, pc=pc, address=fault.address)
@@ -211,7 +211,7 @@ class QemuMachine(Machine):
         return self._fault(run, fault.kind, fault.detail, registers, fault.address)
 
     def _cut_block(self, run: Run, pc: int) -> None:
-        """Take back what was counted of the last block from the instruction at ``pc`` on, which has not retired."""
+        """Subtract the last block's counts from the instruction at ``pc`` on, which has not retired."""
         shared = run.shared
         block = shared.blocks[shared.current_block]
         if not block.address <= pc < block.address + block.size:
@@ -226,7 +226,7 @@ class QemuMachine(Machine):
             run.cut_block = (block.address, size, retired, 1)
 
     def _jump(self, run: Run, target: int) -> int:
-        """Return the address of the instruction that jumped to ``target``, where no instruction has run."""
+        """Return the address of the instruction that jumped to ``target``, which has not run."""
         shared = run.shared
         block = shared.blocks[shared.current_block]
         if block.address == target:
@@ -248,12 +248,12 @@ class QemuMachine(Machine):
         )
 
     def _lost(self, run: Run) -> Fault:
-        """Say how QEMU was lost, and where the firmware was then."""
+        """Return the fault of a lost QEMU, with the firmware's last place."""
         last = [run.shared.blocks[index].address for index in (run.shared.current_block, run.shared.previous_block)]
-        # A core that takes an exception without a handler goes to where no code is, before it is lost.
+        # Without a handler the core jumps to an address without code before QEMU ends.
         pc = next((address for address in last if self._firmware.function_at(address) is not None), last[0])
         ended = run.process.how_it_ended()
-        # It may have been lost between one counter and the other.
+        # QEMU may have ended between two counters.
         run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
         if self._instruments.profile:
             counted = sum(own for _, _, own in run.call_paths)

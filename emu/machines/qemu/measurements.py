@@ -1,4 +1,4 @@
-"""Measurements: what the plugin has counted, put together."""
+"""Measurements from the plugin's counters."""
 
 from emu.instruments import Instruments, why_not
 from emu.machines import Measurements
@@ -9,7 +9,7 @@ from emu.probes.timeline import measure_timeline
 from emu.record import Heap, Stack, StackUse, Timeline
 from emu.targets import Target
 
-_OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
+_OTHER_STACKS = "the firmware has more than one stack, and on QEMU emu can measure only one"
 
 
 def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
@@ -72,7 +72,7 @@ def _stack(run: Run) -> StackUse | str:
 
 
 def _touched(run: Run, peak: int) -> int | str:
-    """Return the stack's touched bytes, or why it may have been something else that touched them."""
+    """Return the stack's touched bytes, or why something else may have written them."""
     firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
     if run.paint is None or limit is None:
         return "nothing tells which memory is the stack's"
@@ -88,10 +88,10 @@ def _touched(run: Run, peak: int) -> int | str:
 
 
 def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
-    """Return the heap, not attached where calls of the allocator may have been missed."""
+    """Return the heap; it is not attached if calls of the allocator may have been missed."""
     reason = None
     if run.shared.heap.unseen_returns:
-        reason = "a call of the allocator did not return to where it was called from"
+        reason = "a call of the allocator did not return to its caller"
     elif no_stack is not None and run.ledger.was_used:
         reason = no_stack
     if reason is not None:

@@ -1,6 +1,6 @@
-"""A QEMU process with a board's memory in it: started, shared with, and ended without fail.
+"""A QEMU process with a board's memory: started, shared with, and always ended.
 
-What the two sides share are files without a name, so that nothing stays behind wherever either of them ends.
+The two sides share files without names, so nothing is left behind whichever side ends first.
 """
 
 import contextlib
@@ -43,21 +43,21 @@ def find_qemu(core: type[QemuCore]) -> Path:
 
 
 def qemu_version(core: type[QemuCore]) -> str:
-    """Return what that QEMU says of its version; raises MissingToolError where there is none."""
+    """Return the version of that QEMU; raises MissingToolError if it is missing."""
     answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
     return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Where the contents of a memory are in the file of all."""
+    """A memory, and its offset in the shared file."""
 
     region: Region
     offset: int
 
 
 class SharedMemory:
-    """The contents of a board's memories, which QEMU has mapped too: they can be read when it is no more."""
+    """The contents of a board's memories, which QEMU maps too: they can be read after QEMU has ended."""
 
     def __init__(self, firmware: Firmware, sp_changes: bytes):
         regions = [region for region in firmware.board.memory if region.kind == "memory"]
@@ -76,41 +76,41 @@ class SharedMemory:
 
     @property
     def windows(self) -> list[tuple[Region, int]]:
-        """The memories, and where in the file each is."""
+        """The memories, with their offsets in the file."""
         return [(window.region, window.offset) for window in self._windows]
 
     def offset_of(self, address: int) -> int:
-        """Return where in the file the memory at ``address`` is; raises ValueError where there is none."""
+        """Return the offset in the file of the memory at ``address``; raises ValueError if there is none."""
         for window in self._windows:
             if address in window.region:
                 return window.offset + address - window.region.start
         raise ValueError(f"there is no memory at {address:#010x}")
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError where there is no such memory."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory."""
         return b"".join(self._contents[start:end] for start, end in self._spans(address, size))
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return the same, or nothing where there is no such memory."""
+        """Return ``size`` bytes, or nothing if there is no such memory."""
         try:
             return self.read(address, size)
         except ValueError:
             return b""
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory; raises ValueError where there is none."""
+        """Replace memory; raises ValueError if there is none."""
         done = 0
         for start, end in self._spans(address, len(data)):
             self._contents[start:end] = data[done : done + end - start]
             done += end - start
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._contents.close()
         os.close(self.file)
 
     def _spans(self, address: int, size: int) -> list[tuple[int, int]]:
-        """Return the pieces of the file that hold the memory: it may run on from one region into the next."""
+        """Return the pieces of the file that hold the memory, which may span adjacent regions."""
         spans = []
         end = address + size
         while address < end:
@@ -123,9 +123,9 @@ class SharedMemory:
 
 
 class QemuProcess:
-    """One QEMU that stands at the reset of ``firmware``, with the plugin in it. ``close`` must be called.
+    """One QEMU, stopped at the reset of ``firmware``, with the plugin in it. ``close`` must be called.
 
-    Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
+    Raises MissingToolError if QEMU is missing, or if the plugin cannot be used in it.
     """
 
     def __init__(self, firmware: Firmware, core: QemuCore, instruments: Instruments, *, bare: bool):
@@ -158,13 +158,13 @@ class QemuProcess:
                 undo.callback(end_group, self._process)
             finally:
                 os.close(board)
-                theirs.close()  # or the end of QEMU would not be seen
+                theirs.close()  # an open copy here would hide the end of QEMU
             self.gdb = self._connect(ours, firmware)
             self._undo = undo.pop_all()
 
     @property
     def standing(self) -> Standing:
-        """What can be done with it while it stands."""
+        """The stopped QEMU."""
         return Standing(self.gdb, self.shared, self.memory.peek)
 
     def stopped(self) -> StoppedCore:
@@ -178,12 +178,12 @@ class QemuProcess:
 
     @property
     def messages(self) -> str:
-        """What QEMU has said on stderr."""
+        """QEMU's stderr."""
         size = os.fstat(self._messages_file).st_size
         return os.pread(self._messages_file, size, 0).decode(errors="replace")
 
     def how_it_ended(self) -> str:
-        """Return, of a process that is gone or does not answer, what is known about that."""
+        """Return what is known about the end of a process that is gone or does not answer."""
         try:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
@@ -194,11 +194,11 @@ class QemuProcess:
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
     def output_since(self, position: int) -> bytes:
-        """Return what the firmware has printed, but for the first ``position`` bytes."""
+        """Return the firmware's output after the first ``position`` bytes."""
         return os.pread(self._output_file, os.fstat(self._output_file).st_size - position, position)
 
     def close(self) -> None:
-        """End the process and give everything back; calling it again does nothing."""
+        """End the process and release everything; calling it again does nothing."""
         self._undo.close()
 
     # ---- starting and ending -----------------------------------------------------------------------------------------
@@ -211,15 +211,15 @@ class QemuProcess:
         arguments += ["-plugin", f"file={str(plugin).replace(',', ',,')},{named}"]
         return subprocess.Popen(
             [path, *arguments],
-            stdin=subprocess.PIPE,  # the plugin ends QEMU when nobody holds the other end any more
+            stdin=subprocess.PIPE,  # the plugin ends QEMU when the other end is closed
             stdout=self._messages_file,
             stderr=self._messages_file,
             pass_fds=[*files.values(), gdb.fileno()],
-            start_new_session=True,  # an interrupt from the terminal is this process's to handle
+            start_new_session=True,  # this process handles an interrupt from the terminal
         )
 
     def _connect(self, connection: socket.socket, firmware: Firmware) -> GdbRemote:
-        """Return the connection, once it is certain that QEMU stands at the reset with the board's memory in it."""
+        """Return the connection after a check that QEMU is at reset with the board's memory."""
         try:
             gdb = GdbRemote(connection, _ANSWER_SECONDS)
             found = self._at_reset(gdb, firmware)
@@ -231,14 +231,14 @@ class QemuProcess:
         return gdb
 
     def _at_reset(self, gdb: GdbRemote, firmware: Firmware) -> dict[str, tuple[object, object]]:
-        """Return, of what has to be so at reset, what is and what has to be."""
+        """Return pairs of what is and what must be at reset."""
         core = self._core.stopped(Standing(gdb, self.shared, self.memory.peek))
         found: dict[str, tuple[object, object]] = {
             "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
             "pc": (core.register("pc"), firmware.reset_pc),
         }
         first, what = firmware.reset_pc, "the code"
-        if firmware.start.vector_table is not None:  # the core has read SP from it
+        if firmware.start.vector_table is not None:  # the core has read SP from the table
             first, what = firmware.start.vector_table, "the vector table"
             found["sp"] = (core.register(self._core.core.stack_register), firmware.initial_sp)
         return {**found, what: (gdb.read_memory(first, 8), self.memory.peek(first, 8))}
@@ -254,7 +254,7 @@ class QemuProcess:
 
 
 def _describe(firmware: Firmware, memory: SharedMemory, instruments: Instruments, *, bare: bool) -> str:
-    """Return the board as emu/native/qemu/memory.c reads it."""
+    """Return the board in the text that emu/native/qemu/memory.c reads."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
     for region, offset in memory.windows:

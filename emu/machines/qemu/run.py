@@ -1,4 +1,4 @@
-"""One run in QEMU: the process from reset on, and what has been seen of it since."""
+"""One run in QEMU: the process from reset on, and its events so far."""
 
 import ctypes
 from collections.abc import Iterator
@@ -20,29 +20,29 @@ from emu.record import Fault, Frame
 
 @dataclass
 class Run:
-    """What one boot made."""
+    """The state of one boot."""
 
     firmware: Firmware
     core: Core
     process: QemuProcess
     paint: StackPaint | None
     handlers: frozenset[int]
-    """Where it stops because there may be a fault."""
+    """The addresses of ``QemuCore.stops``."""
     ledger: HeapLedger
     output: Output = field(default_factory=Output)
     output_bytes: int = 0
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
-    """Whether the firmware stands at ``emu_yield``."""
+    """Whether the firmware waits at ``emu_yield``."""
     exit_status: int | None = None
     cut_block: tuple[int, int, int, int] | None = None
-    """Of the block that the run ended in: address, bytes and instructions of what has run of it, once."""
+    """Address, bytes, instructions and executions (1) of the part that ran of the run's last block."""
     stack_in_heap: bool = False
     """Whether SP has been moved to a block of the heap."""
 
     @property
     def shared(self) -> Shared:
-        """What the plugin has counted."""
+        """The plugin's counters."""
         return self.process.shared
 
     @property
@@ -55,12 +55,12 @@ class Run:
 
     @property
     def call_paths(self) -> list[tuple[int, int, int]]:
-        """Of each call path: the number of its caller's, the index of its function + 1 or 0, and its instructions."""
+        """For each call path: its caller's number, its function's index + 1 (or 0), and its instructions."""
         nodes = self.shared.nodes[: self.shared.calls.node_count]
         return [(node.caller, node.function, node.instructions) for node in nodes]
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return memory, or nothing where there is none."""
+        """Return memory, or nothing if there is none."""
         return self.process.memory.peek(address, size)
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
@@ -71,13 +71,13 @@ class Run:
         return stack_bytes(self.core, lowest.sp, top), self.core.peak_backtrace(peak, top)
 
     def serve_plugin(self) -> None:
-        """Take what the allocator was called for, where the plugin waits for that, and let it go on."""
+        """If the plugin waits for it, take the allocator's calls, and let the plugin go on."""
         if self.shared.heap.waits:
             self.follow_heap()
             self.shared.heap.waits = 0
 
     def follow_heap(self) -> None:
-        """Take what the allocator was called for since the last time into account; QEMU or the plugin must stand."""
+        """Replay the allocator's calls since the last time; QEMU or the plugin must be stopped."""
         heap = self.shared.heap
         events = ctypes.string_at(heap.events, heap.event_count * ctypes.sizeof(HeapEvent)) if heap.event_count else b""
         self.ledger.add(np.frombuffer(events, np.dtype(HeapEvent)).tolist(), self._captures())
@@ -98,7 +98,7 @@ class Run:
             )
 
     def _meet(self) -> None:
-        """Judge that SP came down below the heap's end: by a call, or by a move to a stack in a block."""
+        """Judge why SP fell below the heap's end: by a call, or by a move to a stack in a heap block."""
         heap, machine = self.shared.heap, self.shared.heap.meeting
         if self.core.sets_sp_anew(machine.lowered_at):
             block = self.ledger.block_near(machine.sp - 1)

@@ -1,4 +1,4 @@
-"""Firmware in Renode: a third opinion, driven over the server that Renode has for Robot Framework."""
+"""Firmware in Renode, driven over Renode's server for Robot Framework."""
 
 from emu.machines.renode.installation import find_renode as find_renode
 from emu.machines.renode.installation import renode_version

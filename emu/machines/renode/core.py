@@ -1,4 +1,4 @@
-"""What of a core is Renode's own: the text of its platform, the numbers of its registers, and how it is started."""
+"""What of a core is Renode's own: the platform's text, the numbers of registers, and the command at reset."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ class RenodeCore:
     """A core in Renode."""
 
     platform: str
-    """The core in the platform's description: it is called ``cpu``; ``{cpu}`` stands for the board's."""
+    """The core in the platform's description, named ``cpu``; ``{cpu}`` stands for the board's CPU."""
     platform_registers: frozenset[str]
-    """The memories of kind "registers" that come with it."""
+    """The memories of kind "registers" that come with the core."""
     registers: Registers
-    """The numbers of the registers that are looked at on every stop."""
+    """The numbers of the registers that every stop reads."""
     frame_registers: Registers
-    """The numbers of those that frames need beside them."""
+    """The numbers of the other registers that frames need."""
     start: Callable[[Firmware], str]
-    """Returns the command that puts the core to its reset, once memory has its contents."""
+    """Returns the command that resets the core; memory has its contents by then."""
     complete: Callable[[Registers], Registers] = dict
-    """Returns the values that Renode shows, and with them those that follow from these."""
+    """Returns the values that Renode shows, and the values that follow from them."""
 
 
 class Stopped:
     """The core while it stands (see ``emu.architectures.core.StoppedCore``).
 
-    ``ask`` returns the values of registers by their numbers. ``peek`` returns memory, registers of the core among it,
-    and raises ValueError if there is nothing.
+    ``ask`` returns the values of registers by their numbers. ``peek`` returns memory and mapped registers of the core,
+    and raises ValueError if there is neither.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Stopped:
         self._stack_start, self._stack = firmware.initial_sp, b""
 
     def register(self, name: str) -> int:
-        """Return a register; those that frames need come all at once."""
+        """Return a register; the first one of ``frame_registers`` fetches all of them."""
         if name == "pc":
             return self._firmware.architecture.code_address(self._state.pc)
         if name in self._state.registers:
@@ -58,7 +58,7 @@ class Stopped:
         return self._all[name]
 
     def read(self, address: int, size: int) -> bytes:
-        """Return memory: what the firmware cannot change from the ELF, and the stack all at once."""
+        """Return memory: constants come from the ELF, and the stack is fetched as a whole."""
         firmware = self._firmware
         constant = b"" if firmware.board.has_ram_at(address) else firmware.bytes_at(address, size)
         try:

@@ -17,6 +17,6 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     platform_registers=frozenset({"scs"}),
     registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25},
     frame_registers={},
-    # The core starts by the vector table when it first runs.
+    # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",
 )

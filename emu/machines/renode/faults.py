@@ -1,4 +1,4 @@
-"""What went wrong in a run in Renode, as faults with the place in the firmware."""
+"""Faults of a run in Renode, with their place in the firmware."""
 
 from emu.architectures.access import describe_access
 from emu.architectures.core import Core, StoppedCore
@@ -7,11 +7,11 @@ from emu.machines.renode.log import Abort, UnexpectedAccess
 from emu.record import Fault
 
 _MOST = 10
-"""Accesses to nothing of one stop that are told apart."""
+"""The most faults of accesses to nothing at one stop."""
 
 
 def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fault | None:
-    """Return the fault for which the core has got to a handler; None if the firmware serves the exception."""
+    """Return the fault that has led the core to a handler; None if the firmware serves the exception."""
     found = core.fault(stopped, at_handler=True) or core.handler_without_exception(stopped)
     if found is None:
         return None
@@ -29,9 +29,9 @@ def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fau
 
 
 def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted: int, log_tail: str) -> list[Fault]:
-    """Return a fault for each access to nothing that differs from the others, and at least one.
+    """Return one fault for each different access to nothing, and at least one fault.
 
-    Renode has counted ``counted`` and has gone on after each; ``accesses`` are those that its log tells of.
+    Renode has counted ``counted`` accesses, and has gone on after each; ``accesses`` are those in its log.
     """
     times = f"Renode counts {counted} such access{'es' * (counted != 1)} and lets the firmware go on"
     if not accesses:
@@ -47,7 +47,7 @@ def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted:
 
 
 def limit_fault(firmware: Firmware, core: Core, stopped: StoppedCore, kind: str, limit: str) -> Fault:
-    """Return the fault of a run that has not ended, with the place where it was."""
+    """Return the fault of a run that reached its limit, with its place."""
     detail = f"the run has not ended after {limit}"
     pc, waits = stopped.register("pc"), core.waits(stopped)
     if kind == "time_limit" and waits is not None:
@@ -57,7 +57,7 @@ def limit_fault(firmware: Firmware, core: Core, stopped: StoppedCore, kind: str,
 
 
 def lost_fault(firmware: Firmware, error: Exception, abort: Abort | None, log_tail: str) -> Fault:
-    """Return the fault of a Renode that is lost: often because its core has stopped for good."""
+    """Return the fault of a lost Renode; often its core has stopped for good."""
     if abort is None:
         return Fault(kind="emulator_lost", detail=f"Renode is lost: {error}; its log ends with {log_tail}")
     pc = abort.pc
@@ -68,7 +68,7 @@ def lost_fault(firmware: Firmware, error: Exception, abort: Abort | None, log_ta
 
 
 def changed_constant(firmware: Firmware, address: int) -> Fault:
-    """Return the fault of a run that has changed what cannot be written on the board: in Renode all memory can be."""
+    """Return the fault of a run that has changed constants: a board cannot write them, but Renode writes any memory."""
     _, detail = describe_access(firmware.board, "write", address, 1)
     told = f"{detail}; the run has changed it, and Renode does not tell which instruction did"
     return Fault(kind="write_to_read_only", address=address, detail=told)

@@ -1,4 +1,4 @@
-"""The heap in Renode, which follows no calls: what the firmware has counted, or nothing where it has no allocator."""
+"""The heap in Renode, which cannot follow calls: the firmware's own counters, or an empty heap without allocator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from emu.probes.heap_counters import BEYOND_COUNTERS, SYMBOL, has_heap_counters,
 from emu.record import Heap
 
 _NO_COUNTERS = (
-    "Renode does not follow the allocator's calls, and the firmware does not count them itself "
+    "Renode cannot follow the allocator's calls, and the firmware does not count them itself "
     f"(symbol {SYMBOL}, runtime/port/heap.h)"
 )
 _CONTRADICTION = f"the counters of the firmware (symbol {SYMBOL}, runtime/port/heap.h) contradict each other"
-_NO_BREAK = "Renode does not follow _sbrk's calls"
+_NO_BREAK = "Renode cannot follow the calls of _sbrk"
 
 
 @dataclass(frozen=True)
 class MeasuredHeap:
-    """The heap, the memory that it is in (None where it is in none), and why figures are not known."""
+    """The heap, its memory (None if it is in none), and the reasons for unknown figures."""
 
     heap: Heap
     region: str | None = None
@@ -28,7 +28,7 @@ class MeasuredHeap:
 
 
 def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> MeasuredHeap:
-    """Return what is known of the heap; ``read`` returns memory."""
+    """Return the heap as far as it is known; ``read`` returns memory."""
     if has_heap_counters(firmware):
         counted = read_heap_counters(firmware, read)
         if counted is None:

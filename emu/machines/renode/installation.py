@@ -1,4 +1,4 @@
-"""Renode as it is installed: where it is, whether it is recent enough, and how to get it."""
+"""The installed Renode: its path, its version, and how to get it."""
 
 import os
 import re
@@ -21,11 +21,11 @@ HOW_TO_GET = (
 
 
 def find_renode() -> Path:
-    """Return the path of Renode's command; raises MissingToolError, which says how to get it, where there is none."""
+    """Return the path of Renode's command; raises MissingToolError, with the way to get it, if it is missing."""
     named = os.environ.get(VARIABLE)
     if named:
         if not os.access(named, os.X_OK) or Path(named).is_dir():
-            raise MissingToolError(f"{VARIABLE} is {named}, which is no program; {HOW_TO_GET}")
+            raise MissingToolError(f"{VARIABLE} is {named}, which is not a program; {HOW_TO_GET}")
         return Path(named).absolute()
     path = shutil.which("renode")
     if path is None:
@@ -34,7 +34,7 @@ def find_renode() -> Path:
 
 
 def renode_version() -> str:
-    """Return Renode's version, such as ``1.16.1``; raises MissingToolError where it is missing, mute or too old."""
+    """Return Renode's version, such as ``1.16.1``; raises MissingToolError if it is missing, mute or too old."""
     path = find_renode()
     try:
         answer = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a machine in Renode has at its reset: a core, memory with the firmware in it, and halting hooks."""
+"""A machine in Renode at reset: its core, memory with the firmware, and halting hooks."""
 
 from emu.architectures.cores import core_of
 from emu.firmware import Firmware
@@ -16,12 +16,12 @@ def core_in_renode(firmware: Firmware) -> RenodeCore:
 
 
 def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
-    """Return what memory holds, by address: RAM is painted, as it is not zero on a board either."""
+    """Return memory's contents by address; RAM is painted, as a board's RAM is not zero either."""
     paint = [(region.start, bytes([PAINT]) * region.size) for region in firmware.board.ram]
     return paint + [(segment.load_address, segment.data) for segment in firmware.segments if segment.data]
 
 
 def stops(firmware: Firmware) -> list[int]:
-    """Return where the core is to halt: where the firmware yields or ends, and at the handlers of faults."""
+    """Return where to halt the core: where the firmware yields or ends, and at fault handlers."""
     waits, handlers = firmware.entry_of("emu_yield"), core_of(firmware).fault_handlers(firmware.bytes_at)
     return sorted({*firmware.exits, *handlers, *([] if waits is None else [waits])})

@@ -1,4 +1,4 @@
-"""Renode's log: what it says of accesses to nothing, and of a core that cannot go on."""
+"""Renode's log: accesses to nothing, and a core that cannot go on."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TAIL_LINES = 5
 
 @dataclass(frozen=True)
 class UnexpectedAccess:
-    """An access to an address at which the platform has nothing; Renode lets the firmware go on."""
+    """An access to an address without anything in the platform; Renode lets the firmware go on."""
 
     access: Literal["read", "write"]
     pc: int
@@ -27,14 +27,14 @@ class UnexpectedAccess:
 
 @dataclass(frozen=True)
 class Abort:
-    """The core has stopped for good, for example because it has jumped to where no code can be."""
+    """The core has stopped for good, for example after a jump to an address without code."""
 
     pc: int | None
     why: str
 
 
 class Log:
-    """The file that Renode writes its log to; it may be read while it grows."""
+    """Renode's log file, which may be read while it grows."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -57,7 +57,7 @@ class Log:
         return " | ".join(self.lines()[-_TAIL_LINES:]) or "(its log is empty)"
 
     def abort(self) -> Abort | None:
-        """Return why the core has stopped for good, or None."""
+        """Return why the core has stopped for good; None if it has not."""
         for line in self.lines():
             match = _ABORT.search(line)
             if match is not None:

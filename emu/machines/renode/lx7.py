@@ -1,7 +1,7 @@
 """The Xtensa LX7 in Renode.
 
-Of the register file Renode shows the 16 registers in the window and the first half (AR0 to AR31; its interface is that
-of a smaller core): a frame whose registers are in the rest ends the backtrace, unless they were spilled to the stack.
+Renode shows the 16 registers in the window and the first half of the register file (AR0 to AR31), as its interface is
+that of a smaller core. A frame with its registers in the other half ends the backtrace, unless they were spilled.
 """
 
 from emu.architectures.xtensa.core import file_with_window

@@ -1,4 +1,4 @@
-"""Firmware in Renode: the core with its exceptions, the board's memory, and what the board file models."""
+"""Firmware in Renode: the core with its exceptions, the board's memory, and the modelled peripherals."""
 
 import time
 from dataclasses import dataclass, field
@@ -27,15 +27,15 @@ from emu.record import Fault, Heap, Instructions, Stack
 from emu.targets import Target
 
 _MIPS = 100
-"""Instructions in a microsecond of virtual time: how much time a number of instructions is."""
+"""Instructions in a microsecond of virtual time."""
 _FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
-"""Instructions between looks at a machine that has not stopped yet: fewer at first."""
+"""Instructions between checks of a running machine: the first and the largest number."""
 _WATCHED_SLICE = 200_000
-"""The same where Python looks at SP before each."""
+"""Instructions between checks when Python looks at SP before each instruction."""
 _ANSWER_SECONDS = 30.0
-"""How long Renode may take beyond what the firmware is given."""
+"""How long Renode may take beyond the firmware's own time."""
 _LOG_SECONDS = 2.0
-"""How long a line may take to get into the log."""
+"""How long a line may take to reach the log."""
 _NEVER = {
     "profile": "profile",
     "coverage": "coverage",
@@ -52,7 +52,7 @@ _LOST = "Renode was lost before it could be measured"
 
 @dataclass
 class _Run:
-    """What one boot made: the process, and what has been seen of it since."""
+    """The state of one boot: the process, and its events so far."""
 
     process: RenodeProcess
     monitor: Monitor
@@ -61,15 +61,15 @@ class _Run:
     """At the last stop."""
     printed: Path
     watch: StackWatch | None
-    """Looks at SP before every instruction, where that was asked for."""
+    """Looks at SP before every instruction; None unless requested."""
     paint: StackPaint | None = None
     instructions_of_a_run: int = _FIRST_SLICE
-    """What the last resume took, as a guess for the next one."""
+    """The length of the last resume, as a guess for the next one."""
     accesses_seen: int = 0
-    """Lines of the log about accesses to nothing that are faults already."""
+    """Log lines of accesses to nothing that already became faults."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
-    """Whether the firmware stands at ``emu_yield``."""
+    """Whether the firmware waits at ``emu_yield``."""
     exit_status: int | None = None
     lost: bool = False
 
@@ -96,26 +96,26 @@ class RenodeMachine(Machine):
     def boot(self) -> Stop:
         """Reset, and run to the first arrival at ``emu_yield``, or to the end.
 
-        Raises MissingToolError where Renode is missing, too old, or does not take the platform.
+        Raises MissingToolError if Renode is missing, too old, or refuses the platform.
         """
         self.close()
         self._run = run = self._reset()
         return self._go(run, [])
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        # A hook that has halted the core is armed again only by code that is translated behind it: without the second
-        # command a block that had run before would lead to the next emu_yield unseen.
+        # A hook that has halted the core works again only in code translated afterwards. Without the second command, a
+        # block that had run before would pass the next emu_yield unseen.
         commands = [f"PC {self._core.return_address(self._stopped(run)):#x}", "ClearTranslationCache", "IsHalted false"]
         return self._go(run, [f"{CPU} {command}" for command in commands])
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none.
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none.
 
-        Raises EmuError where Renode is lost, and with it the memory.
+        Raises EmuError if Renode is lost: the memory is lost with it.
         """
         run = self._running
         self._require_memory(address, size)
@@ -128,7 +128,7 @@ class RenodeMachine(Machine):
             raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         run = self._running
         self._require_memory(address, len(data))
         run.memory.write(address, data)
@@ -141,7 +141,7 @@ class RenodeMachine(Machine):
 
     @property
     def process_id(self) -> int:
-        """The group of Renode's processes."""
+        """The process group of Renode."""
         return self._running.process.process_id
 
     @property
@@ -201,7 +201,7 @@ class RenodeMachine(Machine):
             return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:
-        """Return the stack's touched bytes, or why it may have been something else that touched them."""
+        """Return the stack's touched bytes, or why something else may have written them."""
         if run.lost:
             return _LOST
         if run.paint is None:
@@ -211,7 +211,7 @@ class RenodeMachine(Machine):
         return self._firmware.initial_sp - run.paint.lowest
 
     def _changed_constants(self, run: _Run) -> list[Fault]:
-        """Return a fault where the run has changed what cannot be written on the board."""
+        """Return a fault for each segment of constants that the run has changed."""
         if run.lost:
             return []
         try:
@@ -222,7 +222,7 @@ class RenodeMachine(Machine):
         return [changed_constant(self._firmware, address) for address in addresses]
 
     def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
-        """Return, of each segment of the ELF that memory does not hold as it is there, the first such address."""
+        """Return the first address that differs in each segment whose memory is not as in the ELF."""
         board = self._firmware.board
         segments = {
             (segment.load_address, len(segment.data)): segment.data
@@ -239,7 +239,7 @@ class RenodeMachine(Machine):
     # ---- starting ----------------------------------------------------------------------------------------------------
 
     def _reset(self) -> _Run:
-        """Return a run that stands at the reset; raises MissingToolError with what Renode refuses, or does wrong."""
+        """Return a run at reset; raises MissingToolError, with the reason, if Renode does not get that far."""
         process = RenodeProcess()
         try:
             return self._set_up(process)
@@ -274,7 +274,7 @@ class RenodeMachine(Machine):
             *map(hook, halts),
             *([] if watch is None else watch.commands_at_reset()),
         ):
-            monitor.run([command], _ANSWER_SECONDS)  # one by one, so that an error names the command
+            monitor.run([command], _ANSWER_SECONDS)  # one at a time, so that an error names the command
         differences = self._differences(memory, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
@@ -310,7 +310,7 @@ class RenodeMachine(Machine):
         return Stop("exit", count, exit_status=run.exit_status)
 
     def _run_on(self, run: _Run, commands: list[str], before: int) -> list[Fault]:
-        """Run until the firmware yields, ends or faults; the limits are looked at between slices of time."""
+        """Run until the firmware yields, ends or faults; the limits are checked between slices of time."""
         deadline = time.monotonic() + self._instruments.limits.seconds
         budget, executed, length = self._instruments.limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
@@ -344,9 +344,9 @@ class RenodeMachine(Machine):
             length *= 2
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
-        """Return what there is to say of a core that a hook has halted; None where the firmware goes on by itself.
+        """Return the faults of a core that a hook has halted; None if the firmware goes on by itself.
 
-        Raises RenodeError where there is no hook, or where the core has not run since the last one.
+        Raises RenodeError if no hook is there, or if the core has not run since the last hook.
         """
         pc = self._firmware.architecture.code_address(run.state.pc)
         if executed == 0:
@@ -358,12 +358,12 @@ class RenodeMachine(Machine):
             run.exit_status = self._core.first_argument(self._stopped(run))
             return []
         if pc not in self._handlers:
-            raise RenodeError(f"the core has halted at {pc:#010x}, where nothing halts it ({run.state})")
+            raise RenodeError(f"the core has halted at {pc:#010x}, but no hook is there ({run.state})")
         fault = exception_fault(self._firmware, self._core, self._stopped(run))
         return None if fault is None else [fault]
 
     def _peek(self, run: _Run, address: int, size: int) -> bytes:
-        """Return memory, or the core's registers that are in it, word by word."""
+        """Return memory, or mapped registers of the core, word by word."""
         region = self._firmware.board.region_at(address)
         if region is None or region.kind == "memory":
             return self.read(address, size)
@@ -382,7 +382,7 @@ class RenodeMachine(Machine):
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
 
     def _look(self, run: _Run, watch: StackWatch) -> str:
-        """Let the watch note where SP is, and return the command by which it looks on."""
+        """Let the watch note SP, and return the command that continues the watch."""
         return watch.look(self._stopped(run), lambda *place: run.memory.read_all([place])[place])
 
     def _stopped(self, run: _Run) -> Stopped:

@@ -1,4 +1,4 @@
-"""The memory of a machine in Renode, carried to and fro in files, as much as possible of it along with a run."""
+"""The memory of a machine in Renode, exchanged in files, if possible within the request of a run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +14,19 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass
 class Memory:
-    """Memory as it is since the machine stopped. All raise RenodeError where Renode does not do what it is asked."""
+    """The memory of a stopped machine. All methods raise RenodeError if Renode does not obey."""
 
     monitor: Monitor
     directory: Path
     _known: dict[Place, bytes] = field(default_factory=dict)
     _wanted: dict[Place, None] = field(default_factory=dict)
-    """What has been read since the last stop, in this order, and may well be read after the next."""
+    """Places read since the last stop, in order; the next stop probably reads them again."""
     _written: list[tuple[int, bytes]] = field(default_factory=list)
-    """What is to be written before memory is looked at again, or the machine runs on."""
+    """Writes that must happen before the next read or run."""
     _files: int = 0
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory, at the latest when the machine runs on."""
+        """Replace memory; the write happens before the next read or run."""
         self._written.append((address, bytes(data)))
         self._known = {place: held for place, held in self._known.items() if not _overlap(place, (address, len(data)))}
 
@@ -44,11 +44,11 @@ class Memory:
         commands = [*self.commands_to_write(), *dumps(files)]
         lines = self.monitor.run(commands, _ANSWER_SECONDS) if commands else []
         if lines:
-            raise RenodeError(f"Renode answers {commands} with {lines}, where it has nothing to say")
+            raise RenodeError(f"Renode answers {commands} with {lines}, but no answer was expected")
         return _contents(files)
 
     def commands_to_write(self) -> list[str]:
-        """Return the commands that write what is to be written; whoever asks has to have them carried out."""
+        """Return the commands of the pending writes; the caller must run them."""
         commands = []
         for address, data in self._written:
             (path,) = self.new_files([(address, len(data))]).values()
@@ -58,13 +58,13 @@ class Memory:
         return commands
 
     def places_to_fetch(self) -> list[Place]:
-        """Return what is worth fetching along with the next run; from now on nothing is known."""
+        """Return the places to fetch within the next run, and forget all contents."""
         places = list(self._wanted)
         self._known, self._wanted = {}, {}
         return places
 
     def fetched(self, files: dict[Place, Path]) -> None:
-        """Take note of what a run has brought along."""
+        """Take the contents that a run has fetched."""
         self._known = _contents(files)
 
     def new_files(self, places: list[Place]) -> dict[Place, Path]:
@@ -83,7 +83,7 @@ def _overlap(one: Place, other: Place) -> bool:
 
 
 def _contents(files: dict[Place, Path]) -> dict[Place, bytes]:
-    """Return what Renode has written; raises RenodeError where a file is missing or of another size."""
+    """Return the contents of Renode's files; raises RenodeError if a file is missing or has another size."""
     contents = {}
     for (address, size), path in files.items():
         data = path.read_bytes() if path.exists() else b""

@@ -1,4 +1,4 @@
-"""The language of Renode's Monitor: commands, and the text that they answer with."""
+"""The language of Renode's Monitor: commands, and their answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from emu.machines.renode.robot_server import RenodeError, RobotServer
 
 CPU = "sysbus.cpu"
 BLOCK_SIZE = f"{CPU} MaximumBlockSize"
-"""Instructions; where it is 1, ``block_hook`` is a hook before every instruction."""
+"""The most instructions of a block; with 1, ``block_hook`` is a hook before every instruction."""
 _SEPARATOR = "; "
 
 
 def path_argument(path: Path) -> str:
-    """Return a path as a command takes it."""
+    """Return a path in the syntax of a command."""
     return "@" + str(path).replace(" ", "\\ ")
 
 
 def hook(address: int) -> str:
     """Return the command that halts the core before the instruction at ``address``.
 
-    That the core stands at that instruction when it has halted is looked at on every stop (``RenodeMachine``).
+    ``RenodeMachine`` checks at every stop that the core has halted at such an instruction.
     """
     return f'{CPU} AddHook {address:#x} "self.IsHalted = True"'
 
@@ -28,14 +28,14 @@ def hook(address: int) -> str:
 def block_hook(condition: str) -> str:
     """Return the command that halts the core before each block at which ``condition`` (IronPython) holds.
 
-    It takes the place of such a hook that is there. It runs with the registers as they are then, and a core that it
-    halts has not begun the block.
+    The hook replaces an earlier block hook. It sees the registers before the block, and a core that it halts has not
+    begun the block.
     """
     return f'{CPU} SetHookAtBlockBegin "if {condition}: self.IsHalted = True"'
 
 
 def no_block_hook() -> str:
-    """Return the command that takes the hook away."""
+    """Return the command that removes the block hook."""
     return f"{CPU} ClearHookAtBlockBegin"
 
 
@@ -55,18 +55,18 @@ def dump(address: int, size: int, path: Path) -> str:
 
 
 def run_for(virtual_microseconds: int) -> str:
-    """Return the command that lets the machine run, and answers when so much time has passed for it."""
+    """Return the command that runs the machine, and answers after so much virtual time."""
     return f'emulation RunFor "{virtual_microseconds // 1_000_000}.{virtual_microseconds % 1_000_000:06}"'
 
 
 @dataclass(frozen=True)
 class State:
-    """The machine while it stands."""
+    """A stopped machine."""
 
     halted: bool
     pc: int
     instructions: int
-    """Retired since the machine was made."""
+    """Instructions retired since the machine was created."""
     unexpected_reads: int
     unexpected_writes: int
     registers: dict[str, int]
@@ -74,7 +74,7 @@ class State:
 
     @property
     def unexpected(self) -> int:
-        """Accesses to where the platform has nothing."""
+        """Accesses to addresses without anything in the platform."""
         return self.unexpected_reads + self.unexpected_writes
 
 
@@ -88,13 +88,13 @@ class Monitor:
     def run(self, commands: list[str], seconds: float) -> list[str]:
         """Carry out ``commands`` in one request and return the lines that they print.
 
-        Raises RenodeError where one fails (those after it are not carried out), or where there is no answer in time.
+        Raises RenodeError if a command fails (later ones are not run), or if there is no answer in time.
         """
         answer = self._robot.command(_SEPARATOR.join(commands), seconds)
         return [line.strip() for line in answer.splitlines() if line.strip()]
 
     def number(self, question: str, seconds: float) -> int:
-        """Return the number that ``question`` is answered with."""
+        """Return the number that answers ``question``."""
         lines = self.run([question], seconds)
         if len(lines) != 1:
             raise RenodeError(f"Renode answers {question!r} with {len(lines)} lines: {lines}")
@@ -109,7 +109,7 @@ class Monitor:
         return dict(zip(numbers, map(number, answers), strict=True))
 
     def run_to_state(self, commands: list[str], after: list[str], seconds: float) -> State:
-        """Carry out ``commands``, look at the machine, and carry out ``after``; none of them may print anything."""
+        """Run ``commands``, read the machine's state, and run ``after``; no command may print anything."""
         questions = [f"{CPU} IsHalted", f"{CPU} PC", f"{CPU} ExecutedInstructions"]
         questions += ["sysbus UnexpectedReads", "sysbus UnexpectedWrites"]
         questions += [f"{CPU} GetRegister {number}" for number in self._registers.values()]
@@ -130,8 +130,8 @@ class Monitor:
 
 
 def number(text: str) -> int:
-    """Return the number that the Monitor has printed; raises RenodeError where it is none."""
+    """Return the number that the Monitor has printed; raises RenodeError if the text is no number."""
     try:
         return int(text, 0)
     except ValueError:
-        raise RenodeError(f"Renode prints {text!r} where a number belongs") from None
+        raise RenodeError(f"Renode prints {text!r}, but a number was expected") from None

@@ -1,4 +1,4 @@
-"""The platform that Renode is given: the board's memory map and nothing else, so that a wild access is counted."""
+"""The platform for Renode: the board's memory map and nothing else, so that Renode counts wild accesses."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ elif request.IsWrite:
     for index in range(int(request.Length)):
         registers[int(request.Offset) + index] = (int(request.Value) >> (8 * index)) & 0xFF
     if int(request.Offset) == {transmits!r}:
-        output.Seek(0, System.IO.SeekOrigin.End)  # another peripheral may have printed meanwhile
+        output.Seek(0, System.IO.SeekOrigin.End)  # another peripheral may have printed since
         output.WriteByte(System.Convert.ToByte(int(request.Value) & 0xFF))
         output.Flush()
 """
@@ -33,9 +33,9 @@ _WORD_BYTES = 4
 def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
     """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
 
-    ``core`` is the description of the CPU (``{cpu}`` stands for the board's) and what belongs to it, among which are
-    the memories of kind "registers" whose names are ``registers``. What the firmware prints goes to the file
-    ``output``. Raises InputError for a board with registers of a kind that Renode's core does not have.
+    ``core`` describes the CPU (``{cpu}`` stands for the board's) and its parts; ``registers`` names the memories of
+    kind "registers" among them. The firmware's output goes to the file ``output``. Raises InputError if the board has
+    registers that Renode's core lacks.
     """
     parts = [core.format(cpu=board.cpu)]
     for region in board.memory:

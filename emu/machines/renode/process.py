@@ -1,7 +1,7 @@
-"""A Renode process: started headless with a directory of its own, and ended without fail.
+"""A Renode process: started headless with its own directory, and always ended.
 
-Renode's command is a shell script that starts the program proper, so there is a group of processes. A shell of ours is
-its head, and ends all of it when our end of a pipe is closed: by ``close``, or because this process is no more.
+Renode's command is a shell script that starts the program proper, so there is a group of processes. Our own shell
+heads the group, and ends it when our end of a pipe closes: by ``close``, or because this process has ended.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ _GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) & "$@" 3<&-; code=$?;
 class RenodeProcess:
     """One Renode whose robot server answers. ``close`` must be called.
 
-    Raises MissingToolError where Renode is missing or too old, or does not get as far as that; the message has what it
-    said.
+    Raises MissingToolError if Renode is missing or too old, or if its server does not answer. The message quotes
+    Renode.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class RenodeProcess:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise RenodeError where the process has ended, or its core has stopped for good."""
+        """Raise RenodeError if the process has ended, or if its core has stopped for good."""
         code = self._process.poll()
         if code is not None:
             raise RenodeError(f"Renode has ended by itself with exit code {code}; it said: {self._last_words}")
@@ -72,7 +72,7 @@ class RenodeProcess:
     def _start(self, path: Path) -> subprocess.Popen[bytes]:
         arguments = [
             *("--plain", "--disable-gui"),
-            *("--config", self.directory / "config"),  # or the user's own would choose how numbers are printed
+            *("--config", self.directory / "config"),  # the user's own could change how numbers are printed
             *("--pid-file", self._pid_file),
             *("--robot-server-port", "0"),
         ]
@@ -83,12 +83,12 @@ class RenodeProcess:
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env={**os.environ, "TMPDIR": str(self._temporary)},  # where the file with the port will be
-                start_new_session=True,  # an interrupt from the terminal is this process's to handle
+                env={**os.environ, "TMPDIR": str(self._temporary)},  # Renode writes the file with the port there
+                start_new_session=True,  # this process handles an interrupt from the terminal
             )
 
     def _port(self) -> int:
-        """Wait for the two files that lead to the server, and return its port."""
+        """Wait for the two files that name the server's port, and return the port."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self.check()
@@ -104,7 +104,7 @@ class RenodeProcess:
         )
 
     def _check_keywords(self) -> None:
-        """Make certain that it is Renode's server that listens at the port."""
+        """Check that Renode's server listens at the port."""
         self.robot.command("version", _START_SECONDS)
 
     @property
@@ -113,12 +113,12 @@ class RenodeProcess:
         return " | ".join(line for line in lines[-5:] if line.strip()) or "(nothing)"
 
     def end(self) -> None:
-        """End all processes; what they have written remains."""
+        """End all processes; their files remain."""
         end_group(self._process)
 
 
 def _number_in(path: Path) -> int | None:
-    """Return the number in a file; None where it is not there, or not written yet."""
+    """Return the number in a file; None if the file is missing or incomplete."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Renode's robot server: keywords over XML-RPC, each of which answers in time or is given up with the reason."""
+"""Renode's robot server: keywords over XML-RPC; each answers in time, or fails with the reason."""
 
 import http.client
 import re
@@ -13,16 +13,16 @@ from emu.architectures.core import CoreError
 
 _POLL_SECONDS = 0.1
 _TRANSFER_SECONDS = 10.0
-"""How long connecting may take, and each part of an answer that has begun."""
+"""How long a connection may take, and each part of an answer."""
 _END_SECONDS = 1.0
 _NAMED_ARGUMENT = re.compile(r"[a-zA-Z0-9_]+=.")
 
 Watch = Callable[[], None]
-"""Called again and again while an answer is awaited; raises RenodeError where none can come any more."""
+"""Called repeatedly during the wait for an answer; raises RenodeError if no answer can come."""
 
 
 class RenodeError(CoreError):
-    """Renode has refused something, is gone or does not answer; the text says what it was asked, and what it said."""
+    """Renode has refused a request, is gone or does not answer; the text has the request and the answer."""
 
 
 class RobotServer:
@@ -33,9 +33,9 @@ class RobotServer:
         self._watch = watch
 
     def command(self, text: str, seconds: float) -> str:
-        """Let the Monitor carry out ``text``, which may be several commands with ``;`` between; return what it prints.
+        """Let the Monitor run ``text``, commands separated by ``;``, and return its output.
 
-        Raises RenodeError where one of them fails, or has not answered after ``seconds``.
+        Raises RenodeError if a command fails, or has not answered after ``seconds``.
         """
         result = self.keyword("ExecuteCommand", [text], seconds)
         if not isinstance(result, str):
@@ -43,7 +43,7 @@ class RobotServer:
         return result
 
     def keyword(self, name: str, arguments: list[str], seconds: float) -> object:
-        """Run a keyword and return its result, None where it has none; raises RenodeError where it fails."""
+        """Run a keyword and return its result (None if there is none); raises RenodeError if the keyword fails."""
         for argument in arguments:
             if _NAMED_ARGUMENT.match(argument):
                 raise RenodeError(f"Renode would take {argument!r} for a named argument: put a space before the =")
@@ -62,7 +62,7 @@ class RobotServer:
         return _result_of(answer, asked)
 
     def _explain(self) -> None:
-        """Raise the reason why a connection has broken, if it gets known: the end of a process is, but a bit later."""
+        """Raise the reason for a broken connection, if it becomes known: a process's end is known a little later."""
         deadline = time.monotonic() + _END_SECONDS
         while time.monotonic() < deadline:
             self._watch()
@@ -80,7 +80,7 @@ def _result_of(answer: object, asked: str) -> object:
 
 
 class _Transport(xmlrpc.client.Transport):
-    """One request, on a connection of its own: the library would send one again whose connection broke."""
+    """One request on its own connection: the library would repeat a request after a broken connection."""
 
     def __init__(self, watch: Watch, asked: str, deadline: float, seconds: float):
         super().__init__(use_builtin_types=True)
@@ -94,7 +94,7 @@ class _Transport(xmlrpc.client.Transport):
 
 
 class _Connection(http.client.HTTPConnection):
-    """Waits for an answer only as long as one can come."""
+    """Waits for an answer only while an answer can come."""
 
     def __init__(self, host: str, watch: Watch, asked: str, deadline: float, seconds: float):
         super().__init__(host, timeout=_TRANSFER_SECONDS)

@@ -1,7 +1,7 @@
-"""The lowest stack pointer: a hook before every instruction halts the core where SP is lower than ever before.
+"""The lowest stack pointer: a hook before every instruction halts the core when SP is lower than ever before.
 
-The hook only compares, and is set anew with each SP that was lowest, so that nothing is kept in Renode. It halts for
-the first SP whatever that is: a hook that never runs is no peak of 0.
+The hook only compares. Each new lowest SP sets a new hook, so Renode keeps no state. The first SP halts in any case, so
+a hook that never runs is not taken for a peak of 0.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from emu.record import StackUse
 
 _ANSWER_SECONDS = 30.0
 _BELOW_SP = 16
-"""Bytes that are kept with the stack: what an Xtensa's windows are spilled to lies below SP."""
+"""Bytes below SP that are kept with the stack: an Xtensa spills windows there."""
 
 
 class StackWatch:
@@ -31,28 +31,28 @@ class StackWatch:
         self._left_stack = False
 
     def commands_at_reset(self) -> list[str]:
-        """Return what lets Renode look at SP before every instruction."""
+        """Return the commands that let Renode look at SP before every instruction."""
         return [f"{BLOCK_SIZE} 1", self._hook()]
 
     def require_hook(self, monitor: Monitor) -> None:
-        """Raise RenodeError where Renode would look less often."""
+        """Raise RenodeError if Renode's blocks are longer than one instruction."""
         size = monitor.number(BLOCK_SIZE, _ANSWER_SECONDS)
         if size != 1:
-            raise RenodeError(f"a block has at most {size} instructions, where 1 was asked for")
+            raise RenodeError(f"a block has at most {size} instructions, but 1 was requested")
 
     def has_halted(self, state: State) -> bool:
-        """Return whether it is SP for which the core has halted."""
+        """Return whether the core has halted because of SP."""
         core = self._core
         if self._left_stack:
             return False
         if self._lowest is None and self._firmware.architecture.code_address(state.pc) in self._other_stops:
-            return False  # else the first halt that a hook of another kind makes would be taken for the watch's
+            return False  # another hook has made this first halt
         if core.not_on_stack is not None and state.registers[core.not_on_stack[0]] & core.not_on_stack[1]:
             return False
         return not self._lowest_sp <= state.registers[core.stack_register] <= self._top
 
     def look(self, stopped: StoppedCore, read: Memory) -> str:
-        """Note where SP is, and return the command that lets Renode look on.
+        """Note SP, and return the command that continues the watch.
 
         ``read`` returns memory.
         """
@@ -69,13 +69,13 @@ class StackWatch:
         """Return the stack's use, or why it is not known."""
         core, lowest = self._core, self._lowest
         if self._left_stack:
-            return "SP left the stack's memory, or the firmware has other stacks: Renode's machine follows one"
+            return "SP left the stack's memory, or the firmware has other stacks: in Renode emu can measure only one"
         if lowest is None:
             return "Renode's hook before every instruction has not run once"
         peak = stack_bytes(core, lowest.lowest, self._top)
         backtrace = core.peak_backtrace(replace(lowest, lowered_from=self._before(lowest.lowered_from)), self._top)
         use = main_stack_use(self._firmware, core.stack_pointer, lowest.lowest, peak, backtrace)
-        return use or "the firmware has more than one stack, of which Renode's machine follows one"
+        return use or "the firmware has more than one stack, and in Renode emu can measure only one"
 
     @property
     def _lowest_sp(self) -> int:
@@ -90,7 +90,7 @@ class StackWatch:
         return block_hook(condition)
 
     def _before(self, pc: int) -> int:
-        """Return the instruction that has brought SP there: the one before, as what lowers SP does not branch."""
+        """Return the instruction that has lowered SP: the one before ``pc``, as such an instruction does not branch."""
         firmware = self._firmware
         function = firmware.function_at(pc)
         if function is None:

@@ -1,4 +1,4 @@
-"""Which bytes of the board's memory the firmware may access, before it runs: what its sections and symbols own."""
+"""The bytes of the board's memory that firmware may access before it runs, by its sections and symbols."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ _MAPPING_SYMBOL = "$"
 def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[Region, NDArray[np.uint8]]]:
     """Return each memory of the board with the ``ByteState`` of each byte after reset.
 
-    Where nobody knows what the allocator hands out, all RAM that is not linked may be the heap's.
+    If the allocator cannot be followed, all RAM that is not linked may belong to the heap.
     """
     states = []
     for region in firmware.board.memory:
@@ -30,7 +30,7 @@ def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[
             _fill(state, region, firmware.stack_limit, firmware.initial_sp, ByteState.BELOW_STACK)
         if region.writable and not heap_is_followed:
             state[:] = ByteState.ACCESSIBLE
-        for segment in firmware.segments:  # startup code reads what it copies where it is stored
+        for segment in firmware.segments:  # startup code copies initial values from there
             end = segment.load_address + len(segment.data)
             _fill(state, region, segment.load_address, end, ByteState.ACCESSIBLE)
         for section in firmware.sections:
@@ -41,12 +41,12 @@ def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[
 
 
 def heap_state(region: Region) -> NDArray[np.uint8]:
-    """Return the ``ByteState`` of each byte of memory that is the heap's alone."""
+    """Return the ``ByteState`` of each byte of memory that belongs to the heap alone."""
     return np.full(region.size, ByteState.HEAP, np.uint8)
 
 
 def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:
-    """Return address and size of the RAM that has values at reset: what was loaded, and what firmware keeps there."""
+    """Return address and size of the RAM with values at reset: loaded data, and data that survives a reset."""
     loaded = [(segment.load_address, len(segment.data)) for segment in firmware.segments]
     kept = [(s.address, s.size) for s in firmware.sections if s.name.startswith(_KEPT_OVER_RESET)]
     return [*loaded, *kept]
@@ -69,8 +69,8 @@ def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, fi
 def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:
     """Return start and end of the gaps between the objects of ``section``.
 
-    A label without a size (of an assembly source or a linker script) may own what follows it, so there is no gap behind
-    it, nor behind the last object.
+    A label without a size (from assembly or a linker script) may own the bytes after it, so no gap follows it. No gap
+    follows the last object either.
     """
     inside = sorted(
         (symbol.address, -symbol.size)

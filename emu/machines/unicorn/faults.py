@@ -1,4 +1,4 @@
-"""Faults: why the engine stopped, in words."""
+"""Faults: the reason in words why the engine stopped."""
 
 from emu.architectures.access import describe_access
 from emu.architectures.armv7em.exceptions import describe_arm_state
@@ -15,7 +15,7 @@ _HINTS = {**WAITS, 0xBF10: YIELD}
 
 
 def explain_stop(run: Run, pc: int) -> Fault:
-    """Return the fault for which the engine stopped by itself at ``pc``."""
+    """Return the fault that stopped the engine at ``pc``."""
     exception, access = run.hooks.exception, run.hooks.access
     refused = run.peripherals.refused
     if refused is not None:
@@ -35,7 +35,7 @@ def explain_stop(run: Run, pc: int) -> Fault:
         return make_fault(run, "exception", pc, f"exception {exception} of the emulated core")
     hint = last_hint(run)
     if hint is not None:
-        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits for ever: there are no interrupts")
+        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits forever: there are no interrupts")
     if not run.in_thumb_state:
         detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
         jumped = run.hooks.current_block if run.fetch_failed else run.hooks.previous_block
@@ -45,10 +45,10 @@ def explain_stop(run: Run, pc: int) -> Fault:
 
 
 def stack_overflow(run: Run) -> Fault:
-    """Return the fault that SP has left the stack that it is on."""
+    """Return the fault of an SP below its stack."""
     stacks = run.stacks
     assert stacks is not None, "only a bare machine follows none"
-    assert stacks.current is not None, "nothing is noted where SP is on no stack"
+    assert stacks.current is not None, "an overflow is noted only on a known stack"
     firmware, lowest, limit = run.firmware, stacks.state.peak.lowest, stacks.state.limit
     peak = stack_peak(stacks.state.peak, stacks.state.floor, stacks.current.top)
     backtrace = run.core.peak_backtrace(peak, stacks.current.top)
@@ -66,7 +66,7 @@ def stack_overflow(run: Run) -> Fault:
 
 
 def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = None) -> Fault:
-    """Return a fault of the instruction at ``pc``, with the stack as it is now."""
+    """Return a fault of the instruction at ``pc``, with the present stack."""
     return Fault(
         **run.firmware.locate(pc).model_dump(),
         kind=kind,
@@ -78,7 +78,7 @@ def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = 
 
 
 def last_hint(run: Run) -> str | None:
-    """Return the hint (WFI, WFE, YIELD) that has just run and at which Unicorn stops, or None."""
+    """Return the hint (WFI, WFE, YIELD) that has just run and stopped Unicorn, or None."""
     block = run.hooks.current_block
     if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
         return None

@@ -1,4 +1,4 @@
-"""Firmware in Unicorn: the instructions, the memory and the FPU of the core, and nothing else of the board."""
+"""Firmware in Unicorn: the core's instructions and FPU, and the board's memory, but no other hardware."""
 
 import time
 
@@ -51,9 +51,9 @@ _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX
 _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
 _ERASED = 0xFF
 _NOWHERE = 0xFFFF_FFF0
-"""An address that nothing reaches: Unicorn's own stop address must be one and the same for all runs of an engine."""
+"""An address that no code reaches: Unicorn needs one stop address for all runs of an engine."""
 _PAUSE = 16_000_000
-"""Instructions after which the limits are looked at: some hundredths of a second."""
+"""Instructions between checks of the limits: some hundredths of a second."""
 
 _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 
@@ -87,28 +87,28 @@ class UnicornMachine(Machine):
         return self._go(run, self._firmware.reset_pc)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError where the firmware does not wait there."""
+        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
         return self._go(run, self._core.return_address(run.stopped))
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
         try:
             return bytes(self._running.engine.mem_read(address, size))
         except UcError as error:
             raise ValueError(f"{self._target.name} has no {size} bytes of memory at {address:#010x}") from error
 
     def read_output(self, address: int, size: int) -> bytes:
-        """Return the same; the memory checker looks at whether all of it was ever set."""
+        """Return memory as ``read`` does; the memory checker reports uninitialised bytes in it."""
         run, data = self._running, self.read(address, size)
         if run.memory_errors is not None:
             run.memory_errors.check_output(address, size, run.pc, lambda: run.backtrace(run.pc))
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Replace memory from ``address`` on; raises ValueError where there is none."""
+        """Replace memory from ``address`` on; raises ValueError if there is none."""
         try:
             self._running.engine.mem_write(address, data)
             if self._running.shadow is not None:
@@ -229,7 +229,7 @@ class UnicornMachine(Machine):
         return Stop("fault", count, fault=fault)
 
     def _run_on(self, run: Run, pc: int, before: int) -> Fault | None:
-        """Run from ``pc`` until the hooks stop the engine or it faults; the limits are looked at in pauses."""
+        """Run from ``pc`` until the hooks stop the engine or it faults; the limits are checked in pauses."""
         limits, hooks = self._instruments.limits, run.hooks
         budget = before + limits.instructions
         deadline = time.monotonic() + limits.seconds
@@ -261,7 +261,7 @@ class UnicornMachine(Machine):
                 case native.STOP_UNKNOWN_CODE:
                     hooks.describe_code(run.peek)
                 case _ if last_hint(run) == YIELD:
-                    pass  # which means nothing where there is one thread
+                    pass  # YIELD has no effect with one thread
                 case _ if hooks.exception == BREAKPOINT and run.peek(pc, 2) == _SEMIHOSTING_CALL:
                     try:
                         self._serve_semihosting(run)
@@ -277,7 +277,7 @@ class UnicornMachine(Machine):
                 return make_fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
 
     def _follow_stack(self, run: Run) -> None:
-        """Say which stack SP has been moved to, at the machine's stop."""
+        """Find the stack that SP was moved to; the engine has stopped for that."""
         assert run.stacks is not None, "only a bare machine follows none"
         address = run.hooks.change_address
         blocks = (run.hooks.current_block, run.hooks.previous_block)
@@ -292,8 +292,8 @@ class UnicornMachine(Machine):
             run.shadow.open_stack(run.stacks.state.floor, current.top)
 
     def _serve_allocator(self, run: Run) -> int:
-        """Do what the allocator function is called for at which the engine stands, and return where it goes on."""
-        assert run.allocator is not None, "only where the allocator is replaced the engine stops at it"
+        """Serve the allocator call at which the engine has stopped, and return the address to continue at."""
+        assert run.allocator is not None, "the engine stops at a replaced allocator only"
         run.hooks.cut_block(run.pc)
         call = run.hooks.allocator_call
         pc = call.return_address
@@ -305,7 +305,7 @@ class UnicornMachine(Machine):
         return pc
 
     def _serve_semihosting(self, run: Run) -> None:
-        """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""
+        """Serve the call in r0 and r1; raises SemihostingError if that is not possible."""
         answer = run.semihosting.call(run.engine.reg_read(UC_ARM_REG_R0), run.engine.reg_read(UC_ARM_REG_R1))
         if isinstance(answer, Exit):
             run.exit_status = answer.status
@@ -313,10 +313,10 @@ class UnicornMachine(Machine):
             run.engine.reg_write(UC_ARM_REG_R0, answer)
 
     def _let_execute(self, run: Run, pc: int) -> bool:
-        """Make the page at ``pc`` executable, where it is RAM that code may run from and this was all that was missing.
+        """Make the page at ``pc`` executable if code may run from that RAM; return whether only this was missing.
 
-        Unicorn translates again what a store to an executable page may have changed, so a stack in RAM that is
-        executable from the start makes firmware several times slower.
+        Unicorn translates code again after each store to an executable page. A stack in RAM that is executable from
+        the start would make firmware several times slower.
         """
         if not run.fetch_failed or not run.in_thumb_state:
             return False

@@ -1,4 +1,4 @@
-"""Measurements: what the watchers of one run have to say, put together."""
+"""Measurements of one run, from all its probes."""
 
 from emu.instruments import Instruments
 from emu.machines import Measurements
@@ -61,7 +61,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
 
 
 def _touched(run: Run, stacks: list[StackUse]) -> int | str:
-    """Return the first stack's touched bytes, or why it may have been something else that touched them."""
+    """Return the first stack's touched bytes, or why something else may have written them."""
     firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
     if run.paint is None or limit is None:
         return "nothing tells which memory is the stack's"
@@ -76,7 +76,7 @@ def _touched(run: Run, stacks: list[StackUse]) -> int | str:
 
 
 def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
-    """Return the peaks of the stacks in each memory, without those that are static RAM or heap already."""
+    """Return the peaks of the stacks in each memory, without stacks that static RAM or the heap counts already."""
     assert run.stacks is not None, "only a bare machine follows none"
     if run.stacks.cut:
         return None

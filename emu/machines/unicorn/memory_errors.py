@@ -1,4 +1,4 @@
-"""Memory errors: what the checker found, in words: where, in whose memory, and where an undefined value came from."""
+"""Memory errors: the checker's findings in words, with the owner of the memory and the origin of a value."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 
 _NEAR_BLOCK = 256
-"""Bytes around a heap block in which an access is taken for one that meant the block."""
+"""Bytes around a heap block in which an access is taken for a miss of the block."""
 _NEAR_OBJECT = 64
 _UNDEFINED = {
     FindingKind.UNINITIALISED_BRANCH: ("uninitialised_branch", "what runs next depends on a value that was never set"),
@@ -23,22 +23,22 @@ _UNDEFINED = {
 
 
 class MemoryErrors:
-    """The findings of one run. ``take`` has to be called while the heap is still what it was at the finding."""
+    """The findings of one run. ``take`` must be called before the heap changes after a finding."""
 
     def __init__(self, firmware: Firmware, core: Core, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
         self._firmware, self._core, self._ledger, self._shadow = firmware, core, ledger, shadow
         self._replaced = replaced
         self._described: list[MemoryFinding] = []
         self._outputs: dict[int, MemoryFinding] = {}
-        """By the address of the code that gave them to the host."""
+        """By the address of the code that handed the bytes to the host."""
 
     def take(self) -> None:
-        """Describe what was found since the last time."""
+        """Describe the findings since the last call."""
         for finding in self._shadow.findings[len(self._described) :]:
             self._described.append(self._describe(finding))
 
     def check_output(self, address: int, size: int, pc: int, backtrace: Callable[[], list[Frame]]) -> None:
-        """Note it where the firmware, which stands at ``pc``, hands out bytes that were never set."""
+        """Note a finding if the firmware at ``pc`` hands out uninitialised bytes."""
         undefined = self._shadow.first_undefined(address, size)
         if undefined is None:
             return
@@ -57,7 +57,7 @@ class MemoryErrors:
         )
 
     def measure(self) -> MemoryCheck:
-        """Return what was found, in the order in which it was."""
+        """Return the findings, oldest first."""
         for described, finding in zip(self._described, self._shadow.findings, strict=False):
             described.times = finding.times
         return MemoryCheck(
@@ -133,7 +133,7 @@ class MemoryErrors:
         return self._core.backtrace(registers, read)
 
     def _owner(self, address: int, frames: Sequence[tuple[int, int, str]]) -> str:
-        """Say whose memory ``address`` is in; ``frames`` are the start, end and function of those on the stack."""
+        """Return the owner of ``address``; ``frames`` are start, end and function of the stack's frames."""
         firmware = self._firmware
         block = self._ledger.block_near(address) or self._ledger.block_near(address, _NEAR_BLOCK)
         if block is not None:
@@ -153,18 +153,18 @@ class MemoryErrors:
         return f"unused memory of {region.name}" if region is not None else "no memory"
 
     def _nearest_object(self, address: int) -> Symbol | None:
-        """Return the object that holds ``address``, or the nearest one that ends shortly before."""
+        """Return the object that holds ``address``, or the nearest object that ends shortly before it."""
         candidates = (s for s in self._firmware.objects if s.address <= address < s.address + s.size + _NEAR_OBJECT)
         return min(candidates, key=lambda s: max(0, address - s.address - s.size + 1), default=None)
 
 
 def _offset(address: int, start: int, size: int) -> str:
-    """Say where ``address`` is, seen from memory of ``size`` bytes at ``start``."""
+    """Return the place of ``address``, relative to ``size`` bytes of memory at ``start``."""
     if address < start:
         return _bytes(start - address, "before")
     if address < start + size:
         return _bytes(address - start, "into")
-    return _bytes(address - start - size, "behind") if address > start + size else "just behind"
+    return _bytes(address - start - size, "after") if address > start + size else "right after"
 
 
 def _bytes(count: int, where: str) -> str:
@@ -172,7 +172,7 @@ def _bytes(count: int, where: str) -> str:
 
 
 def _spans(backtrace: list[Frame], sp: int) -> list[tuple[int, int, str]]:
-    """Return start, end and function of the frames on the stack, innermost first, as far as their sizes are known."""
+    """Return start, end and function of the frames, innermost first, up to a frame of unknown size."""
     spans = []
     for frame in backtrace:
         if frame.frame_bytes is None:

@@ -1,4 +1,4 @@
-"""The board's peripherals in Unicorn: registers that keep what is written, and those whose writes are output."""
+"""The board's peripherals in Unicorn: registers that keep their value, and registers that print."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ PAGE = 4096
 
 
 class Peripherals:
-    """The modelled peripherals of ``board``, as after a reset; ``output`` takes what is written to transmit registers.
+    """The modelled peripherals of ``board`` at reset; ``output`` takes the bytes written to transmit registers.
 
-    Unicorn maps pages, and peripherals share them: an access to a page that is to none of them stops the engine before
-    it retires, and is ``refused``.
+    Unicorn maps whole pages, and peripherals share them. An access in such a page that belongs to no peripheral stops
+    the engine before it retires, and is ``refused``.
     """
 
     def __init__(self, board: Board, output: Callable[[bytes], None]):
@@ -23,7 +23,7 @@ class Peripherals:
         self._contents = {peripheral.start: bytearray(peripheral.size) for peripheral in self._modelled}
         self._output = output
         self.refused: tuple[Access, int, int] | None = None
-        """The access, address and bytes for which the engine stopped."""
+        """Access, address and bytes of the access that stopped the engine."""
 
     def attach(self, engine: Uc) -> None:
         """Map the pages."""

@@ -1,7 +1,7 @@
 """An allocator in place of the firmware's own: blocks far apart, in memory that the board does not have.
 
-Between two blocks there is a gap that belongs to none, and memory that was freed is not handed out again before all the
-rest has been: an access that misses its block, or comes after its end, meets nobody else's.
+Gaps separate the blocks, and freed memory is reused only when nothing else is left. So an access outside its block, or
+after free, cannot hit another block.
 """
 
 from collections import deque
@@ -16,12 +16,12 @@ from emu.targets import Board, Region
 _SIZE = 16 * 1024 * 1024
 _FIRST_ADDRESS = 0x6000_0000  # Armv7-M, B3.1: from here on memory may be anything
 _GAP = 128
-"""Bytes before and behind each block that belong to none."""
+"""Bytes before and after each block that belong to no block."""
 _ALIGNMENT = 8
 
 
 def place_for_heap(board: Board) -> Region:
-    """Return memory at addresses where the board has nothing."""
+    """Return a region at addresses that the board does not use."""
     taken = [(part.start & -PAGE, part.end) for part in (*board.memory, *board.peripherals)]
     start = next(
         start
@@ -32,17 +32,17 @@ def place_for_heap(board: Board) -> Region:
 
 
 class ReplacedAllocator:
-    """Serves allocator calls from ``region``, which the engine and the memory checker know of."""
+    """Serves allocator calls from ``region``, which the engine and the memory checker have too."""
 
     def __init__(self, engine: Uc, shadow: NativeShadow, region: Region):
         self._engine, self._shadow, self._region = engine, shadow, region
         self._next = region.start
         self._slots: dict[int, tuple[int, int, int]] = {}
-        """Of each live block its bytes, and start and bytes of the memory with the gaps around it."""
+        """For each live block: its bytes, and start and bytes of the memory with the gaps around it."""
         self._freed: deque[tuple[int, int]] = deque()
 
     def serve(self, call: HeapCall) -> int:
-        """Do what the call asks for and return its result, 0 where there is none."""
+        """Serve the call and return its result, or 0."""
         event = call.event
         if event.function == HEAP_FREE:
             self._free(event.pointer)
@@ -74,7 +74,7 @@ class ReplacedAllocator:
 
     def _free(self, pointer: int) -> None:
         slot = self._slots.pop(pointer, None)
-        if slot is not None:  # any other pointer has been judged already
+        if slot is not None:  # the ledger has judged any other pointer already
             self._freed.append(slot[1:])
 
     def _move(self, pointer: int, size: int) -> int:

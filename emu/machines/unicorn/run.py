@@ -1,4 +1,4 @@
-"""One run in Unicorn: the engine from reset on, and everything that watches it."""
+"""One run in Unicorn: the engine from reset on, and its probes."""
 
 from dataclasses import dataclass, field
 from itertools import starmap
@@ -46,7 +46,7 @@ _THUMB_STATE = 1 << 5
 
 @dataclass
 class Run:
-    """What one boot made: the engine, and what has been seen of it since."""
+    """The state of one boot: the engine, and its events so far."""
 
     firmware: Firmware
     core: CortexM
@@ -64,7 +64,7 @@ class Run:
     """In place of the firmware's own."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
-    """Whether the firmware stands at ``emu_yield``."""
+    """Whether the firmware waits at ``emu_yield``."""
     exit_status: int | None = None
     """Set when the firmware has ended."""
     executable_pages: set[int] = field(default_factory=set)
@@ -78,25 +78,25 @@ class Run:
 
     @property
     def in_thumb_state(self) -> bool:
-        """Whether the core can execute what it stands at: it has no other instructions."""
+        """Whether the core is in Thumb state: it has no other instructions."""
         return bool(self.engine.reg_read(UC_ARM_REG_CPSR) & _THUMB_STATE)
 
     @property
     def pc(self) -> int:
-        """Where the engine stands."""
+        """The address of the next instruction."""
         return self.stopped.register("pc")
 
     @property
     def stopped(self) -> Stopped:
-        """The core, while the engine stands."""
+        """The core of the stopped engine."""
         return Stopped(self.engine)
 
     def peek(self, address: int, size: int) -> bytes:
-        """Return memory, or nothing where there is none."""
+        """Return memory, or nothing if there is none."""
         return self.stopped.read(address, size)
 
     def backtrace(self, pc: int) -> list[Frame]:
-        """Return the frames on the stack, where ``pc`` is the instruction that runs, or has jumped away."""
+        """Return the frames; ``pc`` is the present instruction, or the one that has jumped away."""
         registers = self.core.at(self.core.registers(self.stopped), pc)
         registers[_SP] -= self._popped(pc)
         stack = self.stacks.current if self.stacks is not None else None
@@ -104,12 +104,12 @@ class Run:
         return self.core.backtrace(registers, self.peek, top)
 
     def _popped(self, pc: int) -> int:
-        """Return by how much the instruction at ``pc`` raised SP, where it has run: a return to where no code is."""
+        """Return by how much the instruction at ``pc`` raised SP if it has run: a return to an address without code."""
         delta = self.core.code.delta_at(pc)
         return delta if self.pc != pc and delta != DYNAMIC else 0
 
     def follow_heap(self) -> None:
-        """Take what the allocator was called for since the last time into account."""
+        """Replay the allocator's calls since the last time."""
         self.ledger.add(self.hooks.take_heap_events(), starmap(Capture, self.hooks.take_callers()))
         machine = self.hooks.take_meeting()
         if machine is not None:
@@ -118,7 +118,7 @@ class Run:
             self.ledger.meet(machine.registers[_SP], machine.lowest, backtrace, self.hooks.heap_end)
 
     def take_events(self) -> None:
-        """Empty the lists of what happened, before the next thing does."""
+        """Handle the events so far, before the next one."""
         self.follow_heap()
         if self.memory_errors is not None:
             self.memory_errors.take()

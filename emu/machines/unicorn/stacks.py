@@ -1,4 +1,4 @@
-"""Stacks: which ones the firmware uses, found by following SP from one to the next."""
+"""The firmware's stacks, found by following SP from one to the next."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from emu.probes.heap_faults import Block
 from emu.record import StackUse
 
 MOST_STACKS = 64
-"""Beyond these SP is followed no more, and nothing is said of the rest."""
+"""The most stacks that are followed; further ones are ignored."""
 
 _SP = 13
 MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
@@ -24,36 +24,36 @@ HeapBlock = Callable[[int], Block | None]
 
 @dataclass
 class FoundStack:
-    """A stack as it was found: what is known of it before anything is measured."""
+    """A stack as it was found, before it is measured."""
 
     name: str
     pointer: Literal["MSP", "PSP"]
     top: int
     limit: int | None
-    """The lowest address that belongs to it; None where nothing tells."""
+    """The lowest address of the stack; None if it is not known."""
     room: tuple[int, int] | None = None
-    """Start and end of the variable or the heap block that it is; None where it is neither."""
+    """Start and end of the variable or heap block that is the stack; None if it is neither."""
     in_heap: bool = False
 
 
 def stack_peak(snapshot: Snapshot, floor: int, top: int) -> StackPeak:
-    """Return what ``snapshot`` holds of a stack that begins at ``top``: nothing of what is below ``floor``."""
+    """Return the peak in ``snapshot`` of a stack that begins at ``top``, without bytes below ``floor``."""
     registers = list(snapshot.registers)
     start = max(registers[_SP], floor)
     return StackPeak(snapshot.lowest, snapshot.pc, registers, start, bytes(snapshot.stack[: max(0, top - start)]))
 
 
 class Stacks:
-    """The stacks of one run. The first one is that of the reset; each change to another one is found when it happens.
+    """The stacks of one run: first the reset's own, then each further one when SP moves to it.
 
-    ``hooks`` follows SP, and asks where it is on none of the stacks that are known.
+    ``hooks`` follow SP, and ask when SP is on no known stack.
     """
 
     def __init__(self, firmware: Firmware, core: Core, hooks: NativeHooks):
         self._firmware, self._core, self._hooks = firmware, core, hooks
         self.found: list[FoundStack] = []
         self.cut = False
-        """Whether there were more than ``MOST_STACKS``."""
+        """Whether there were more stacks than ``MOST_STACKS``."""
         array, top = firmware.stack_array(firmware.initial_sp), firmware.initial_sp
         name, room = (MAIN, None) if array is None else (array.name, (array.address, array.end))
         self._add(FoundStack(name, "MSP", top, firmware.stack_limit, room))
@@ -61,17 +61,17 @@ class Stacks:
 
     @property
     def current(self) -> FoundStack | None:
-        """The stack that SP is on; None where it is on none."""
+        """The stack that SP is on; None if SP is on no stack."""
         index = self._hooks.current_stack
         return self.found[index - 1] if index else None
 
     @property
     def state(self) -> StackState:
-        """How low the current stack is."""
+        """The state of the current stack."""
         return self._hooks.stacks[self._hooks.current_stack]
 
     def follow(self, sp: int, code: bytes, address: int, heap_block: HeapBlock) -> None:
-        """Find out which stack SP is on after the last instruction of ``code`` (which is at ``address``) has set it."""
+        """Find the stack that SP is on after the last instruction of ``code`` (at ``address``) has set SP."""
         pointer = "PSP" if self._hooks.process_stack_in_use else "MSP"
         current = self.current
         moved = code and not sets_sp_anew(code, address)
@@ -109,7 +109,7 @@ class Stacks:
         state = StackState(process=stack.pointer == "PSP", top=stack.top, limit=floor, floor=floor)
         for other, known in zip(self._hooks.stacks[1:], self.found, strict=True):
             if known.limit is not None and known.limit < stack.top <= other.peak.lowest:
-                known.limit = other.limit = stack.top  # what was free below the one is the other now
+                known.limit = other.limit = stack.top  # the free memory below one stack is another stack now
         self._hooks.add_stack(state)
         self.found.append(stack)
 
@@ -132,14 +132,16 @@ class Stacks:
 
     @property
     def not_measured(self) -> dict[str, str]:
-        """What is not known of the stacks, by the name of the figure, with the reason."""
+        """The reason for each unknown figure of the stacks, by the figure's name."""
         reasons = {
-            f"limit of {stack.name}": "it begins inside a section, and no variable there is it alone"
+            f"limit of {stack.name}": "SP starts inside a section, and no single variable there is the stack"
             for stack in self.found[1:]
             if stack.limit is None
         }
         if self.found[0].limit is None:
-            reasons["stack_limit_bytes"] = "the stack begins inside a section, and no variable there is it alone"
+            reasons["stack_limit_bytes"] = (
+                "the stack's limit is not known: SP starts inside a section, and no single variable there is the stack"
+            )
         if self.cut:
             reasons["stacks"] = f"SP was on more than {MOST_STACKS} stacks"
         return reasons

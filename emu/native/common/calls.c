@@ -1,7 +1,7 @@
 #include "calls.h"
 
-#define NO_FUNCTION UINT32_MAX  /* of the node at which nothing has run yet */
-#define NO_RETURN_ADDRESS 1u    /* at which no instruction can be */
+#define NO_FUNCTION UINT32_MAX  /* of the node before any code has run */
+#define NO_RETURN_ADDRESS 1u    /* an odd address: no instruction can be there */
 
 void start_calls(struct call_tree *calls)
 {
@@ -11,7 +11,7 @@ void start_calls(struct call_tree *calls)
     calls->frames[calls->frame_count++] = (struct call_frame){.return_address = NO_RETURN_ADDRESS, .sp = UINT32_MAX};
 }
 
-/* The node for function called on the path of caller, which is made where it is new; caller where there is no room. */
+/* The node of function on the path of caller, made if it is new; caller itself if there is no room. */
 static uint32_t callee_of(struct call_tree *calls, uint32_t caller, uint32_t function)
 {
     uint32_t *link = &calls->nodes[caller].first_callee;

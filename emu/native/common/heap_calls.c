@@ -53,7 +53,7 @@ bool return_is_event(struct heap_call *call, uint32_t result)
     struct heap_event *event = &call->event;
     event->result = result;
     if (event->function == HEAP_CALLOC && result != 0)
-        event->size = call->wrapped; /* nobody has more to give */
+        event->size = call->wrapped; /* more than any memory has */
     return event->function != HEAP_FREE && event->function != HEAP_QUERY && event->function != HEAP_USABLE_SIZE;
 }
 

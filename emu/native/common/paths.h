@@ -1,4 +1,4 @@
-/* Call paths by what tells them apart: a key that is mixed from it, and a hash table of the keys. */
+/* Call paths by keys, which are mixed from what distinguishes the paths, in a hash table. */
 #ifndef EMU_PATHS_H
 #define EMU_PATHS_H
 

@@ -1,4 +1,4 @@
-"""The plugin that runs inside QEMU: compiled on first use, kept by content; ``Shared`` mirrors ``plugin.h``."""
+"""The plugin that runs inside QEMU: compiled on first use, cached by content; ``Shared`` mirrors ``plugin.h``."""
 
 import platform
 from ctypes import Structure, c_uint8, c_uint32, c_uint64
@@ -58,7 +58,7 @@ class CallerCapture(Structure):
 
 
 class SharedHeap(Structure):
-    """What the allocator was called for since Python emptied the lists."""
+    """The allocator's calls since Python emptied the lists."""
 
     _fields_ = (
         ("waits", c_uint64),
@@ -78,7 +78,7 @@ class SharedHeap(Structure):
 
 
 class Shared(Structure):
-    """What the plugin has counted since the machine was started."""
+    """The plugin's counters since the start of the machine."""
 
     _fields_ = (
         ("ready", c_uint64),
@@ -102,7 +102,7 @@ class Shared(Structure):
 
 
 def qemu_plugin() -> Path:
-    """Return the compiled plugin; raises MissingToolError where the host has no C compiler to make it with."""
+    """Return the compiled plugin; raises MissingToolError if the host has no C compiler."""
     here = Path(__file__).parent
     common = here.parent / "common"
     sources = [str(path) for path in sorted([*here.glob("*.c"), *common.glob("*.c")])]

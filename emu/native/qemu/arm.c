@@ -20,7 +20,7 @@ static void *attach(void *cpu)
 static bool changes_sp(uint32_t address, const uint8_t *bytes)
 {
     (void)bytes;
-    size_t before = 0; /* bits of the regions before */
+    size_t before = 0; /* bits of the earlier regions */
     for (int i = 0; i < plugin.code_count; i++) {
         const struct region *region = &plugin.code[i];
         if (address >= region->start && address < region->end) {
@@ -32,7 +32,7 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     return false;
 }
 
-/* The harness stops for exceptions by itself, and sees there what they have cut short. */
+/* The Python side stops at exceptions, and handles the blocks that they have cut short. */
 static bool begins_exception(uint32_t address)
 {
     (void)address;
@@ -88,7 +88,7 @@ static enum accesses accesses(const uint8_t *bytes) { return is_exclusive_store(
 
 static bool is_call(const uint8_t *bytes) { return is_blx(bytes) || is_bl(bytes); }
 
-/* Whether a word on the stack is an address behind a call. */
+/* Whether a word on the stack is the address after a call. */
 static bool is_return_address(uint32_t word)
 {
     if ((word & THUMB) == 0) return false;
@@ -98,7 +98,7 @@ static bool is_return_address(uint32_t word)
     return is_blx(code + 2) || is_bl(code);
 }
 
-/* A stale return address makes a path be seen twice, but never hides one. */
+/* A stale return address may count a path twice, but never hides a path. */
 static uint64_t path_key(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes)
 {
     (void)entry;

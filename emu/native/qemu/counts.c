@@ -1,22 +1,22 @@
-/* What ran: blocks, instructions, loads and stores; and where the other counters have to look. */
+/* Counts of blocks, instructions, loads and stores, and the calls of the other counters. */
 #include "parts.h"
 
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
     bool begins_exception, executable;
-    uint32_t function;       /* that it begins in: index + 1, or 0 */
-    uint32_t call_returns_to; /* the address behind it, where a call ends it; else 0 */
+    uint32_t function;       /* in which the block begins: index + 1, or 0 */
+    uint32_t call_returns_to; /* the address after the block if a call ends it, else 0 */
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
 };
 
-/* An instruction that changes SP, and the one behind it. */
+/* An instruction that changes SP, and the next instruction. */
 struct sp_change {
     uint32_t address, following;
 };
 
-static const struct translation *current; /* the block that was begun last */
+static const struct translation *current; /* the latest block */
 
 /* ---- the stack --------------------------------------------------------------------------------------------------- */
 
@@ -43,7 +43,7 @@ static struct block *find_block(uint32_t address, uint32_t size, uint32_t instru
     refuse("more than %d blocks of code", BLOCKS);
 }
 
-/* Takes back what was counted of the current block from the instruction at `pc` on: it has not run. */
+/* Subtracts the counts of the current block from the instruction at `pc` on, which has not run. */
 static void cut_current_block(uint32_t pc)
 {
     if (current == NULL) return;
@@ -144,7 +144,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
     uint32_t size = 0, previous = 0;
-    bool sp_changed = false; /* by the one before: a change by the last one is seen at the start of the next block */
+    bool sp_changed = false; /* by the instruction before; the next block notes a change by the last one */
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);

@@ -1,4 +1,4 @@
-/* The allocator: its calls, from entry to return, and who called it. Python replays what is written down here. */
+/* The allocator: its calls, from entry to return, and its callers. Python replays these events. */
 #define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
@@ -6,12 +6,12 @@
 #include "../common/paths.h"
 #include "parts.h"
 
-enum { MOST_STACK_BYTES = 32768, MOST_OTHER_STACK_BYTES = 2048 /* the same where the stack's top is not known */ };
+enum { MOST_STACK_BYTES = 32768, MOST_OTHER_STACK_BYTES = 2048 /* if the stack's top is not known */ };
 enum { PATHS = 1 << 14, SLOTS = 2 * PATHS, MOST_EVENTS_OF_A_CALL = 4 };
 
 struct call {
     struct heap_call call;
-    uint32_t link; /* what it returns to, as the core keeps that */
+    uint32_t link; /* the return address as the core keeps it */
 };
 
 static struct call outermost, of_break; /* the allocator calls sbrk, or the firmware itself does */
@@ -45,7 +45,7 @@ static void record(const struct heap_event *event)
 
 /* ---- callers ----------------------------------------------------------------------------------------------------- */
 
-/* The address behind the jump that led to the current block, which begins a function; 0 where a call did. */
+/* The address after the jump that led to the current block, which begins a function; 0 if a call led there. */
 static uint32_t jump_before(uint32_t return_address)
 {
     const struct block *block = &plugin.shared->blocks[plugin.shared->previous_block];
@@ -89,7 +89,7 @@ static void on_entry(unsigned vcpu, void *data)
 {
     (void)vcpu;
     const struct allocator_entry *entry = data;
-    if (entry->function == HEAP_LONGJMP) { /* out of the allocator, where it runs */
+    if (entry->function == HEAP_LONGJMP) { /* longjmp may leave the allocator */
         outermost.call.return_address = of_break.call.return_address = 0;
         return;
     }
@@ -109,7 +109,7 @@ static void on_entry(unsigned vcpu, void *data)
     struct heap_event *event = &call->call.event;
     event->path = number_of_caller(entry->address, return_address);
     event->instructions = plugin.shared->instructions;
-    if (entry->function == HEAP_BREAK && outermost.call.return_address != 0) { /* who asked the allocator asks for it */
+    if (entry->function == HEAP_BREAK && outermost.call.return_address != 0) { /* the allocator's caller is the caller */
         event->call_site = outermost.call.event.call_site;
         event->path = outermost.call.event.path;
     }
@@ -123,7 +123,7 @@ static void note_return(struct call *call, uint32_t address)
     if (call->call.return_address == 0 || sp < call->call.sp) return;
     if (sp == call->call.sp && address != call->call.return_address) return;
     call->call.return_address = 0;
-    if (sp > call->call.sp) { /* no function raises SP above what it was called with */
+    if (sp > call->call.sp) { /* no function raises SP above its value at the call */
         plugin.shared->heap.unseen_returns++;
         return;
     }
@@ -159,5 +159,5 @@ void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc)
     write_down(&heap->meeting, lowered_at, pc);
     heap->met_from = from;
     heap->meeting_noted = 1;
-    wait_until_taken(); /* what is live now tells Python whether it is the firmware's first stack that came down */
+    wait_until_taken(); /* the present live blocks tell Python whether the firmware's first stack fell */
 }

@@ -1,4 +1,4 @@
-/* Taking hold of QEMU: its functions by name, the core's registers by their values. */
+/* Access to QEMU: its functions by name, the core's registers by their values. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <link.h>
@@ -65,7 +65,7 @@ struct search {
     int times;
 };
 
-/* Looks for bytes in the segments of QEMU itself, the first object that there is. */
+/* Looks for bytes in the segments of QEMU itself, the first loaded object. */
 static int search_object(struct dl_phdr_info *object, size_t size, void *data)
 {
     (void)size;
@@ -117,10 +117,10 @@ void stop_machine(uint32_t pc)
 
 void *find_helper(const char *name) { return find_information(name)->function; }
 
-/* Makes QEMU keep the registers in the core's state whenever it calls back for an instruction.
+/* Makes QEMU write the registers to the core's state before it calls back for an instruction.
  *
- * QEMU 7.2 takes plugins' callbacks for functions that look at no register, whatever QEMU_PLUGIN_CB_R_REGS says: inside
- * a block, SP's value may still be in a register of the host. The flag that says so stands in the table of helpers.
+ * QEMU 7.2 assumes that plugins' callbacks read no register, despite QEMU_PLUGIN_CB_R_REGS: inside a block, SP's value
+ * may still be in a register of the host. The flag for this is in the table of helpers.
  */
 void let_callbacks_read_registers(void)
 {

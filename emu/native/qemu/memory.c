@@ -1,4 +1,4 @@
-/* The board's memory and peripherals, put in front of what the machine has that QEMU knows. */
+/* The board's memory and peripherals, which cover those of QEMU's own machine. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 enum { NOTHING_PRIORITY = 10, BOARD_PRIORITY, MOST_FIXED = 16, NO_OUTPUT = -1 };
 static const uint64_t SPACE_END = 1ull << 32;
 
-/* Registers of a peripheral: they keep what is written, but for those that always read as the same. */
+/* Registers of a peripheral: they keep what is written, except those with a fixed value. */
 struct peripheral {
     uint32_t start, size;
     long output; /* offset of the register whose bytes are printed, or NO_OUTPUT */
@@ -107,19 +107,19 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
 
 /* The board is lines of a word and numbers (hexadecimal):
  *
- *     ram START SIZE OFFSET           memory, and where in the file its contents are
+ *     ram START SIZE OFFSET           memory, and the offset of its contents in the file
  *     rom START SIZE OFFSET
- *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or its SIZE where nothing is printed
+ *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or SIZE or more if nothing is printed
  *     fixed OFFSET VALUE              of the last peripheral
- *     region START SIZE               where loads and stores are counted
- *     code START SIZE                 what can be executed
+ *     region START SIZE               a memory whose loads and stores are counted
+ *     code START SIZE                 executable memory
  *     stack FLOOR TOP OFFSET
- *     changes OFFSET                  where in the file the map of SP's changes is
- *     traffic                         loads and stores are counted at all
+ *     changes OFFSET                  the offset of the map of SP's changes in the file
+ *     traffic                         loads and stores are counted
  *     functions COUNT                 call paths are followed; COUNT lines follow
  *     function START END
  *     bare                            nothing is counted
- *     interval LENGTH                 the first ones of the timeline, in instructions
+ *     interval LENGTH                 the timeline's first length, in instructions
  *     allocator ENTRY FUNCTION FIRST  struct allocator_entry
  */
 void read_board(void *container)

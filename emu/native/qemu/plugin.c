@@ -1,8 +1,8 @@
-/* A QEMU plugin that gives a machine the memory of another board, and counts what runs on it.
+/* A QEMU plugin that gives a machine another board's memory, and counts what runs.
  *
  * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories), shared=FILE (struct shared) and
- * output=FILE (what the firmware prints is appended to it). QEMU's standard input is a pipe of its parent's: it ends
- * when that does, however that may be, and QEMU with it.
+ * output=FILE (the firmware's output is appended to it). QEMU's standard input is a pipe of its parent. The pipe ends
+ * when the parent ends, and QEMU ends with it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -96,7 +96,7 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
     look_up_internals(plugin.core->set_register);
     let_callbacks_read_registers();
     const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none); /* QEMU aborts where the core would lock up: that is reported, and needs no dump */
+    setrlimit(RLIMIT_CORE, &none); /* QEMU aborts when the core locks up, which is reported and needs no dump */
     pthread_t watch;
     if (pthread_create(&watch, NULL, end_with_parent, NULL) != 0) refuse("no thread to watch the parent with");
     qemu_plugin_register_vcpu_init_cb(id, on_cpu);

@@ -1,7 +1,7 @@
-/* What plugin.c needs of QEMU: its plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
+/* QEMU as plugin.c uses it: the plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
  *
- * The declarations of the API are those of qemu-plugin.h, which no Debian package ships. The internals are no stable
- * interface: plugin.c looks them up by name in the running QEMU, tests what it found, and ends QEMU where it is not this.
+ * The declarations of the API come from qemu-plugin.h, which no Debian package ships. The internals are no stable
+ * interface: plugin.c looks them up by name in the running QEMU, tests them, and ends QEMU if they differ.
  */
 #ifndef EMU_NATIVE_QEMU_H
 #define EMU_NATIVE_QEMU_H

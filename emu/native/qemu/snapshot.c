@@ -1,4 +1,4 @@
-/* The machine at a moment: its registers, and the stack from SP on. */
+/* A snapshot of the machine: its registers, and the stack from SP on. */
 #include <string.h>
 
 #include "parts.h"

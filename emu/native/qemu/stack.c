@@ -1,7 +1,7 @@
-/* SP: how low it went, in all and in each interval, and the machine then. */
+/* The lowest SP, in the run and in each interval, and the machine at that moment. */
 #include "parts.h"
 
-static uint32_t last_sp;         /* when it was looked at last */
+static uint32_t last_sp;         /* at the last look */
 static uint32_t interval_lowest; /* in the current interval */
 static bool below_heap_end;      /* whether last_sp was */
 

@@ -1,4 +1,4 @@
-/* What all parts of the plugin work on, and how one of them gives up. */
+/* The state of the plugin, and how a part gives up. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

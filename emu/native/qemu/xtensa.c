@@ -1,8 +1,8 @@
 /* The Xtensa core de233_fpu, made more like the LX7 of an ESP32-S3: 64 address registers, and unaligned and atomic accesses
  * that work.
  *
- * Of QEMU's state of the core (CPUXtensaState) the plugin knows the beginning: a pointer to the configuration, a0 to a15,
- * pc, 256 special and 256 user registers, and the address registers behind the window.
+ * The plugin knows the beginning of QEMU's state of the core (CPUXtensaState): a pointer to the configuration, a0 to a15,
+ * pc, 256 special and 256 user registers, and the register file.
  */
 #include <string.h>
 
@@ -40,7 +40,7 @@ struct state { /* CPUXtensaState, the beginning */
 
 static struct state *state;
 static void (*raise_exception)(struct state *state, uint32_t pc, uint32_t cause, uint32_t address); /* returns to QEMU */
-static uint32_t handler_window = NO_WINDOW; /* WINDOWBASE where the last exception was taken; of a window's there is none */
+static uint32_t handler_window = NO_WINDOW; /* WINDOWBASE at the last exception, unless that was for a window */
 
 static void *attach(void *cpu)
 {
@@ -62,13 +62,13 @@ static void *attach(void *cpu)
     return plugin.qemu.get_system_memory();
 }
 
-/* Whether it writes a1, but for ENTRY and RETW: they end a block. (Instruction Set Architecture, 7.3) */
+/* Whether the instruction writes a1, except ENTRY and RETW, which end a block. (Instruction Set Architecture, 7.3) */
 static bool changes_sp(uint32_t address, const uint8_t *bytes)
 {
     (void)address;
     const uint8_t t = bytes[0] >> 4, s = bytes[1] & 15, r = bytes[1] >> 4;
     switch (bytes[0] & 15) {
-    case 0x0: /* QRST; MOVSP is one of ST0, whose others write t too if anything */
+    case 0x0: /* QRST; MOVSP is in ST0, whose other instructions write t if anything */
     {
         const uint8_t op1 = bytes[2] & 15, op2 = bytes[2] >> 4;
         const bool writes_t = (op1 == 0 && op2 == 0) || op1 == 3 || (op1 == 1 && op2 == 6); /* ST0, RSR, XSR */
@@ -76,7 +76,7 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     }
     case 0x1: /* L32R */
         return t == SP;
-    case 0x2: /* LSAI: loads, MOVI, ADDI, ADDMI; stores are taken for one, which does no harm */
+    case 0x2: /* LSAI: loads, MOVI, ADDI, ADDMI; stores count too, which does no harm */
         return t == SP;
     case 0x8: /* L32I.N */
         return t == SP;
@@ -117,7 +117,7 @@ static bool begins_exception(uint32_t address)
     return vector <= DOUBLE_VECTOR && vector % VECTOR_BYTES == 0;
 }
 
-/* The machine stops for a fault when its vector begins to run; one that cannot is a breakpoint instead. */
+/* The machine stops for a fault when the vector begins to run. A vector that cannot run gets a breakpoint. */
 static void watch_vectors(void)
 {
     static const uint32_t vectors[] = {DEBUG_VECTOR, KERNEL_VECTOR, USER_VECTOR, DOUBLE_VECTOR};
@@ -146,12 +146,12 @@ static uint32_t take_exception(uint32_t address)
     return state->special[EXCCAUSE] == LEVEL1_INTERRUPT ? NOWHERE : state->special[EPC1];
 }
 
-/* A handler is in the window of what it interrupted, and lowers its a1. In the windows' own, and where one has turned the window
- * as they do, a1 belongs to another frame; at reset it is nothing yet.
+/* A handler runs in the window of the interrupted code, and lowers its a1. In the windows' own handlers, and after a handler
+ * has rotated the window, a1 belongs to another frame. At reset a1 has no meaning yet.
  */
 static bool has_stack(void) { return state->special[WINDOWBASE] == handler_window; }
 
-/* On the chip nothing has to be set for atomic stores to internal memory; here the core would refuse them. */
+/* The chip allows atomic stores to internal memory at reset; QEMU's core refuses them unless this is set. */
 static void boot(void) { state->special[ATOMCTL] = ATOMIC_EVERYWHERE; }
 
 static void refuse_fetch(uint32_t address) { raise_exception(state, address, FETCH_PROHIBITED, address); }
@@ -162,12 +162,12 @@ static void capture(uint32_t kept[REGISTERS])
     *kept++ = state->pc;
     for (size_t i = 0; i < sizeof special / sizeof *special; i++) *kept++ = state->special[special[i]];
     memcpy(kept, state->physical, sizeof state->physical);
-    for (uint32_t i = 0; i < WINDOW; i++) { /* QEMU keeps what is in the window apart */
+    for (uint32_t i = 0; i < WINDOW; i++) { /* QEMU keeps the window's registers apart */
         kept[(state->special[WINDOWBASE] * 4 + i) % ADDRESS_REGISTERS] = state->a[i];
     }
 }
 
-/* By how many registers the ENTRY at `entry` will rotate the window: what the function is given lies that far off. */
+/* The number of registers by which the ENTRY at `entry` will rotate the window: the arguments lie that far off. */
 static uint32_t rotation(uint32_t entry)
 {
     uint32_t bytes;
@@ -202,15 +202,15 @@ static bool swaps(uint32_t address)
     return memory == NULL || word_at(memory) == state->special[SCOMPARE1];
 }
 
-/* A register of the function whose window begins at `base`. QEMU keeps what is in the window apart. */
+/* A register of the function whose window begins at `base`. QEMU keeps the window's registers apart. */
 static uint32_t register_of(uint32_t base, uint32_t number)
 {
     const uint32_t offset = (4 * (base - state->special[WINDOWBASE]) + number) % ADDRESS_REGISTERS;
     return offset < WINDOW ? state->a[offset] : state->physical[(4 * base + number) % ADDRESS_REGISTERS];
 }
 
-/* The callers are found as emu/architectures/xtensa/windows.py does: in the file, and behind that where they were
- * spilled to, the 16 bytes below SP. */
+/* Follows the callers as emu/architectures/xtensa/windows.py does: in the register file, then in the 16 bytes below SP
+ * to which they were spilled. */
 static uint64_t path_key(uint32_t entry, const uint8_t *stack, uint32_t stack_bytes)
 {
     const uint32_t link = link_of(entry), stack_start = state->a[SP] - BASE_SAVE_BYTES;

@@ -1,6 +1,6 @@
 """The hooks that run inside Unicorn: compiled on first use, called by ctypes.
 
-The structures mirror ``probe.h`` field by field; their meaning is written there.
+The structures mirror ``probe.h`` field by field, and ``probe.h`` describes the fields.
 """
 
 import ctypes
@@ -78,7 +78,7 @@ class Snapshot(Structure):
 
 
 class StackState(Structure):
-    """A stack, and how low it was."""
+    """A stack and its lowest SP."""
 
     _fields_ = (
         ("process", c_uint32),
@@ -172,7 +172,7 @@ class Probe(Structure):
 
 @cache
 def unicorn_probe() -> ctypes.CDLL:
-    """Return the compiled hooks; raises MissingToolError where the host has no C compiler to make them with."""
+    """Return the compiled hooks; raises MissingToolError if the host has no C compiler."""
     library = ctypes.CDLL(str(_compiled()))
     library.probe_size.restype = c_size_t
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)

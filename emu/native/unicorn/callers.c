@@ -1,13 +1,13 @@
-/* Who called the allocator: one number for each call path, and the machine where it was first seen, to unwind later.
+/* Callers of the allocator: one number for each call path, and the machine at its first call, to unwind later.
  *
- * A path is known by SP, LR, the jump that a tail call was, and the return addresses on the stack with their places. A
- * word counts as one only where it is the address behind a call that has run; a stale one makes a path be seen twice,
- * but never hides one. */
+ * A path is identified by SP, LR, the jump of a tail call, and the return addresses on the stack with their places. A
+ * word counts as a return address only if it is the address after a call that has run. A stale one may count a path
+ * twice, but never hides a path. */
 #include "../common/paths.h"
 #include "parts.h"
 
-#define STACK_BYTES_MAX 32768u       /* what lies above is left out of the path */
-#define OTHER_STACK_BYTES_MAX 2048u  /* the same, on a stack whose top is not known */
+#define STACK_BYTES_MAX 32768u       /* bytes above do not identify a path */
+#define OTHER_STACK_BYTES_MAX 2048u  /* on a stack whose top is not known */
 
 static bool is_return_address(const struct probe *probe, uint32_t word)
 {
@@ -17,7 +17,7 @@ static bool is_return_address(const struct probe *probe, uint32_t word)
     return region != NULL && region->is_returned_to[(word - 1 - region->start) / 2] != 0;
 }
 
-/* The address behind the jump that led to the current block, which begins a function; 0 where a call did. */
+/* The address after the jump that led to the current block, which begins a function; 0 if a call led there. */
 static uint32_t jump_before(const struct probe *probe, uint32_t lr)
 {
     const struct block *block = &probe->blocks[probe->previous_block];
@@ -74,6 +74,6 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
     callers->stack_bytes += size;
     bool room = callers->stack_capacity - callers->stack_bytes >= 2 * STACK_BYTES_MAX;
     if (!room || callers->capture_count + 2 > callers->capture_capacity)
-        probe->pause_at = 0; /* so that Python takes them */
+        probe->pause_at = 0; /* Python empties the lists */
     return callers->path_count;
 }

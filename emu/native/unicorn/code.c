@@ -1,4 +1,4 @@
-/* Straight-line code: what the machine code of a block tells, looked up once. */
+/* Straight-line code: facts from the machine code of a block, looked up once. */
 #include "parts.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ const struct code_region *code_region_at(const struct probe *probe, uint32_t add
     return NULL;
 }
 
-/* The lowest SP relative to SP at start, up to end or to a dynamic change: a hook behind that one goes on from there. */
+/* The lowest SP relative to SP at start, up to end or to a dynamic change, after which a hook continues. */
 int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end)
 {
     int32_t depth = 0, lowest = 0;
@@ -33,19 +33,19 @@ int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_
     return lowest;
 }
 
-/* Whether the instruction before address changes SP dynamically: then it is a hook there that looks at SP, and at
- * whether it is still the same stack's. */
+/* Whether the instruction before address changes SP dynamically: then a hook there looks at SP, and finds out whether
+ * the stack is still the same. */
 static bool behind_dynamic(const struct probe *probe, uc_engine *uc, const struct code_region *region, uint32_t address)
 {
     uint32_t index = (address - region->start) / 2;
     uint8_t code[2] = {0};
     if (index >= 1 && region->sp_delta[index - 1] == SP_DYNAMIC)
-        return true; /* of two bytes, as otherwise address were inside it */
+        return true; /* of two bytes: else address would be inside it */
     return index >= 2 && region->sp_delta[index - 2] == SP_DYNAMIC &&
            probe->api.mem_read(uc, address - 4, code, sizeof code) == UC_ERR_OK && is_wide(code);
 }
 
-/* Fill in what the machine code tells: how many instructions it is, and whether the last one is a call. */
+/* Fill in the number of instructions, and whether the last one is a call. */
 static void read_code(const struct probe *probe, uc_engine *uc, struct block *block)
 {
     uint8_t code[BLOCK_BYTES_MAX];
@@ -84,7 +84,7 @@ bool start_code(struct probe *probe)
 
 void release_code(struct probe *probe) { free(probe->blocks); }
 
-/* Index of the block, which is made where it is new; 0 where the host has no memory left. */
+/* Index of the block, made if it is new; 0 if the host has no memory left. */
 uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32_t size)
 {
     const struct code_region *region = code_region_at(probe, address);

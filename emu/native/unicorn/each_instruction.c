@@ -1,5 +1,5 @@
-/* The hook on every instruction: for what has to know each access to memory. Unicorn's own hooks on memory will not do:
- * behind a conditional load or store they leave the core in the state of its IT block (2.1.4). */
+/* The hook on every instruction, for counters of memory accesses. Unicorn's own memory hooks do not work: after a
+ * conditional load or store they leave the core in the state of its IT block (2.1.4). */
 #include "shadow_parts.h"
 
 static void count_traffic(struct probe *probe, uc_engine *uc, const struct instruction *at, uint32_t pc)
@@ -15,19 +15,19 @@ static void count_traffic(struct probe *probe, uc_engine *uc, const struct instr
             }
 }
 
-/* The instruction that called the function that begins at at; at itself where that one has not run. */
+/* The instruction that called the function that begins at at; at itself if that call has not run. */
 static struct instruction *calling_instruction(struct probe *probe, uc_engine *uc, struct instruction *at)
 {
-    uint32_t behind = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
+    uint32_t after = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
     for (uint32_t size = 4; size >= 2; size -= 2) {
-        const uint32_t *number = number_at(probe, behind - size);
+        const uint32_t *number = number_at(probe, after - size);
         if (number != NULL && *number > NOT_AN_INSTRUCTION)
             return &probe->table.instructions[*number];
     }
     return at;
 }
 
-/* What else has to be done; false where the instruction does not run after all. */
+/* The instruction's other tasks; false if the instruction does not run after all. */
 static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t address, uint32_t size)
 {
     if (at->watch & WATCH_STACK_POINTER)
@@ -35,7 +35,7 @@ static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, ui
     if (at->watch & WATCH_STACK_CHANGE)
         probe_stack_change(uc, address, size, probe);
     if (probe->stop_reason != STOP_NONE)
-        return false; /* all of this comes again */
+        return false; /* the hook will be called again */
     if (at->watch & WATCH_ALLOCATOR)
         probe_allocator_entry(uc, address, size, probe);
     if (at->watch & WATCH_STOP)

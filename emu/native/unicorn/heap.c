@@ -8,7 +8,7 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
     if (probe->shadow != NULL)
         shadow_heap_event(probe->shadow, event, probe->heap_call.return_address != 0);
     if (probe->heap_event_count + 4 > probe->heap_event_capacity)
-        probe->pause_at = 0; /* so that Python empties the list before it is full */
+        probe->pause_at = 0; /* Python empties the list before it is full */
 }
 
 static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_call *call)
@@ -40,7 +40,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     (void)size;
     while (entry->address != address)
         entry++;
-    if (entry->function == HEAP_LONGJMP) { /* out of the allocator, where it runs */
+    if (entry->function == HEAP_LONGJMP) { /* longjmp may leave the allocator */
         probe->heap_call.return_address = probe->break_call.return_address = 0;
         return;
     }
@@ -56,7 +56,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     *call = begun_call(entry, arguments, sp, return_address);
     call->event.path = number_of_caller(probe, uc, address, sp);
     call->event.instructions = probe->instructions;
-    if (entry->function == HEAP_BREAK && probe->heap_call.return_address != 0) { /* who asked the allocator asks for it */
+    if (entry->function == HEAP_BREAK && probe->heap_call.return_address != 0) { /* the allocator's caller is the caller */
         call->event.call_site = probe->heap_call.event.call_site;
         call->event.path = probe->heap_call.event.path;
     }

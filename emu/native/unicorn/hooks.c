@@ -1,12 +1,12 @@
-/* Hooks that run inside Unicorn and count without calling Python.
+/* Hooks that run inside Unicorn and count without Python.
  *
  * A hook at the start of each block knows how many instructions the block has and how far it lowers the stack pointer,
- * so single instructions are hooked only where SP changes by an amount that the code does not tell. */
+ * so a single instruction has a hook only if it changes SP by an amount that the code does not tell. */
 #include "parts.h"
 
 size_t probe_size(void) { return sizeof(struct probe); }
 
-/* Must be called before the hooks are; false where the host has no memory. */
+/* Must run before the hooks; false if the host has no memory. */
 bool probe_start(struct probe *probe)
 {
     start_calls(&probe->calls);
@@ -15,7 +15,7 @@ bool probe_start(struct probe *probe)
 
 void probe_release(struct probe *probe) { release_code(probe); }
 
-/* Block is about to run; return_address is where a call in the block before it would return to, or 0. */
+/* Block is about to run; return_address is the one of a call that ended the block before it, or 0. */
 static void note_call(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address)
 {
     bool called = return_address != 0 && return_address != block->address &&
@@ -33,7 +33,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
     if ((address == probe->heap_call.return_address || address == probe->break_call.return_address) && address != 0)
         note_heap_returns(probe, uc, address);
     if (probe->instructions >= probe->pause_at) {
-        stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook comes again */
+        stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook will be called again */
         return;
     }
     if (probe->instructions >= probe->timeline.end)
@@ -48,7 +48,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         }
         block = &probe->blocks[index];
         if (probe->table.capacity != 0 && !instructions_known(probe, block)) {
-            stop(probe, uc, STOP_UNKNOWN_CODE); /* comes again, like a pause */
+            stop(probe, uc, STOP_UNKNOWN_CODE); /* the hook will be called again, as after a pause */
             return;
         }
         probe->previous_block = probe->current_block;
@@ -71,14 +71,14 @@ static void note_stack_from(struct probe *probe, uc_engine *uc, uint32_t address
     note_stack(probe, uc, address, lowest_between(code_region_at(probe, address), address, block->address + block->size));
 }
 
-/* Code hook behind each instruction that moves SP by an amount that the code does not tell. */
+/* Code hook after each instruction that moves SP by an amount that the code does not tell. */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
 {
     (void)size;
     note_stack_from(user_data, uc, (uint32_t)address64);
 }
 
-/* Code hook behind each instruction that gives SP a new value, and on each instruction of code without symbols. */
+/* Code hook after each instruction that gives SP a new value, and on each instruction of code without symbols. */
 void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data)
 {
     struct probe *probe = user_data;
@@ -120,7 +120,7 @@ bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int
     return false; /* do not try again */
 }
 
-/* The machine stopped at pc inside the current block: take back what did not run. False where memory is short. */
+/* The machine stopped at pc inside the current block: subtract what did not run. False if the host has no memory. */
 bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
     struct block block = probe->blocks[probe->current_block];

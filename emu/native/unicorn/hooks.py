@@ -1,4 +1,4 @@
-"""The native hooks on one Unicorn engine: what they need to know of the code, and the counters that they fill."""
+"""The native hooks on one Unicorn engine: their tables of the code, and their counters."""
 
 import ctypes
 from collections import defaultdict
@@ -48,7 +48,7 @@ _HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
 _NO_MEMORY = "no memory left for the counters"
 _SPSEL = 2
 _NO_INSTRUCTION = 1
-"""An address at which no instruction can be."""
+"""An odd address: no instruction can be there."""
 
 
 class NativeHooks:
@@ -110,14 +110,14 @@ class NativeHooks:
             raise MemoryError(f"Unicorn cannot add a hook (error {error})")
 
     def _watch(self, first: int, last: int, callback: str, watch: int) -> None:
-        """Call ``callback`` before each instruction from ``first`` to ``last``; the hook on every one does that too."""
+        """Call ``callback`` from ``first`` to ``last``, or mark the address for the hook on every instruction."""
         if self._table is None:
             self._hook(UC_HOOK_CODE, callback, first, last)
         elif first == last:
             self._watches[first] |= watch
 
     def _watch_at(self, address: int) -> int:
-        """Return what the hook on every instruction has to do besides at ``address``."""
+        """Return the further tasks of the hook on every instruction at ``address``."""
         unknown = any(first <= address <= last for first, last in self._code.unknown)
         return self._watches.get(address, 0) | (WATCH_STACK_CHANGE if unknown else 0)
 
@@ -179,7 +179,7 @@ class NativeHooks:
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def run_until(self, instructions: int) -> None:
-        """Let the engine pause when so many instructions have retired since reset; forget why it stopped before."""
+        """Pause the engine after so many instructions since reset; forget the last stop."""
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
 
@@ -205,7 +205,7 @@ class NativeHooks:
         return (probe.access_type, probe.access_address, probe.access_size) if probe.access_type else None
 
     def cut_block(self, pc: int) -> None:
-        """Take back what did not run of the current block, where the engine stopped at ``pc`` inside it."""
+        """Subtract the part of the current block that did not run, if the engine stopped at ``pc`` inside the block."""
         block = self.current_block
         if block is None or not block.address <= pc < block.address + block.size:
             return
@@ -250,7 +250,7 @@ class NativeHooks:
 
     @property
     def change_address(self) -> int:
-        """Where code stood when SP was found to be on none of ``stacks``: behind the instruction that did it."""
+        """The address after the instruction that moved SP to none of ``stacks``."""
         return self._probe.change_address
 
     def close(self) -> None:
@@ -282,7 +282,7 @@ class NativeHooks:
 
     @property
     def current_block(self) -> Block | None:
-        """The piece of straight-line code that ran last, or None where none did."""
+        """The piece of straight-line code that ran last, or None if none did."""
         return self._probe.blocks[self._probe.current_block] if self._probe.current_block else None
 
     @property
@@ -299,7 +299,7 @@ class NativeHooks:
 
     @property
     def call_paths(self) -> Iterator[tuple[int, int, int]]:
-        """Of each call path: the number of its caller's, the index of its function + 1 or 0, and its instructions.
+        """For each call path: its caller's number, its function's index + 1 (or 0), and its instructions.
 
         Callers come before what they call; the first path is number 0 and has no function.
         """
@@ -319,10 +319,10 @@ class NativeHooks:
         return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
 
     def take_callers(self) -> list[tuple[list[int], int, int, bytes]]:
-        """Return the machine where the allocator was called on a new path.
+        """Return the machine at the allocator's entry, once for each new call path.
 
-        That is r0 to r15, the address behind the jump to it (0 where it was called), SP, and the stack's bytes from
-        there on. The paths are numbered in this order, from 1 on.
+        The fields are r0 to r15, the address after a jump to the allocator (0 after a call), SP, and the stack's bytes
+        from SP on. The paths have numbers in this order, from 1 on.
         """
         callers = self._probe.callers
         stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
@@ -339,7 +339,7 @@ class NativeHooks:
         return taken
 
     def take_meeting(self) -> Snapshot | None:
-        """Return the machine where SP came down below the heap's end since the last time."""
+        """Return the machine when SP fell below the heap's end since the last call; None if it did not."""
         if not self._probe.meeting_noted:
             return None
         self._probe.meeting_noted = 0
@@ -347,7 +347,7 @@ class NativeHooks:
 
     @property
     def heap_end(self) -> int:
-        """The first address behind the heap, where it lies below the stack in the same memory, else 0."""
+        """The first address after the heap if the heap lies below the stack in one memory, else 0."""
         return self._probe.heap_end
 
     @property

@@ -1,9 +1,9 @@
-/* The table of instructions, which Python describes block by block, and what they do to the core. */
+/* The table of instructions, which Python describes block by block, and the registers and addresses that they use. */
 #include "shadow_parts.h"
 
 size_t instruction_size(void) { return sizeof(struct instruction); }
 
-/* Where the number of the instruction at address stands; NULL outside of memory that holds code. */
+/* The place of the number of the instruction at address; NULL outside memory for code. */
 uint32_t *number_at(struct probe *probe, uint32_t address)
 {
     for (uint32_t i = 0; i < probe->code_region_count; i++) {
@@ -14,7 +14,7 @@ uint32_t *number_at(struct probe *probe, uint32_t address)
     return NULL;
 }
 
-/* Whether Python has described all of the block. */
+/* Whether Python has described the whole block. */
 bool instructions_known(struct probe *probe, struct block *block)
 {
     const uint32_t *number = block->known ? NULL : number_at(probe, block->address);
@@ -38,7 +38,7 @@ uint32_t core_register(const struct probe *probe, uc_engine *uc, uint32_t number
     }
 }
 
-/* Where the first byte is that the instruction accesses; *base is the pointer that it uses. */
+/* The address of the first byte that the instruction accesses; *base is its pointer. */
 uint32_t accessed_address(const struct probe *probe, uc_engine *uc, const struct instruction *at, uint32_t pc,
                           uint32_t *base)
 {

@@ -1,4 +1,4 @@
-/* Instructions as the hook on each of them knows them. emu/native/unicorn/instructions.py mirrors these structures. */
+/* Instructions for the hook on every instruction. emu/native/unicorn/instructions.py mirrors these structures. */
 #ifndef EMU_INSTRUCTIONS_H
 #define EMU_INSTRUCTIONS_H
 
@@ -9,13 +9,13 @@
 #define REGISTER_LR 14u
 #define REGISTER_PC 15u
 #define REGISTER_S0 16u
-#define REGISTER_FLAGS 48u     /* N, Z, C, V in bits 31 to 28, and in bit 27 whether N is not V */
+#define REGISTER_FLAGS 48u     /* N, Z, C, V in bits 31 to 28; bit 27 is set if N differs from V */
 #define REGISTER_GE 49u        /* GE[3:0] in bits 3 to 0 */
 #define REGISTER_FP_FLAGS 50u  /* like the flags */
 #define REGISTERS 51u
 #define NO_REGISTER 0xffu
 
-/* How what is undefined in the operands goes into the result. */
+/* How undefined bits of the operands reach the result. */
 enum operation {
     OP_OPAQUE,  /* one undefined bit makes every result undefined */
     OP_MOVE,    /* registers[i] from registers[count + i] */
@@ -53,46 +53,46 @@ enum finding_kind {
     FINDING_UNINITIALISED_BRANCH,
     FINDING_UNINITIALISED_ADDRESS,
     FINDING_UNINITIALISED_OUTPUT,
-    FINDING_ACCESS, /* of bytes that may not be accessed: state tells why */
+    FINDING_ACCESS, /* of bytes that may not be accessed; state tells why */
     FINDING_UNALIGNED,
     FINDING_KINDS
 };
 
-/* One instruction; everything that has to be known of it. */
+/* One instruction, with everything that the checker needs. */
 struct instruction {
     uint64_t reads, writes; /* sets of registers: bit i stands for register i */
-    uint64_t chooses;       /* the registers that the next covered bytes of code write or not */
-    uint32_t immediate;     /* second, or else first, where that is no register */
-    uint32_t condition;     /* the flags, as in REGISTER_FLAGS, that decide where it goes on */
+    uint64_t chooses;       /* the registers that the next covered bytes of code may write */
+    uint32_t immediate;     /* replaces second, or else first, if that is no register */
+    uint32_t condition;     /* the flags, as in REGISTER_FLAGS, that decide the next instruction */
     int32_t displacement;
     int32_t sp_delta;       /* bytes by which it changes SP, or SP_DYNAMIC */
     uint8_t operation, destination, first, second, third; /* third: added too */
-    uint8_t first_half, second_half; /* 16 where only the high half is used, 1 where only the low one, else 0 */
+    uint8_t first_half, second_half; /* 16 if only the high half is used, 1 if only the low one, else 0 */
     uint8_t shift, amount, amount_register; /* of second */
     uint8_t lsb, width;
-    uint8_t covered, taken; /* choose: bytes of code, and a bit for each instruction that is run where it holds */
+    uint8_t covered, taken; /* choose: bytes of code, and a bit for each instruction that runs if the condition holds */
     uint8_t is_signed;      /* extract and load */
     uint8_t inverted;       /* second */
     uint8_t sets_flags;
-    uint8_t jumps;          /* what it reads (or loads into r15) is where it goes on */
-    uint8_t access, size, alignment; /* bytes; alignment is what the core insists on */
+    uint8_t jumps;          /* the value that it reads (or loads into r15) is the next pc */
+    uint8_t access, size, alignment; /* bytes; alignment is the one that the core requires */
     uint8_t base, index, index_shift;
-    uint8_t elements;       /* accesses to memory: one for each register, a double is one */
+    uint8_t elements;       /* accesses to memory: one for each register; a double is one */
     uint8_t count;          /* registers that are moved, loaded or stored, one element each; choose: instructions */
     uint8_t watch;          /* enum watch */
-    uint8_t reserves;       /* a push or pop whose first registers only make room: how many */
-    uint8_t string;         /* enum string_function: the function that it belongs to */
+    uint8_t reserves;       /* the first registers of a push or pop that only make room */
+    uint8_t string;         /* enum string_function: the function that holds it */
     uint8_t registers[32];
-    uint32_t origin;                 /* of what it last loaded: index into origins, or 0 */
-    uint32_t findings[FINDING_KINDS]; /* what was found here: index into findings + 1, or 0 */
+    uint32_t origin;                 /* of the value that it last loaded: index into origins, or 0 */
+    uint32_t findings[FINDING_KINDS]; /* the findings here: index into findings + 1, or 0 */
 };
 
 /* All instructions that have run. */
 struct instruction_table {
-    struct instruction *instructions; /* the first one stands for none, the second one for the second half of one */
+    struct instruction *instructions; /* the first one stands for no instruction, the second one for a second half */
     uint32_t count, capacity;
     uint32_t unknown_address, unknown_size; /* of the block that Python has to describe */
-    uint32_t **number_at;                   /* for each code region: of each halfword the index of its instruction */
+    uint32_t **number_at;                   /* for each code region: the index of the instruction at each halfword */
 };
 
 #endif

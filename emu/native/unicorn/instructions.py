@@ -17,7 +17,7 @@ from emu.targets import Region
 WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING, WATCH_STACK_CHANGE = 1, 2, 4, 8, 16, 32
 _CAPACITY = 1 << 18
 _INSIDE = 1
-"""The number of what is no instruction but the second half of one."""
+"""The number for the second half of an instruction."""
 _ASSEMBLY = (".s", ".sx", ".asm")
 _FIRST_SAVED = 4
 """Calls do not keep the registers before this one (AAPCS)."""
@@ -39,7 +39,7 @@ class FindingKind(IntEnum):
 
 
 class NativeInstruction(Structure):
-    """One instruction; everything that the checker needs to know of it."""
+    """One instruction, with everything that the checker needs."""
 
     _fields_ = (
         ("reads", c_uint64),

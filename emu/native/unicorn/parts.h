@@ -1,4 +1,4 @@
-/* What the parts of the probe offer each other. */
+/* The functions that the parts of the probe offer each other. */
 #ifndef EMU_PARTS_H
 #define EMU_PARTS_H
 
@@ -20,7 +20,7 @@ static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason rea
 }
 
 /* code.c */
-bool start_code(struct probe *probe); /* false where the host has no memory */
+bool start_code(struct probe *probe); /* false if the host has no memory */
 void release_code(struct probe *probe);
 const struct code_region *code_region_at(const struct probe *probe, uint32_t address);
 int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_t end);
@@ -41,7 +41,7 @@ void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
 /* callers.c */
 uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp);
 
-/* hooks.c and heap.c: hooks of their own, or called by the one on every instruction */
+/* hooks.c and heap.c: hooks, or called by the hook on every instruction */
 void probe_stack_pointer(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
 void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *user_data);
 void probe_allocator_entry(uc_engine *uc, uint64_t address, uint32_t size, void *user_data);

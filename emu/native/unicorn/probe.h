@@ -1,4 +1,4 @@
-/* What the hooks that run inside Unicorn share with Python: emu/native/unicorn/__init__.py mirrors these structures. */
+/* The structures that Unicorn's hooks share with Python; emu/native/unicorn/__init__.py mirrors them. */
 #ifndef EMU_PROBE_H
 #define EMU_PROBE_H
 
@@ -19,13 +19,13 @@ enum stop_reason {
     STOP_YIELD,          /* about to execute the first instruction of emu_yield */
     STOP_EXIT,           /* about to execute the first instruction of an exit function */
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
-    STOP_STACK_CHANGE,   /* SP is where no known stack explains it: Python has to say which stack that is */
+    STOP_STACK_CHANGE,   /* SP is on no known stack: Python has to find the stack */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
-    STOP_ALLOCATOR,      /* an allocator function has been called that Python serves */
+    STOP_ALLOCATOR,      /* a replaced allocator function has been called: Python serves it */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
-/* Unicorn's functions, from the library that Python has loaded already. */
+/* Unicorn's functions, from the library that Python has loaded. */
 struct unicorn_api {
     uc_err (*reg_read)(uc_engine *, int, void *);
     uc_err (*mem_read)(uc_engine *, uint64_t, void *, uint64_t);
@@ -35,8 +35,8 @@ struct unicorn_api {
 /* Memory that instructions may be fetched from; the arrays have one entry for each halfword. */
 struct code_region {
     uint32_t start, end;
-    uint32_t *block_at;      /* index of the block that starts here, 0 where none did */
-    uint8_t *is_returned_to; /* 1 behind a call that has run */
+    uint32_t *block_at;      /* index of the block that starts here, or 0 */
+    uint8_t *is_returned_to; /* 1 after a call that has run */
     const int32_t *sp_delta; /* bytes by which the instruction here changes SP */
 };
 
@@ -46,27 +46,27 @@ struct block {
     uint32_t instructions;
     int32_t lowest; /* the lowest SP in it, relative to SP at its start */
     uint64_t executions;
-    uint32_t function;       /* that it begins in: index into functions + 1, or 0 */
-    uint32_t return_address; /* the address behind it, where a call ends it; else 0 */
-    uint32_t known;          /* not 0 where all of its instructions are in the instruction table */
+    uint32_t function;       /* in which the block begins: index into functions + 1, or 0 */
+    uint32_t return_address; /* the address after the block if a call ends it, else 0 */
+    uint32_t known;          /* not 0 if all its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
 };
 
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
-    uint32_t pc;            /* of the state below: where the block began, or behind a dynamic change of SP */
+    uint32_t pc;            /* of the state below: the block's start, or after a dynamic change of SP */
     uint32_t registers[16]; /* r0 to r15 */
-    uint64_t block_serial;  /* which block execution it was */
+    uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
 };
 
-#define RESET_STACK 1u /* index of the stack of the reset; 0 stands for none */
+#define RESET_STACK 1u /* index of the reset's stack; 0 stands for no stack */
 
 struct stack {
-    uint32_t process;    /* 1 where PSP is its stack pointer, 0 where MSP is */
+    uint32_t process;    /* 1 if PSP is its stack pointer, 0 if MSP is */
     uint32_t top, limit; /* SP is from limit up to top */
-    uint32_t floor;      /* what is below is not kept in the snapshots */
+    uint32_t floor;      /* snapshots keep nothing below it */
     uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
     struct snapshot snapshots[2];
 };
@@ -74,16 +74,16 @@ struct stack {
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[16];
-    uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 where a call did */
+    uint32_t jumped_from;  /* after the jump (a tail call) that led to the function; 0 after a call */
     uint32_t offset, size; /* of the stack's bytes from registers[13] on, in stacks */
 };
 
-/* The call paths to the allocator, numbered from 1 on in the order of their captures; 0 is one that has no number. */
+/* The call paths to the allocator, numbered from 1 on in the order of their captures; 0 is a path without a number. */
 struct callers {
     uint64_t *keys; /* a hash table: the keys, */
-    uint32_t *numbers; /* and the paths' numbers, 0 where a slot is free */
+    uint32_t *numbers; /* and the paths' numbers, 0 if a slot is free */
     uint32_t slot_count, path_count, path_capacity;
-    struct caller_capture *captures; /* those that Python has not taken yet */
+    struct caller_capture *captures; /* not yet taken by Python */
     uint8_t *stacks;
     uint32_t capture_count, capture_capacity, stack_bytes, stack_capacity;
 };
@@ -93,15 +93,15 @@ struct probe {
     uint32_t stop_reason;
     uint32_t yield_address;
 
-    /* What the core could not do when Unicorn stopped by itself; 0 where it was something else. */
-    uint32_t exception;   /* its number in QEMU's terms */
+    /* The reason when Unicorn stopped by itself; 0 for any other stop. */
+    uint32_t exception;   /* QEMU's number */
     uint32_t access_type; /* enum uc_mem_type */
     uint32_t access_address, access_size;
 
     uint64_t instructions; /* retired so far */
-    uint64_t pause_at;     /* instructions after which Python wants to look */
+    uint64_t pause_at;     /* instructions after which Python wants to run */
     uint64_t block_serial; /* block executions so far */
-    struct block *blocks; /* the first one stands for none */
+    struct block *blocks; /* the first one stands for no block */
     uint32_t block_count, block_capacity;
     uint32_t current_block, previous_block; /* indices into blocks */
     uint64_t code_region_count;
@@ -109,23 +109,23 @@ struct probe {
 
     struct call_tree calls;
 
-    struct stack *stacks; /* the first one stands for none: its lowest is 0, so that nothing is noted */
+    struct stack *stacks; /* the first one stands for no stack: its lowest is 0, so nothing is noted */
     uint32_t stack_count, current_stack;
-    uint32_t change_address; /* behind the instruction that made SP what STOP_STACK_CHANGE is about */
+    uint32_t change_address; /* after the instruction that led to STOP_STACK_CHANGE */
 
-    uint32_t stack_top, stack_floor; /* SP at reset, and the start of the memory that it is in */
-    struct timeline timeline;        /* of the stack of the reset */
+    uint32_t stack_top, stack_floor; /* SP at reset, and the start of its memory */
+    struct timeline timeline;        /* of the reset's stack */
 
-    /* Where the heap lies in the same memory; heap_end is 0 where it does not. */
+    /* The heap, if it lies in the memory of the reset's stack; else heap_end is 0. */
     uint32_t heap_end, follows_break;
-    uint32_t below_heap_end; /* whether SP was, when it was lowered last */
-    uint32_t meeting_noted;  /* not 0 until Python has looked at the machine when SP went below heap_end */
+    uint32_t below_heap_end; /* whether SP was there when it was last lowered */
+    uint32_t meeting_noted;  /* not 0 until Python has judged the machine when SP fell below heap_end */
     struct snapshot meeting;
 
     const struct allocator_entry *allocator_entries;
     struct heap_call heap_call;
     uint32_t replaces_allocator; /* whether Python serves the calls */
-    struct heap_call break_call; /* of sbrk, which the allocator calls, or the firmware itself */
+    struct heap_call break_call; /* of sbrk, by the allocator or by the firmware itself */
     struct callers callers;
     struct heap_event *heap_events;
     uint32_t heap_event_count, heap_event_capacity;
@@ -134,8 +134,8 @@ struct probe {
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
 
-    struct instruction_table table; /* without capacity the hook on every instruction is not there */
-    struct shadow *shadow; /* of the memory checker; NULL without */
+    struct instruction_table table; /* its capacity is 0 without the hook on every instruction */
+    struct shadow *shadow; /* of the memory checker, or NULL */
 };
 
 #endif

@@ -46,14 +46,14 @@ static void set_undefined(struct shadow *shadow, uint32_t address, uint32_t size
     if (memory == NULL || memory->undefined == NULL || size == 0 || size > memory->size - offset)
         return;
     memset(memory->undefined + offset, 0xff, size);
-    uint32_t first = (offset + 3) / 4, end = (offset + size + 3) / 4; /* a word that begins before keeps its origin */
+    uint32_t first = (offset + 3) / 4, end = (offset + size + 3) / 4; /* a word that begins earlier keeps its origin */
     if (end > first)
         memset(memory->origin + first, 0, (end - first) * sizeof *memory->origin);
 }
 
 /* ---- findings ---- */
 
-/* The number + 1 of the finding that the same undefined value has made already, or 0: one mistake, one report. */
+/* The number + 1 of an earlier finding of this undefined value, or 0: one mistake, one report. */
 static uint32_t same_origin(const struct shadow *shadow, enum finding_kind kind, const struct origin *origin)
 {
     for (uint32_t i = 0; i < shadow->finding_count && origin->pc != 0; i++) {
@@ -70,7 +70,7 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
 {
     struct shadow *shadow = probe->shadow;
     if (at->string != STRING_NONE && kind == FINDING_UNINITIALISED_BRANCH)
-        return; /* what it was given has been checked */
+        return; /* its arguments have been checked */
     if (at->findings[kind] == 0)
         at->findings[kind] = same_origin(shadow, kind, &shadow->origins[origin]);
     if (at->findings[kind] != 0) {
@@ -95,16 +95,16 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
     finding->stack = bytes != 0 ? malloc(bytes) : NULL;
     if (finding->stack != NULL && probe->api.mem_read(uc, sp, finding->stack, bytes) == UC_ERR_OK)
         finding->stack_bytes = bytes;
-    probe->pause_at = 0; /* so that Python describes it while the heap is what it is */
+    probe->pause_at = 0; /* Python describes the finding before the heap changes */
 }
 
 /* ---- the stack ---- */
 
-/* SP is now here: what lies below has no owner, and what it has just gained has no value. */
+/* SP is now here: bytes below have no owner, and bytes that the stack has gained have no value. */
 static void move_stack_pointer(struct shadow *shadow, uint32_t sp)
 {
     if (sp < shadow->stack_bottom || sp > shadow->stack_top)
-        return; /* on another stack, or in an overflow that is found elsewhere */
+        return; /* on another stack, or in an overflow, which other code finds */
     if (sp < shadow->sp) {
         set_state(shadow, sp, shadow->sp - sp, BYTE_ACCESSIBLE);
         set_undefined(shadow, sp, shadow->sp - sp);
@@ -141,7 +141,7 @@ static void close_block(struct shadow *shadow, uint32_t pointer)
     *block_size = 0;
 }
 
-/* The heap's end has moved by so many bytes from where it was: by the allocator, or by a program that has its own. */
+/* The heap's end has moved by so many bytes: by the allocator, or by a program with an allocator of its own. */
 static void move_break(struct shadow *shadow, uint32_t from, uint32_t bytes, bool in_allocator)
 {
     int32_t change = (int32_t)bytes;
@@ -150,7 +150,7 @@ static void move_break(struct shadow *shadow, uint32_t from, uint32_t bytes, boo
     if (change < 0)
         set_state(shadow, from + bytes, 0u - bytes, BYTE_OUTSIDE);
     if (from < shadow->sp && from + bytes > shadow->sp && shadow->sp <= shadow->stack_top)
-        change = (int32_t)(shadow->sp - from); /* it meets the stack, which stays what it is */
+        change = (int32_t)(shadow->sp - from); /* the heap meets the stack, which keeps its bytes */
     if (change > 0 && in_allocator) {
         set_state(shadow, from, (uint32_t)change, BYTE_HEAP);
     } else if (change > 0) {
@@ -180,7 +180,7 @@ void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bo
                 close_block(shadow, event->pointer);
         }
         break;
-    case HEAP_CALLOC: before = event->size; break; /* whether it was cleared is known byte by byte */
+    case HEAP_CALLOC: before = event->size; break; /* the stores of calloc tell which bytes were cleared */
     case HEAP_MALLOC:
     case HEAP_MEMALIGN: break;
     }
@@ -230,7 +230,7 @@ static uint32_t origin_of(const struct shadow *shadow, uint64_t registers)
     return 0;
 }
 
-/* The registers now; of those in needed the values too. */
+/* The registers now, with the values of those in needed. */
 static struct registers present_registers(const struct probe *probe, uc_engine *uc, uint64_t needed)
 {
     struct registers present = {.unknown = ~needed};
@@ -244,7 +244,7 @@ static struct registers present_registers(const struct probe *probe, uc_engine *
     return present;
 }
 
-/* An IT whose condition is undefined: what its block writes depends on it where the two ways to run it differ. */
+/* An IT with an undefined condition: its block's results depend on the condition if the two ways differ. */
 static void choose(struct probe *probe, const struct instruction *at, uint32_t pc, const struct registers *before,
                    uint32_t origin)
 {
@@ -264,7 +264,7 @@ static void choose(struct probe *probe, const struct instruction *at, uint32_t p
     shadow->choice_origin = origin;
 }
 
-/* Something that the instruction reads is undefined. */
+/* The instruction reads an undefined value. */
 static void propagate(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc)
 {
     struct shadow *shadow = probe->shadow;
@@ -291,7 +291,7 @@ static void propagate(struct probe *probe, uc_engine *uc, struct instruction *at
 
 /* ---- loads and stores ---- */
 
-/* null: whether the pointer that was used is a null pointer. */
+/* null: whether the pointer in use is a null pointer. */
 bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint32_t offset, enum access access,
              bool null)
 {
@@ -309,10 +309,10 @@ bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint
     return true;
 }
 
-/* Report it where the bytes may not be accessed; false where they are no value to go on with.
+/* Report an access to bytes that may not be accessed; false if the run cannot go on with their value.
  *
- * A whole aligned word may be loaded for the sake of some of its bytes (string functions do, and no word lies across
- * two objects that could be protected from each other); *beyond says which of them nobody owns. */
+ * A whole aligned word may be loaded for some of its bytes: string functions do so, and no word spans two objects that
+ * could be protected from each other. *beyond tells which bytes have no owner. */
 static bool check_access(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t base,
                          struct shadow_memory *memory, uint32_t address, uint32_t unit, uint32_t *beyond)
 {
@@ -455,7 +455,7 @@ static void access_memory(struct probe *probe, uc_engine *uc, struct instruction
 /* The startup code is over. */
 void shadow_program_begins(struct shadow *shadow) { shadow->in_program = 1; }
 
-/* What the instructions before left for the one at pc. */
+/* Finish the tasks that earlier instructions left for the one at pc. */
 static void settle(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
     struct shadow *shadow = probe->shadow;

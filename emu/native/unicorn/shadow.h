@@ -1,4 +1,4 @@
-/* The memory checker: of each byte of memory whether it may be accessed, and of each bit whether it has a value.
+/* The memory checker: whether each byte of memory may be accessed, and whether each bit has a value.
  * emu/native/unicorn/shadow.py mirrors these structures. */
 #ifndef EMU_SHADOW_H
 #define EMU_SHADOW_H
@@ -12,8 +12,8 @@ enum byte_state {
     BYTE_PADDING,     /* between two objects of a section */
     BYTE_READ_ONLY,   /* constants that were loaded into RAM */
     BYTE_NULL,        /* code in the first page: no null pointer may point here */
-    BYTE_BELOW_STACK, /* of the stack, below SP */
-    BYTE_HEAP,        /* of the heap, in no block */
+    BYTE_BELOW_STACK, /* in the stack, below SP */
+    BYTE_HEAP,        /* in the heap, but in no block */
     BYTE_FREED        /* in a block that was freed */
 };
 
@@ -21,21 +21,21 @@ enum byte_state {
 struct shadow_memory {
     uint32_t start, size;
     uint8_t *state;       /* enum byte_state of each byte */
-    uint8_t *undefined;   /* of each byte the bits that have no value; NULL where all have one: flash */
-    uint32_t *origin;     /* of each word: index into origins of what is undefined in it, or 0 where it arose here */
+    uint8_t *undefined;   /* for each byte: its bits without a value; NULL for flash, where all bits have values */
+    uint32_t *origin;     /* for each word: index into origins of its undefined bits, or 0 if they arose here */
     uint32_t *block_size; /* bytes of the heap block that begins in this word */
 };
 
-/* Where an undefined value came from: what was loaded, and by which instruction. */
+/* The origin of an undefined value: the load that read it. */
 struct origin {
     uint32_t pc, address, sp;
 };
 
-/* What was found at one instruction, and the machine when it was. */
+/* A finding at one instruction, and the machine at that moment. */
 struct finding {
     uint32_t kind, pc;
     uint32_t access, address, size, state; /* of the first byte that may not be accessed */
-    struct origin origin;                  /* of what is undefined; pc 0 where nothing is */
+    struct origin origin;                  /* of the undefined value; pc is 0 if there is none */
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
@@ -45,23 +45,23 @@ struct finding {
 struct shadow {
     uint64_t memory_count;
     struct shadow_memory *memories;
-    uint32_t recent; /* index of the memory that was accessed last */
+    uint32_t recent; /* index of the last accessed memory */
 
     uint32_t stack_bottom, stack_top; /* the memory of the stack that is checked */
     uint32_t sp;                      /* on that stack */
-    uint32_t sp_changed;              /* by an amount that the next instruction's hook finds out */
+    uint32_t sp_changed;              /* by an amount that the next instruction's hook reads */
 
     uint64_t choice;                   /* registers whose values depend on an undefined condition */
     uint32_t choice_undefined[REGISTERS];
-    uint32_t choice_end, choice_origin; /* from the instruction at choice_end on; 0 where there are none */
+    uint32_t choice_end, choice_origin; /* from the instruction at choice_end on; 0 without a choice */
 
     uint32_t follows_undefined;
-    uint32_t in_program; /* whether the startup code, which writes all over the memory, is over */
+    uint32_t in_program; /* whether the startup code, which may write all memory, is over */
 
-    uint64_t undefined_registers; /* the set of those that have undefined bits */
+    uint64_t undefined_registers; /* the set of registers with undefined bits */
     uint32_t undefined[REGISTERS], origin[REGISTERS];
 
-    struct origin *origins; /* the first one stands for none */
+    struct origin *origins; /* the first one stands for no origin */
     uint32_t origin_count, origin_capacity;
 
     struct finding *findings;

@@ -1,6 +1,6 @@
-"""The memory checker's native half on one engine: the shadow of memory and registers, and what was found.
+"""The memory checker's native half on one engine: the shadow of memory and registers, and the findings.
 
-The structures mirror ``shadow.h`` field by field; their meaning is written there.
+The structures mirror ``shadow.h`` field by field, and ``shadow.h`` describes the fields.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ class _Memory(Structure):
 class _MemoryArrays:
     """What the C side works on, and does not keep alive; those of flash but its states are empty.
 
-    Where undefined values are not followed, there are none.
+    If undefined values are not followed, those of RAM are empty too.
     """
 
     region: Region
@@ -79,13 +79,13 @@ class _MemoryArrays:
 
 
 class Origin(Structure):
-    """Where an undefined value came from."""
+    """The origin of an undefined value."""
 
     _fields_ = (("pc", c_uint32), ("address", c_uint32), ("sp", c_uint32))
 
 
 class Finding(Structure):
-    """What was found at one instruction, and the machine when it was."""
+    """A finding at one instruction, and the machine at that moment."""
 
     _fields_ = (
         ("kind", c_uint32),

@@ -1,13 +1,13 @@
-/* What the parts of the memory checker offer each other. */
+/* The functions that the parts of the memory checker offer each other. */
 #ifndef EMU_SHADOW_PARTS_H
 #define EMU_SHADOW_PARTS_H
 
 #include "parts.h"
 #include "shadow.h"
 
-#define NOT_AN_INSTRUCTION 1u /* the number of the second half of one */
+#define NOT_AN_INSTRUCTION 1u /* the number for the second half of an instruction */
 
-/* An access that is reported. */
+/* A reported access. */
 struct place {
     enum access access;
     uint32_t address, size, state;
@@ -21,7 +21,7 @@ struct registers {
     uint32_t value[REGISTER_PC + 1];
     uint32_t selection; /* GE */
     uint32_t undefined[REGISTERS];
-    uint64_t unknown;   /* those whose value has not been followed */
+    uint64_t unknown;   /* registers whose value is not known */
 };
 
 /* instructions.c */

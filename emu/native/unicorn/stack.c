@@ -1,9 +1,9 @@
-/* The stack pointer: whose stack it is on, its lowest there, and the machine at that moment. */
+/* The stack pointer: its stack, its lowest value there, and the machine at that moment. */
 #include "parts.h"
 
 #define CONTROL_SPSEL 2u
 
-/* The stack's bytes are kept from SP, but from floor on, up to top. */
+/* The stack's bytes are kept from SP (or floor, if that is higher) up to top. */
 static void take_snapshot(struct probe *probe, uc_engine *uc, struct snapshot *snapshot, uint32_t pc, uint32_t sp,
                           uint32_t lowest, uint32_t floor, uint32_t top)
 {
@@ -20,7 +20,7 @@ static void take_snapshot(struct probe *probe, uc_engine *uc, struct snapshot *s
         probe->api.mem_read(uc, from, snapshot->stack, top - from);
 }
 
-/* Note where SP comes down below the heap's end; whether that is the heap's memory or a stack in it, Python judges. */
+/* Note that SP falls below the heap's end; Python judges whether that is heap memory or a stack in the heap. */
 static void note_meeting(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest)
 {
     bool below = lowest < probe->heap_end;
@@ -54,13 +54,13 @@ void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
         stop(probe, uc, STOP_STACK_OVERFLOW);
 }
 
-/* An SP that is lower than the stack ever was may be another stack's, in memory that was free until now. */
+/* An SP below the stack's lowest may belong to another stack, in memory that was free until now. */
 static bool explains(const struct stack *stack, uint32_t process, uint32_t sp)
 {
     return stack->process == process && sp <= stack->top && sp >= stack->limit && sp >= latest(stack)->lowest;
 }
 
-/* Follow SP, which may be anywhere, to the stack that it is on; false where none of the known ones explains it. */
+/* Find the known stack that SP is on; false if there is none. */
 bool find_stack(struct probe *probe, uc_engine *uc)
 {
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);

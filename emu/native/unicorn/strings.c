@@ -1,13 +1,13 @@
-/* The C library's string functions. They load whole words and decide by bytes that turn out not to matter, so what they
- * are given is checked byte by byte when they are called, by what they are specified to read; inside, only accesses
- * that no aligned word explains are reported. */
+/* The C library's string functions. They load whole words and decide by bytes that do not matter in the end. So their
+ * arguments are checked at the call, byte by byte, as far as they are specified to read. Inside, only accesses that no
+ * aligned word explains are reported. */
 #include "shadow_parts.h"
 
 #define CHUNK 256u
-#define LONGEST 0x100000u /* bytes: a string that is not ended by then runs out of any memory */
+#define LONGEST 0x100000u /* bytes: a longer string would leave any memory */
 
 struct reading {
-    int first, second, limit, character; /* argument numbers; -1 where there is none */
+    int first, second, limit, character; /* argument numbers; -1 if there is none */
     bool ends_at_zero, ends_at_difference;
 };
 
@@ -16,13 +16,13 @@ static uint32_t argument(struct probe *probe, uc_engine *uc, int number)
     return read_register(probe, uc, UC_ARM_REG_R0 + number);
 }
 
-/* A string that is read from address on; bytes holds count of it, from the one with the index first on. */
+/* A string at address; bytes holds count of its bytes, from index first on. */
 struct string {
     uint32_t address, first, count;
     uint8_t bytes[CHUNK];
 };
 
-/* Fetch the bytes from address + index on; false where there are none. */
+/* Fetch the bytes from address + index on; false if there are none. */
 static bool fetch(struct probe *probe, uc_engine *uc, const struct shadow_memory *memory, struct string *string,
                   uint32_t index)
 {
@@ -32,7 +32,7 @@ static bool fetch(struct probe *probe, uc_engine *uc, const struct shadow_memory
     return probe->api.mem_read(uc, address, string->bytes, string->count) == UC_ERR_OK;
 }
 
-/* Read the byte with that index; false where that is an error, which is reported. */
+/* Read the byte with that index; false if that is an error, which this reports. */
 static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc, struct string *string,
                       uint32_t index, uint8_t *byte)
 {

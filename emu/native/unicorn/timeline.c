@@ -1,7 +1,7 @@
 /* The timeline of SP, which is known block by block. */
 #include "parts.h"
 
-/* Begin the interval that the next block is in. */
+/* Begin the interval of the next block. */
 void next_interval(struct probe *probe, uc_engine *uc)
 {
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);

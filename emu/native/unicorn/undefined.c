@@ -1,19 +1,19 @@
-/* What an instruction makes of undefined bits in its operands.
+/* The effect of an instruction on undefined bits of its operands.
  *
- * They are followed bit by bit, as in Valgrind's Memcheck (Seward and Nethercote, "Using Valgrind to detect undefined
- * value errors with bit-precision", USENIX 2005): a bit of a result is undefined unless it is the same whatever the
- * undefined bits of the operands are. */
+ * Undefined bits are followed one by one, as in Valgrind's Memcheck (Seward and Nethercote, "Using Valgrind to detect undefined
+ * value errors with bit-precision", USENIX 2005): a bit of a result is undefined unless it has one value for all values
+ * of the operands' undefined bits. */
 #include "shadow_parts.h"
 
 #define FLAG_N 0x80000000u
 #define FLAG_Z 0x40000000u
 #define FLAG_C 0x20000000u
 #define FLAG_V 0x10000000u
-#define FLAG_LESS 0x08000000u /* N is not V: may be defined where neither is */
+#define FLAG_LESS 0x08000000u /* N differs from V: may be defined while both are undefined */
 #define FLAGS_ALL (FLAG_N | FLAG_Z | FLAG_C | FLAG_V | FLAG_LESS)
 
 struct operand {
-    uint32_t value, undefined; /* the value counts where it is defined */
+    uint32_t value, undefined; /* only the value's defined bits count */
 };
 
 /* ---- operands ---- */
@@ -107,7 +107,7 @@ static uint32_t reversed_bits(uint32_t x)
     return reversed;
 }
 
-/* Which of N, Z, C, V of first - second are undefined: none that has one value whatever the undefined bits are. */
+/* The undefined flags of N, Z, C, V of first - second: those with both values among all values of undefined bits. */
 static uint32_t undefined_after_compare(struct operand first, struct operand second)
 {
     uint32_t undefined = first.undefined | second.undefined;
@@ -118,7 +118,7 @@ static uint32_t undefined_after_compare(struct operand first, struct operand sec
     uint32_t flags = FLAGS_ALL;
     if ((first.value ^ second.value) & ~undefined)
         flags &= ~FLAG_Z;
-    uint32_t least[2], most[2]; /* unsigned; with the sign bit turned over, the order of signed numbers */
+    uint32_t least[2], most[2]; /* unsigned; with the sign bit inverted, in the order of signed numbers */
     for (int is_signed = 0; is_signed < 2; is_signed++) {
         const struct operand *operands[2] = {&first, &second};
         for (int i = 0; i < 2; i++) {
@@ -132,7 +132,7 @@ static uint32_t undefined_after_compare(struct operand first, struct operand sec
     return flags;
 }
 
-/* The undefined bits of four sums; *carries those of the carries. */
+/* The undefined bits of four sums; *carries are the undefined carries. */
 static uint32_t undefined_sums(uint32_t undefined, uint32_t *carries)
 {
     uint32_t result = 0;
@@ -156,7 +156,7 @@ static uint32_t undefined_selection(const struct registers *registers, struct op
     return result;
 }
 
-/* Result of an operation: its value too, where known. */
+/* The result of an operation, with its value if that is known. */
 struct result {
     uint32_t value, undefined;
     bool known;
@@ -255,7 +255,7 @@ static void move(const struct instruction *at, struct registers *registers)
         registers->undefined[at->registers[i]] = undefined[i];
 }
 
-/* Let the instruction run on the registers: what is undefined afterwards, and the values that are known. */
+/* Run the instruction on the registers: their undefined bits afterwards, and the known values. */
 void compute(const struct instruction *at, struct registers *registers)
 {
     struct operand first = half_of(operand(registers, at->first, at->immediate), at->first_half);
@@ -288,7 +288,7 @@ void compute(const struct instruction *at, struct registers *registers)
     }
 }
 
-/* Whether it is undefined what the instruction's condition says. */
+/* Whether the instruction's condition is undefined. */
 bool undefined_condition(const struct instruction *at, const struct registers *registers)
 {
     uint32_t flags = registers->undefined[REGISTER_FLAGS];
