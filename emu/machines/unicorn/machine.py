@@ -30,10 +30,9 @@ from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
+from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
-from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.unicorn.run import Run
-from emu.native import HEAP_FREE
 from emu.native import unicorn as native
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
@@ -61,7 +60,7 @@ class UnicornMachine(Machine):
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
     ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
-    makes a run about three times slower. ``replace_allocator`` (with ``memcheck``) serves the allocator's calls from
+    makes a run about three times slower. ``replace_allocator`` (with ``memcheck``) moves the allocator's blocks into
     memory that the board does not have. ``profile`` also follows calls, and counts by line and call path; ``coverage``
     also tells which lines and functions ran. ``bare`` measures nothing and knows no limits: it is there to compare the
     speed with.
@@ -88,6 +87,7 @@ class UnicornMachine(Machine):
         self._replaced_heap = place_for_heap(firmware.board) if replace_allocator else None
         self._code = CodeMap(firmware)
         self._allocator = allocator_entries(firmware)
+        self._first_arguments = {entry.address: entry.first_argument for entry in self._allocator}
         self._run: Run | None = None
 
     def boot(self) -> Stop:
@@ -185,8 +185,9 @@ class UnicornMachine(Machine):
             run.memory_errors = MemoryErrors(firmware, ledger, shadow, replaced=self._replaced_heap is not None)
         if shadow is not None and self._replaced_heap is not None:
             engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
-            hooks.replace_allocator()
-            run.allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
+            hooks.move_blocks()
+            run.moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
+            ledger.place_of = run.moved_blocks.own_address
         return run
 
     def _shadow(self, ledger: HeapLedger) -> NativeShadow:
@@ -257,7 +258,9 @@ class UnicornMachine(Machine):
                 case native.STOP_PAUSE:
                     run.take_events()
                 case native.STOP_ALLOCATOR:
-                    pc = self._serve_allocator(run)
+                    self._give_own_block(run)
+                case native.STOP_ALLOCATED:
+                    self._move_block(run)
                 case native.STOP_UNKNOWN_CODE:
                     hooks.describe_code(run.peek)
                 case _ if last_hint(run) == YIELD:
@@ -291,18 +294,20 @@ class UnicornMachine(Machine):
         if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
             run.shadow.open_stack(run.stacks.state.floor, current.top)
 
-    def _serve_allocator(self, run: Run) -> int:
-        """Do what the allocator function is called for at which the engine stands, and return where it goes on."""
-        assert run.allocator is not None, "only where the allocator is replaced the engine stops at it"
+    def _give_own_block(self, run: Run) -> None:
+        """Let the allocator, which is about to begin, have its own block for the one that was moved."""
+        assert run.moved_blocks is not None, "only where blocks are moved the engine stops at the allocator"
         run.hooks.cut_block(run.pc)
         call = run.hooks.allocator_call
-        pc = call.return_address
-        result = run.allocator.serve(call)
-        if call.event.function != HEAP_FREE:
-            run.engine.reg_write(UC_ARM_REG_R0, result)
-        run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
-        run.hooks.allocator_served(result)
-        return pc
+        first = self._first_arguments[call.entry]
+        run.engine.reg_write(UC_ARM_REG_R0 + first, run.moved_blocks.own_block(call))
+
+    def _move_block(self, run: Run) -> None:
+        """Give other memory for what the allocator has just returned."""
+        assert run.moved_blocks is not None, "only where blocks are moved the engine stops at the allocator"
+        result = run.moved_blocks.returned(run.hooks.allocator_call, run.engine.reg_read(UC_ARM_REG_R0))
+        run.engine.reg_write(UC_ARM_REG_R0, result)
+        run.hooks.block_moved(result)
 
     def _serve_semihosting(self, run: Run) -> None:
         """Do what r0 and r1 ask for; raises SemihostingError where that cannot be done."""

@@ -19,8 +19,8 @@ from emu.firmware import Firmware
 from emu.machines.access import Access
 from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
+from emu.machines.unicorn.moved_blocks import MovedBlocks
 from emu.machines.unicorn.peripherals import Peripherals
-from emu.machines.unicorn.replaced_allocator import ReplacedAllocator
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.callers import Capture
@@ -62,7 +62,7 @@ class Run:
     faults: list[Fault] = field(default_factory=list)
     memory_errors: MemoryErrors | None = None
     shadow: NativeShadow | None = None
-    allocator: ReplacedAllocator | None = None
+    moved_blocks: MovedBlocks | None = None
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
     exit_status: int | None = None

@@ -21,7 +21,8 @@ enum stop_reason {
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
     STOP_STACK_CHANGE,   /* SP is where no known stack explains it: Python has to say which stack that is */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
-    STOP_ALLOCATOR,      /* an allocator function has been called that Python serves */
+    STOP_ALLOCATOR,      /* an allocator function is about to be given a block that Python has moved */
+    STOP_ALLOCATED,      /* it has just returned one that Python is to move */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
@@ -124,7 +125,8 @@ struct probe {
 
     const struct allocator_entry *allocator_entries;
     struct heap_call heap_call;
-    uint32_t replaces_allocator; /* whether Python serves the calls */
+    uint32_t moves_blocks; /* whether Python gives other memory for the allocator's blocks */
+    uint32_t call_is_known; /* whether heap_call has been seen already, and comes again after STOP_ALLOCATOR */
     struct heap_call break_call; /* of sbrk, which the allocator calls, or the firmware itself */
     struct callers callers;
     struct heap_event *heap_events;
