@@ -16,7 +16,7 @@ from emu.model.image import ImageInfo, read_image_info
 from emu.model.tracing import trace_widths
 from emu.resources import resource
 from emu.targets import Board
-from emu.toolchains import Toolchain, find_toolchain
+from emu.toolchains import WORKING_DIRECTORY, CompilerError, Toolchain, find_toolchain
 
 COMPILER_FLAGS = (
     "-std=c99",
@@ -136,7 +136,7 @@ def _compile(
     # GCC passes the directory's new name on to the assembler.
     engine = directory / "runtime"
     engine.symlink_to(runtime.absolute())
-    prefixes = [f"{flag}{directory}=." for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=")]
+    prefixes = [f"{flag}{WORKING_DIRECTORY}=." for flag in ("-ffile-prefix-map=", "-Wa,--debug-prefix-map=")]
     includes = [f"-I{engine.name}/{part}" for part in ("include", "src", "port")]
     model = directory / "model.mamba"
     model.write_bytes(image.read_bytes())
@@ -153,17 +153,17 @@ def _compile(
     libraries = [] if linker_script is None else _LIBRARIES
     try:
         toolchain.run([*flags, *_LINK_FLAGS, *placed, *objects, *libraries, "-o", "firmware.elf"], directory)
-    except EmuError as error:
+    except CompilerError as error:
         raise error if linker_script is None else _explain(error, linker_script) from error
     for intermediate in [*objects, model.name, engine.name]:
         (directory / intermediate).unlink()
 
 
-def _explain(failure: EmuError, linker_script: Path) -> EmuError:
+def _explain(failure: CompilerError, linker_script: Path) -> EmuError:
     """Return what a linker's complaint means, where it is one about the linker script; else the complaint."""
-    if overflow := _OVERFLOW.search(str(failure)):
+    if overflow := _OVERFLOW.search(failure.output):
         name, missing = overflow.groups()
         return InputError(f"the firmware does not fit: {name} in {linker_script} is {int(missing):,} bytes too small")
-    if undefined := _UNDEFINED.search(str(failure)):
+    if undefined := _UNDEFINED.search(failure.output):
         return InputError(f"{linker_script}: defines no {undefined[1]}, which emu's startup code wants")
     return failure

@@ -9,7 +9,6 @@ import numpy as np
 from elftools.elf.descriptions import describe_e_machine
 from elftools.elf.elffile import ELFFile
 
-from emu.debug_info import CORRUPT
 from emu.errors import InputError
 
 _MAGIC = b"\x7fELF"
@@ -39,6 +38,9 @@ NOTYPE, OBJECT, FUNCTION = 0, 1, 2
 """The kinds of symbols that matter."""
 GLOBAL = 1
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
+_MOST_TIMES_READ = 64
+"""How often each byte may be read, on average: sections are in segments, and names may end in others, but thousands of
+headers for the same bytes would need gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ class Elf:
             self.symbols = tuple(self._read_symbols())
             self.sections = tuple(self._read_sections())
             self.toolchain = self._read_toolchain()
-        except CORRUPT as error:
-            raise InputError(f"{path} is a corrupt ELF: {error}") from error
+        except InputError:
+            raise
+        except Exception as error:  # whatever pyelftools raises on parts that contradict each other
+            raise InputError(f"{path} is a corrupt ELF: its parts contradict each other") from error
         by_binding = sorted(self.symbols, key=lambda symbol: symbol.binding)  # a global one wins over a file's own
         self._by_name = {symbol.name: symbol for symbol in by_binding if symbol.defined}
 
@@ -160,6 +164,8 @@ class Elf:
             ]
         if extents is None or not self._inside(contents, extents):
             raise InputError(f"{self.path} is truncated: its headers point behind the end of the file")
+        if sum(size for _, size in extents) > _MOST_TIMES_READ * len(contents):
+            raise InputError(f"{self.path} is a corrupt ELF: many of its parts are the same bytes")
 
     @staticmethod
     def _inside(contents: bytes, extents: "tuple[tuple[int, int], ...] | list[tuple[int, int]]") -> bool:
@@ -195,8 +201,12 @@ class Elf:
             return
         names = self.file.get_section(table["sh_link"]).data()
         symbols = np.frombuffer(table.data(), _SYMBOL[self.file.elfclass])
+        room = _MOST_TIMES_READ * len(names)
         for name, value, size, info, section in symbols[[*_SYMBOL_FIELDS]].tolist():
             text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
+            room -= len(text)
+            if room < 0:
+                raise InputError(f"{self.path} is a corrupt ELF: many of its symbols' names are the same bytes")
             yield Symbol(text, value, size, info & 15, info >> 4, section)
 
     def _read_toolchain(self) -> str | None:

@@ -1,10 +1,23 @@
-"""The errors that a user can act on; each carries the exit code of the command line."""
+"""The errors that a user can act on; each carries the exit code of the command line.
+
+Exit code 1 is none of them: it says that a verdict failed, and nothing else.
+"""
+
+from emu.printable import printable
+
+_LONGEST = 2000
 
 
 class EmuError(Exception):
-    """An expected failure: one clear line for the user, never a traceback."""
+    """A failure in emu, or in a tool that it drives: exit code 70.
 
-    exit_code = 1
+    Its message is one line whatever it quotes, so no face has to make it printable.
+    """
+
+    exit_code = 70
+
+    def __init__(self, message: str):
+        super().__init__(printable(message, _LONGEST))
 
 
 class InputError(EmuError):
@@ -17,3 +30,9 @@ class MissingToolError(EmuError):
     """The environment lacks something; the message names the command that installs it: exit code 3."""
 
     exit_code = 3
+
+
+class OutputError(EmuError):
+    """A file or the cache cannot be written: exit code 74."""
+
+    exit_code = 74

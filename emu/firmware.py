@@ -13,6 +13,7 @@ from emu.architectures import architecture_of
 from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
 from emu.elf import FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
 from emu.errors import InputError
+from emu.reading import read_bytes
 from emu.record import Location
 from emu.targets import Board, Region, Target
 
@@ -61,11 +62,7 @@ class Firmware:
         Raises InputError, in one line, where the file is missing, no ELF, damaged, not linked, for another CPU, or
         placed outside the board's memory.
         """
-        try:
-            contents = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
-        return cls(path, contents, target)
+        return cls(path, read_bytes(path), target)
 
     @property
     def initial_sp(self) -> int:

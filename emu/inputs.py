@@ -1,7 +1,9 @@
 """Evaluation inputs: the rows that go through the firmware, and what PyTorch says about them."""
 
+import io
+import math
 import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.errors import InputError
+from emu.reading import MOST_BYTES, read_file
 
-# What numpy and zipfile raise on a file that is no archive (TypeError: a bare .npy), or a damaged one.
-_NOT_AN_ARCHIVE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_ARRAYS = ("x", "y", "logits", "logits64", "classes")
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy writes; others can ask for gigabytes before the first byte is known."""
 
 _LABELS = (0, int(np.iinfo(np.int32).max), "class number")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -60,14 +64,10 @@ def load_inputs(path: Path) -> EvaluationInputs:
     ``x`` may be float16 or float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
     Raises InputError where a file, a shape or a value is not what it has to be.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except _NOT_AN_ARCHIVE as error:
-        raise InputError(f"{path}: not a readable .npz file: {error}") from error
-    if "x" not in arrays:
+    arrays = read_file(path, "a readable .npz file", _read_arrays)
+    x = arrays.get("x")
+    if x is None:
         raise InputError(f"{path}: has no array 'x' (float32 [N, T, F]); found {', '.join(arrays) or 'nothing'}")
-    x = arrays["x"]
     if x.dtype not in (np.float16, np.float32) or x.ndim != 3 or 0 in x.shape:
         raise InputError(f"{path}: x is {x.dtype} {list(x.shape)}; expected float32 [N, T, F] with no empty dimension")
     _require_finite(path, "x", x)
@@ -81,19 +81,44 @@ def load_inputs(path: Path) -> EvaluationInputs:
             raise InputError(f"{path}: {name} is {array.dtype}; expected {'integers' if name == 'y' else 'floats'}")
         _require_finite(path, name, array)
         _require_range(path, name, array)
-    logits, logits64 = arrays.get("logits"), arrays.get("logits64")
+    labels, logits, logits64 = arrays.get("y"), arrays.get("logits"), arrays.get("logits64")
     classes = arrays.get("classes")
     if classes is not None:
         _require_names(path, classes, logits if logits64 is None else logits64)
     if logits is not None and logits.dtype == np.float64 and logits64 is None:
         logits, logits64 = None, logits
     return EvaluationInputs(
-        x=x.astype(np.float32),
-        labels=arrays["y"].astype(np.int64) if "y" in arrays else None,
-        logits64=logits64,
+        x=x.astype(np.float32, copy=False),
+        labels=None if labels is None else labels.astype(np.int64),
+        logits64=None if logits64 is None else logits64.astype(np.float64),
         logits32=None if logits is None else logits.astype(np.float32),
         classes=None if classes is None else tuple(map(str, classes)),
     )
+
+
+def _read_arrays(data: bytes) -> Mapping[str, np.ndarray | None]:
+    """Return the arrays of an archive by their names, and None for those that emu does not know."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        wanted = [member for name, member in members.items() if name in _ARRAYS]
+        if sum(member.file_size for member in wanted) > MOST_BYTES:
+            raise ValueError("it unpacks to more than is read")
+        return {name: _read_array(archive, member) if name in _ARRAYS else None for name, member in members.items()}
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return one array: never a pickle, and no larger than what the archive has of it."""
+    if member.compress_type not in _COMPRESSIONS:
+        raise ValueError("numpy does not compress in this way")
+    content = archive.read(member)
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read_header(file)
+    start = file.tell()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise ValueError("its shape does not go with its bytes")
+    return np.ndarray(shape, dtype, content, start, order="F" if is_fortran else "C")
 
 
 def _require_names(path: Path, classes: np.ndarray, logits: np.ndarray | None) -> None:

@@ -1,15 +1,16 @@
 """The run record: plain data about one run, the only thing that verdicts and reports read.
 
 Its JSON form is a contract with other programs (schema 1): a field may be added, never renamed or removed without a
-new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
+new schema number. A figure that was not measured is ``None``, and ``Run.not_measured`` gives the reason.
 """
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from emu.errors import InputError
+from emu.reading import read_json
 
 SCHEMA = 1
 
@@ -17,6 +18,22 @@ SCHEMA = 1
 class _Part(BaseModel):
     # An infinite error (an output that is no number) has to survive the way through JSON.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    @model_validator(mode="after")
+    def _has_numbers_that_a_run_can_have(self) -> Self:
+        for name in type(self).model_fields:
+            if not _is_possible(getattr(self, name)):
+                raise ValueError(f"{name} has a number that no run can have")
+        return self
+
+
+def _is_possible(value: object) -> bool:
+    """Return whether a figure, or each in a table of them, has at most 64 bits and is not NaN; an error may be inf."""
+    if isinstance(value, dict):
+        return all(_is_possible(key) and _is_possible(each) for key, each in value.items())
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 64
+    return not (isinstance(value, float) and math.isnan(value))
 
 
 class Location(_Part):
@@ -79,8 +96,8 @@ class RegionUse(_Part):
     """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
     """What exists only under test."""
-    stack_bytes: int = 0
-    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
+    stack_bytes: int | None = 0
+    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts. None if the stacks were not measured."""
     heap_bytes: int | None = 0
     """What ``ram_peak_bytes`` counts of the heap; None if it is not known which memory the heap is in."""
 
@@ -325,6 +342,13 @@ class Profile(_Part):
     cut: bool = False
     """Whether there were more paths than are kept: the instructions of the rest count for their callers."""
 
+    @model_validator(mode="after")
+    def _callers_come_first(self) -> Self:
+        for index, path in enumerate(self.call_paths):
+            if path.caller is not None and not 0 <= path.caller < index:
+                raise ValueError(f"call_paths.{index}.caller is {path.caller}, which is no earlier path")
+        return self
+
 
 class CoveredFunction(Location):
     """A function of the firmware."""
@@ -395,7 +419,7 @@ class Parity(_Part):
     """The mean over all logits of all inputs."""
     relative_mean_error: float
     """``mean_abs_error`` over the reference's largest absolute logit."""
-    argmax_agreement: float
+    argmax_agreement: float = Field(ge=0, le=1)
     """Share of inputs, 0..1, on which the largest logit is the reference's."""
     worst_input: WorstInput
     """A wrong class is worse than any distance."""
@@ -405,7 +429,7 @@ class Parity(_Part):
     """Every class of the model."""
     float32: Errors | None = None
     """The same distances from float32 PyTorch, where the inputs come with its logits."""
-    label_accuracy: float | None = None
+    label_accuracy: float | None = Field(default=None, ge=0, le=1)
     """Share of inputs on which the firmware is right about the true label, where labels are given."""
 
 
@@ -460,7 +484,19 @@ class Run(_Part):
     """What it printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
-    """By the name of each figure that is missing, the reason."""
+    """Why something is missing, by its name.
+
+    The name is one of these:
+
+    - a figure: a field of ``memory``, ``instructions`` or ``parity`` that holds a number;
+    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``memory_check``, ``parity``, ``profile``,
+      ``stacks``, ``timeline``;
+    - a part of a section: ``by_function``, ``leaks``, ``heap_region_bytes``, ``loads_by_region``, ``overhead_bytes``,
+      ``stack_limit_bytes``, ``stores_by_region``;
+    - ``limit of NAME``: the limit of the stack NAME;
+    - ``covered_lines``: the lines in ``coverage``;
+    - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
+    """
     environment: dict[str, str] = {}
     """Versions of what ran it."""
 
@@ -486,12 +522,5 @@ class RunFile(_Part):
 
 
 def read_run_file(path: Path) -> RunFile:
-    """Read what ``emu run --json`` wrote; raises InputError where it is missing or something else."""
-    try:
-        return RunFile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path} is not a run record of `emu run --json`: {where}: {first['msg']}") from error
+    """Read what ``emu run --json`` wrote; raises InputError if it is missing or something else."""
+    return read_json(path, RunFile.model_validate, "a run record of `emu run --json`")

@@ -9,14 +9,13 @@
 A finding is suppressed where the kind matches and one frame of its backtrace matches function and file.
 """
 
-import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from emu.errors import InputError
+from emu.reading import read_toml
 from emu.record import Location, MemoryCheck, MemoryFinding
 
 
@@ -49,17 +48,8 @@ class _File(BaseModel):
 
 
 def load_suppressions(path: Path) -> list[Suppression]:
-    """Read a suppression file; raises InputError where it is missing, or has something else in it."""
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text())).suppress
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
+    """Read a suppression file; raises InputError if it is missing, or has something else in it."""
+    return read_toml(path, _File.model_validate, "a file of suppressions").suppress
 
 
 def suppress(check: MemoryCheck, suppressions: Sequence[Suppression]) -> MemoryCheck:

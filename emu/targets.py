@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +19,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from emu.errors import InputError
+from emu.reading import complaint, read_toml
 from emu.resources import resource
 
 _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
@@ -37,7 +36,7 @@ def parse_size(text: object) -> int:
 
     Raises ValueError where the text is not a size.
     """
-    match = re.fullmatch(r"(\d+)\s*(B|KB|MB)?", str(text).strip())
+    match = re.fullmatch(r"(\d{1,15})\s*(B|KB|MB)?", str(text).strip())
     if match is None:
         raise ValueError(f'"{text}" is not a size such as "128 KB" (units: B, KB, MB)')
     return int(match[1]) * _UNITS[match[2] or "B"]
@@ -278,19 +277,17 @@ class Target:
 
 
 def load_board(path: Path) -> Board:
-    """Read a board file; raises InputError that names the field where it is not valid."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:  # not TOML, or not text
-        raise InputError(f"{path}: {error}") from error
-    try:
-        return Board.model_validate(table, context={"directory": path.parent})
-    except ValidationError as error:
-        first = error.errors()[0]
-        parts = [str(path), _field(table, first["loc"]), _complaint(first)]
-        raise InputError(": ".join(filter(None, parts))) from error
+    """Read a board file; raises InputError that names the field if it is not valid."""
+
+    def parse(table: dict[str, Any]) -> Board:
+        try:
+            return Board.model_validate(table, context={"directory": path.parent})
+        except ValidationError as error:
+            first = error.errors()[0]
+            parts = [_field(table, first["loc"]), complaint(first)]
+            raise InputError(": ".join(filter(None, parts))) from error
+
+    return read_toml(path, parse, "a board file")
 
 
 def load_targets(board_files: Iterable[Path] = ()) -> dict[str, Target]:
@@ -330,16 +327,3 @@ def _field(table: Any, location: Sequence[int | str]) -> str:
         named = isinstance(part, int) and isinstance(table, dict)
         words.append(str(table.get("name", part)) if named else str(part))
     return ".".join(words)
-
-
-def _complaint(error: ErrorDetails) -> str:
-    """Return what is wrong with a field, in words for people who have not read pydantic's."""
-    given, context = error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "missing":
-            return "is missing"
-        case "literal_error":
-            return f'"{given}" is none of {context["expected"]}'
-        case "string_pattern_mismatch":
-            return f'"{given}" does not match {context["pattern"]}'
-    return error["msg"].removeprefix("Value error, ")

@@ -6,13 +6,15 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from emu.budgets.figures import Figure, figures
+from emu.budgets.usage import Usage, usages
 from emu.errors import InputError
-from emu.record import SCHEMA, Run, read_run_file
+from emu.figures import BUDGETS, NotMeasured
+from emu.reading import read_json
+from emu.record import SCHEMA, Run, RunFile
 
 LISTED_PARTS = 8
 """Of each figure in the file, the largest; the stack's frames are all kept."""
@@ -31,7 +33,7 @@ class BaselineFigure(_Part):
 
 
 class Baseline(_Part):
-    """The figures of runs, by ``model@target`` and the names of ``emu.figures.KINDS``."""
+    """The figures of runs, by ``model@target`` and the names of ``emu.figures.BUDGETS``."""
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
     runs: dict[str, dict[str, BaselineFigure]] = {}
@@ -51,9 +53,9 @@ class Baseline(_Part):
                     "in tests by emu_run(..., name=...)"
                 )
             kept = baseline.runs.setdefault(key, {})
-            for name, figure in figures(run).items():
-                if name not in kept or (figure.value or 0) > (kept[name].value or 0):
-                    kept[name] = _entry(figure)
+            for name, entry in ((name, _entry(usage)) for name, usage in usages(run).items()):
+                if name not in kept or (entry.value or 0) > (kept[name].value or 0):
+                    kept[name] = entry
         return baseline
 
     def to_json(self) -> str:
@@ -73,29 +75,23 @@ def run_key(run: Run) -> str:
 def read_baseline(path: Path) -> Baseline:
     """Read a baseline, or the figures of what ``emu run --json`` wrote.
 
-    Raises InputError where the file is missing or neither.
+    Raises InputError if the file is missing or neither.
     """
-    try:
-        text = path.read_bytes()
-        runs = dict(json.loads(text)).get("runs")
-        return Baseline.of(read_run_file(path).runs) if isinstance(runs, list) else Baseline.model_validate_json(text)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path} is no baseline: {where}: {first['msg']}") from error
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is neither a baseline nor a run record: {error}") from error
+
+    def parse(value: Any) -> Baseline:
+        is_record = isinstance(value, dict) and isinstance(value.get("runs"), list)
+        return Baseline.of(RunFile.model_validate(value).runs) if is_record else Baseline.model_validate(value)
+
+    return read_json(path, parse, "a baseline or a run record")
 
 
-def _entry(figure: Figure) -> BaselineFigure:
+def _entry(usage: Usage) -> BaselineFigure:
     parts: dict[str, int] = {}
-    for part in figure.parts:
+    for part in usage.parts:
         parts[part.name] = parts.get(part.name, 0) + (part.amount or 0)
-    return BaselineFigure(value=figure.value, parts=parts)
+    return BaselineFigure(value=None if isinstance(usage.value, NotMeasured) else usage.value, parts=parts)
 
 
 def _largest(name: str, parts: dict[str, int]) -> dict[str, int]:
-    kept = len(parts) if name == "stack" else LISTED_PARTS
+    kept = len(parts) if BUDGETS[name].lists_every_part else LISTED_PARTS
     return dict(sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:kept])

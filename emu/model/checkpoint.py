@@ -45,8 +45,8 @@ def load_checkpoint(path: Path, pooling: Pooling | None = None) -> Checkpoint:
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
+    tensors, metadata = read_tensors(path)
     try:
-        tensors, metadata = read_tensors(path)
         return _interpret(tensors, metadata, pooling)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

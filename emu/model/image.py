@@ -20,6 +20,7 @@ import numpy as np
 
 from emu.errors import InputError
 from emu.model.graph import Block, Graph, Linear
+from emu.reading import read_bytes
 
 MatrixType = Literal["f32", "f16", "int8"]
 
@@ -102,10 +103,7 @@ def read_image_info(path: Path) -> ImageInfo:
 
     The engine itself checks every offset when it opens the image.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_bytes(path)
     if data[:4] != MAGIC:
         raise InputError(f"{path}: not a model image (it does not begin with {MAGIC.decode()})")
     if len(data) < _HEADER.size:

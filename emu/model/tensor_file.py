@@ -2,17 +2,21 @@
 
 import io
 import json
-import warnings
+import zipfile
 from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
+from safetensors import deserialize
 
 from emu.errors import InputError, MissingToolError
+from emu.reading import MOST_BYTES, read_file
+
+if TYPE_CHECKING:
+    import torch
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -30,29 +34,26 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
 
     """
     if path.suffix not in CHECKPOINT_SUFFIXES:
-        raise InputError(f"a checkpoint's name ends in one of {', '.join(CHECKPOINT_SUFFIXES)}")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}") from error
-    if not content:
-        raise InputError("the file is empty")
+        raise InputError(f"{path}: a checkpoint's name ends in one of {', '.join(CHECKPOINT_SUFFIXES)}")
     if path.suffix == _SAFETENSORS_SUFFIX:
-        return _read_safetensors(content)
-    return _read_torch(content), {}
+        return read_file(path, "a safetensors file: it is truncated or corrupt", _read_safetensors)
+    return read_file(path, "a file of weights alone", _read_torch), {}
 
 
 def _read_safetensors(content: bytes) -> tuple[Tensors, dict[str, str]]:
     """Decode without PyTorch. ``safetensors.numpy`` would do, but numpy has no bfloat16."""
-    try:
-        entries = deserialize(content)
-    except SafetensorError as error:
-        raise InputError(f"truncated or corrupt safetensors file ({' '.join(str(error).split())})") from error
+    _require_content(content)
+    entries = deserialize(content)
     # `deserialize` has validated the header, but does not return its metadata
     header_bytes = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + header_bytes]).get("__metadata__") or {}
     # sorted, because `deserialize` returns another order at each run, and the first of two errors is the one reported
     return {name: _decode(name, entry) for name, entry in sorted(entries, key=itemgetter(0))}, metadata
+
+
+def _require_content(content: bytes) -> None:
+    if not content:
+        raise InputError("the file is empty")
 
 
 def _decode(name: str, entry: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -68,13 +69,14 @@ def _decode(name: str, entry: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def _read_torch(content: bytes) -> Tensors:
+    _require_content(content)
     try:
         import torch
     except ImportError as error:
         raise MissingToolError("reading a PyTorch file needs PyTorch: pip install 'emu-mcu[torch]'") from error
     try:
-        with warnings.catch_warnings(action="ignore"):  # about pickles that are rejected anyway
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _require_small_members(content)
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling corrupt bytes can raise nearly anything
         raise InputError(
             "cannot be loaded as weights only: it is truncated or corrupt, or holds Python objects, which are never "
@@ -86,13 +88,35 @@ def _read_torch(content: bytes) -> Tensors:
         if isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     tensors: Tensors = {}
+    room = MOST_BYTES
     for name, value in loaded.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or not _is_dense(value):
             raise InputError(f"entry {name!r} is not a named dense tensor; save model.state_dict()")
         if value.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
             raise _wrong_dtype(name, str(value.dtype).removeprefix("torch."))
+        room -= value.numel() * np.dtype(np.float32).itemsize
+        if room < 0:  # the same values under many names
+            raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32, which no board has room for")
         tensors[name] = np.ascontiguousarray(value.detach().to(torch.float32).numpy())
     return tensors
+
+
+def _require_small_members(content: bytes) -> None:
+    """Refuse an archive that unpacks to more than a checkpoint may be, which a few bytes can claim."""
+    file = io.BytesIO(content)
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                raise ValueError("it unpacks to more than is read")
+
+
+def _is_dense(value: "torch.Tensor") -> bool:
+    """Return whether a tensor has each of its values in memory: not sparse, not on the meta device, not expanded."""
+    import torch
+
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _wrong_dtype(name: str, dtype: str) -> InputError:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from emu.architectures.core import Core
 from emu.firmware import Firmware
 from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS
 from emu.probes.allocators import why_not_followed
-from emu.probes.callers import Callers, CallSite, Capture, Unwind, unwind_thumb
+from emu.probes.callers import Callers, CallSite, Capture
 from emu.probes.heap_faults import Block, HeapFaults
 from emu.probes.heap_region import FAILED_BREAK, HeapRegion
 from emu.probes.timeline import Maxima
@@ -88,12 +89,12 @@ class HeapLedger:
     """Replays allocator calls, in order, to what is live, and judges them on the way.
 
     The static RAM of firmware whose allocator takes its memory from an array has that memory already. The heap adds
-    all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``unwind`` makes frames of the captures.
+    all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``core`` makes frames of the captures.
     """
 
-    def __init__(self, firmware: Firmware, unwind: Unwind = unwind_thumb):
+    def __init__(self, firmware: Firmware, core: Core):
         self._firmware = firmware
-        self._callers = Callers(firmware, unwind)
+        self._callers = Callers(firmware, core)
         self._why_not_followed = why_not_followed(firmware)
         self._region = HeapRegion(firmware, lambda address: self._live_block(address) is not None)
         self._follows_break = any(firmware.entry_of(name) is not None for name in ("_sbrk", "sbrk", "_sbrk_r"))

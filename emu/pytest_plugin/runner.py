@@ -16,6 +16,7 @@ from emu.inputs import EvaluationInputs, load_inputs
 from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations
 from emu.pytest_plugin.session import is_strict, known_targets, remember
+from emu.reading import read_bytes
 from emu.record import Run, RunFile, read_run_file
 from emu.run import RunOptions, emulator_version, needs_second_run, run_firmware
 from emu.targets import Target, find_target
@@ -123,11 +124,7 @@ class Runner:
 
 
 def _content(elf: Path, name: str, target: Target, inputs: EvaluationInputs | None, options: RunOptions) -> str:
-    try:
-        firmware = elf.read_bytes()
-    except OSError as error:
-        raise InputError(f"{elf}: {error.strerror}") from error
-    parts: list[bytes | str] = [firmware, name, target.name, target.board.model_dump_json(), repr(options)]
+    parts: list[bytes | str] = [read_bytes(elf), name, target.name, target.board.model_dump_json(), repr(options)]
     arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
     for array in arrays:
         parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from emu.record import CallPath, Run
+from emu.wording import printable, title
 
 
 def render_collapsed(runs: Sequence[Run]) -> str:
     """Return the stacks of the runs that have a profile; where there are several runs, each is a first frame."""
     counts: Counter[str] = Counter()
     for run in runs:
-        start = [f"{run.model} on {run.target}"] if len(runs) > 1 else []
+        start = [_frame(title(run))] if len(runs) > 1 else []
         paths = run.profile.call_paths if run.profile is not None else []
         for path in paths:
             if path.self_instructions:
@@ -20,7 +21,11 @@ def render_collapsed(runs: Sequence[Run]) -> str:
 
 
 def _outwards(paths: list[CallPath], path: CallPath) -> Iterator[str]:
-    yield str(path.function)
+    yield _frame(str(path.function))
     while path.caller is not None:
         path = paths[path.caller]
-        yield str(path.function)
+        yield _frame(str(path.function))
+
+
+def _frame(name: str) -> str:
+    return printable(name).replace(";", ":")  # a semicolon ends a frame

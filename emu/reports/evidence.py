@@ -1,11 +1,9 @@
 """What stands behind a figure or a fault, as plain lines: frames, places, allocations, classes that disagree."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
-from emu.reports.wording import counted, kind, place
-
-_NEAREST_CALLERS = 6
+from emu.wording import call_path, counted, function_of, kind, place
 
 
 def where(location: Location, pc: int | None) -> str:
@@ -13,16 +11,6 @@ def where(location: Location, pc: int | None) -> str:
     parts = [f"in {location.function}" if location.function else "", place(location)]
     parts.append(f"(pc {pc:#010x})" if pc is not None else "")
     return " ".join(part for part in parts if part)
-
-
-def function_of(frame: Frame) -> str:
-    """Return the function of a frame, or its address where there is no symbol."""
-    return frame.function or f"{frame.pc:#010x}"
-
-
-def callers(backtrace: Sequence[Frame]) -> str:
-    """Return a call path in one line, innermost first, cut after the nearest few."""
-    return " < ".join(map(function_of, backtrace[:_NEAREST_CALLERS])) + " < ..." * (len(backtrace) > _NEAREST_CALLERS)
 
 
 def refusal_note(failed: FailedAllocations) -> str:
@@ -38,7 +26,7 @@ def refusals(heap: Heap) -> Iterator[str]:
     """Yield a line for each call path to which the allocator refused memory; or how many there were, if that is all."""
     for failed in heap.failed:
         times, note = counted(failed.failures, "time"), refusal_note(failed)
-        what = f"{failed.largest_bytes:,} B to {callers(failed.backtrace)} {place(failed)}".rstrip()
+        what = f"{failed.largest_bytes:,} B to {' < '.join(call_path(failed.backtrace))} {place(failed)}".rstrip()
         yield f"{what}, {times}" + (f"; then {note}" if note else "")
     if heap.failed_allocations and not heap.failed:
         yield counted(heap.failed_allocations, "call")

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from emu.record import Coverage, CoveredFunction, Run
+from emu.wording import printable
+
+_LONGEST_PATH = 4096
 
 
 def render_lcov(runs: Iterable[Run]) -> str:
@@ -25,9 +28,9 @@ def _file(coverage: Coverage, file: str) -> Iterator[str]:
     functions: dict[str, list[CoveredFunction]] = {}
     for function in coverage.functions:
         if function.file == file and function.function is not None:
-            functions.setdefault(function.function, []).append(function)
+            functions.setdefault(printable(function.function), []).append(function)
     lines = coverage.lines.get(file, {})
-    yield f"SF:{file}"
+    yield f"SF:{printable(file, _LONGEST_PATH)}"
     # A header's static function may be there several times.
     executions = {name: sum(copy.executions for copy in copies) for name, copies in functions.items()}
     yield from (f"FN:{copies[0].line or 0},{name}" for name, copies in functions.items())

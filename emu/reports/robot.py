@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from emu.errors import InputError
+from emu.reading import read_file
 
 _COUNTS = ("tests", "failures", "errors")
 
@@ -13,12 +14,7 @@ def add_robot_results(junit: str, xunit: Path) -> str:
 
     Raises InputError where that file is missing or something else.
     """
-    try:
-        theirs = ElementTree.fromstring(xunit.read_bytes())
-    except OSError as error:
-        raise InputError(f"{xunit}: {error.strerror}") from error
-    except ElementTree.ParseError as error:
-        raise InputError(f"{xunit} is no XML: {error}") from error
+    theirs = read_file(xunit, "XML", ElementTree.fromstring)
     if theirs.tag not in ("testsuite", "testsuites"):
         raise InputError(f"{xunit} is not what `rebot --xunit` writes: it holds <{theirs.tag}>")
     ours = ElementTree.fromstring(junit)

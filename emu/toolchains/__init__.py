@@ -1,12 +1,14 @@
 """Find and drive the C compilers that build firmware."""
 
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emu.errors import EmuError, MissingToolError
+from emu.errors import EmuError, MissingToolError, OutputError
 from emu.toolchains.espressif import espressif_compilers
 from emu.toolchains.recipe import find_recipe
 
@@ -18,6 +20,22 @@ _INSTALL = {
 }
 
 
+WORKING_DIRECTORY = "/proc/self/cwd"
+"""A name that is right for every directory: GCC takes over $PWD if it is one. So output does not depend on a path, and
+no option has to quote a comma or an equals sign in it."""
+
+_NO_ROOM = os.strerror(errno.ENOSPC)
+
+
+class CompilerError(EmuError):
+    """A compiler or linker that failed; the message has the first error that it printed."""
+
+    def __init__(self, compiler: str, status: int, output: str):
+        super().__init__(f"{compiler} failed: {_first_error(output) or f'exit status {status}'}")
+        self.output = output
+        """All that it printed."""
+
+
 @dataclass(frozen=True)
 class Toolchain:
     """A compiler driver that also assembles and links."""
@@ -27,12 +45,20 @@ class Toolchain:
     version: str
 
     def run(self, arguments: list[str], directory: Path) -> None:
-        """Run the compiler in ``directory``; raises EmuError with its first messages where it fails."""
-        try:
-            subprocess.run([self.compiler, *arguments], cwd=directory, check=True, capture_output=True, text=True)
-        except subprocess.CalledProcessError as error:
-            messages = "\n".join(error.stderr.splitlines()[:12])
-            raise EmuError(f"{self.compiler.name} failed:\n{messages}") from error
+        """Run the compiler in ``directory``, which its debug information calls ``WORKING_DIRECTORY``.
+
+        Its temporary files are in ``directory``, too. Raises CompilerError if it fails, and OutputError if the disk is
+        full.
+        """
+        command, environment = [self.compiler, *arguments], {**os.environ, "PWD": WORKING_DIRECTORY, "TMPDIR": "."}
+        outcome = subprocess.run(
+            command, cwd=directory, env=environment, check=False, capture_output=True, text=True, errors="replace"
+        )
+        if outcome.returncode == 0:
+            return
+        if _NO_ROOM in outcome.stderr:
+            raise OutputError(f"{directory}: {_NO_ROOM} for what {self.compiler.name} writes; make room there")
+        raise CompilerError(self.compiler.name, outcome.returncode, outcome.stderr)
 
 
 def find_toolchain(name: str) -> Toolchain:
@@ -49,6 +75,12 @@ def find_toolchain(name: str) -> Toolchain:
     command = _command(name)
     install = _INSTALL.get(name, f"put {command} on the PATH")
     raise MissingToolError(f"{command} is not installed; install it with: {install}")
+
+
+def _first_error(output: str) -> str:
+    """Return the first line that calls itself an error, or else the last line that says anything."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error: " in line), "".join(lines[-1:]))
 
 
 def _compilers(name: str) -> Iterator[Path]:

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from emu.cache import cache_root
-from emu.errors import EmuError, MissingToolError
-from emu.toolchains.recipe import Recipe, Step, seal
+from emu.cache import cache_root, seal
+from emu.errors import MissingToolError, OutputError
+from emu.toolchains.recipe import Recipe, Step
 
 _ELSEWHERE = (
     "elsewhere install Espressif's: "
@@ -58,7 +58,7 @@ def install(recipe: Recipe, watcher: Watcher) -> None:
     """Build the recipe's toolchain into its home, unless it is there.
 
     Raises MissingToolError with the fix where a package is missing or a step fails (no network, no room on the disk),
-    and EmuError where the cache cannot be written. What is done is kept; the next call goes on from there.
+    and OutputError where the cache cannot be written. What is done is kept; the next call goes on from there.
     """
     try:
         recipe.home.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def install(recipe: Recipe, watcher: Watcher) -> None:
                 _build(recipe, scratch, lock, watcher)
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
-        raise EmuError(
+        raise OutputError(
             f"{cache_root()}: the cache cannot be written: {error.strerror}; "
             "make room there, or set XDG_CACHE_HOME to another directory"
         ) from error

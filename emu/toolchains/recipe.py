@@ -1,14 +1,11 @@
 """Recipes: how a toolchain is built where no package of it exists."""
 
-import hashlib
 import platform
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from emu.cache import cache_root, content_key
-
-_MANIFEST = "manifest"
+from emu.cache import cache_root, content_key, is_sealed
 
 
 @dataclass(frozen=True)
@@ -72,29 +69,6 @@ def find_recipe(name: str) -> Recipe | None:
     if name != "xtensa":
         return None
     return Recipe(name, Path(__file__).parent / name, "bin/xtensa-elf-gcc")
-
-
-def seal(directory: Path) -> None:
-    """Write down what every file in ``directory`` holds."""
-    (directory / _MANIFEST).write_text(_manifest(directory))
-
-
-def is_sealed(directory: Path) -> bool:
-    """Return whether ``directory`` is there and every file in it is as it was when it was sealed."""
-    try:
-        return (directory / _MANIFEST).read_text() == _manifest(directory)
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _manifest(directory: Path) -> str:
-    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != _MANIFEST)
-    return "".join(f"{_sha256(path)}  {path.relative_to(directory)}\n" for path in paths)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _system() -> tuple[str, str]:

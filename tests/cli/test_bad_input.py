@@ -80,7 +80,7 @@ def test_a_cache_that_cannot_be_written(emu, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     outcome = emu("run", "har", "-t", "stm32h7-unicorn", "--limit", "1")
-    assert outcome.code == 1
+    assert outcome.code == 74
     assert outcome.stderr.count("\n") == 1
     assert str(tmp_path / "file" / "emu") in outcome.stderr
     assert "XDG_CACHE_HOME" in outcome.stderr

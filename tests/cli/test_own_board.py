@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emu.machines.renode.cortex_m import CortexM
+from emu.machines.renode.cortex_m import CORTEX_M
 from emu.machines.renode.platform import write_platform
 from emu.resources import resource
 from emu.targets import load_board
@@ -131,7 +131,7 @@ def test_the_compiler_has_no_doubles_for_its_fpu(board: Path, tmp_path: Path):
 
 def test_renode_is_given_its_memory(board: Path, tmp_path: Path):
     loaded = load_board(board)
-    path = write_platform(loaded, CortexM.platform, CortexM.platform_registers, tmp_path, tmp_path / "printed")
+    path = write_platform(loaded, CORTEX_M.platform, CORTEX_M.platform_registers, tmp_path, tmp_path / "printed")
     text = path.read_text()
     assert 'cpuType: "cortex-m7"' in text
     assert "sram1: Memory.MappedMemory @ sysbus 0x20010000\n    size: 0x3c000\n" in text
@@ -173,7 +173,7 @@ DTCM = 'name = "dtcm"\nstart = 0x20000000\nsize = "64 KB"\naccess = "rwx"'
         (DTCM, DTCM.replace("64 KB", "128 KB"), "dtcm and sram1 overlap"),
         (DTCM, DTCM.replace("dtcm", "itcm"), "two memories or peripherals are called itcm"),
         (DTCM, DTCM.replace("0x20000000", "0x2000000000"), "memory.dtcm: start and size have to be"),
-        (DTCM, DTCM.replace("0x20000000", '"high"'), "memory.dtcm.start: Input should be a valid integer"),
+        (DTCM, DTCM.replace("0x20000000", '"high"'), "memory.dtcm.start: \"high\" is not a whole number"),
         ('"GPIOB", start = 0x40020400', '"GPIOB", start = 0xFFFFFFF0', "GPIOB: GPIOB does not end below 4 GB"),
         ('"GPIOB", start = 0x40020400', '"GPIOB"', "peripherals.GPIOB.start: is missing"),
         ("0x1C = 0xC0", "soon = 0xC0", 'reads.soon: "soon" is not an offset such as 0x1C'),

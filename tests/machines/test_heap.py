@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builds import LEVELS, TARGET, build, firmware
 
+from emu.architectures.cores import core_of
 from emu.firmware import Firmware
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
@@ -192,7 +193,9 @@ def test_ram_counts_all_that_the_allocator_took_once(tmp_path: Path, flags: tupl
     assert memory.ram_peak_bytes == memory.static_ram_bytes + memory.stack_peak_bytes + counted
     ram = {region.name for region in target.board.ram}
     uses = [use for use in memory.by_region if use.name in ram]
-    assert sum(use.static_bytes + use.stack_bytes + (use.heap_bytes or 0) for use in uses) == memory.ram_peak_bytes
+    assert (
+        sum(use.static_bytes + (use.stack_bytes or 0) + (use.heap_bytes or 0) for use in uses) == memory.ram_peak_bytes
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -231,7 +234,7 @@ def test_thousands_of_call_paths(tmp_path: Path, large: int) -> None:
 
 def test_the_ledger_knows_whose_block_an_address_is_in(tmp_path: Path) -> None:
     program = firmware(tmp_path, "heap_values.c")
-    ledger = HeapLedger(program)
+    ledger = HeapLedger(program, core_of(program))
 
     def call(function: int, size: int = 0, pointer: int = 0, result: int = 0, site: int = 0x0800_0101) -> None:
         ledger.add([(function, size, pointer, result, site, 0x2001_FF00, 0, 0)], [])

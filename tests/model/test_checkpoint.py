@@ -378,14 +378,14 @@ def test_a_model_of_something_else_is_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_files_that_cannot_be_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"m{suffix}"
-    assert rejection(path) == "cannot be read: No such file or directory"
+    assert rejection(path) == "No such file or directory"
     path.write_bytes(b"")
     assert rejection(path) == "the file is empty"
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     assert "corrupt" in rejection(path)
     path.unlink()
     path.mkdir()
-    assert rejection(path) == "cannot be read: Is a directory"
+    assert rejection(path) == "Is a directory"
 
 
 def test_an_unknown_kind_of_file_is_rejected(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_every_truncation_of_a_safetensors_file_is_rejected(tmp_path: Path) -> N
     content = path.read_bytes()
     for length in [*range(1, 64), *range(64, len(content), 97), len(content) - 1]:
         path.write_bytes(content[:length])
-        assert rejection(path).startswith("truncated or corrupt safetensors file")
+        assert rejection(path) == "not a safetensors file: it is truncated or corrupt"
 
 
 def test_truncated_pytorch_files_are_rejected(tmp_path: Path) -> None:

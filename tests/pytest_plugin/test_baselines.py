@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Compile, Project
 
-from emu.budgets.figures import KINDS
+from emu.figures import BUDGETS
 
 TEST = "def test_filters(emu_run): emu_run('filters.elf')\n"
 UPDATE = ("--emu-baseline=figures.json", "--emu-update-baseline")
@@ -35,7 +35,7 @@ def test_a_baseline_is_small_and_sorted_and_holds(project: Project, written: dic
     assert len(text.splitlines()) < 80
     (figures,) = written["runs"].values()
     assert list(written["runs"]) == ["filters@stm32h7-unicorn"]
-    assert set(figures) == set(KINDS)
+    assert set(figures) == set(BUDGETS)
     assert sum(figures["stack"]["parts"].values()) == figures["stack"]["value"]
     assert figures["heap"] == {"value": 320, "parts": {"allocate_history": 320}}
     assert figures["flash"]["parts"]["weights"] == 1000
@@ -158,8 +158,12 @@ def test_different_firmware_of_one_name_needs_names(project: Project, compile_pr
     ("arguments", "file", "says"),
     [
         ((COMPARE,), None, "figures.json: no such baseline; write it with --emu-update-baseline"),
-        ((COMPARE,), "[1, 2]", "figures.json is neither a baseline nor a run record"),
-        ((COMPARE,), '{"schema": 1, "runs": {"a@b": {"stack": 3}}}', "figures.json is no baseline: runs.a@b.stack"),
+        ((COMPARE,), "[1, 2]", "figures.json: not a baseline or a run record"),
+        (
+            (COMPARE,),
+            '{"schema": 1, "runs": {"a@b": {"stack": 3}}}',
+            "a baseline or a run record: runs.a@b.stack",
+        ),
         (("--emu-update-baseline",), None, "name the file with --emu-baseline"),
         (("--emu-baseline=none/f.json", "--emu-update-baseline"), None, "f.json: no such directory"),
         (("--emu-fail-on-increase=stack=0",), None, "over which figures? name their file with --emu-baseline"),

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from scripts import write_script
 
+from emu.cache import seal
 from emu.errors import MissingToolError
 from emu.toolchains import find_toolchain
-from emu.toolchains.recipe import find_recipe, seal
+from emu.toolchains.recipe import find_recipe
 
 COMMAND = "xtensa-esp32s3-elf-gcc"
 

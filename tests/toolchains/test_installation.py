@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scripts import MakeRecipe, write_script
 
-from emu.errors import EmuError, MissingToolError
+from emu.errors import MissingToolError, OutputError
 from emu.toolchains.installation import install
 from emu.toolchains.recipe import Recipe
 
@@ -210,7 +210,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(
     debian: Path, make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(write_script(debian / "file", "")))
-    with pytest.raises(EmuError, match="XDG_CACHE_HOME"):
+    with pytest.raises(OutputError, match="XDG_CACHE_HOME"):
         install(make_recipe(MAKE_COMPILER), Notes())
 
 

@@ -65,7 +65,7 @@ def _stack(run: Run) -> StackUse | str:
         return "SP left the stack's memory"
     if shared.off_stack != 0 or run.stack_in_heap:
         return _OTHER_STACKS
-    peak, backtrace = core.peak(shared.lowest)
+    peak, backtrace = run.peak(shared.lowest)
     return main_stack_use(firmware, core.stack_pointer, shared.lowest.sp, peak, backtrace) or _OTHER_STACKS
 
 
