@@ -203,8 +203,8 @@ def run(
         bool,
         typer.Option(
             "--replace-allocator",
-            help="With --memcheck: serve malloc and free from memory that the board does not have, with gaps between "
-            "blocks and freed ones left unused: finds overruns that go further.",
+            help="With --memcheck: move the blocks of the heap into memory that the board does not have, with gaps "
+            "between blocks and freed ones left unused: finds overruns that go further.",
         ),
     ] = False,
     stack_peak: Annotated[
