@@ -167,6 +167,8 @@ class Probe(Structure):
         ("data_regions", POINTER(c_uint32)),
         ("loads", POINTER(c_uint64)),
         ("stores", POINTER(c_uint64)),
+        ("tried", POINTER(c_uint64)),
+        ("tried_status", c_uint32),
         ("table", NativeTable),
         ("shadow", c_void_p),
     )

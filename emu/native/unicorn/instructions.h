@@ -82,6 +82,7 @@ struct instruction {
     uint8_t watch;          /* enum watch */
     uint8_t reserves;       /* a push or pop whose first registers only make room: how many */
     uint8_t string;         /* enum string_function: the function that it belongs to */
+    uint8_t status;         /* of an exclusive store: the register that is 0 after it if it has stored */
     uint8_t registers[32];
     uint32_t origin;                 /* of what it last loaded: index into origins, or 0 */
     uint32_t findings[FINDING_KINDS]; /* what was found here: index into findings + 1, or 0 */

@@ -135,6 +135,8 @@ struct probe {
     uint64_t data_region_count;
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
+    uint64_t *tried;              /* what counts the last instruction, an exclusive store, if it has stored; or NULL */
+    uint32_t tried_status;        /* the register that tells */
 
     struct instruction_table table; /* without capacity the hook on every instruction is not there */
     struct shadow *shadow; /* of the memory checker; NULL without */
