@@ -1,7 +1,7 @@
 """The heap, replayed from the calls and returns of the firmware's allocator."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,8 +22,10 @@ _FREED_KEPT = 4096
 class _Live(NamedTuple):
     size: int
     site: CallSite
+    place: int
+    """Where the allocator has it."""
     is_elsewhere: bool
-    """Whether it lies neither in a static variable nor in what ``_sbrk`` gave."""
+    """Whether that is neither in a static variable nor in what ``_sbrk`` gave."""
 
 
 class _Refused(NamedTuple):
@@ -102,6 +104,8 @@ class HeapLedger:
         self._all = _Composition()
         self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
+        self.place_of: Callable[[int], int] = lambda address: address
+        """Where the allocator has the block that the program was given at an address: elsewhere if blocks are moved."""
         self._allocations = self._frees = self._failures = 0
         self._failed: dict[CallSite, _Refusals] = {}
         self._sbrk_refused = False
@@ -156,18 +160,19 @@ class HeapLedger:
         self._allocations += 1
         before = self._live.pop(address, None)
         if before is not None:
-            self._count(address, before, -1)  # its free was not seen: two blocks cannot be in one place
-        if address not in self._region:
-            self._outside_region = address
-            if self._is_static(address) and (array := self._firmware.variable_at(address)) is not None:
+            self._count(before, -1)  # its free was not seen: two blocks cannot be in one place
+        place = self.place_of(address)
+        if place not in self._region:
+            self._outside_region = place
+            if self._is_static(place) and (array := self._firmware.variable_at(place)) is not None:
                 self._arrays[array.address] = array.end
-            if not self._follows_break and self._region.add_block(address, size, sp, site):
+            if not self._follows_break and self._region.add_block(place, size, sp, site):
                 self._judge.heap_grew_into_stack(site, sp)
         self._freed.pop(address, None)
-        is_elsewhere = address not in self._region and not self._is_static(address)
-        self._live[address] = live = _Live(size, site, is_elsewhere)
-        self._count(address, live, 1)
-        self._note_place(address)
+        is_elsewhere = place not in self._region and not self._is_static(place)
+        self._live[address] = live = _Live(size, site, place, is_elsewhere)
+        self._count(live, 1)
+        self._note_place(place)
 
     def _note_place(self, address: int) -> None:
         self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
@@ -182,7 +187,7 @@ class HeapLedger:
 
     def _free_pieces(self) -> list[int]:
         """Return the bytes of each piece beside the live blocks, in the memory that the allocator is known to have."""
-        blocks = sorted((address, address + live.size) for address, live in self._live.items())
+        blocks = sorted((live.place, live.place + live.size) for live in self._live.values())
         pieces = []
         for start, end in (*self._arrays.items(), *self._region.spans):
             behind = start
@@ -204,15 +209,15 @@ class HeapLedger:
         if live is None:
             return
         self._frees += 1
-        self._count(pointer, live, -1)
+        self._count(live, -1)
         self._freed[pointer] = Block(pointer, live.size, live.site, site)
         self._freed.move_to_end(pointer)
         if len(self._freed) > _FREED_KEPT:
             self._freed.popitem(last=False)
 
-    def _count(self, address: int, live: _Live, sign: int) -> None:
+    def _count(self, live: _Live, sign: int) -> None:
         self._all.change(live.site, sign * live.size, sign)
-        if not self._is_static(address):
+        if not self._is_static(live.place):
             self._beside_static.change(sign * live.size)
         if live.is_elsewhere:
             self._elsewhere.change(sign * live.size)
@@ -272,7 +277,7 @@ class HeapLedger:
             return Heap(attached=False)
         region = None if "heap_region_bytes" in self.not_measured else self._region.size
         live: dict[CallSite, tuple[int, int]] = {}
-        for size, site, _ in self._live.values():
+        for size, site, *_ in self._live.values():
             total, blocks = live.get(site, (0, 0))
             live[site] = total + size, blocks + 1
         return Heap(

@@ -1,4 +1,4 @@
-"""An allocator in place of the firmware's own does what allocators do, and keeps blocks apart."""
+"""An allocator whose blocks are moved apart does what it does by itself."""
 
 from pathlib import Path
 
@@ -79,3 +79,31 @@ def test_what_was_never_set_stays_so_when_a_block_moves(tmp_path: Path, replace:
     assert check(tmp_path, "-DPARTLY=0", replace=replace).findings == []
     (found,) = check(tmp_path, "-DPARTLY=5", replace=replace).findings
     assert (found.kind, found.line) == ("uninitialised_branch", line_of(SOURCE, "PARTLY"))
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_it_refuses_what_the_own_heap_could_not_hold(tmp_path: Path, replace: bool) -> None:
+    program = firmware(tmp_path, "full_heap.c", "--specs=nano.specs")
+    with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        stop = machine.boot()
+        heap = machine.measure().heap
+    assert (stop.reason, stop.exit_status) == ("exit", 0)
+    assert [(failed.largest_bytes, failed.failures) for failed in heap.failed] == [(5000, 1), (1000, 1)]
+    assert all(failed.sbrk_refused for failed in heap.failed)
+    assert heap.heap_region_bytes == 20 * 1008
+
+
+@pytest.mark.parametrize(("source", "flags"), [(SOURCE, ()), ("heap_4.c", ()), ("small_blocks.c", ("-DIN_VARIABLE",))])
+def test_every_figure_but_what_is_checked_is_that_with_the_own(
+    tmp_path: Path, source: str, flags: tuple[str, ...]
+) -> None:
+    program = firmware(tmp_path, source, *flags)
+    figures = []
+    for replace in (False, True):
+        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+            stops = [machine.boot()]
+            while stops[-1].reason == "yield":
+                stops.append(machine.resume())
+            measured = machine.measure()
+        figures.append((stops, measured.instructions, measured.stack_peak_bytes, measured.heap, measured.heap_region))
+    assert figures[0] == figures[1]

@@ -110,6 +110,8 @@ class Instruction:
     displacement: int = 0
     elements: int = 0
     """Accesses to memory: one for each register, and a double-precision one is one."""
+    status: int = NO_REGISTER
+    """Of an exclusive store: the register that is 0 after it if it has stored."""
     registers: tuple[int, ...] = ()
     sp_delta: int = 0
 
@@ -343,6 +345,7 @@ def _memory(at: Instruction, mnemonic: str, operands: _Operands, text: str) -> I
         registers=transferred,
         is_signed=kind in ("sb", "sh"),
         elements=len(transferred),
+        status=status[0] if status else NO_REGISTER,
     )
     return _finish(at, operands, (*status, *([operands.base] if _writes_back(text) else [])))
 

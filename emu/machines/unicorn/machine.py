@@ -33,11 +33,10 @@ from emu.machines.unicorn.addressability import defined_ranges, heap_state, init
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
 from emu.machines.unicorn.memory_errors import MemoryErrors
+from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
-from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
-from emu.native import HEAP_FREE
 from emu.native import unicorn as native
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
@@ -78,6 +77,7 @@ class UnicornMachine(Machine):
         self._replaced_heap = place_for_heap(firmware.board) if instruments.replace_allocator else None
         self._core = CortexM(firmware)
         self._allocator = allocator_entries(firmware)
+        self._first_arguments = {entry.address: entry.first_argument for entry in self._allocator}
         self._run: Run | None = None
 
     def boot(self) -> Stop:
@@ -165,14 +165,15 @@ class UnicornMachine(Machine):
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
-        memory_errors = allocator = None
+        memory_errors = moved_blocks = None
         if shadow is not None:
             replaced = self._replaced_heap is not None
             memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, replaced=replaced)
         if shadow is not None and self._replaced_heap is not None:
             engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
-            hooks.replace_allocator()
-            allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
+            hooks.move_blocks()
+            moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
+            ledger.place_of = moved_blocks.own_address
         return Run(
             firmware=firmware,
             core=self._core,
@@ -186,7 +187,7 @@ class UnicornMachine(Machine):
             ledger=ledger,
             shadow=shadow,
             memory_errors=memory_errors,
-            allocator=allocator,
+            moved_blocks=moved_blocks,
         )
 
     def _shadow(self, ledger: HeapLedger) -> NativeShadow:
@@ -257,7 +258,9 @@ class UnicornMachine(Machine):
                 case native.STOP_PAUSE:
                     run.take_events()
                 case native.STOP_ALLOCATOR:
-                    pc = self._serve_allocator(run)
+                    self._give_own_block(run)
+                case native.STOP_ALLOCATED:
+                    self._move_block(run)
                 case native.STOP_UNKNOWN_CODE:
                     hooks.describe_code(run.peek)
                 case _ if last_hint(run) == YIELD:
@@ -291,18 +294,20 @@ class UnicornMachine(Machine):
         if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
             run.shadow.open_stack(run.stacks.state.floor, current.top)
 
-    def _serve_allocator(self, run: Run) -> int:
-        """Serve the allocator call at which the engine has stopped, and return the address to continue at."""
-        assert run.allocator is not None, "the engine stops at a replaced allocator only"
+    def _give_own_block(self, run: Run) -> None:
+        """Let the allocator, which is about to begin, have its own block for the one that was moved."""
+        assert run.moved_blocks is not None, "the engine stops at the allocator only if blocks are moved"
         run.hooks.cut_block(run.pc)
         call = run.hooks.allocator_call
-        pc = call.return_address
-        result = run.allocator.serve(call)
-        if call.event.function != HEAP_FREE:
-            run.engine.reg_write(UC_ARM_REG_R0, result)
-        run.engine.reg_write(UC_ARM_REG_PC, pc | 1)
-        run.hooks.allocator_served(result)
-        return pc
+        first = self._first_arguments[call.entry]
+        run.engine.reg_write(UC_ARM_REG_R0 + first, run.moved_blocks.own_block(call))
+
+    def _move_block(self, run: Run) -> None:
+        """Give other memory for what the allocator has just returned."""
+        assert run.moved_blocks is not None, "the engine stops at the allocator only if blocks are moved"
+        result = run.moved_blocks.returned(run.hooks.allocator_call, run.engine.reg_read(UC_ARM_REG_R0))
+        run.engine.reg_write(UC_ARM_REG_R0, result)
+        run.hooks.block_moved(result)
 
     def _serve_semihosting(self, run: Run) -> None:
         """Serve the call in r0 and r1; raises SemihostingError if that is not possible."""

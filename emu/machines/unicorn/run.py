@@ -19,8 +19,8 @@ from emu.firmware import Firmware
 from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
 from emu.machines.unicorn.memory_errors import MemoryErrors
+from emu.machines.unicorn.moved_blocks import MovedBlocks
 from emu.machines.unicorn.peripherals import Peripherals
-from emu.machines.unicorn.replaced_allocator import ReplacedAllocator
 from emu.machines.unicorn.stacks import Stacks, stack_peak
 from emu.machines.unicorn.stopped import Stopped
 from emu.native.unicorn.hooks import NativeHooks
@@ -60,8 +60,8 @@ class Run:
     ledger: HeapLedger
     shadow: NativeShadow | None
     memory_errors: MemoryErrors | None
-    allocator: ReplacedAllocator | None
-    """In place of the firmware's own."""
+    moved_blocks: MovedBlocks | None
+    """Of the firmware's allocator."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware waits at ``emu_yield``."""

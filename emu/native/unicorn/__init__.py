@@ -24,8 +24,9 @@ from emu.toolchains import find_toolchain
     STOP_STACK_CHANGE,
     STOP_OUT_OF_MEMORY,
     STOP_ALLOCATOR,
+    STOP_ALLOCATED,
     STOP_UNKNOWN_CODE,
-) = range(9)
+) = range(10)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -155,7 +156,8 @@ class Probe(Structure):
         ("meeting", Snapshot),
         ("allocator_entries", POINTER(AllocatorEntry)),
         ("heap_call", HeapCall),
-        ("replaces_allocator", c_uint32),
+        ("moves_blocks", c_uint32),
+        ("call_is_known", c_uint32),
         ("break_call", HeapCall),
         ("callers", Callers),
         ("heap_events", POINTER(HeapEvent)),
@@ -165,6 +167,8 @@ class Probe(Structure):
         ("data_regions", POINTER(c_uint32)),
         ("loads", POINTER(c_uint64)),
         ("stores", POINTER(c_uint64)),
+        ("tried", POINTER(c_uint64)),
+        ("tried_status", c_uint32),
         ("table", NativeTable),
         ("shadow", c_void_p),
     )
@@ -178,8 +182,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_cut_block.argtypes = (POINTER(Probe), c_void_p, c_uint32)
     library.probe_cut_block.restype = c_bool
     library.shadow_size.restype = library.instruction_size.restype = c_size_t
-    library.probe_allocator_served.argtypes = (POINTER(Probe), c_uint32)
-    library.probe_allocator_served.restype = None
+    library.probe_block_moved.argtypes = (POINTER(Probe), c_uint32)
+    library.probe_block_moved.restype = None
     library.shadow_release.argtypes = (c_void_p,)
     library.shadow_release.restype = None
     library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)

@@ -10,9 +10,20 @@ static void count_traffic(struct probe *probe, uc_engine *uc, const struct instr
     for (uint32_t element = 0; element < at->elements; element++, address += bytes)
         for (uint32_t i = 0; i < probe->data_region_count; i++)
             if (address >= probe->data_regions[2 * i] && address < probe->data_regions[2 * i + 1]) {
-                counts[i]++;
+                if (at->status == NO_REGISTER)
+                    counts[i]++;
+                else
+                    probe->tried = &counts[i], probe->tried_status = at->status;
                 break;
             }
+}
+
+/* Count the exclusive store that was the last instruction, if it has stored. */
+static void count_tried_store(struct probe *probe, uc_engine *uc)
+{
+    if (probe->tried != NULL && read_register(probe, uc, UC_ARM_REG_R0 + (int)probe->tried_status) == 0)
+        ++*probe->tried;
+    probe->tried = NULL;
 }
 
 /* The instruction that called the function that begins at at; at itself if that call has not run. */
@@ -52,6 +63,7 @@ void probe_instruction(uc_engine *uc, uint64_t address64, uint32_t size, void *u
 {
     struct probe *probe = user_data;
     uint32_t address = (uint32_t)address64;
+    count_tried_store(probe, uc);
     const uint32_t *number = number_at(probe, address);
     if (number == NULL)
         return;

@@ -11,10 +11,20 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
         probe->pause_at = 0; /* Python empties the list before it is full */
 }
 
+/* Whether what the call returns is a block, or its size. */
+static bool tells_of_block(const struct heap_call *call)
+{
+    return call->event.function != HEAP_FREE && call->event.function != HEAP_QUERY;
+}
+
 static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_call *call)
 {
     if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
         return;
+    if (probe->moves_blocks && call == &probe->heap_call && tells_of_block(call)) {
+        stop(probe, uc, STOP_ALLOCATED);
+        return;
+    }
     call->return_address = 0;
     if (!return_is_event(call, read_register(probe, uc, UC_ARM_REG_R0)))
         return;
@@ -45,6 +55,10 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
         return;
     }
     struct heap_call *call = entry->function == HEAP_BREAK ? &probe->break_call : &probe->heap_call;
+    if (call == &probe->heap_call && probe->call_is_known) {
+        probe->call_is_known = 0;
+        return;
+    }
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
     uint32_t return_address = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
     if (is_inside_call(call, address, sp, return_address))
@@ -63,12 +77,14 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     struct heap_event event;
     if (entry_is_event(call, &event))
         record_heap_event(probe, &event);
-    if (probe->replaces_allocator && call == &probe->heap_call && entry->function != HEAP_QUERY)
+    if (probe->moves_blocks && call == &probe->heap_call && call->event.pointer != 0) {
+        probe->call_is_known = 1;
         stop(probe, uc, STOP_ALLOCATOR);
+    }
 }
 
-/* Python has served the call. */
-void probe_allocator_served(struct probe *probe, uint32_t result)
+/* Python has moved what STOP_ALLOCATED is about to result. */
+void probe_block_moved(struct probe *probe, uint32_t result)
 {
     struct heap_call *call = &probe->heap_call;
     call->return_address = 0;

@@ -32,6 +32,8 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
     uint32_t address = (uint32_t)address64;
     if ((address == probe->heap_call.return_address || address == probe->break_call.return_address) && address != 0)
         note_heap_returns(probe, uc, address);
+    if (probe->stop_reason == STOP_ALLOCATED)
+        return; /* like a pause */
     if (probe->instructions >= probe->pause_at) {
         stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook will be called again */
         return;

@@ -260,18 +260,18 @@ class NativeHooks:
 
     # ---- the allocator -----------------------------------------------------------------------------------------------
 
-    def replace_allocator(self) -> None:
-        """Stop at each call of the allocator, for Python to serve it."""
-        self._probe.replaces_allocator = 1
+    def move_blocks(self) -> None:
+        """Stop when the allocator is given a block, and when it returns one: Python gives other memory for it."""
+        self._probe.moves_blocks = 1
 
     @property
     def allocator_call(self) -> HeapCall:
-        """The call at which the engine stopped for that."""
+        """The call that the engine stopped for."""
         return self._probe.heap_call
 
-    def allocator_served(self, result: int) -> None:
-        """Say what the call returns."""
-        self._library.probe_allocator_served(ctypes.byref(self._probe), result)
+    def block_moved(self, result: int) -> None:
+        """Say what the call returns instead."""
+        self._library.probe_block_moved(ctypes.byref(self._probe), result)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 

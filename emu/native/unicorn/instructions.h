@@ -82,6 +82,7 @@ struct instruction {
     uint8_t watch;          /* enum watch */
     uint8_t reserves;       /* the first registers of a push or pop that only make room */
     uint8_t string;         /* enum string_function: the function that holds it */
+    uint8_t status;         /* of an exclusive store: the register that is 0 after it if it has stored */
     uint8_t registers[32];
     uint32_t origin;                 /* of the value that it last loaded: index into origins, or 0 */
     uint32_t findings[FINDING_KINDS]; /* the findings here: index into findings + 1, or 0 */

@@ -70,7 +70,7 @@ class NativeInstruction(Structure):
         *((name, c_uint8) for name in ("sets_flags", "jumps", "access", "size", "alignment")),
         *(
             (name, c_uint8)
-            for name in ("base", "index", "index_shift", "elements", "count", "watch", "reserves", "string")
+            for name in ("base", "index", "index_shift", "elements", "count", "watch", "reserves", "string", "status")
         ),
         ("registers", c_uint8 * 32),
         ("origin", c_uint32),

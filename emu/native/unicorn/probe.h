@@ -21,7 +21,8 @@ enum stop_reason {
     STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
     STOP_STACK_CHANGE,   /* SP is on no known stack: Python has to find the stack */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
-    STOP_ALLOCATOR,      /* a replaced allocator function has been called: Python serves it */
+    STOP_ALLOCATOR,      /* an allocator function is about to be given a block that Python has moved */
+    STOP_ALLOCATED,      /* it has just returned a block that Python is to move */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
@@ -124,7 +125,8 @@ struct probe {
 
     const struct allocator_entry *allocator_entries;
     struct heap_call heap_call;
-    uint32_t replaces_allocator; /* whether Python serves the calls */
+    uint32_t moves_blocks;       /* whether Python gives other memory for the allocator's blocks */
+    uint32_t call_is_known;      /* whether heap_call was seen before, and comes again after STOP_ALLOCATOR */
     struct heap_call break_call; /* of sbrk, by the allocator or by the firmware itself */
     struct callers callers;
     struct heap_event *heap_events;
@@ -133,6 +135,8 @@ struct probe {
     uint64_t data_region_count;
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
+    uint64_t *tried;              /* what counts the last instruction, an exclusive store, if it has stored; or NULL */
+    uint32_t tried_status;        /* the register that tells */
 
     struct instruction_table table; /* its capacity is 0 without the hook on every instruction */
     struct shadow *shadow; /* of the memory checker, or NULL */
