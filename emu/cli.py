@@ -18,7 +18,8 @@ from emu.budgets.baseline import read_baseline
 from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
 from emu.build import build_firmware
 from emu.elf import is_elf
-from emu.errors import EmuError, InputError
+from emu.ending import one_line_for_failures
+from emu.errors import InputError, OutputError
 from emu.inputs import EvaluationInputs, load_inputs
 from emu.machines import Limits
 from emu.model.checkpoint import load_checkpoint
@@ -26,6 +27,7 @@ from emu.model.config import Pooling
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.model.sources import find_model
+from emu.printable import printable
 from emu.record import Run, RunFile, read_run_file
 from emu.reports.annotations import render_annotations
 from emu.reports.collapsed import render_collapsed
@@ -66,12 +68,9 @@ TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an e
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's ends in one line on stderr, never in a traceback."""
-    try:
+    """Run the command line; a failure ends in one line on stderr, and in a traceback only with ``--debug``."""
+    with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
         app()
-    except EmuError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 def _show_version(wanted: bool) -> None:
@@ -85,6 +84,7 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Also print a traceback if something goes wrong.")] = False,
 ) -> None:
     pass
 
@@ -154,7 +154,9 @@ def export(
     info = read_image_info(output)
     if header is not None:
         _write(header, c_header(info, image, _identifier(output.stem)).encode())
-    print(f"{output}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
+    print(
+        f"{printable(str(output))}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence"
+    )
 
 
 @app.command()
@@ -168,7 +170,7 @@ def build(
     chosen = find_target(target, load_targets(board or ()))
     elf = build_firmware(find_model(model).image, chosen.board)
     _write(output, elf.read_bytes())
-    print(f"{output}: {output.stat().st_size:,} bytes, for {target}")
+    print(f"{printable(str(output))}: {output.stat().st_size:,} bytes, for {target}")
 
 
 @app.command()
@@ -245,11 +247,12 @@ def run(
 
     Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
 
-    The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
+    The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing,
+    70 for an error in emu or a compiler, 74 where an output cannot be written.
     """
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
-        raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+        raise OutputError(f"{json}: cannot be written: no such directory, or a directory itself")
     if report is not None:
         _make_directory(report)
     for option, given in (("--suppressions", suppressions is not None), ("--replace-allocator", replace_allocator)):
@@ -372,7 +375,7 @@ def robot(
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
     results = run_suites([find_target(name, known) for name in names], limit, output.absolute())
-    print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
+    print(f"{printable(str(results.xunit))}: {'all suites pass' if results.passed else 'a suite fails'}")
     if not results.passed:
         raise typer.Exit(1)
 
@@ -468,11 +471,11 @@ def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: no directory for the report can be made there: {error.strerror}") from error
+        raise OutputError(f"{path}: no directory for the report can be made there: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
