@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from emu.errors import EmuError, MissingToolError
 from emu.machines.qemu import core_type, qemu_version
-from emu.machines.qemu.core import Core
+from emu.machines.qemu.core import QemuCore
 from emu.machines.renode import renode_version
 from emu.targets import Target
 from emu.toolchains import find_toolchain
@@ -63,7 +63,7 @@ def _toolchain(name: str, required: bool, purpose: str = "") -> Finding:
     return Finding(name, True, detail, required=required)
 
 
-def _qemu(core: type[Core]) -> Finding:
+def _qemu(core: type[QemuCore]) -> Finding:
     try:
         return Finding(core.command, True, qemu_version(core), required=False)
     except MissingToolError as error:

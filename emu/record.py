@@ -1,7 +1,7 @@
 """The run record: plain data about one run, the only thing that verdicts and reports read.
 
 Its JSON form is a contract with other programs (schema 1): a field may be added, never renamed or removed without a
-new schema number. A figure that was not measured is ``None``, and ``not_measured`` gives the reason under its name.
+new schema number. A figure that was not measured is ``None``, and ``Run.not_measured`` gives the reason.
 """
 
 import math
@@ -96,10 +96,10 @@ class RegionUse(_Part):
     """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
     """What exists only under test."""
-    stack_bytes: int = 0
-    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts."""
+    stack_bytes: int | None = 0
+    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts. None if the stacks were not measured."""
     heap_bytes: int | None = 0
-    """None where it is not known which memory the heap is in."""
+    """What ``ram_peak_bytes`` counts of the heap; None if it is not known which memory the heap is in."""
 
 
 class SymbolUse(_Part):
@@ -130,9 +130,11 @@ class Memory(_Part):
     heap_peak_bytes: int | None = None
     """The most live bytes at any time, as asked for."""
     ram_peak_bytes: int | None = None
-    """Static + heap peak + reserved peak of every stack; the mailbox exists only under test and is not in it. What is
-    in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), stacks
-    that are variables; nor are stacks inside heap blocks."""
+    """Static RAM, what the allocator took (``Heap.taken_beside_static_bytes``), and the reserved peak of every stack.
+
+    What is in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``),
+    and stacks that are variables. Neither are stacks inside heap blocks. The mailbox exists only under test, and is not
+    in it."""
     mailbox_bytes: int | None = 0
     """What takes inputs and outputs, only under test; in no other figure."""
     by_region: list[RegionUse] = []
@@ -192,6 +194,15 @@ class FailedAllocations(Location):
     """The most that was asked for."""
     failures: int
     """How many calls were refused."""
+    live_bytes: int | None = None
+    """What was live when the most was asked for, as asked for."""
+    free_bytes: int | None = None
+    """What no live block held then, of the memory that the allocator had; headers are in it. None if nothing tells
+    which memory that is."""
+    largest_free_bytes: int | None = None
+    """The longest piece of ``free_bytes`` between two blocks."""
+    sbrk_refused: bool = False
+    """Whether ``_sbrk`` refused more memory then."""
     backtrace: list[Frame] = []
 
 
@@ -199,11 +210,16 @@ class Heap(_Part):
     """What the allocator was asked for. Where one allocator calls another, the outermost call counts."""
 
     attached: bool
-    """Whether an allocator was found and followed; where not, all else here is missing."""
+    """Whether an allocator was found and followed; if not, all else here is missing, but for calls in ``failed`` that
+    were seen to be refused."""
     peak_live_bytes: int | None = None
     """The most live bytes at any time, as asked for."""
     peak_beside_static_bytes: int | None = None
     """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
+    taken_beside_static_bytes: int | None = None
+    """What ``ram_peak_bytes`` counts of the heap, without what lies in static variables: all that ``_sbrk`` gave, and
+    the most live bytes at any time of blocks that come from elsewhere. None in older records, in which
+    ``ram_peak_bytes`` counts ``peak_beside_static_bytes``."""
     peak: list[Allocations] = []
     """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``. Where there are more
     than 500 call paths, the smaller ones are put together by the place of the call, without its callers."""
@@ -468,7 +484,19 @@ class Run(_Part):
     """What it printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
-    """By the name of each figure that is missing, the reason."""
+    """Why something is missing, by its name.
+
+    The name is one of these:
+
+    - a figure: a field of ``memory``, ``instructions`` or ``parity`` that holds a number;
+    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``memory_check``, ``parity``, ``profile``,
+      ``stacks``, ``timeline``;
+    - a part of a section: ``by_function``, ``leaks``, ``heap_region_bytes``, ``loads_by_region``, ``overhead_bytes``,
+      ``stack_limit_bytes``, ``stores_by_region``;
+    - ``limit of NAME``: the limit of the stack NAME;
+    - ``covered_lines``: the lines in ``coverage``;
+    - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
+    """
     environment: dict[str, str] = {}
     """Versions of what ran it."""
 

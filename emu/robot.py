@@ -14,7 +14,7 @@ from emu.errors import EmuError, InputError, MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.machines.renode.installation import HOW_TO_GET, find_renode, renode_version
-from emu.machines.renode.loading import contents_at_reset, core_of, stops
+from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.monitor import hook, load
 from emu.machines.renode.platform import write_platform
 from emu.mailbox import COMMAND_OFFSET, INPUT_ADDRESS_OFFSET, MAGIC, OUTPUT_ADDRESS_OFFSET, STATUS_OFFSET, SYMBOL
@@ -71,7 +71,7 @@ def prepare(target: Target, inputs: int, bench: Path) -> None:
     bench.mkdir(parents=True, exist_ok=True)
     printed = bench / "printed"
     hello = Firmware.load(_build_hello(target, bench), target)
-    core = core_of(hello)
+    core = core_in_renode(hello)
     platform = write_platform(target.board, core.platform, core.platform_registers, bench, printed)
     variables: dict[str, object] = {
         "BOARD": target.board.name,
@@ -93,8 +93,7 @@ def _firmware(firmware: Firmware, directory: Path) -> dict[str, object]:
         path = directory / f"memory{index}"
         path.write_bytes(data)
         commands.append(load(path, address))
-    core = core_of(firmware)
-    commands += [*core.start(), *map(hook, stops(firmware, core))]
+    commands += [core_in_renode(firmware).start(firmware), *map(hook, stops(firmware))]
     return {"commands": commands, "yield": firmware.entry_of("emu_yield")}
 
 

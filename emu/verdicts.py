@@ -1,6 +1,7 @@
 """Verdicts: what has to hold of a run, judged from its record alone."""
 
 from emu.record import Run, Verdict
+from emu.wording import counted
 
 DEFAULT_TOLERANCE = 1e-6
 """Mean absolute logit error allowed, relative to the reference's largest absolute logit: a few float32 roundings."""
@@ -8,10 +9,10 @@ DEFAULT_TOLERANCE = 1e-6
 
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     """Return the verdicts on a run, those about parity only where it was measured."""
-    verdicts = [Verdict(name="no fault", ok=not run.faults, value=_count(len(run.faults), "fault"), limit="0")]
+    verdicts = [Verdict(name="no fault", ok=not run.faults, value=counted(len(run.faults), "fault"), limit="0")]
     if run.memory_check is not None:
         found = len(run.memory_check.findings)
-        verdicts.append(Verdict(name="no memory error", ok=not found, value=_count(found, "memory error"), limit="0"))
+        verdicts.append(Verdict(name="no memory error", ok=not found, value=counted(found, "memory error"), limit="0"))
     if run.parity is not None:
         agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
         verdicts.append(
@@ -50,7 +51,3 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             )
         )
     return verdicts
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

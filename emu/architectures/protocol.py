@@ -37,6 +37,14 @@ class Architecture(Protocol):
         """Return where ``elf`` starts on ``board``; raises InputError, in one line, where nothing tells."""
         ...
 
+    def explain_jump(self, address: int) -> str | None:
+        """Return what a jump to ``address`` means that is no address of code; None if nothing special."""
+        ...
+
+    def explain_hole(self, address: int) -> str | None:
+        """Return what the address map says of ``address``, at which a board has nothing; None if nothing."""
+        ...
+
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]] | None:
         """Return start and end of each piece of code; None where mapping symbols ($t and $d) tell code from data."""
         ...

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emu.budgets.figures import Figure, figures
+from emu.budgets.usage import Usage, usages
 from emu.errors import InputError
+from emu.figures import BUDGETS, NotMeasured
 from emu.reading import read_json
 from emu.record import SCHEMA, Run, RunFile
 
@@ -32,7 +33,7 @@ class BaselineFigure(_Part):
 
 
 class Baseline(_Part):
-    """The figures of runs, by ``model@target`` and the names of ``emu.figures.KINDS``."""
+    """The figures of runs, by ``model@target`` and the names of ``emu.figures.BUDGETS``."""
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
     runs: dict[str, dict[str, BaselineFigure]] = {}
@@ -52,9 +53,9 @@ class Baseline(_Part):
                     "in tests by emu_run(..., name=...)"
                 )
             kept = baseline.runs.setdefault(key, {})
-            for name, figure in figures(run).items():
-                if name not in kept or (figure.value or 0) > (kept[name].value or 0):
-                    kept[name] = _entry(figure)
+            for name, entry in ((name, _entry(usage)) for name, usage in usages(run).items()):
+                if name not in kept or (entry.value or 0) > (kept[name].value or 0):
+                    kept[name] = entry
         return baseline
 
     def to_json(self) -> str:
@@ -84,13 +85,13 @@ def read_baseline(path: Path) -> Baseline:
     return read_json(path, parse, "a baseline or a run record")
 
 
-def _entry(figure: Figure) -> BaselineFigure:
+def _entry(usage: Usage) -> BaselineFigure:
     parts: dict[str, int] = {}
-    for part in figure.parts:
+    for part in usage.parts:
         parts[part.name] = parts.get(part.name, 0) + (part.amount or 0)
-    return BaselineFigure(value=figure.value, parts=parts)
+    return BaselineFigure(value=None if isinstance(usage.value, NotMeasured) else usage.value, parts=parts)
 
 
 def _largest(name: str, parts: dict[str, int]) -> dict[str, int]:
-    kept = len(parts) if name == "stack" else LISTED_PARTS
+    kept = len(parts) if BUDGETS[name].lists_every_part else LISTED_PARTS
     return dict(sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:kept])

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from emu.budgets.baseline import LISTED_PARTS, Baseline, BaselineFigure
-from emu.budgets.figures import KINDS
 from emu.errors import InputError
+from emu.figures import BUDGETS
 from emu.targets import parse_size
 
 
@@ -27,7 +27,7 @@ class Allowance:
 Gates = Mapping[str, Allowance]
 """What may grow by how much, by the name of the figure; what is not in it may grow freely."""
 
-NO_INCREASE: Gates = {name: Allowance("0") for name in KINDS}
+NO_INCREASE: Gates = {name: Allowance("0") for name in BUDGETS}
 
 
 def parse_gates(text: str) -> Gates:
@@ -35,8 +35,8 @@ def parse_gates(text: str) -> Gates:
     gates = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, allowed = (piece.strip() for piece in part.partition("="))
-        if name not in KINDS or not separator:
-            raise InputError(f'"{part}" of "{text}" is not FIGURE=INCREASE; the figures are {", ".join(KINDS)}')
+        if name not in BUDGETS or not separator:
+            raise InputError(f'"{part}" of "{text}" is not FIGURE=INCREASE; the figures are {", ".join(BUDGETS)}')
         percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", allowed)
         try:
             gates[name] = Allowance(allowed, percent=float(percent[1])) if percent else _absolute(allowed)
@@ -122,7 +122,7 @@ def compare(before: Baseline, after: Baseline, gates: Gates) -> Comparison:
 def _changes(key: str, before: Baseline, after: Baseline, gates: Gates) -> list[Change]:
     nothing = BaselineFigure(value=None)
     changes = []
-    for name in KINDS:
+    for name in BUDGETS:
         old, new = before.runs[key].get(name, nothing), after.runs[key].get(name, nothing)
         changes.append(Change(key, name, old.value, new.value, gates.get(name), _grown(name, old.parts, new.parts)))
     return changes
@@ -130,7 +130,7 @@ def _changes(key: str, before: Baseline, after: Baseline, gates: Gates) -> list[
 
 def _grown(figure: str, old: Mapping[str, int], new: Mapping[str, int]) -> tuple[PartChange, ...]:
     # What is not listed before may have been there, but was not larger than the smallest that is.
-    cut = figure != "stack" and len(old) >= LISTED_PARTS
+    cut = not BUDGETS[figure].lists_every_part and len(old) >= LISTED_PARTS
     unlisted = min(old.values()) if cut else 0
     parts = [PartChange(name, old.get(name), used) for name, used in new.items() if used > old.get(name, unlisted)]
     return tuple(sorted(parts, key=lambda part: (-part.increase, part.name)))

@@ -2,50 +2,54 @@
 
 from collections.abc import Iterable
 
-from emu.budgets.figures import KINDS, Figure, Part
+from emu.budgets.usage import Part, Usage
+from emu.figures import BUDGETS, NotMeasured, written
 from emu.record import Fault, Location, Parity
-from emu.reports.wording import kind, place, printable
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
+from emu.wording import kind, place, printable
 
 _MOST_PARTS = 8
 
 
-def parse_limit(figure: str, text: object) -> int:
-    """Return the limit that ``"2 KB"``, or a plain number, sets to ``figure``; raises ValueError for anything else."""
-    if KINDS[figure].unit:
+def parse_limit(name: str, text: object) -> int:
+    """Return the limit on the budget ``name`` that ``"2 KB"`` or a plain number sets.
+
+    Raises ValueError for anything else.
+    """
+    if BUDGETS[name].unit == "B":
         return parse_size(text)
     try:
         return int(str(text))
     except ValueError:
-        raise ValueError(f'"{text}" is no number of {figure}') from None
+        raise ValueError(f'"{text}" is no number of {name}') from None
 
 
-def amount(figure: str, value: int) -> str:
-    """Return ``value`` as a person reads it: 1,234 B."""
-    return f"{value:,}{KINDS[figure].unit}"
+def amount(name: str, value: int) -> str:
+    """Return an amount of the budget ``name`` as people read it, such as ``1,234 B``."""
+    return written(value, BUDGETS[name].unit)
 
 
-def over_budget(name: str, figure: Figure, limit: int) -> str | None:
-    """Return what is wrong where ``figure``, which is called ``name``, is over ``limit`` or was not measured."""
-    title = KINDS[name].title
-    if figure.value is None:
-        return f"{title}: not measured, so not known to be within {amount(name, limit)}: {figure.why_not}"
-    if figure.value <= limit:
+def over_budget(name: str, usage: Usage, limit: int) -> str | None:
+    """Return what is wrong if a run's ``usage`` of the budget ``name`` is over ``limit`` or not known; else None."""
+    title = BUDGETS[name].short_title
+    if isinstance(usage.value, NotMeasured):
+        return f"{title}: not measured, so not known to be within {amount(name, limit)}: {usage.value.reason}"
+    if usage.value <= limit:
         return None
     headline = (
-        f"{title}: {amount(name, figure.value)}, limit {amount(name, limit)}: "
-        f"{amount(name, figure.value - limit)} too {'much' if KINDS[name].unit else 'many'}"
+        f"{title}: {amount(name, usage.value)}, limit {amount(name, limit)}: "
+        f"{amount(name, usage.value - limit)} too {'much' if BUDGETS[name].unit == 'B' else 'many'}"
     )
-    return "\n".join([headline, *users(name, figure)])
+    return "\n".join([headline, *users(name, usage)])
 
 
-def users(name: str, figure: Figure) -> list[str]:
-    """Return lines that tell who used ``figure``, of many parts the largest; none where nobody is known."""
-    if not figure.parts:
+def users(name: str, usage: Usage) -> list[str]:
+    """Return lines that name who used the budget ``name``, or none if nobody is known."""
+    if not usage.parts:
         return []
-    shown = figure.parts if name == "stack" else figure.parts[:_MOST_PARTS]
-    return [f"  {KINDS[name].parts}:", *_columns(name, shown)]
+    shown = usage.parts if BUDGETS[name].lists_every_part else usage.parts[:_MOST_PARTS]
+    return [f"  {BUDGETS[name].parts}:", *_columns(name, shown)]
 
 
 def _columns(name: str, parts: Iterable[Part]) -> list[str]:
@@ -57,13 +61,13 @@ def _columns(name: str, parts: Iterable[Part]) -> list[str]:
     return [f"    {size:>{widths[0]}}  {who:<{widths[1]}}  {detail}".rstrip() for size, who, detail in rows]
 
 
-def out_of_parity(parity: Parity | None, why_not: str, atol: float | None, argmax: bool) -> str | None:
+def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool) -> str | None:
     """Return what is wrong where outputs differ from the reference by more than ``atol``, or in a class.
 
     Classes count only with ``argmax``. Without ``atol`` the mean error has to be within what every run is judged by.
     """
-    if parity is None:
-        return f"parity: not measured: {why_not}"
+    if isinstance(parity, NotMeasured):
+        return f"parity: not measured: {parity.reason}"
     worst = parity.worst_input
     wrong = parity.inputs - round(parity.argmax_agreement * parity.inputs)
     complaints = []

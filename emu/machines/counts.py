@@ -1,11 +1,18 @@
 """What a machine that counts blocks makes of them: instructions, loads and stores, profile and coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emu.firmware import Firmware
 from emu.probes.coverage import measure_coverage
-from emu.probes.instructions import Memory, executions_by_address, measure_instructions
+from emu.probes.instructions import (
+    Block,
+    CodeChangedError,
+    Memory,
+    check_sum,
+    executions_by_address,
+    instructions_by_function,
+)
 from emu.probes.profile import measure_profile
 from emu.probes.traffic import by_region
 from emu.record import Coverage, Instructions, Profile
@@ -17,8 +24,7 @@ class Counters:
 
     total: int
     """Instructions."""
-    blocks: Sequence[tuple[int, int, int, int]]
-    """Address, bytes, instructions and executions of the straight-line pieces of code that ran."""
+    blocks: Sequence[Block]
     loads: list[int]
     stores: list[int]
     """By the order of the board's memories."""
@@ -40,12 +46,22 @@ class Counts:
 
 
 def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, profile: bool, coverage: bool) -> Counts:
-    """Return the counts; the flags say what was counted on request."""
+    """Return the counts; the flags say what was counted on request.
+
+    Raises ContradictionError if the instructions by function, line or call path do not add up to the total.
+    """
     not_measured: dict[str, str] = {}
-    instructions = measure_instructions(firmware, counters.total, counters.blocks, counters.peek)
-    if not firmware.symbols:
-        not_measured["by_function"] = "the ELF has no symbols"
-        instructions = instructions.model_copy(update={"by_function": {}})
+    instructions = Instructions(total=counters.total)
+    try:
+        by_function = instructions_by_function(firmware, counters.blocks, counters.peek)
+    except CodeChangedError as changed:
+        not_measured["by_function"] = str(changed)
+    else:
+        check_sum(counters.total, "function", by_function.values())
+        if firmware.symbols:
+            instructions.by_function = by_function
+        else:
+            not_measured["by_function"] = "the ELF has no symbols"
     if traffic:
         memory = firmware.board.memory
         loads, stores = by_region(memory, counters.loads), by_region(memory, counters.stores)
@@ -53,16 +69,31 @@ def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, pro
     else:
         not_measured["loads_by_region"] = "counted only on request (--traffic)"
         not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = executions_by_address(firmware, counters.blocks, counters.peek) if profile or coverage else {}
+    executions = _executions(firmware, counters) if profile or coverage else ""
     profiled = covered = None
-    if profile:
-        profiled = measure_profile(firmware, executions, counters.call_paths, cut=counters.call_paths_cut)
-    else:
+    if not profile:
         not_measured["profile"] = "only on request (--profile)"
-    if coverage:
+    elif isinstance(executions, str):
+        not_measured["profile"] = executions
+    else:
+        profiled = measure_profile(firmware, executions, counters.call_paths, cut=counters.call_paths_cut)
+        lines = (sum(counts.values()) for counts in profiled.by_line.values())
+        check_sum(counters.total, "line", (profiled.without_line, *lines))
+        check_sum(counters.total, "call path", (path.self_instructions for path in profiled.call_paths))
+    if not coverage:
+        not_measured["coverage"] = "only on request (--coverage)"
+    elif isinstance(executions, str):
+        not_measured["coverage"] = executions
+    else:
         covered = measure_coverage(firmware, executions)
         if not covered.lines:
             not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
-    else:
-        not_measured["coverage"] = "only on request (--coverage)"
     return Counts(instructions, profiled, covered, not_measured)
+
+
+def _executions(firmware: Firmware, counters: Counters) -> Mapping[int, int] | str:
+    """Return how often the instruction at each address ran, or why that is not known any more."""
+    try:
+        return executions_by_address(firmware, counters.blocks, counters.peek)
+    except CodeChangedError as changed:
+        return str(changed)

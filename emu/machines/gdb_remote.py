@@ -3,10 +3,12 @@
 import select
 import socket
 
+from emu.architectures.core import CoreError
+
 _INTERRUPT = b"\x03"
 
 
-class GdbError(Exception):
+class GdbError(CoreError):
     """The other side has gone, or has answered with an error; the text says to what."""
 
 

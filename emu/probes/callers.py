@@ -1,28 +1,22 @@
 """Who called the allocator: backtraces from the machine at its entry, made when one is asked for."""
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from emu.architectures.armv7em.unwind import unwind
+from emu.architectures.core import Core
 from emu.firmware import Firmware
 from emu.record import Frame
 
-_SP, _PC = 13, 15
 MOST_UNWOUND = 500
 """Paths of one list: a backtrace takes a millisecond or two."""
-
-Read = Callable[[int, int], bytes]
-"""Returns so many bytes from an address, or fewer where nothing is known."""
-Unwind = Callable[[Firmware, Sequence[int], Read], list[Frame]]
-"""Returns the frames of registers and stack, innermost first: that of the function that begins with the pc."""
 
 
 class Capture(NamedTuple):
     """The machine at the allocator's entry."""
 
     registers: Sequence[int]
-    """In the order that the core's ``Unwind`` knows."""
+    """In the order of ``Core.registers``; the pc is the first instruction of the function that was called."""
     jumped_from: int
     """The address behind the jump to the allocator; 0 where it was called."""
     stack_start: int
@@ -38,16 +32,11 @@ class CallSite(NamedTuple):
     """What the call returns to."""
 
 
-def unwind_thumb(firmware: Firmware, registers: Sequence[int], read: Read) -> list[Frame]:
-    """Return the frames of r0 to r15."""
-    return unwind(firmware, registers, read, registers[_SP], registers[_PC])
-
-
 class Callers:
     """The call paths by their numbers."""
 
-    def __init__(self, firmware: Firmware, unwind: Unwind):
-        self._firmware, self._frames_of = firmware, unwind
+    def __init__(self, firmware: Firmware, core: Core):
+        self._firmware, self._core = firmware, core
         self._captures: list[Capture] = []
         """With the stacks compressed: most of them nobody asks for."""
         self._backtraces: dict[int, list[Frame]] = {}
@@ -81,7 +70,7 @@ class Callers:
         def read(address: int, size: int) -> bytes:
             return stack[address - start :][:size] if address >= start else b""
 
-        callers = self._frames_of(self._firmware, capture.registers, read)[1:]
+        callers = self._core.backtrace(capture.registers, read)[1:]
         return [*self._jumped_from(capture.jumped_from), *callers]
 
     def _jumped_from(self, behind: int) -> list[Frame]:

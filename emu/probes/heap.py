@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from emu.architectures.core import Core
 from emu.firmware import Firmware
 from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS
 from emu.probes.allocators import why_not_followed
-from emu.probes.callers import Callers, CallSite, Capture, Unwind, unwind_thumb
+from emu.probes.callers import Callers, CallSite, Capture
 from emu.probes.heap_faults import Block, HeapFaults
-from emu.probes.heap_region import HeapRegion
+from emu.probes.heap_region import FAILED_BREAK, HeapRegion
 from emu.probes.timeline import Maxima
 from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
@@ -21,6 +22,37 @@ _FREED_KEPT = 4096
 class _Live(NamedTuple):
     size: int
     site: CallSite
+    is_elsewhere: bool
+    """Whether it lies neither in a static variable nor in what ``_sbrk`` gave."""
+
+
+class _Refused(NamedTuple):
+    """A call that the allocator refused, and what it had then."""
+
+    size: int
+    live: int
+    pieces: list[int]
+    """Of free memory."""
+    by_sbrk: bool
+
+
+class _Refusals:
+    """What the allocator refused to one call site."""
+
+    def __init__(self, most: _Refused, times: int) -> None:
+        self.most, self.times = most, times
+
+
+class _Level:
+    """A number of bytes, and the most that it ever was."""
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+
+    def change(self, by: int) -> None:
+        """Add ``by``, which may be negative."""
+        self.now += by
+        self.peak = max(self.peak, self.now)
 
 
 class _Composition:
@@ -54,13 +86,13 @@ class _Composition:
 class HeapLedger:
     """Replays allocator calls, in order, to what is live, and judges them on the way.
 
-    The static RAM of firmware whose allocator takes its memory from an array has that memory already; what the heap
-    adds to it is the peak of the blocks that lie elsewhere. ``unwind`` makes frames of the captures.
+    The static RAM of firmware whose allocator takes its memory from an array has that memory already. The heap adds
+    all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``core`` makes frames of the captures.
     """
 
-    def __init__(self, firmware: Firmware, unwind: Unwind = unwind_thumb):
+    def __init__(self, firmware: Firmware, core: Core):
         self._firmware = firmware
-        self._callers = Callers(firmware, unwind)
+        self._callers = Callers(firmware, core)
         self._why_not_followed = why_not_followed(firmware)
         self._region = HeapRegion(firmware, lambda address: self._live_block(address) is not None)
         self._follows_break = any(firmware.entry_of(name) is not None for name in ("_sbrk", "sbrk", "_sbrk_r"))
@@ -68,10 +100,13 @@ class HeapLedger:
         self._live: dict[int, _Live] = {}
         self._freed: OrderedDict[int, Block] = OrderedDict()
         self._all = _Composition()
-        self._beside_static = self._beside_static_peak = 0
+        self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
         self._allocations = self._frees = self._failures = 0
-        self._failed: dict[CallSite, list[int]] = {}
+        self._failed: dict[CallSite, _Refusals] = {}
+        self._sbrk_refused = False
+        self._arrays: dict[int, int] = {}
+        """Start and end of each variable that a block was in."""
         self._lowest, self._highest = 1 << 32, 0
         self._outside_region: int | None = None
         self.timeline = Maxima()
@@ -95,6 +130,9 @@ class HeapLedger:
             elif function == HEAP_BREAK:
                 if self._region.move_break(size, result, sp, site):
                     self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
+                if result in self._region:
+                    self._note_place(result)
+                self._sbrk_refused = result == FAILED_BREAK
                 continue
             elif result:
                 if function == HEAP_REALLOC:
@@ -103,9 +141,8 @@ class HeapLedger:
             elif function == HEAP_REALLOC and pointer and not size:
                 self._release(pointer, site)  # realloc(pointer, 0) that returns nothing has freed
             elif size:
-                self._failures += 1
-                failed = self._failed.setdefault(site, [0, 0])
-                failed[:] = max(failed[0], size), failed[1] + 1
+                self._refuse(size, site)
+            self._sbrk_refused = False
             self.timeline.note(instructions, self._all.live)
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
@@ -122,12 +159,39 @@ class HeapLedger:
             self._count(address, before, -1)  # nobody saw it freed; two blocks cannot be in one place
         if address not in self._region:
             self._outside_region = address
+            if self._is_static(address) and (array := self._firmware.variable_at(address)) is not None:
+                self._arrays[array.address] = array.end
             if not self._follows_break and self._region.add_block(address, size, sp, site):
                 self._judge.heap_grew_into_stack(site, sp)
         self._freed.pop(address, None)
-        self._live[address] = live = _Live(size, site)
+        is_elsewhere = address not in self._region and not self._is_static(address)
+        self._live[address] = live = _Live(size, site, is_elsewhere)
         self._count(address, live, 1)
+        self._note_place(address)
+
+    def _note_place(self, address: int) -> None:
         self._lowest, self._highest = min(self._lowest, address), max(self._highest, address)
+
+    def _refuse(self, size: int, site: CallSite) -> None:
+        self._failures += 1
+        refusals = self._failed.get(site)
+        if refusals is None or size > refusals.most.size:
+            most = _Refused(size, self._all.live, self._free_pieces(), self._sbrk_refused)
+            refusals = self._failed[site] = _Refusals(most, 0 if refusals is None else refusals.times)
+        refusals.times += 1
+
+    def _free_pieces(self) -> list[int]:
+        """Return the bytes of each piece beside the live blocks, in the memory that the allocator is known to have."""
+        blocks = sorted((address, address + live.size) for address, live in self._live.items())
+        pieces = []
+        for start, end in (*self._arrays.items(), *self._region.spans):
+            behind = start
+            for first, last in blocks:
+                if start <= first < end:
+                    pieces.append(max(0, first - behind))
+                    behind = last
+            pieces.append(max(0, end - behind))
+        return pieces
 
     def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         if pointer in self._live:
@@ -149,8 +213,9 @@ class HeapLedger:
     def _count(self, address: int, live: _Live, sign: int) -> None:
         self._all.change(live.site, sign * live.size, sign)
         if not self._is_static(address):
-            self._beside_static += sign * live.size
-            self._beside_static_peak = max(self._beside_static_peak, self._beside_static)
+            self._beside_static.change(sign * live.size)
+        if live.is_elsewhere:
+            self._elsewhere.change(sign * live.size)
 
     def _judge_pointer(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         self._judge.bad_pointer(pointer, site, sp, word, self._freed.get(pointer) or self._live_block(pointer))
@@ -173,7 +238,7 @@ class HeapLedger:
 
     @property
     def memory(self) -> str | None:
-        """The memory that all allocations were in; None where there were none, or they were in several."""
+        """The memory that the whole heap was in; None if there was no heap, or it was in several."""
         names = [region.name for region in self._firmware.board.ram if self.lay_in(region.start, region.end)]
         return names[0] if len(names) == 1 else None
 
@@ -207,20 +272,21 @@ class HeapLedger:
             return Heap(attached=False)
         region = None if "heap_region_bytes" in self.not_measured else self._region.size
         live: dict[CallSite, tuple[int, int]] = {}
-        for size, site in self._live.values():
+        for size, site, _ in self._live.values():
             total, blocks = live.get(site, (0, 0))
             live[site] = total + size, blocks + 1
         return Heap(
             attached=True,
             peak_live_bytes=self._all.peak,
-            peak_beside_static_bytes=self._beside_static_peak,
+            peak_beside_static_bytes=self._beside_static.peak,
+            taken_beside_static_bytes=self._region.bytes_beside_static + self._elsewhere.peak,
             peak=self._by_path(self._all.at_peak),
             heap_region_bytes=region,
             overhead_bytes=region - self._all.peak if region is not None else None,
             allocations=self._allocations,
             frees=self._frees,
             failed_allocations=self._failures,
-            failed=self._failed_by_path(),
+            failed=self.failed,
             live_at_exit_bytes=self._all.live,
             leaks=self._by_path(live),
         )
@@ -249,11 +315,24 @@ class HeapLedger:
             found.append(Allocations(**self._caller(known), bytes=size, allocations=blocks))
         return sorted(found, key=lambda group: (-group.bytes, group.call_site))
 
-    def _failed_by_path(self) -> list[FailedAllocations]:
+    @property
+    def failed(self) -> list[FailedAllocations]:
+        """What the allocator refused, by call path, largest first."""
         found = []
         for known, sites in self._callers.grouped(self._failed).items():
-            sizes, failures = zip(*(self._failed[site] for site in sites), strict=True)
-            found.append(FailedAllocations(**self._caller(known), largest_bytes=max(sizes), failures=sum(failures)))
+            refusals = [self._failed[site] for site in sites]
+            most = max((of.most for of in refusals), key=lambda most: most.size)
+            found.append(
+                FailedAllocations(
+                    **self._caller(known),
+                    largest_bytes=most.size,
+                    failures=sum(of.times for of in refusals),
+                    live_bytes=most.live,
+                    free_bytes=sum(most.pieces) if most.pieces else None,
+                    largest_free_bytes=max(most.pieces, default=None),
+                    sbrk_refused=most.by_sbrk,
+                )
+            )
         return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
 
     def _caller(self, site: CallSite) -> dict[str, Any]:

@@ -36,10 +36,12 @@ def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) ->
     if live > peak or frees > allocations or (peak and not block):
         return None
     region = firmware.board.region_at(block) if allocations else None
+    beside_static = 0 if firmware.is_static(block) else peak
     heap = Heap(
         attached=True,
         peak_live_bytes=peak,
-        peak_beside_static_bytes=0 if firmware.is_static(block) else peak,
+        peak_beside_static_bytes=beside_static,
+        taken_beside_static_bytes=beside_static,
         allocations=allocations,
         frees=frees,
         failed_allocations=failures,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from emu.firmware import Firmware
 from emu.probes.callers import CallSite
 
-_FAILED = 0xFFFF_FFFF
+FAILED_BREAK = 0xFFFF_FFFF
+"""What ``_sbrk`` returns if it has no more."""
 
 
 class HeapRegion:
@@ -13,7 +14,7 @@ class HeapRegion:
 
     def __init__(self, firmware: Firmware, is_block: Callable[[int], bool]):
         self._firmware, self._is_block = firmware, is_block
-        self._first, self._highest = _FAILED, 0
+        self._first, self._break, self._highest = FAILED_BREAK, 0, 0
         self.grown_at: CallSite | None = None
         """The call that last made the heap end higher than ever."""
 
@@ -22,15 +23,25 @@ class HeapRegion:
         """Bytes from the first break to the highest; 0 where ``_sbrk`` never gave any."""
         return max(0, self._highest - self._first)
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and end of what ``_sbrk`` has given now, if it has given any."""
+        return [(self._first, self._break)] if self.size else []
+
+    @property
+    def bytes_beside_static(self) -> int:
+        """The same, or 0 if ``_sbrk`` gives from a static variable, which static RAM has already."""
+        return 0 if self._firmware.is_static(self._first) else self.size
+
     def __contains__(self, address: int) -> bool:
         return self._first <= address < self._highest
 
     def move_break(self, increment: int, before: int, sp: int, site: CallSite) -> bool:
         """Take a call of ``_sbrk`` into account; return whether it gave away memory of the stack in use."""
-        if before == _FAILED:
+        if before == FAILED_BREAK:
             return False
         after = before + (increment if increment < 1 << 31 else increment - (1 << 32))
-        self._first = min(self._first, before)
+        self._first, self._break = min(self._first, before), after
         return self._grow(before, after, sp, site)
 
     def add_block(self, start: int, size: int, sp: int, site: CallSite) -> bool:

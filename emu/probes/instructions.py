@@ -4,20 +4,31 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from emu.firmware import Firmware
-from emu.record import Instructions
 
 UNNAMED = "(no symbol)"
 
-Blocks = Iterable[tuple[int, int, int, int]]
-"""Address, bytes, instructions and executions of the straight-line pieces of code that ran."""
+Block = tuple[int, int, int, int]
+"""A straight-line piece of code that ran: its address, bytes and instructions, and how often it ran."""
 Memory = Callable[[int, int], bytes]
 """Returns the machine's memory: so many bytes from an address."""
 
 
-def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: Memory) -> Instructions:
-    """Return the counts over the whole run: ``total``, and those of each function."""
+class CodeChangedError(Exception):
+    """What is in memory now is not the code that ran, so its instructions have no addresses any more."""
+
+
+class ContradictionError(RuntimeError):
+    """Two counts of the same instructions differ: an error in emu."""
+
+
+def instructions_by_function(firmware: Firmware, blocks: Iterable[Block], read: Memory) -> dict[str, int]:
+    """Return how many instructions each function ran, largest first.
+
+    Raises CodeChangedError if a block reached into several functions and its code is gone, and ContradictionError.
+    """
     functions: Counter[str] = Counter()
-    for address, size, instructions, executions in blocks:
+    for block in blocks:
+        address, size, instructions, executions = block
         if executions == 0:
             continue
         function = firmware.function_at(address)
@@ -25,24 +36,40 @@ def measure_instructions(firmware: Firmware, total: int, blocks: Blocks, read: M
             functions[function.name if function else UNNAMED] += instructions * executions
             continue
         # One function runs on into the next: each gets what is its own.
-        for at in firmware.architecture.instruction_addresses(read(address, size), address):
+        for at in _instructions_of(firmware, block, read):
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions
-    return Instructions(
-        total=total,
-        by_function=dict(sorted(functions.items(), key=lambda item: (-item[1], item[0]))),
-    )
+    return dict(sorted(functions.items(), key=lambda item: (-item[1], item[0])))
 
 
-def executions_by_address(firmware: Firmware, blocks: Blocks, read: Memory) -> Counter[int]:
-    """Return how often the instruction at each address ran; the counts add up to the total."""
+def executions_by_address(firmware: Firmware, blocks: Iterable[Block], read: Memory) -> Counter[int]:
+    """Return how often the instruction at each address ran; the counts add up to the total.
+
+    Raises CodeChangedError if the code of a block is gone, and ContradictionError.
+    """
     counts: Counter[int] = Counter()
-    for address, size, instructions, executions in blocks:
-        if executions == 0:
-            continue
-        addresses = list(firmware.architecture.instruction_addresses(read(address, size), address))
-        if len(addresses) == instructions:
-            counts.update(dict.fromkeys(addresses, executions))
-        else:  # other code has been written over it since
-            counts[address] += instructions * executions
+    for block in blocks:
+        *_, executions = block
+        if executions:
+            counts.update(dict.fromkeys(_instructions_of(firmware, block, read), executions))
     return counts
+
+
+def check_sum(total: int, what: str, parts: Iterable[int]) -> None:
+    """Raise ContradictionError if ``parts``, which are the instructions by ``what``, do not add up to ``total``."""
+    found = sum(parts)
+    if found != total:
+        raise ContradictionError(f"{total} instructions ran, but those by {what} add up to {found}")
+
+
+def _instructions_of(firmware: Firmware, block: Block, read: Memory) -> list[int]:
+    """Return the address of each instruction of ``block``."""
+    address, size, instructions, _ = block
+    code = read(address, size)
+    addresses = list(firmware.architecture.instruction_addresses(code, address))
+    if len(addresses) == instructions:
+        return addresses
+    if code != firmware.bytes_at(address, size):
+        raise CodeChangedError(f"the code at {address:#010x} was overwritten after it had run")
+    counted = f"{instructions} instructions ran in the {size} bytes of code at {address:#010x}"
+    raise ContradictionError(f"{counted}, but {len(addresses)} are there")

@@ -1,17 +1,11 @@
-"""The stack: how far it was reserved, and how far it was written."""
+"""The stack's memory: how far it was written."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from emu.architectures.armv7em.thumb import DYNAMIC
-from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.record import Frame
 
 Read = Callable[[int, int], bytes]
 Write = Callable[[int, bytes], None]
-
-_SP = 13
 
 PAINT = 0xC5
 """What RAM holds after reset: not zero, as in real RAM, and as a float (-6328.7) large enough to be noticed."""
@@ -47,46 +41,3 @@ class StackPaint:
         if self._write is not None:
             self._paint ^= 0xFF
             self._write(self._bottom, bytes([self._paint]) * untouched)
-
-
-@dataclass(frozen=True)
-class StackPeak:
-    """The machine when a stack was lowest, or some instructions before that."""
-
-    lowest: int
-    """The lowest SP."""
-    lowered_from: int
-    """The address in straight-line code from which on SP came from what ``registers`` have to its lowest."""
-    registers: Sequence[int]
-    """r0 to r15."""
-    stack_start: int
-    stack: bytes
-    """What is known of the stack's memory."""
-
-
-def peak_backtrace(firmware: Firmware, peak: StackPeak, delta_at: Callable[[int], int], top: int) -> list[Frame]:
-    """Return the frames when a stack, which begins at ``top``, was lowest; their sizes add up to the peak.
-
-    ``delta_at`` tells the change of SP of the instruction at an address.
-    """
-    if peak.lowest == top:
-        return []
-
-    def read(address: int, size: int) -> bytes:
-        return peak.stack[address - peak.stack_start :][:size] if address >= peak.stack_start else b""
-
-    return unwind(firmware, list(peak.registers), read, peak.lowest, _lowering_instruction(peak, delta_at), top)
-
-
-def _lowering_instruction(peak: StackPeak, delta_at: Callable[[int], int]) -> int:
-    """Return the address of the instruction that brought SP to its lowest."""
-    sp, pc = peak.registers[_SP], peak.lowered_from
-    while sp > peak.lowest:
-        delta = delta_at(pc)
-        if delta == DYNAMIC:
-            break
-        sp += delta
-        if sp <= peak.lowest:
-            break
-        pc += 2
-    return pc

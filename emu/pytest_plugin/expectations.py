@@ -11,9 +11,10 @@ import pytest
 
 from emu.budgets.baseline import Baseline, run_key
 from emu.budgets.comparison import compare
-from emu.budgets.figures import figures
 from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse_limit
+from emu.budgets.usage import usages
 from emu.errors import InputError
+from emu.figures import BUDGETS, NotMeasured, rests_on, why_not
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS
 from emu.pytest_plugin.session import baseline, baseline_path
 from emu.record import Run
@@ -93,13 +94,13 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
 
 def _read(item: pytest.Item) -> Expectations:
     expected = Expectations()
-    for name, (figure, *_) in LIMIT_MARKERS.items():
+    for name, budget in LIMIT_MARKERS.items():
         text = item.config.getini(f"emu_{name}")
-        if (limit := _marked(item, name, partial(parse_limit, figure))) is not None:
-            expected.limits.append(_Limit(figure, limit, f"the marker {name}"))
+        if (limit := _marked(item, name, partial(parse_limit, budget.short))) is not None:
+            expected.limits.append(_Limit(budget.short, limit, f"the marker {name}"))
         elif text:
-            expected.limits.append(_Limit(figure, parse_limit(figure, text), f"the setting emu_{name}"))
-    limited = any(limit.figure in ("stack", "ram") for limit in expected.limits)
+            expected.limits.append(_Limit(budget.short, parse_limit(budget.short, text), f"the setting emu_{name}"))
+    limited = any(rests_on(BUDGETS[limit.figure], "stack_peak_bytes") for limit in expected.limits)
     expected.stack_peak = limited or baseline_path(item.config) is not None
     expected.parity = _marked(item, "parity", _Parity)
     suppressions = _marked(item, "no_memory_errors", lambda suppressions=None: _suppressions(item, suppressions))
@@ -130,13 +131,13 @@ def _suppressions(item: pytest.Item, file: Path | str | None) -> tuple[Suppressi
 
 def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iterator[str]:
     yield from map(describe_fault, run.faults)
-    measured = figures(run)
+    used = usages(run)
     for limit in expected.limits if run.on_board else ():
-        if complaint := over_budget(limit.figure, measured[limit.figure], limit.value):
+        if complaint := over_budget(limit.figure, used[limit.figure], limit.value):
             yield f"{complaint}\n  set by {limit.origin}"
     if expected.parity is not None:
-        why_not = run.not_measured.get("parity", "")
-        if complaint := out_of_parity(run.parity, why_not, expected.parity.atol, expected.parity.argmax):
+        parity = NotMeasured(why_not(run, "parity")) if run.parity is None else run.parity
+        if complaint := out_of_parity(parity, expected.parity.atol, expected.parity.argmax):
             yield complaint
     if expected.memcheck:
         yield from _memory_errors(run)
@@ -145,7 +146,7 @@ def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iter
 
 def _memory_errors(run: Run) -> Iterator[str]:
     if run.memory_check is None:
-        yield f"memory errors: not looked for: {run.not_measured.get('memory_check', '')}"
+        yield f"memory errors: not looked for: {why_not(run, 'memory_check')}"
     else:
         yield from map(describe_fault, run.memory_check.findings)
 
@@ -165,8 +166,8 @@ def _increases(config: pytest.Config, run: Run) -> Iterator[str]:
 
 
 def _properties(run: Run) -> Iterator[tuple[str, object]]:
-    for name, figure in figures(run).items():
-        value = figure.value if figure.value is not None else f"not measured: {figure.why_not}"
+    for name, usage in usages(run).items():
+        value = f"not measured: {usage.value.reason}" if isinstance(usage.value, NotMeasured) else usage.value
         yield f"{run_key(run)}.{name}", value
     if run.parity is not None:
         yield f"{run_key(run)}.max_abs_error", run.parity.max_abs_error

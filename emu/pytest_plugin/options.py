@@ -2,16 +2,12 @@
 
 import pytest
 
+from emu.figures import BUDGETS
+
 DEFAULT_TARGET = "stm32h7-unicorn"
 
-LIMIT_MARKERS = {
-    "limit_flash": ("flash", '"256 KB"', "flash that the firmware takes"),
-    "limit_heap": ("heap", '"8 KB"', "peak of live bytes on the heap"),
-    "limit_instructions": ("instructions", "9_000_000", "instructions of the longest inference, or of all where none"),
-    "limit_ram": ("ram", '"64 KB"', "static RAM + heap peak + stack peak"),
-    "limit_stack": ("stack", '"2 KB"', "reserved peak of the stack, of all stacks together"),
-}
-"""The figure that each limits, an example, and what it is."""
+LIMIT_MARKERS = {f"limit_{name}": budget for name, budget in BUDGETS.items()}
+"""The figure that each limits."""
 
 _OTHER_MARKERS = {
     "parity(atol=None, argmax=True)": "the outputs agree with PyTorch's: every logit within atol (without it, the mean "
@@ -66,16 +62,15 @@ def register(parser: pytest.Parser) -> None:
     parser.addini("emu_strict", "Whether a missing emulator or compiler is a failure.", type="bool", default=False)
     parser.addini("emu_baseline", "The baseline's file, relative to this file.", default="")
     parser.addini("emu_fail_on_increase", "How much figures may grow over the baseline.", default="")
-    for name, (_, example, meaning) in LIMIT_MARKERS.items():
-        parser.addini(
-            f"emu_{name}", f"For every run without a {name} marker: {meaning}, such as {example}.", default=""
-        )
+    for name, budget in LIMIT_MARKERS.items():
+        meaning = f"For every run without a {name} marker: {budget.meaning}, such as {budget.example}."
+        parser.addini(f"emu_{name}", meaning, default="")
 
 
 def register_markers(config: pytest.Config) -> None:
     """Register the markers, for --strict-markers and --markers."""
-    for name, (_, example, meaning) in LIMIT_MARKERS.items():
-        config.addinivalue_line("markers", f"{name}({example}): {meaning}. {_EVERY_MARKER}")
+    for name, budget in LIMIT_MARKERS.items():
+        config.addinivalue_line("markers", f"{name}({budget.example}): {budget.meaning}. {_EVERY_MARKER}")
     for name, meaning in _OTHER_MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}. {_EVERY_MARKER}")
 

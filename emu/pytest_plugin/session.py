@@ -12,8 +12,8 @@ from emu.budgets.limits import parse_limit
 from emu.errors import EmuError, InputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file
-from emu.reports.wording import counted
 from emu.targets import Target, find_target, load_targets
+from emu.wording import counted
 
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 _WORKER_OUTPUT = "emu_records"
@@ -34,10 +34,10 @@ _BASELINE = pytest.StashKey[tuple[Baseline, Gates] | None]()
 def check_settings(config: pytest.Config) -> None:
     """Raise UsageError, in one line, where an option or a setting cannot be."""
     chosen_targets(config)
-    for name, (figure, *_) in LIMIT_MARKERS.items():
+    for name, budget in LIMIT_MARKERS.items():
         text = config.getini(f"emu_{name}")
         try:
-            _ = text and parse_limit(figure, text)
+            _ = text and parse_limit(budget.short, text)
         except ValueError as error:
             raise pytest.UsageError(f"emu_{name}: {error}") from error
     if config.getoption("emu_update_baseline"):

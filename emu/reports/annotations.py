@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from emu.record import Fault, Frame, Location, Run, Verdict
 from emu.reports.evidence import fault_lines, finding_lines, frame_lines
-from emu.reports.wording import counted, kind, margin, printable, title
+from emu.wording import counted, kind, margin, printable, title
 
 _MOST = 10
 """Of one step and level, GitHub shows no more."""

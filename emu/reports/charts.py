@@ -22,7 +22,7 @@ def region_parts(use: RegionUse) -> list[Part]:
     named = {
         "static": use.static_bytes,
         "heap": use.heap_bytes or 0,
-        "stack": use.stack_bytes,
+        "stack": use.stack_bytes or 0,
         "mailbox": use.mailbox_bytes,
     }
     whole = max(use.size_bytes, sum(named.values()), 1)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from emu.record import CallPath, Run
-from emu.reports.wording import printable, title
+from emu.wording import printable, title
 
 
 def render_collapsed(runs: Sequence[Run]) -> str:

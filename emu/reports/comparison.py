@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from emu.figures import NotMeasured, Unit, Value, readings, written
 from emu.record import Run
-from emu.reports.figures import Unit, figures, written
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Cell:
     text: str
     delta: str
     """Against the first run; nothing where both are the same or one is not known."""
-    reason: str | None = None
+    reason: str = ""
     """Why there is no value."""
 
 
@@ -52,13 +52,14 @@ def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
 
 
 def _rows(runs: Sequence[Run]) -> Iterator[Row]:
-    for several in zip(*map(figures, runs), strict=True):
+    for several in zip(*map(readings, runs), strict=True):
         base = several[0]
-        if any(figure.value is not None for figure in several):
-            yield Row(
-                base.title,
-                [Cell(figure.text, _delta(figure.value, base.value, base.unit), figure.reason) for figure in several],
-            )
+        if not all(isinstance(reading.value, NotMeasured) for reading in several):
+            cells = [
+                Cell(reading.text, _delta(reading.value, base.value, base.figure.unit), reading.reason)
+                for reading in several
+            ]
+            yield Row(base.figure.title, cells)
 
 
 def _frames(runs: Sequence[Run]) -> Iterator[Row]:
@@ -82,8 +83,10 @@ def _frame_bytes(run: Run) -> dict[str, int]:
     return sizes
 
 
-def _delta(value: float | None, base: float | None, unit: Unit) -> str:
-    if value is None or base is None or value == base or not math.isfinite(value - base):
+def _delta(value: Value, base: Value, unit: Unit) -> str:
+    if isinstance(value, NotMeasured) or isinstance(base, NotMeasured):
+        return ""
+    if value == base or not math.isfinite(value - base):
         return ""
     sign, change = "+" if value > base else "-", abs(value - base)
     if unit == "share":

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from emu.budgets.comparison import Change, Comparison, PartChange
-from emu.budgets.figures import KINDS
 from emu.budgets.limits import amount
-from emu.reports.wording import printable
+from emu.figures import BUDGETS
+from emu.wording import printable
 
 _MOST_PARTS = 5
 
@@ -41,7 +41,7 @@ def difference_as_markdown(comparison: Comparison) -> str:
     lines += [f"| | {_code(run)} | only in the base | | | | |" for run in comparison.missing]
     for change in comparison.changes:
         if not change.ok and change.grown:
-            lines += ["", f"**{KINDS[change.figure].title}** of {_code(change.run)} grew in:", ""]
+            lines += ["", f"**{BUDGETS[change.figure].short_title}** of {_code(change.run)} grew in:", ""]
             lines += [f"- {_code(part.name)} {_part(change, part)}" for part in change.grown[:_MOST_PARTS]]
     return "\n".join(lines) + "\n"
 
@@ -68,7 +68,7 @@ def grown_lines(change: Change) -> list[str]:
 def _row(change: Change) -> tuple[str, str, str, str, str, str]:
     return (
         "✗" if not change.ok else "✓" if change.allowance is not None else "",
-        KINDS[change.figure].title,
+        BUDGETS[change.figure].short_title,
         _value(change, change.before),
         _value(change, change.after),
         _increase(change),

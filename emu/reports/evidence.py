@@ -1,11 +1,9 @@
 """What stands behind a figure or a fault, as plain lines: frames, places, allocations, classes that disagree."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from emu.record import Fault, Frame, Location, MemoryFinding, Parity
-from emu.reports.wording import counted, kind, place
-
-_NEAREST_CALLERS = 6
+from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
+from emu.wording import call_path, counted, function_of, kind, place
 
 
 def where(location: Location, pc: int | None) -> str:
@@ -15,14 +13,23 @@ def where(location: Location, pc: int | None) -> str:
     return " ".join(part for part in parts if part)
 
 
-def function_of(frame: Frame) -> str:
-    """Return the function of a frame, or its address where there is no symbol."""
-    return frame.function or f"{frame.pc:#010x}"
+def refusal_note(failed: FailedAllocations) -> str:
+    """Return what the allocator had when it refused, as much of it as is known."""
+    live, free, largest = failed.live_bytes, failed.free_bytes, failed.largest_free_bytes
+    notes = [] if live is None else [f"{live:,} B live"]
+    if free is not None and largest is not None:
+        notes.append(f"{free:,} B free, at most {largest:,} B in one piece")
+    return ", ".join([*notes, *(["_sbrk refused more"] if failed.sbrk_refused else [])])
 
 
-def callers(backtrace: Sequence[Frame]) -> str:
-    """Return a call path in one line, innermost first, cut after the nearest few."""
-    return " < ".join(map(function_of, backtrace[:_NEAREST_CALLERS])) + " < ..." * (len(backtrace) > _NEAREST_CALLERS)
+def refusals(heap: Heap) -> Iterator[str]:
+    """Yield a line for each call path to which the allocator refused memory; or how many there were, if that is all."""
+    for failed in heap.failed:
+        times, note = counted(failed.failures, "time"), refusal_note(failed)
+        what = f"{failed.largest_bytes:,} B to {' < '.join(call_path(failed.backtrace))} {place(failed)}".rstrip()
+        yield f"{what}, {times}" + (f"; then {note}" if note else "")
+    if heap.failed_allocations and not heap.failed:
+        yield counted(heap.failed_allocations, "call")
 
 
 def frame_lines(frames: Iterable[Frame]) -> Iterator[str]:

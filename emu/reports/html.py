@@ -15,10 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import emu
+from emu import wording
+from emu.figures import readings, reasons, why_not, written
 from emu.record import Run
-from emu.reports import comparison, evidence, wording
+from emu.reports import comparison, evidence
 from emu.reports.charts import coverage_by_file, hottest_lines, level_path, region_parts
-from emu.reports.figures import figures, written
 from emu.reports.flame_graph import lay_out
 
 
@@ -56,10 +57,11 @@ def _environment() -> Environment:
     }
     environment.tests["finite"] = math.isfinite
     functions = [
-        *(wording.counted, wording.kind, wording.last_lines, wording.margin, wording.place, wording.reasons),
-        *(wording.allocator, wording.memory_size, wording.title),
-        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.function_of, evidence.where),
-        *(coverage_by_file, figures, hottest_lines, lay_out, level_path, region_parts),
+        *(wording.counted, wording.kind, wording.last_lines, wording.left_out, wording.margin, wording.place),
+        *(wording.allocator, wording.call_path, wording.function_of, wording.memory_size, wording.title),
+        *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.refusal_note, evidence.where),
+        *(readings, reasons, why_not),
+        *(coverage_by_file, hottest_lines, lay_out, level_path, region_parts),
     ]
     environment.globals |= {function.__name__: function for function in functions}
     return environment

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
+from emu.figures import NotMeasured, readings
 from emu.record import Fault, Run, Verdict
-from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, worst_inputs
-from emu.reports.figures import figures
-from emu.reports.wording import counted, last_lines, margin, printable, title
+from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, refusals, worst_inputs
+from emu.wording import counted, last_lines, margin, printable, title
 
 _FAULTS, _OUTPUT_LINES = 20, 200
 
@@ -39,7 +39,10 @@ def _suite(run: Run) -> ElementTree.Element:
 
 
 def _properties(run: Run) -> Iterator[tuple[str, str]]:
-    yield from ((figure.name, f"{figure.value:.10g}") for figure in figures(run) if figure.value is not None)
+    for reading in readings(run):
+        if not isinstance(reading.value, NotMeasured):
+            yield reading.figure.name, f"{reading.value:.10g}"
+    yield from (("heap.refused", line) for line in list(refusals(run.heap))[:_FAULTS])
     yield "firmware.sha256", run.firmware.sha256
     yield "firmware.toolchain", run.firmware.toolchain or "not known"
     yield from ((f"environment.{name}", value) for name, value in run.environment.items())

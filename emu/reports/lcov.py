@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from emu.record import Coverage, CoveredFunction, Run
-from emu.reports.wording import printable
+from emu.wording import printable
 
 _LONGEST_PATH = 4096
 

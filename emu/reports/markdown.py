@@ -5,25 +5,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.record import Frame, Run
-from emu.reports.evidence import disagreements, finding_notes, function_of, where, worst_inputs
-from emu.reports.figures import Figure, figures
-from emu.reports.wording import counted, kind, margin, place, printable, reasons, title
+from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
+from emu.wording import call_path, counted, function_of, kind, margin, place, printable, title
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160
 _MOST_OF_A_KIND = 10
 _MOST_FRAMES = 12
 _OF_PARITY = ("labels agree with PyTorch", "mean logit error")
-_COLUMNS = {
-    "ram_peak_bytes": "RAM",
-    "stack_peak_bytes": "stack",
-    "heap_peak_bytes": "heap",
-    "flash_bytes": "flash",
-    "per_inference": "instructions an inference",
-    "argmax_agreement": "labels",
-    "mean_abs_error": "mean error",
-}
 
 
 def render_markdown(runs: Sequence[Run]) -> str:
@@ -84,14 +75,15 @@ def _verdicts(runs: Sequence[Run]) -> Iterator[str]:
 def _figures(runs: Sequence[Run]) -> str:
     rows = []
     for run in runs[: 4 * _MOST_OF_A_KIND]:
-        named = {figure.name: figure for figure in figures(run)}
-        rows.append(("✅" if run.ok else "❌", title(run), *(_cell(named[name]) for name in _COLUMNS)))
-    table = _table(["", "run", *_COLUMNS.values()], rows, right=range(2, 2 + len(_COLUMNS)))
+        cells = (_cell(reading) for reading in readings(run) if reading.figure.column)
+        rows.append(("✅" if run.ok else "❌", title(run), *cells))
+    columns = [figure.column for figure in FIGURES if figure.column]
+    table = _table(["", "run", *columns], rows, right=range(2, 2 + len(columns)))
     return table + _and_more(len(runs), 4 * _MOST_OF_A_KIND)
 
 
-def _cell(figure: Figure) -> str:
-    return "—" if figure.value is None else figure.text
+def _cell(reading: Reading) -> str:
+    return "—" if isinstance(reading.value, NotMeasured) else reading.text
 
 
 def _evidence(run: Run) -> Iterator[str]:
@@ -127,8 +119,23 @@ def _details(run: Run) -> Iterator[str]:
         ]
         table = _table(["never freed", "in", "allocated by", "at"], rows, right=(0,))
         parts.append(f"Never freed: {leaked:,} B\n\n{table}{_and_more(len(run.heap.leaks), _MOST_OF_A_KIND)}")
+    if run.heap.failed:
+        rows = [
+            (
+                f"{failed.largest_bytes:,} B",
+                counted(failed.failures, "time"),
+                " < ".join(call_path(failed.backtrace)),
+                place(failed),
+                refusal_note(failed),
+            )
+            for failed in run.heap.failed[:_MOST_OF_A_KIND]
+        ]
+        table = _table(["refused", "", "to", "at", "when there were"], rows, right=(0,))
+        parts.append(f"Refused by the allocator\n\n{table}{_and_more(len(run.heap.failed), _MOST_OF_A_KIND)}")
+    elif run.heap.failed_allocations:
+        parts.append(f"Refused by the allocator: {counted(run.heap.failed_allocations, 'call')}")
     if run.not_measured:
-        lines = (f"- {', '.join(names)}: {why}" for why, names in reasons(run.not_measured).items())
+        lines = (f"- {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts.append("Not measured:\n\n" + "\n".join(_text(line, 300) for line in lines))
     firmware = f"firmware {run.firmware.sha256[:12]}, {run.firmware.toolchain or 'toolchain not known'}"
     versions = ", ".join(f"{name} {version}" for name, version in run.environment.items())

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from emu.figures import NotMeasured, Value, readings, reasons, written
 from emu.record import (
     Allocations,
     Coverage,
@@ -21,9 +22,20 @@ from emu.record import (
     Run,
     Timeline,
 )
-from emu.reports.evidence import callers, finding_notes, function_of, where
-from emu.reports.wording import allocator, counted, kind, last_lines, memory_size, place, printable, reasons
+from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
+from emu.wording import (
+    allocator,
+    call_path,
+    counted,
+    function_of,
+    kind,
+    last_lines,
+    left_out,
+    memory_size,
+    place,
+    printable,
+)
 
 _BAR_WIDTH = 20
 _LARGEST_FUNCTIONS = 8
@@ -44,7 +56,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     for stack in run.stack.stacks[1:]:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
-    if run.heap.allocations:
+    if run.heap.allocations or run.heap.failed:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
         parts += [Text(), _timeline(run.timeline)]
@@ -63,7 +75,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.memory_check is not None:
         parts += [Text(), *_memory_check(run.memory_check)]
     if run.not_measured:
-        lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run.not_measured).items())
+        lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
     colour = "green" if run.ok else "red"
     console.print(
@@ -102,33 +114,45 @@ def _bar(share: float, width: int = _BAR_WIDTH) -> Text:
     return Text.assemble(("█" * filled, style), ("·" * (width - filled), "dim"))
 
 
-def _bytes(count: int | None) -> str:
-    return "not measured" if count is None else f"{count:,} B"
-
-
 def _memory(run: Run, board: Board) -> Group:
     memory = run.memory
     flash = sum(region.size for region in board.memory if region.kind == "memory" and not region.writable)
     table = _grid("left", "right", "bar", "left")
 
-    def row(name: str, used: int | None, size: int | None, note: str = "") -> None:
-        share = "" if used is None or not size else f"{used / size:.1%} of {memory_size(size)}"
-        bar = _bar(used / size) if used is not None and size else ""
-        table.add_row(Text(printable(name)), Text(_bytes(used), "bold"), bar, share or note)
+    def row(name: str, value: Value, size: int | None, note: str = "") -> None:
+        text, bar = "not measured", ""
+        if not isinstance(value, NotMeasured):
+            text = written(value, "B")
+            if size:
+                bar, note = _bar(value / size), f"{value / size:.1%} of {memory_size(size)}"
+        table.add_row(Text(printable(name)), Text(text, "bold"), bar, note)
 
-    row("flash", memory.flash_bytes, flash)
-    row("static RAM", memory.static_ram_bytes, None)
-    row("stack (reserved)", memory.stack_peak_bytes, memory.stack_limit_bytes)
-    row("stack (touched)", memory.stack_touched_bytes, memory.stack_limit_bytes)
+    sizes = {
+        "flash_bytes": flash,
+        "stack_peak_bytes": memory.stack_limit_bytes,
+        "stack_touched_bytes": memory.stack_limit_bytes,
+    }
+    notes = {
+        "heap_peak_bytes": _heap_note(run),
+        "ram_peak_bytes": _ram_note(run.heap),
+        "mailbox_bytes": "only under test",
+    }
+    left = {reading.figure.name: reading for reading in readings(run) if reading.figure.unit == "B"}
+
+    def rows(*names: str) -> None:
+        for reading in map(left.pop, names):
+            name, figure = reading.figure.name, reading.figure
+            row(figure.label or figure.title, reading.value, sizes.get(name), notes.get(name, ""))
+
+    rows("flash_bytes", "static_ram_bytes", "stack_peak_bytes", "stack_touched_bytes")
     for stack in run.stack.stacks[1:]:
         row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
-    row("heap", memory.heap_peak_bytes, None, _heap_note(run))
-    row("RAM at its peak", memory.ram_peak_bytes, None)
+    rows("heap_peak_bytes", "ram_peak_bytes")
     names = {region.name for region in board.ram}
     for use in memory.by_region:
-        if use.name in names and (used := use.static_bytes + use.stack_bytes + (use.heap_bytes or 0)):
-            row(f"- {use.name}" + (" (but for the heap)" if use.heap_bytes is None else ""), used, use.size_bytes)
-    row("mailbox", memory.mailbox_bytes, None, "only under test")
+        if use.name in names and (used := use.static_bytes + (use.stack_bytes or 0) + (use.heap_bytes or 0)):
+            row(f"- {use.name}" + (f" ({left_out(use)})" if left_out(use) else ""), used, use.size_bytes)
+    rows(*left)
     return Group(_heading("Memory"), table)
 
 
@@ -136,7 +160,16 @@ def _heap_note(run: Run) -> str:
     heap = run.heap
     if not heap.attached or heap.allocations is None:
         return ""
-    return f"{heap.allocations} allocations, {heap.frees} frees" if heap.allocations else "nothing was allocated"
+    refused = f"{heap.failed_allocations} refused" if heap.failed_allocations else ""
+    if not heap.allocations:
+        return f"nothing was allocated, {refused}" if refused else "nothing was allocated"
+    return f"{heap.allocations} allocations, {heap.frees} frees" + (f", {refused}" if refused else "")
+
+
+def _ram_note(heap: Heap) -> str:
+    if not heap.heap_region_bytes or heap.heap_region_bytes == heap.peak_live_bytes:
+        return ""
+    return f"with all {heap.heap_region_bytes:,} B from _sbrk"
 
 
 def _backtrace(frames: Iterable[Frame]) -> Table:
@@ -153,23 +186,29 @@ def _heap(heap: Heap) -> Table:
     table = _grid("left", "right", "left", "left")
     for title, groups in (("at its peak", heap.peak), ("never freed", heap.leaks)):
         for index, group in enumerate(groups[:_LARGEST_ALLOCATIONS]):
-            size, blocks = Text(_bytes(group.bytes), "bold"), f"in {counted(group.allocations, 'block')}"
+            size, blocks = Text(written(group.bytes, "B"), "bold"), f"in {counted(group.allocations, 'block')}"
             table.add_row(title if index == 0 else "", size, blocks, _callers(group))
         if len(groups) > _LARGEST_ALLOCATIONS:
             rest = groups[_LARGEST_ALLOCATIONS:]
-            size = Text(_bytes(sum(group.bytes for group in rest)), "bold")
+            size = Text(written(sum(group.bytes for group in rest), "B"), "bold")
             table.add_row("", size, "", Text(f"on {counted(len(rest), 'other path')}", "dim"))
     for failed in heap.failed[:_LARGEST_ALLOCATIONS]:
-        size = Text(_bytes(failed.largest_bytes), "bold")
+        size = Text(written(failed.largest_bytes, "B"), "bold")
         table.add_row("refused", size, counted(failed.failures, "time"), _callers(failed))
+        if note := refusal_note(failed):
+            table.add_row("", "", "", Text(f"then {note}", "dim"))
+    if len(heap.failed) > _LARGEST_ALLOCATIONS:
+        table.add_row(
+            "", "", "", Text(f"refused on {counted(len(heap.failed) - _LARGEST_ALLOCATIONS, 'other path')}", "dim")
+        )
     if heap.heap_region_bytes:
-        region = Text(_bytes(heap.heap_region_bytes), "bold")
+        region = Text(written(heap.heap_region_bytes, "B"), "bold")
         table.add_row("from _sbrk", region, "", Text(f"{heap.overhead_bytes:,} B more than the peak", "dim"))
     return table
 
 
 def _callers(made: Allocations | FailedAllocations) -> Text:
-    return Text.assemble(printable(callers(made.backtrace)), (f"  {printable(place(made))}", "dim"))
+    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {printable(place(made))}", "dim"))
 
 
 def _timeline(timeline: Timeline) -> Group:
@@ -269,14 +308,13 @@ def _output(run: Run) -> Group:
 
 
 def _memory_check(check: MemoryCheck) -> list[RenderableType]:
-    found = len(check.findings)
     notes = [f"with {allocator(check)}"]
     if check.suppressed:
         notes.append(f"{check.suppressed} suppressed")
     if check.cut:
         notes.append("there are more than were kept")
     heading = Text.assemble(
-        ("Memory check: ", "bold"), f"{found} error{'' if found == 1 else 's'}", (f"  {', '.join(notes)}", "dim")
+        ("Memory check: ", "bold"), counted(len(check.findings), "error"), (f"  {', '.join(notes)}", "dim")
     )
     parts: list[RenderableType] = [heading]
     for finding in check.findings:

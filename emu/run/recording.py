@@ -1,6 +1,7 @@
 """The record of a run: what was measured, together with what came of the inputs."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import emu
@@ -11,7 +12,7 @@ from emu.record import Firmware as FirmwareRecord
 from emu.record import Instructions, Memory, RegionUse, Run
 from emu.run.driving import Served
 from emu.run.emulators import emulator_version
-from emu.targets import Target
+from emu.targets import Region, Target
 
 
 def make_record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: Served) -> Run:
@@ -58,7 +59,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
     board = firmware.board
     if not board.memory:
         return Memory(mailbox_bytes=None)
-    static, beside = firmware.static_ram_bytes, measured.heap.peak_beside_static_bytes
+    static, heap = firmware.static_ram_bytes, measured.heap.taken_beside_static_bytes
     stacks = measured.stack_bytes_by_region
     return Memory(
         flash_bytes=firmware.flash_bytes,
@@ -67,7 +68,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
         stack_touched_bytes=measured.stack_touched_bytes,
         stack_limit_bytes=measured.stack_limit_bytes,
         heap_peak_bytes=measured.heap.peak_live_bytes,
-        ram_peak_bytes=None if beside is None or stacks is None else static + beside + sum(stacks.values()),
+        ram_peak_bytes=None if heap is None or stacks is None else static + heap + sum(stacks.values()),
         mailbox_bytes=firmware.mailbox_bytes,
         by_region=_by_region(firmware, measured),
         flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
@@ -76,18 +77,25 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
 
 
 def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
-    heap, stacks = measured.heap.peak_live_bytes, measured.stack_bytes_by_region or {}
+    heap, stacks = measured.heap.taken_beside_static_bytes, measured.stack_bytes_by_region
+    heaps = {measured.heap_region: heap} if measured.heap_region is not None else {} if heap == 0 else None
     uses = []
     for region in firmware.board.memory:
-        holds_all_heap = heap == 0 or measured.heap_region is not None
         use = RegionUse(
             name=region.name,
             size_bytes=region.size,
             static_bytes=firmware.static_bytes_in(region),
             mailbox_bytes=firmware.mailbox_bytes_in(region),
-            stack_bytes=stacks.get(region.name, 0),
-            heap_bytes=(heap if region.name == measured.heap_region else 0) if holds_all_heap else None,
+            stack_bytes=_share(stacks, region),
+            heap_bytes=_share(heaps, region),
         )
         if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:
             uses.append(use)
     return uses
+
+
+def _share(by_region: Mapping[str, int | None] | None, region: Region) -> int | None:
+    """Return how much of the heap or of the stacks is in a memory, or None if nobody knows."""
+    if by_region is None:
+        return None if region.writable else 0
+    return by_region.get(region.name, 0)

@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) float convolve(float x, float *tail
     return sum;
 }
 
-/* u (D) = silu(conv1d(in_proj_x(input))) */
+/* u (D) = silu(conv1d(in_proj.x(input))) */
 STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
 {
     const struct mamba_header *h = s->model->header;
@@ -109,7 +109,7 @@ static __attribute__((noinline)) float scan_long_step(float *state, const float 
     return y;
 }
 
-/* u (D) = (scan(u) + skip * u) * silu(in_proj_z(input)) */
+/* u (D) = (scan(u) + skip * u) * silu(in_proj.z(input)) */
 STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
 {
     const struct mamba_header *h = s->model->header;

@@ -127,13 +127,14 @@ def test_ram_is_shown_against_the_memory_that_it_is_in(emu, tmp_path: Path):
     (run,) = read_runs(tmp_path / "r.json")
     memory = run.memory
     assert memory.ram_peak_bytes is not None
+    assert memory.stack_peak_bytes is not None
     by_region = {use.name: use for use in memory.by_region}
     assert set(by_region) == {"flash", "dtcm", "axi"}
     assert by_region["flash"].static_bytes == memory.flash_bytes
     assert by_region["dtcm"].static_bytes == memory.static_ram_bytes == 1000
     assert by_region["dtcm"].stack_bytes == memory.stack_peak_bytes
     assert by_region["axi"].mailbox_bytes == memory.mailbox_bytes == 0x8000
-    assert memory.ram_peak_bytes == by_region["dtcm"].static_bytes + by_region["dtcm"].stack_bytes
+    assert memory.ram_peak_bytes == by_region["dtcm"].static_bytes + memory.stack_peak_bytes
     row = next(line for line in outcome.stdout.splitlines() if "- dtcm" in line)
     assert f"{memory.ram_peak_bytes:,} B" in row
     assert f"{memory.ram_peak_bytes / 0x20000:.1%} of 128 KB" in row

@@ -85,6 +85,14 @@ __attribute__((noinline, unused)) static int faults_with_vectors_in_ram(void)
     return *(volatile int *)0x10000000u; /* faults_with_vectors_in_ram */
 }
 
+/* As failed assertions do. */
+__attribute__((noinline, unused)) static int calls_the_handler(void)
+{
+    void (*volatile handler)(void) = hard_fault;
+    handler();
+    return 1;
+}
+
 int main(void)
 {
     emu_yield();

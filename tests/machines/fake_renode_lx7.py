@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 
-from emu.machines.qemu.lx7 import Lx7
+from emu.machines.qemu.lx7 import QemuLx7
 from emu.machines.qemu.process import QemuProcess
 from emu.targets import find_target
 
@@ -109,9 +109,10 @@ class FakeLx7Machine:
             reset_pc=pc,
             stack_region=dram,
             initial_sp=dram.end,
+            start=SimpleNamespace(vector_table=None),
             entry_of=lambda _name: None,
         )
-        core = Lx7(firmware)  # pyright: ignore[reportArgumentType]
+        core = QemuLx7(firmware)  # pyright: ignore[reportArgumentType]
         self._process = QemuProcess(firmware, core, traffic=False, profile=False, bare=False)  # pyright: ignore[reportArgumentType]
 
     def _run_free(self, process: QemuProcess, end: int) -> None:

@@ -1,18 +1,23 @@
 """The heap probe against figures that the program fixes."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from builds import LEVELS, TARGET, build, firmware
 
+from emu.architectures.cores import core_of
 from emu.firmware import Firmware
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.native import HEAP_FREE, HEAP_MALLOC
 from emu.probes.heap import HeapLedger
 from emu.record import Heap
-from emu.run import RunOptions, run_firmware
+from emu.run import RunOptions, open_machine, run_firmware
+from emu.targets import Target, find_target
+
+needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
 
 
 def nothing(_done: int, _of: int) -> None:
@@ -160,7 +165,37 @@ def test_every_byte_of_a_linked_heap_counts_where_it_is_no_variable(tmp_path: Pa
     run = run_firmware(build(tmp_path, "heap_values.c"), "", TARGET, None, RunOptions(), nothing)
     memory = run.memory
     assert memory.static_ram_bytes is not None
-    assert memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0) + 400
+    assert memory.heap_peak_bytes == 400
+    assert run.heap.heap_region_bytes is not None
+    assert (
+        memory.ram_peak_bytes == memory.static_ram_bytes + (memory.stack_peak_bytes or 0) + run.heap.heap_region_bytes
+    )
+
+
+@pytest.mark.parametrize("target", [TARGET, pytest.param(find_target("stm32h7-qemu"), marks=needs_qemu)])
+@pytest.mark.parametrize("flags", [(), ("-DIN_VARIABLE",)])
+def test_ram_counts_all_that_the_allocator_took_once(tmp_path: Path, flags: tuple[str, ...], target: Target) -> None:
+    elf = build(tmp_path, "small_blocks.c", *flags)
+    program = Firmware.load(elf, target)
+    counter = program.symbol("taken")
+    assert counter is not None
+    with open_machine(program, target, RunOptions()) as machine:
+        assert machine.boot().exit_status == 0
+        taken = int.from_bytes(machine.read(counter.address, 4), "little")
+    run = run_firmware(elf, "", target, None, RunOptions(), nothing)
+    memory, heap = run.memory, run.heap
+    assert (memory.heap_peak_bytes, heap.heap_region_bytes) == (1000, taken)
+    assert taken >= 12 * 1000
+    assert memory.static_ram_bytes is not None
+    assert memory.stack_peak_bytes is not None
+    counted = 0 if flags else taken
+    assert heap.taken_beside_static_bytes == counted
+    assert memory.ram_peak_bytes == memory.static_ram_bytes + memory.stack_peak_bytes + counted
+    ram = {region.name for region in target.board.ram}
+    uses = [use for use in memory.by_region if use.name in ram]
+    assert (
+        sum(use.static_bytes + (use.stack_bytes or 0) + (use.heap_bytes or 0) for use in uses) == memory.ram_peak_bytes
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -199,7 +234,7 @@ def test_thousands_of_call_paths(tmp_path: Path, large: int) -> None:
 
 def test_the_ledger_knows_whose_block_an_address_is_in(tmp_path: Path) -> None:
     program = firmware(tmp_path, "heap_values.c")
-    ledger = HeapLedger(program)
+    ledger = HeapLedger(program, core_of(program))
 
     def call(function: int, size: int = 0, pointer: int = 0, result: int = 0, site: int = 0x0800_0101) -> None:
         ledger.add([(function, size, pointer, result, site, 0x2001_FF00, 0, 0)], [])

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which(COMMAND) is None, reason=f"{COMMAND
 
 
 class Counted(NamedTuple):
-    """``struct truth`` of heap.c, but for the bytes by site."""
+    """``struct truth`` of tests/firmware/xtensa/heap.c, but for the bytes by site."""
 
     allocations: int
     frees: int
@@ -157,7 +157,7 @@ CALLS = {
     "vPortFree": {"join_free"},
     "join_free": {"first"},
 }
-"""Who calls whom in heap.c, where nothing is inlined."""
+"""Who calls whom in tests/firmware/xtensa/heap.c, where nothing is inlined."""
 DEEPEST = 24
 
 

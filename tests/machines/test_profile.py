@@ -14,7 +14,7 @@ from emu.machines.unicorn import UnicornMachine
 from emu.record import Coverage, Profile
 
 PROGRAMS = [(source, level) for source in ("call_paths.c", "newlib_mix.c") for level in LEVELS]
-PROGRAMS += [("exact_calls.S", "-O2"), ("heap_values.c", "-O2"), ("page_crossing.c", "-O2")]
+PROGRAMS += [("exact_calls.S", "-O2"), ("heap_values.c", "-O2"), ("page_crossing.c", "-O2"), ("page_end.S", "-O2")]
 
 
 OWN_SOURCES = {path.name for path in SOURCES.iterdir()}

@@ -271,6 +271,15 @@ def test_exceptions_are_taken_and_their_frames_are_in_the_stack(tmp_path: Path) 
 
 
 @needs_qemu
+def test_a_handler_that_is_called_without_an_exception_is_a_fault(tmp_path: Path) -> None:
+    fault, _, measured = fault_of(tmp_path, "exceptions.c", "-DCALL=calls_the_handler()")
+    assert (fault.kind, fault.function) == ("exception", "hard_fault")
+    assert "without an exception" in fault.detail
+    assert [frame.function for frame in fault.backtrace[:2]] == ["hard_fault", "calls_the_handler"]
+    assert measured.instructions.total == sum(measured.instructions.by_function.values())
+
+
+@needs_qemu
 def test_the_timer_interrupts(tmp_path: Path) -> None:
     stops, _ = run_through(firmware(tmp_path, "exceptions.c", "-DCALL=waits_for_ticks()"))
     assert (stops[-1].reason, stops[-1].exit_status) == ("exit", 3)

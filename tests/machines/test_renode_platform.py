@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from emu.errors import InputError
-from emu.machines.renode.cortex_m import CortexM
-from emu.machines.renode.lx7 import Lx7
+from emu.machines.renode.cortex_m import CORTEX_M
+from emu.machines.renode.lx7 import LX7
 from emu.machines.renode.platform import write_platform
 from emu.targets import Board, Peripheral, find_target
 
-BOARDS = {"stm32h7": CortexM, "esp32s3": Lx7}
+BOARDS = {"stm32h7": CORTEX_M, "esp32s3": LX7}
 
 
 def written(name: str, directory: Path) -> tuple[Board, str]:
@@ -51,7 +51,7 @@ def test_the_core(tmp_path: Path, name: str) -> None:
 def test_registers_that_no_core_brings_along_are_refused(tmp_path: Path) -> None:
     board = find_target("stm32h7-renode").board
     with pytest.raises(InputError, match=r"memory\.scs: Renode's core has no such registers"):
-        write_platform(board, Lx7.platform, Lx7.platform_registers, tmp_path, tmp_path / "printed")
+        write_platform(board, LX7.platform, LX7.platform_registers, tmp_path, tmp_path / "printed")
 
 
 # ---- scripts of peripherals, which are the same in Python 2 and 3 ----------------------------------------------------
@@ -62,7 +62,7 @@ class Registers:
 
     def __init__(self, peripheral: Peripheral, directory: Path):
         board = find_target("stm32h7-renode").board.model_copy(update={"peripherals": (peripheral,)})
-        write_platform(board, CortexM.platform, CortexM.platform_registers, directory, directory / "printed")
+        write_platform(board, CORTEX_M.platform, CORTEX_M.platform_registers, directory, directory / "printed")
         (script,) = directory.glob("*.py")
         self.code = compile(script.read_text(), str(script), "exec")
         self.printed: list[int] = []

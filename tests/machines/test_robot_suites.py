@@ -12,7 +12,7 @@ import pytest
 
 from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines.qemu import qemu_version
-from emu.machines.qemu.lx7 import Lx7
+from emu.machines.qemu.lx7 import QemuLx7
 from emu.reports.robot import add_robot_results
 from emu.robot import prepare, run_suites
 from emu.targets import find_target
@@ -59,7 +59,7 @@ def test_the_suites_pass_and_their_results_join_ours(tmp_path: Path, renode: Pat
 def test_the_suites_pass_on_the_xtensa(tmp_path: Path, renode: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     try:
         find_toolchain("xtensa")
-        qemu_version(Lx7)
+        qemu_version(QemuLx7)
     except MissingToolError as missing:
         pytest.skip(str(missing))
     monkeypatch.setenv("PYTHONPATH", str(HERE.parents[1]))

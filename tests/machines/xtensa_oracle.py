@@ -13,7 +13,7 @@ from pathlib import Path
 
 from emu.firmware import Firmware
 from emu.machines.qemu import QemuMachine
-from emu.machines.qemu.lx7 import Lx7
+from emu.machines.qemu.lx7 import QemuLx7
 from emu.targets import Target
 
 _EXCM = 1 << 4
@@ -35,7 +35,7 @@ class Truth:
     """Instructions that led to a vector instead, most of them to those of the windows."""
 
 
-class _Logging(Lx7):
+class _Logging(QemuLx7):
     log: Path
     from_reset: bool
 
@@ -62,7 +62,7 @@ def watch(
     pipe = directory / "log"
     os.mkfifo(pipe)
     machine = QemuMachine(firmware, target)
-    machine._core = core = _Logging(firmware)  # pyright: ignore[reportPrivateUsage]
+    machine._in_qemu = core = _Logging(firmware)  # pyright: ignore[reportPrivateUsage]
     core.log, core.from_reset = pipe, from_reset
     truth = Truth()
     reader = threading.Thread(target=_read, args=(pipe, firmware, truth))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from projects import Compile, Project
 
-from emu.budgets.figures import KINDS
+from emu.figures import BUDGETS
 
 TEST = "def test_filters(emu_run): emu_run('filters.elf')\n"
 UPDATE = ("--emu-baseline=figures.json", "--emu-update-baseline")
@@ -35,7 +35,7 @@ def test_a_baseline_is_small_and_sorted_and_holds(project: Project, written: dic
     assert len(text.splitlines()) < 80
     (figures,) = written["runs"].values()
     assert list(written["runs"]) == ["filters@stm32h7-unicorn"]
-    assert set(figures) == set(KINDS)
+    assert set(figures) == set(BUDGETS)
     assert sum(figures["stack"]["parts"].values()) == figures["stack"]["value"]
     assert figures["heap"] == {"value": 320, "parts": {"allocate_history": 320}}
     assert figures["flash"]["parts"]["weights"] == 1000

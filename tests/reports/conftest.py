@@ -22,6 +22,14 @@ def emu(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+def compiled(source: Path, elf: Path, *flags: str) -> Path:
+    """Return ``elf``, made of ``source`` and the tests' startup code."""
+    own = [*find_target(TARGET).board.build.flags, "-O1", "-nostartfiles", "-Wl,--no-warn-rwx-segments", *flags]
+    sources = [f"-T{FIRMWARE / 'test.ld'}", str(FIRMWARE / "startup.c"), str(source)]
+    subprocess.run(["arm-none-eabi-gcc", *own, *sources, "-o", str(elf)], check=True)
+    return elf
+
+
 @pytest.fixture(scope="session")
 def written(tmp_path_factory) -> Path:
     """The directory that `emu run --report` wrote about both demos."""
@@ -41,15 +49,20 @@ def demos(written: Path) -> list[Run]:
 def faulty(tmp_path_factory) -> Run:
     """A firmware that leaks, frees twice and writes where no memory is."""
     directory = tmp_path_factory.mktemp("faulty")
-    flags = [*find_target(TARGET).board.build.flags, "-g", "-O1", "-nostartfiles"]
-    sources = [f"-T{FIRMWARE / 'test.ld'}", str(FIRMWARE / "startup.c"), str(HERE / "leaks_and_faults.c")]
-    elf = directory / "faulty.elf"
-    linking = "-Wl,--no-warn-rwx-segments"
-    subprocess.run(["arm-none-eabi-gcc", *flags, linking, *sources, "-o", str(elf)], check=True)
+    elf = compiled(HERE / "leaks_and_faults.c", directory / "faulty.elf", "-g")
     options = ("--memcheck", "--profile", "--json", directory / "r.json")
     assert emu("run", elf, "-t", TARGET, *options).returncode == 1
     (run,) = read_run_file(directory / "r.json").runs
     return run
+
+
+@pytest.fixture(scope="session")
+def stripped(tmp_path_factory) -> Path:
+    """A firmware without symbols, which ends its run by itself."""
+    directory = tmp_path_factory.mktemp("stripped")
+    source = directory / "exits.c"
+    source.write_text('int main(void) { __asm__ volatile("movs r0, #0x18; ldr r1, =0x20026; bkpt #0xab"); return 0; }')
+    return compiled(source, directory / "stripped.elf", "-s")
 
 
 @pytest.fixture(scope="session")

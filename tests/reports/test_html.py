@@ -130,7 +130,7 @@ def test_a_second_build_names_the_function_that_grew(regressed: list[Run]):
 def test_what_was_not_measured_says_why(unmeasured: Run):
     page = Page(render_html([unmeasured])).text
     assert "Nothing was judged" in page
-    assert page.count("not measured the machine ran bare") == 3  # reserved, touched, heap
+    assert page.count("not measured the machine ran bare") == 4  # reserved, touched, heap, and RAM, which is their sum
     assert "0 instructions" not in page
     assert "0.0%" not in page
 

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from emu.record import Run, read_run_file
 from emu.reports.markdown import MOST_BYTES, render_markdown
-from emu.reports.wording import printable
+from emu.wording import printable
 
 IN_A_CELL = 4  # how deep the parser has the text of a table
 PARSER = MarkdownIt("commonmark").enable("table")

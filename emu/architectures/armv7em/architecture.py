@@ -13,6 +13,10 @@ _VECTOR_SECTIONS = (".isr_vector", ".vectors", ".isr_vectors", ".intvecs", ".vec
 _VECTOR_SYMBOLS = ("g_pfnVectors", "__Vectors", "__isr_vector", "__vectors", "__vector_table", "vector_table")
 _NOT_STARTED = "vector table: a stack pointer in RAM and the Thumb address of the reset handler"
 _THUMB = 1
+# The system address map (Armv7-M Architecture Reference Manual, B3.1).
+_PERIPHERALS = range(0x4000_0000, 0x6000_0000)
+_SYSTEM = range(0xE000_0000, 0xE010_0000)
+_RETURN_VALUES = range(0xF000_0000, 0x1_0000_0000)
 
 
 class Armv7EM:
@@ -27,6 +31,20 @@ class Armv7EM:
     def instruction_addresses(self, code: bytes, address: int) -> Iterator[int]:
         """Yield the address of each instruction in ``code``, which begins with one at ``address``."""
         return instruction_addresses(code, address)
+
+    def explain_jump(self, address: int) -> str | None:
+        """Return what one of the values is that LR has in a handler, and after reset."""
+        if address in _RETURN_VALUES:
+            return "a return from the reset handler or from an exception, of which there is none"
+        return None
+
+    def explain_hole(self, address: int) -> str | None:
+        """Return what the system address map says."""
+        if address in _PERIPHERALS:
+            return "and no peripheral that its board file knows"
+        if address in _SYSTEM:
+            return "the core's own peripherals are not emulated"
+        return None
 
     def code_ranges(self, elf: Elf) -> None:
         """Return nothing: the mapping symbols tell code from data."""

@@ -24,6 +24,12 @@ class Host:
         del code, address
         yield from ()
 
+    def explain_jump(self, address: int) -> None:
+        """Return nothing: a process has no such addresses."""
+
+    def explain_hole(self, address: int) -> None:
+        """Return nothing: the operating system maps memory."""
+
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
         """Return the functions."""
         return [(symbol.address, symbol.end) for symbol in elf.symbols if symbol.kind == FUNCTION and symbol.size]

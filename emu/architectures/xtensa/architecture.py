@@ -32,6 +32,12 @@ class Xtensa:
             yield address + offset
             offset += instruction_size(code[offset])
 
+    def explain_jump(self, address: int) -> None:
+        """Return nothing: every address may be one of code."""
+
+    def explain_hole(self, address: int) -> None:
+        """Return nothing: each chip has a map of its own."""
+
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
         """Return what the assembler's property table says is instructions; the functions where it was left out."""
         table = elf.file.get_section_by_name(_PROPERTIES)

@@ -109,7 +109,7 @@ def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, r
 
 def is_in_window_vectors(pc: int, vector_base: int) -> bool:
     """Return whether ``pc`` is in the handlers that spill and restore windows, with which the vectors begin."""
-    return pc - vector_base < _WINDOW_VECTORS_BYTES
+    return 0 <= pc - vector_base < _WINDOW_VECTORS_BYTES
 
 
 def returns_to(return_address: int, pc: int) -> int:

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Sequence
 
+from emu.architectures.core import CoreError, CoreFault
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.gdb_remote import GdbError
-from emu.machines.qemu.core import Core, CoreFault
-from emu.machines.qemu.cores import core_of
+from emu.machines.qemu.cores import core_in_qemu
 from emu.machines.qemu.measurements import measure
 from emu.machines.qemu.process import QemuProcess
 from emu.machines.qemu.run import Run
@@ -45,7 +45,7 @@ class QemuMachine(Machine):
         self._target = target
         self._limits = limits or Limits()
         self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
-        self._core: Core = core_of(firmware)
+        self._in_qemu = core_in_qemu(firmware)
         self._run: Run | None = None
 
     def boot(self) -> Stop:
@@ -106,9 +106,9 @@ class QemuMachine(Machine):
 
     def _reset(self) -> Run:
         firmware = self._firmware
-        process = QemuProcess(firmware, self._core, traffic=self._traffic, profile=self._profile, bare=self._bare)
+        process = QemuProcess(firmware, self._in_qemu, traffic=self._traffic, profile=self._profile, bare=self._bare)
         try:
-            handlers = self._core.handlers(process.standing)
+            handlers = self._in_qemu.stops(process.memory.peek)
             stops = {*firmware.exits, *handlers}
             if (entry := firmware.entry_of("emu_yield")) is not None:
                 stops.add(entry)
@@ -117,18 +117,19 @@ class QemuMachine(Machine):
         except BaseException:
             process.close()
             raise
-        ledger = HeapLedger(firmware, self._core.callers)
+        core = self._in_qemu.core
         paint = StackPaint.of(firmware, process.memory.read, process.memory.write)
-        return Run(firmware, self._core, process, paint, handlers, ledger)
+        return Run(firmware, core, process, paint, handlers, HeapLedger(firmware, core))
 
     def _go(self, run: Run) -> Stop:
         before = run.shared.instructions
         was_waiting, run.waiting = run.waiting, False
         try:
             if was_waiting:
-                self._core.return_from_function(run.process.standing)
+                core = run.process.stopped()
+                self._in_qemu.go_on_at(run.core.return_address(core), run.process.standing)
             fault = self._run_on(run, before)
-        except GdbError:
+        except CoreError:
             fault = self._lost(run)
         run.follow_heap()
         if run.paint is not None:
@@ -146,7 +147,7 @@ class QemuMachine(Machine):
 
     def _run_on(self, run: Run, before: int) -> Fault | None:
         """Run until the firmware yields, ends or faults; the limits are looked at between polls."""
-        gdb, shared, qemu = run.process.gdb, run.shared, run.process.standing
+        gdb, shared = run.process.gdb, run.shared
         budget = before + self._limits.instructions
         deadline = time.monotonic() + self._limits.seconds
         gdb.resume()
@@ -155,18 +156,22 @@ class QemuMachine(Machine):
             run.serve_plugin()
             if stands:
                 run.follow_heap()  # so that there is room where one step is made
-                pc = self._core.pc(qemu)
+                core = run.process.stopped()
+                pc = core.register("pc")
                 yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
                 at_handler = pc in run.handlers or not (yields or exits)  # or the plugin has stopped for a fault
-                fault = self._core.fault(qemu, at_handler=True) if at_handler else None
+                fault = run.core.fault(core, at_handler=True) if at_handler else None
                 if fault is not None:
                     return self._exception_fault(run, fault)
                 if yields:
                     run.waiting = True
                     return None
                 if exits:
-                    run.exit_status = self._core.first_argument(qemu)
+                    run.exit_status = run.core.first_argument(core)
                     return None
+                fault = run.core.handler_without_exception(core) if pc in run.handlers else None
+                if fault is not None:
+                    return self._exception_fault(run, fault)
                 gdb.step()
                 gdb.resume()
             elif shared.instructions >= budget:
@@ -180,22 +185,23 @@ class QemuMachine(Machine):
 
     def _limit_fault(self, run: Run, kind: str, detail: str) -> Fault:
         """Stop the machine, and say where it was."""
-        gdb, qemu = run.process.gdb, run.process.standing
+        gdb = run.process.gdb
         gdb.interrupt()
         deadline = time.monotonic() + _STOP_SECONDS
         while not gdb.wait(_POLL_SECONDS):
             run.serve_plugin()
             if time.monotonic() >= deadline:
                 raise GdbError("QEMU does not stop")
-        fault = self._core.fault(qemu, at_handler=False)
+        core = run.process.stopped()
+        fault = run.core.fault(core, at_handler=False)
         if fault is not None:
             return self._exception_fault(run, fault)
-        waits = self._core.waits(qemu)
-        registers = self._core.registers(qemu)
+        waits = run.core.waits(core)
+        registers = run.core.registers(core)
         if kind == "time_limit" and waits is not None:
             name, at = waits
             kind, detail = "wait_for_interrupt", f"{name} waits, and {detail}"
-            registers = self._core.at(registers, at)
+            registers = run.core.at(registers, at)
         return self._fault(run, kind, detail, registers)
 
     def _exception_fault(self, run: Run, fault: CoreFault) -> Fault:
@@ -205,7 +211,7 @@ class QemuMachine(Machine):
             place = self._firmware.locate(pc)
             return Fault(**place.model_dump(), kind=fault.kind, detail=fault.detail, pc=pc, address=fault.address)
         self._cut_block(run, fault.pc)
-        registers = self._core.at(fault.registers, self._jump(run, fault.pc)) if fault.is_jump else fault.registers
+        registers = run.core.at(fault.registers, self._jump(run, fault.pc)) if fault.is_jump else fault.registers
         return self._fault(run, fault.kind, fault.detail, registers, fault.address)
 
     def _cut_block(self, run: Run, pc: int) -> None:
@@ -234,14 +240,14 @@ class QemuMachine(Machine):
         return list(self._firmware.architecture.instruction_addresses(run.peek(address, size), address))
 
     def _fault(self, run: Run, kind: str, detail: str, registers: Sequence[int], address: int | None = None) -> Fault:
-        pc = self._core.pc_of(registers)
+        pc = run.core.pc_of(registers)
         return Fault(
             **self._firmware.locate(pc).model_dump(),
             kind=kind,
             address=address,
             pc=pc,
             detail=detail,
-            backtrace=self._core.backtrace(registers, run.peek),
+            backtrace=run.core.backtrace(registers, run.peek, self._firmware.initial_sp),
         )
 
     def _lost(self, run: Run) -> Fault:
@@ -252,8 +258,11 @@ class QemuMachine(Machine):
         ended = run.process.how_it_ended()
         # It may have been lost between one counter and the other.
         run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
+        if self._profile:
+            counted = sum(own for _, _, own in run.call_paths)
+            run.shared.nodes[run.shared.counted_node].instructions += run.shared.instructions - counted
         kind, detail = "emulator_lost", f"QEMU is lost: {ended}"
-        for ending, meaning in self._core.endings.items():
+        for ending, meaning in self._in_qemu.endings.items():
             if ending in ended:
                 kind, detail = "exception", f"{meaning} ({ended})"
         return Fault(**self._firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail)

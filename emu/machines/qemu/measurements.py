@@ -65,7 +65,7 @@ def _stack(run: Run) -> StackUse | str:
         return "SP left the stack's memory"
     if shared.off_stack != 0 or run.stack_in_heap:
         return _OTHER_STACKS
-    peak, backtrace = core.peak(shared.lowest)
+    peak, backtrace = run.peak(shared.lowest)
     return main_stack_use(firmware, core.stack_pointer, shared.lowest.sp, peak, backtrace) or _OTHER_STACKS
 
 
@@ -94,7 +94,7 @@ def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
         reason = no_stack
     if reason is not None:
         not_measured["heap_peak_bytes"] = reason
-        return Heap(attached=False)
+        return Heap(attached=False, failed=run.ledger.failed)
     not_measured |= run.ledger.not_measured
     return run.ledger.measure()
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from emu.architectures.core import StoppedCore
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.process_group import end_group
-from emu.machines.qemu.core import Core, Standing
+from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
@@ -32,7 +33,7 @@ _ANSWER_SECONDS = 10.0
 _NO_OUTPUT = 0xFFFF_FFFF
 
 
-def find_qemu(core: type[Core]) -> Path:
+def find_qemu(core: type[QemuCore]) -> Path:
     """Return the path of the QEMU that emulates ``core``; raises MissingToolError with the command that installs it."""
     path = shutil.which(core.command)
     if path is None:
@@ -40,7 +41,7 @@ def find_qemu(core: type[Core]) -> Path:
     return Path(path)
 
 
-def qemu_version(core: type[Core]) -> str:
+def qemu_version(core: type[QemuCore]) -> str:
     """Return what that QEMU says of its version; raises MissingToolError where there is none."""
     answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
     return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
@@ -126,7 +127,7 @@ class QemuProcess:
     Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
-    def __init__(self, firmware: Firmware, core: Core, *, traffic: bool, profile: bool, bare: bool):
+    def __init__(self, firmware: Firmware, core: QemuCore, *, traffic: bool, profile: bool, bare: bool):
         path, plugin = find_qemu(type(core)), qemu_plugin()
         self._core = core
         with contextlib.ExitStack() as undo:
@@ -157,13 +158,17 @@ class QemuProcess:
             finally:
                 os.close(board)
                 theirs.close()  # or the end of QEMU would not be seen
-            self.gdb = self._connect(ours)
+            self.gdb = self._connect(ours, firmware)
             self._undo = undo.pop_all()
 
     @property
     def standing(self) -> Standing:
         """What can be done with it while it stands."""
         return Standing(self.gdb, self.shared, self.memory.peek)
+
+    def stopped(self) -> StoppedCore:
+        """Return the core as it stands now."""
+        return self._core.stopped(self.standing)
 
     @property
     def process_id(self) -> int:
@@ -212,20 +217,30 @@ class QemuProcess:
             start_new_session=True,  # an interrupt from the terminal is this process's to handle
         )
 
-    def _connect(self, connection: socket.socket) -> GdbRemote:
+    def _connect(self, connection: socket.socket, firmware: Firmware) -> GdbRemote:
         """Return the connection, once it is certain that QEMU stands at the reset with the board's memory in it."""
         try:
             gdb = GdbRemote(connection, _ANSWER_SECONDS)
-            found = {
-                "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
-                **self._core.at_reset(Standing(gdb, self.shared, self.memory.peek)),
-            }
+            found = self._at_reset(gdb, firmware)
         except GdbError as error:
             raise MissingToolError(f"{self._unusable}: {error}; {self._first_message()}") from error
         for what, (value, expected) in found.items():
             if value != expected:
                 raise MissingToolError(f"{self._unusable}: {what} is {value!r} at reset, not {expected!r}")
         return gdb
+
+    def _at_reset(self, gdb: GdbRemote, firmware: Firmware) -> dict[str, tuple[object, object]]:
+        """Return, of what has to be so at reset, what is and what has to be."""
+        core = self._core.stopped(Standing(gdb, self.shared, self.memory.peek))
+        found: dict[str, tuple[object, object]] = {
+            "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
+            "pc": (core.register("pc"), firmware.reset_pc),
+        }
+        first, what = firmware.reset_pc, "the code"
+        if firmware.start.vector_table is not None:  # the core has read SP from it
+            first, what = firmware.start.vector_table, "the vector table"
+            found["sp"] = (core.register(self._core.core.stack_register), firmware.initial_sp)
+        return {**found, what: (gdb.read_memory(first, 8), self.memory.peek(first, 8))}
 
     @property
     def _unusable(self) -> str:

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from emu.architectures.core import Core, StackPeak, stack_bytes
 from emu.firmware import Firmware
 from emu.machines.output import Output
-from emu.machines.qemu.core import Core
 from emu.machines.qemu.process import QemuProcess
 from emu.native import HeapEvent
-from emu.native.qemu import Shared
+from emu.native.qemu import Lowest, Shared
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
 from emu.probes.stack import StackPaint
-from emu.record import Fault
+from emu.record import Fault, Frame
 
 
 @dataclass
@@ -63,6 +63,13 @@ class Run:
         """Return memory, or nothing where there is none."""
         return self.process.memory.peek(address, size)
 
+    def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
+        """Return the bytes of the first stack when SP was ``lowest``, and the frames of then."""
+        top, stack = self.firmware.initial_sp, bytes(lowest.stack[: lowest.stack_bytes])
+        registers = self.core.at(list(lowest.registers), lowest.pc)
+        peak = StackPeak(lowest.sp, lowest.lowered_at, registers, lowest.stack_start, stack)
+        return stack_bytes(self.core, lowest.sp, top), self.core.peak_backtrace(peak, top)
+
     def serve_plugin(self) -> None:
         """Take what the allocator was called for, where the plugin waits for that, and let it go on."""
         if self.shared.heap.waits:
@@ -99,5 +106,5 @@ class Run:
         if self.stack_in_heap:
             heap.has_met = 1
             return
-        _, backtrace = self.core.peak(machine)
+        _, backtrace = self.peak(machine)
         heap.has_met = self.ledger.meet(heap.met_from, machine.sp, backtrace, heap.end)

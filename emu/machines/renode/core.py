@@ -1,87 +1,75 @@
-"""What differs between the processors that Renode emulates, as the machine sees it."""
+"""What of a core is Renode's own: the text of its platform, the numbers of its registers, and how it is started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from functools import cached_property
 
+from emu.architectures.core import Memory
+from emu.firmware import Firmware
 from emu.machines.renode.monitor import State
-from emu.record import Frame
 
-Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address, registers of the core among them; raises ValueError where there is nothing."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A core that stands, and what can be asked about it then."""
-
-    state: State
-    read: Memory
-    frame_registers: Callable[[], dict[str, int]]
-    """Returns the values of ``Core.frame_registers``, by name."""
+Registers = Mapping[str, int]
+"""By the names of an ``emu.architectures.core.StoppedCore``: Renode's numbers, or values."""
 
 
 @dataclass(frozen=True)
-class CoreFault:
-    """An exception that means a fault, before its handler's first instruction."""
+class RenodeCore:
+    """A core in Renode."""
 
-    kind: str
-    detail: str
-    address: int | None
-    pc: int | None
-    """The instruction that has made it; None where it is lost."""
-    backtrace: list[Frame]
-
-
-class Core(Protocol):
-    """The processor in one Renode, with its firmware."""
-
-    stack_pointer: ClassVar[Literal["MSP", "a1"]]
-    """What the register is called that the stack is known by."""
-    stack_register: ClassVar[str]
-    """Which of ``registers`` that is."""
-    not_on_stack: ClassVar[tuple[str, int] | None]
-    """Which of ``registers`` and which bits of it say, when one is set, that it is no stack's at the moment."""
-    platform: ClassVar[str]
+    platform: str
     """The core in the platform's description: it is called ``cpu``; ``{cpu}`` stands for the board's."""
-    platform_registers: ClassVar[frozenset[str]]
+    platform_registers: frozenset[str]
     """The memories of kind "registers" that come with it."""
-    registers: ClassVar[dict[str, int]]
-    """Renode's numbers of the registers that are looked at on every stop, by name."""
-    frame_registers: ClassVar[dict[str, int]]
-    """The same of those that frames need beside them."""
+    registers: Registers
+    """The numbers of the registers that are looked at on every stop."""
+    frame_registers: Registers
+    """The numbers of those that frames need beside them."""
+    start: Callable[[Firmware], str]
+    """Returns the command that puts the core to its reset, once memory has its contents."""
+    complete: Callable[[Registers], Registers] = dict
+    """Returns the values that Renode shows, and with them those that follow from these."""
 
-    def start(self) -> list[str]:
-        """Return the commands that put the core to its reset, once memory has its contents."""
-        ...
 
-    def handlers(self) -> frozenset[int]:
-        """Return where the core goes for an exception that no right program takes."""
-        ...
+class Stopped:
+    """The core while it stands (see ``emu.architectures.core.StoppedCore``).
 
-    def return_address(self, state: State) -> int:
-        """Return, before the first instruction of a function, where it will return to."""
-        ...
+    ``ask`` returns the values of registers by their numbers. ``peek`` returns memory, registers of the core among it,
+    and raises ValueError if there is nothing.
+    """
 
-    def first_argument(self, state: State) -> int:
-        """Return the first argument of the function whose first instruction is the next."""
-        ...
+    def __init__(
+        self,
+        firmware: Firmware,
+        core: RenodeCore,
+        state: State,
+        ask: Callable[[Registers], Registers],
+        peek: Memory,
+    ):
+        self._firmware, self._core, self._state = firmware, core, state
+        self._ask, self._peek = ask, peek
+        self._stack_start, self._stack = firmware.initial_sp, b""
 
-    def fault(self, standing: Standing) -> CoreFault | None:
-        """Return what made the core take the exception whose handler it has arrived at; None where that is no fault."""
-        ...
+    def register(self, name: str) -> int:
+        """Return a register; those that frames need come all at once."""
+        if name == "pc":
+            return self._firmware.architecture.code_address(self._state.pc)
+        if name in self._state.registers:
+            return self._state.registers[name]
+        return self._all[name]
 
-    def waits(self, code: bytes) -> str | None:
-        """Return the name of the instruction by which the core waits for an interrupt, if ``code`` ends with one."""
-        ...
+    def read(self, address: int, size: int) -> bytes:
+        """Return memory: what the firmware cannot change from the ELF, and the stack all at once."""
+        firmware = self._firmware
+        constant = b"" if firmware.board.has_ram_at(address) else firmware.bytes_at(address, size)
+        try:
+            if constant or not firmware.stack_region.start <= address < firmware.initial_sp:
+                return constant or self._peek(address, size)
+            if address < self._stack_start:
+                self._stack_start, self._stack = address, self._peek(address, firmware.initial_sp - address)
+        except ValueError:
+            return b""
+        return self._stack[address - self._stack_start :][:size]
 
-    def backtrace(self, standing: Standing, pc: int) -> list[Frame]:
-        """Return the frames of a core that has stopped at ``pc``, innermost first."""
-        ...
-
-    def peak(self, standing: Standing, lowered_at: int) -> tuple[int, list[Frame]]:
-        """Return the stack's bytes when SP is lowest, and the frames, whose sizes add up to it where all are known.
-
-        ``lowered_at`` is the instruction that has brought SP there.
-        """
-        ...
+    @cached_property
+    def _all(self) -> Registers:
+        return self._core.complete({**self._state.registers, **self._ask(self._core.frame_registers)})

@@ -1,8 +1,8 @@
 """What went wrong in a run in Renode, as faults with the place in the firmware."""
 
+from emu.architectures.access import describe_access
+from emu.architectures.core import Core, StoppedCore
 from emu.firmware import Firmware
-from emu.machines.access import describe_access
-from emu.machines.renode.core import Core, Standing
 from emu.machines.renode.log import Abort, UnexpectedAccess
 from emu.record import Fault
 
@@ -10,19 +10,21 @@ _MOST = 10
 """Accesses to nothing of one stop that are told apart."""
 
 
-def exception_fault(firmware: Firmware, core: Core, standing: Standing) -> Fault | None:
-    """Return the fault that the core has taken an exception for; None where the firmware serves it."""
-    found = core.fault(standing)
+def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fault | None:
+    """Return the fault for which the core has got to a handler; None if the firmware serves the exception."""
+    found = core.fault(stopped, at_handler=True) or core.handler_without_exception(stopped)
     if found is None:
         return None
-    place = {} if found.pc is None else firmware.locate(found.pc).model_dump()
+    if found.registers is None:
+        return Fault(kind=found.kind, detail=found.detail, pc=found.pc, address=found.address)
+    pc = core.pc_of(found.registers)
     return Fault(
-        **place,
+        **firmware.locate(pc).model_dump(),
         kind=found.kind,
         detail=found.detail,
-        pc=found.pc,
+        pc=pc,
         address=found.address,
-        backtrace=found.backtrace,
+        backtrace=core.backtrace(found.registers, stopped.read, firmware.initial_sp),
     )
 
 
@@ -44,14 +46,13 @@ def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted:
     return list(faults.values())[:_MOST]
 
 
-def limit_fault(firmware: Firmware, core: Core, standing: Standing, kind: str, limit: str) -> Fault:
+def limit_fault(firmware: Firmware, core: Core, stopped: StoppedCore, kind: str, limit: str) -> Fault:
     """Return the fault of a run that has not ended, with the place where it was."""
     detail = f"the run has not ended after {limit}"
-    pc = firmware.architecture.code_address(standing.state.pc)
-    waits = core.waits(firmware.bytes_at(pc - 4, 4))
+    pc, waits = stopped.register("pc"), core.waits(stopped)
     if kind == "time_limit" and waits is not None:
-        kind, detail = "wait_for_interrupt", f"{waits} waits, and {detail}"
-    backtrace = core.backtrace(standing, pc)
+        kind, detail = "wait_for_interrupt", f"{waits[0]} waits, and {detail}"
+    backtrace = core.backtrace(core.registers(stopped), stopped.read, firmware.initial_sp)
     return Fault(**firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail, backtrace=backtrace)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from emu.architectures.cores import core_of
 from emu.firmware import Firmware
 from emu.probes.allocators import allocates, allocator_entries
 from emu.probes.heap import HeapLedger
@@ -35,7 +36,7 @@ def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> Measu
         return MeasuredHeap(*counted, BEYOND_COUNTERS)
     if allocates(firmware):
         return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _NO_COUNTERS})
-    ledger = HeapLedger(firmware)
+    ledger = HeapLedger(firmware, core_of(firmware))
     heap = ledger.measure()
     if heap.attached and allocator_entries(firmware):
         unknown = ("heap_region_bytes", "overhead_bytes")

@@ -1,17 +1,18 @@
-"""What a machine in Renode has at its reset: memory with the firmware in it, and halting hooks."""
+"""What a machine in Renode has at its reset: a core, memory with the firmware in it, and halting hooks."""
 
+from emu.architectures.cores import core_of
 from emu.firmware import Firmware
-from emu.machines.renode.core import Core
-from emu.machines.renode.cortex_m import CortexM
-from emu.machines.renode.lx7 import Lx7
+from emu.machines.renode.core import RenodeCore
+from emu.machines.renode.cortex_m import CORTEX_M
+from emu.machines.renode.lx7 import LX7
 from emu.probes.stack import PAINT
 
-_CORES: dict[str, type[CortexM] | type[Lx7]] = {"armv7em": CortexM, "xtensa": Lx7}
+_CORES = {"armv7em": CORTEX_M, "xtensa": LX7}
 
 
-def core_of(firmware: Firmware) -> Core:
+def core_in_renode(firmware: Firmware) -> RenodeCore:
     """Return the core that runs ``firmware``."""
-    return _CORES[firmware.board.architecture](firmware)
+    return _CORES[firmware.board.architecture]
 
 
 def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
@@ -20,7 +21,7 @@ def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
     return paint + [(segment.load_address, segment.data) for segment in firmware.segments if segment.data]
 
 
-def stops(firmware: Firmware, core: Core) -> list[int]:
+def stops(firmware: Firmware) -> list[int]:
     """Return where the core is to halt: where the firmware yields or ends, and at the handlers of faults."""
-    waits = firmware.entry_of("emu_yield")
-    return sorted({*firmware.exits, *core.handlers(), *([] if waits is None else [waits])})
+    waits, handlers = firmware.entry_of("emu_yield"), core_of(firmware).fault_handlers(firmware.bytes_at)
+    return sorted({*firmware.exits, *handlers, *([] if waits is None else [waits])})

@@ -4,14 +4,16 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emu.architectures.core import CoreError
+from emu.architectures.cores import core_of
 from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.output import Output
-from emu.machines.renode.core import Standing
+from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
 from emu.machines.renode.heap import MeasuredHeap, measure_heap
-from emu.machines.renode.loading import contents_at_reset, core_of, stops
+from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
@@ -77,9 +79,9 @@ class RenodeMachine(Machine):
         self._target = target
         self._limits = limits or Limits()
         self._watch_stack = watch_stack
-        self._core = core_of(firmware)
+        self._core, self._in_renode = core_of(firmware), core_in_renode(firmware)
         self._yield = firmware.entry_of("emu_yield")
-        self._handlers = self._core.handlers()
+        self._handlers = self._core.fault_handlers(firmware.bytes_at)
         self._run: _Run | None = None
 
     def boot(self) -> Stop:
@@ -98,7 +100,7 @@ class RenodeMachine(Machine):
             raise RuntimeError("the firmware does not wait at emu_yield")
         # A hook that has halted the core is armed again only by code that is translated behind it: without the second
         # command a block that had run before would lead to the next emu_yield unseen.
-        commands = [f"PC {self._core.return_address(run.state):#x}", "ClearTranslationCache", "IsHalted false"]
+        commands = [f"PC {self._core.return_address(self._stopped(run)):#x}", "ClearTranslationCache", "IsHalted false"]
         return self._go(run, [f"{CPU} {command}" for command in commands])
 
     def read(self, address: int, size: int) -> bytes:
@@ -242,11 +244,12 @@ class RenodeMachine(Machine):
             raise
 
     def _set_up(self, process: RenodeProcess) -> _Run:
-        firmware, core, directory = self._firmware, self._core, process.directory
+        firmware, core, directory = self._firmware, self._in_renode, process.directory
         printed = directory / "printed"
         platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
         monitor = Monitor(process.robot, core.registers)
-        watch = StackWatch(firmware, core, stops(firmware, core)) if self._watch_stack else None
+        halts = stops(firmware)
+        watch = StackWatch(firmware, self._core, core.registers, halts) if self._watch_stack else None
         memory = Memory(monitor, directory)
         for address, data in contents_at_reset(firmware):
             memory.write(address, data)
@@ -259,8 +262,8 @@ class RenodeMachine(Machine):
             'emulation SetGlobalQuantum "0.001"',
             f"{CPU} PerformanceInMips {_MIPS}",
             *memory.commands_to_write(),
-            *core.start(),
-            *map(hook, stops(firmware, core)),
+            core.start(firmware),
+            *map(hook, halts),
             *([] if watch is None else watch.commands_at_reset()),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one by one, so that an error names the command
@@ -285,7 +288,7 @@ class RenodeMachine(Machine):
             faults = self._run_on(run, commands, before)
             if run.paint is not None:
                 run.paint.look()
-        except (RenodeError, EmuError) as error:
+        except (CoreError, EmuError) as error:
             run.lost = True
             process = run.process
             process.end()
@@ -344,11 +347,11 @@ class RenodeMachine(Machine):
             run.waiting = True
             return []
         if pc in self._firmware.exits:
-            run.exit_status = self._core.first_argument(run.state)
+            run.exit_status = self._core.first_argument(self._stopped(run))
             return []
         if pc not in self._handlers:
             raise RenodeError(f"the core has halted at {pc:#010x}, where nothing halts it ({run.state})")
-        fault = exception_fault(self._firmware, self._core, self._standing(run))
+        fault = exception_fault(self._firmware, self._core, self._stopped(run))
         return None if fault is None else [fault]
 
     def _peek(self, run: _Run, address: int, size: int) -> bytes:
@@ -368,15 +371,17 @@ class RenodeMachine(Machine):
         return access_faults(self._firmware, accesses, counted, log.tail())
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
-        return limit_fault(self._firmware, self._core, self._standing(run), kind, limit)
+        return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
 
     def _look(self, run: _Run, watch: StackWatch) -> str:
         """Let the watch note where SP is, and return the command by which it looks on."""
-        return watch.look(self._standing(run), lambda *place: run.memory.read_all([place])[place])
+        return watch.look(self._stopped(run), lambda *place: run.memory.read_all([place])[place])
 
-    def _standing(self, run: _Run) -> Standing:
-        return Standing(
+    def _stopped(self, run: _Run) -> Stopped:
+        return Stopped(
+            self._firmware,
+            self._in_renode,
             run.state,
+            lambda numbers: run.monitor.registers(numbers, _ANSWER_SECONDS),
             lambda *place: self._peek(run, *place),
-            lambda: run.monitor.registers(self._core.frame_registers, _ANSWER_SECONDS),
         )

@@ -1,5 +1,6 @@
 """The language of Renode's Monitor: commands, and the text that they answer with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class State:
 class Monitor:
     """The Monitor of one Renode, which holds one machine with the registers ``registers``, by name and number."""
 
-    def __init__(self, robot: RobotServer, registers: dict[str, int]):
+    def __init__(self, robot: RobotServer, registers: Mapping[str, int]):
         self._robot = robot
         self._registers = registers
 
@@ -99,7 +100,7 @@ class Monitor:
             raise RenodeError(f"Renode answers {question!r} with {len(lines)} lines: {lines}")
         return number(lines[0])
 
-    def registers(self, numbers: dict[str, int], seconds: float) -> dict[str, int]:
+    def registers(self, numbers: Mapping[str, int], seconds: float) -> dict[str, int]:
         """Return the values of the registers with these numbers, by name."""
         questions = [f"{CPU} GetRegister {number}" for number in numbers.values()]
         answers = self.run(questions, seconds) if questions else []

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from emu.architectures.core import CoreError
+
 _POLL_SECONDS = 0.1
 _TRANSFER_SECONDS = 10.0
 """How long connecting may take, and each part of an answer that has begun."""
@@ -19,7 +21,7 @@ Watch = Callable[[], None]
 """Called again and again while an answer is awaited; raises RenodeError where none can come any more."""
 
 
-class RenodeError(Exception):
+class RenodeError(CoreError):
     """Renode has refused something, is gone or does not answer; the text says what it was asked, and what it said."""
 
 

@@ -4,11 +4,11 @@ The hook only compares, and is set anew with each SP that was lowest, so that no
 the first SP whatever that is: a hook that never runs is no peak of 0.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
+from emu.architectures.core import Core, Memory, StackPeak, StoppedCore, stack_bytes
 from emu.firmware import Firmware
-from emu.machines.renode.core import Core, Standing
+from emu.machines.renode.core import Registers
 from emu.machines.renode.monitor import BLOCK_SIZE, Monitor, State, block_hook, no_block_hook, register
 from emu.machines.renode.robot_server import RenodeError
 from emu.probes.main_stack import main_stack_use
@@ -19,21 +19,15 @@ _BELOW_SP = 16
 """Bytes that are kept with the stack: what an Xtensa's windows are spilled to lies below SP."""
 
 
-@dataclass(frozen=True)
-class _Lowest:
-    sp: int
-    standing: Standing
-    """As it was then."""
-
-
 class StackWatch:
-    """Follows SP through one run, on the stack that the firmware starts on."""
+    """Follows SP through one run, on the stack that the firmware starts on; ``numbers`` are those of registers."""
 
-    def __init__(self, firmware: Firmware, core: Core, other_stops: list[int]):
-        self._firmware, self._core = firmware, core
+    def __init__(self, firmware: Firmware, core: Core, numbers: Registers, other_stops: list[int]):
+        self._firmware, self._core, self._numbers = firmware, core, numbers
         self._other_stops = frozenset(other_stops)
         self._floor, self._top = firmware.stack_region.start, firmware.initial_sp
-        self._lowest: _Lowest | None = None
+        self._lowest: StackPeak | None = None
+        """Lowered by the instruction before."""
         self._left_stack = False
 
     def commands_at_reset(self) -> list[str]:
@@ -57,23 +51,18 @@ class StackWatch:
             return False
         return not self._lowest_sp <= state.registers[core.stack_register] <= self._top
 
-    def look(self, standing: Standing, read: Callable[[int, int], bytes]) -> str:
+    def look(self, stopped: StoppedCore, read: Memory) -> str:
         """Note where SP is, and return the command that lets Renode look on.
 
         ``read`` returns memory.
         """
-        state = standing.state
-        sp = state.registers[self._core.stack_register]
+        sp = stopped.register(self._core.stack_register)
         if not self._floor <= sp <= self._top:
             self._left_stack = True
             return no_block_hook()
         start = max(self._floor, sp - _BELOW_SP)
-        stack, more = read(start, self._top - start), standing.frame_registers()
-
-        def kept(address: int, size: int) -> bytes:
-            return stack[address - start :][:size] if start <= address < self._top else b""
-
-        self._lowest = _Lowest(sp, Standing(state, kept, lambda: more))
+        stack = read(start, self._top - start)
+        self._lowest = StackPeak(sp, stopped.register("pc"), self._core.registers(stopped), start, stack)
         return self._hook()
 
     def measure(self) -> StackUse | str:
@@ -83,28 +72,26 @@ class StackWatch:
             return "SP left the stack's memory, or the firmware has other stacks: Renode's machine follows one"
         if lowest is None:
             return "Renode's hook before every instruction has not run once"
-        if lowest.sp == self._top:
-            peak, backtrace = 0, []
-        else:
-            peak, backtrace = core.peak(lowest.standing, self._before(lowest.standing.state))
-        use = main_stack_use(self._firmware, core.stack_pointer, lowest.sp, peak, backtrace)
+        peak = stack_bytes(core, lowest.lowest, self._top)
+        backtrace = core.peak_backtrace(replace(lowest, lowered_from=self._before(lowest.lowered_from)), self._top)
+        use = main_stack_use(self._firmware, core.stack_pointer, lowest.lowest, peak, backtrace)
         return use or "the firmware has more than one stack, of which Renode's machine follows one"
 
     @property
     def _lowest_sp(self) -> int:
-        return self._top + 1 if self._lowest is None else self._lowest.sp
+        return self._top + 1 if self._lowest is None else self._lowest.lowest
 
     def _hook(self) -> str:
         core = self._core
-        condition = f"not {self._lowest_sp:#x} <= {register(core.registers[core.stack_register])} <= {self._top:#x}"
+        condition = f"not {self._lowest_sp:#x} <= {register(self._numbers[core.stack_register])} <= {self._top:#x}"
         if core.not_on_stack is not None:
             name, bits = core.not_on_stack
-            condition += f" and not {register(core.registers[name])} & {bits:#x}"
+            condition += f" and not {register(self._numbers[name])} & {bits:#x}"
         return block_hook(condition)
 
-    def _before(self, state: State) -> int:
+    def _before(self, pc: int) -> int:
         """Return the instruction that has brought SP there: the one before, as what lowers SP does not branch."""
-        firmware, pc = self._firmware, self._firmware.architecture.code_address(state.pc)
+        firmware = self._firmware
         function = firmware.function_at(pc)
         if function is None:
             return pc

@@ -1,11 +1,11 @@
 """Faults: why the engine stopped, in words."""
 
+from emu.architectures.access import describe_access
+from emu.architectures.armv7em.exceptions import describe_arm_state
 from emu.architectures.armv7em.thumb import WAITS, instruction_addresses
-from emu.machines.access import describe_access, describe_arm_state
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
+from emu.machines.unicorn.stacks import stack_peak
 from emu.native.unicorn import Block
-from emu.probes.stack import peak_backtrace
-from emu.probes.stacks import stack_peak
 from emu.record import Fault
 
 YIELD = "YIELD"
@@ -51,7 +51,7 @@ def stack_overflow(run: Run) -> Fault:
     assert stacks.current is not None, "nothing is noted where SP is on no stack"
     firmware, lowest, limit = run.firmware, stacks.state.peak.lowest, stacks.state.limit
     peak = stack_peak(stacks.state.peak, stacks.state.floor, stacks.current.top)
-    backtrace = peak_backtrace(firmware, peak, run.code.delta_at, stacks.current.top)
+    backtrace = run.core.peak_backtrace(peak, stacks.current.top)
     pc = backtrace[0].pc
     whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
     detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"

@@ -22,27 +22,27 @@ from unicorn.arm_const import (
 from unicorn.unicorn import Uc, UcError
 from unicorn.unicorn_const import UC_ERR_NOMEM
 
-from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.armv7em.core import CortexM
 from emu.firmware import Firmware
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
+from emu.machines.unicorn.addressability import defined_ranges, heap_state, initial_states
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
+from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator, place_for_heap
 from emu.machines.unicorn.run import Run
+from emu.machines.unicorn.stacks import Stacks
 from emu.native import HEAP_FREE
 from emu.native import unicorn as native
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
-from emu.probes.addressability import defined_ranges, heap_state, initial_states
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
-from emu.probes.memory_errors import MemoryErrors
 from emu.probes.stack import PAINT, StackPaint
-from emu.probes.stacks import Stacks
 from emu.record import Fault
 from emu.targets import Region, Target
 
@@ -86,7 +86,7 @@ class UnicornMachine(Machine):
         self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
         self._memcheck = memcheck
         self._replaced_heap = place_for_heap(firmware.board) if replace_allocator else None
-        self._code = CodeMap(firmware)
+        self._core = CortexM(firmware)
         self._allocator = allocator_entries(firmware)
         self._run: Run | None = None
 
@@ -101,7 +101,7 @@ class UnicornMachine(Machine):
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        return self._go(run, run.engine.reg_read(UC_ARM_REG_LR))
+        return self._go(run, self._core.return_address(run.stopped))
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError where there is none."""
@@ -158,12 +158,12 @@ class UnicornMachine(Machine):
             engine.mem_write(segment.load_address, segment.data)
         engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
         engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
-        ledger = HeapLedger(firmware)
+        ledger = HeapLedger(firmware, self._core)
         shadow = self._shadow(ledger) if self._memcheck else None
         hooks = NativeHooks(
             engine,
             firmware,
-            self._code,
+            self._core.code,
             firmware.entry_of("emu_yield"),
             firmware.exits,
             self._allocator,
@@ -176,18 +176,29 @@ class UnicornMachine(Machine):
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
-        stacks = None if self._bare else Stacks(firmware, hooks)
-        run = Run(
-            firmware, self._code, engine, hooks, stacks, self._paint(engine), output, peripherals, semihosting, ledger
-        )
-        run.shadow = shadow
+        memory_errors = allocator = None
         if shadow is not None:
-            run.memory_errors = MemoryErrors(firmware, ledger, shadow, replaced=self._replaced_heap is not None)
+            replaced = self._replaced_heap is not None
+            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, replaced=replaced)
         if shadow is not None and self._replaced_heap is not None:
             engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
             hooks.replace_allocator()
-            run.allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
-        return run
+            allocator = ReplacedAllocator(engine, shadow, self._replaced_heap)
+        return Run(
+            firmware=firmware,
+            core=self._core,
+            engine=engine,
+            hooks=hooks,
+            stacks=None if self._bare else Stacks(firmware, self._core, hooks),
+            paint=self._paint(engine),
+            output=output,
+            peripherals=peripherals,
+            semihosting=semihosting,
+            ledger=ledger,
+            shadow=shadow,
+            memory_errors=memory_errors,
+            allocator=allocator,
+        )
 
     def _shadow(self, ledger: HeapLedger) -> NativeShadow:
         firmware, heap = self._firmware, self._replaced_heap
@@ -241,7 +252,7 @@ class UnicornMachine(Machine):
                 case native.STOP_YIELD:
                     return None
                 case native.STOP_EXIT:
-                    run.exit_status = run.engine.reg_read(UC_ARM_REG_R0)
+                    run.exit_status = self._core.first_argument(run.stopped)
                     return None
                 case native.STOP_STACK_CHANGE:
                     self._follow_stack(run)

@@ -34,7 +34,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
     length, lowest = hooks.timeline
     levels = run.ledger.timeline if heap.attached else None
     assert run.stacks is not None, "only a bare machine follows none"
-    stacks = run.stacks.measure(run.code.delta_at)
+    stacks = run.stacks.measure()
     not_measured.update(run.stacks.not_measured)
     touched = _touched(run, stacks)
     if isinstance(touched, str):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from unicorn.unicorn import Uc
 
-from emu.machines.access import Access
+from emu.architectures.access import Access
 from emu.targets import Board, Peripheral
 
 PAGE = 4096

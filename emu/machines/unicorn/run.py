@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from itertools import starmap
 
-from unicorn.arm_const import UC_ARM_REG_CPSR, UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_R0, UC_ARM_REG_SP
-from unicorn.unicorn import Uc, UcError
+from unicorn.arm_const import UC_ARM_REG_CPSR
+from unicorn.unicorn import Uc
 from unicorn.unicorn_const import (
     UC_MEM_READ_PROT,
     UC_MEM_READ_UNMAPPED,
@@ -12,22 +12,22 @@ from unicorn.unicorn_const import (
     UC_MEM_WRITE_UNMAPPED,
 )
 
-from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.access import Access
+from emu.architectures.armv7em.core import CortexM
 from emu.architectures.armv7em.thumb import DYNAMIC
-from emu.architectures.armv7em.unwind import unwind
 from emu.firmware import Firmware
-from emu.machines.access import Access
 from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
+from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.replaced_allocator import ReplacedAllocator
+from emu.machines.unicorn.stacks import Stacks, stack_peak
+from emu.machines.unicorn.stopped import Stopped
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
-from emu.probes.memory_errors import MemoryErrors
-from emu.probes.stack import StackPaint, peak_backtrace
-from emu.probes.stacks import Stacks, stack_peak
+from emu.probes.stack import StackPaint
 from emu.record import Fault, Frame
 
 PREFETCH_ABORT = 3
@@ -40,7 +40,6 @@ DATA_ACCESSES: dict[int, Access] = {
 }
 """By Unicorn's type of an access that failed; the others are fetches."""
 
-_REGISTERS = (*range(UC_ARM_REG_R0, UC_ARM_REG_R0 + 13), UC_ARM_REG_SP, UC_ARM_REG_LR)
 _SP = 13
 _THUMB_STATE = 1 << 5
 
@@ -50,7 +49,7 @@ class Run:
     """What one boot made: the engine, and what has been seen of it since."""
 
     firmware: Firmware
-    code: CodeMap
+    core: CortexM
     engine: Uc
     hooks: NativeHooks
     stacks: Stacks | None
@@ -59,10 +58,11 @@ class Run:
     peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger
+    shadow: NativeShadow | None
+    memory_errors: MemoryErrors | None
+    allocator: ReplacedAllocator | None
+    """In place of the firmware's own."""
     faults: list[Fault] = field(default_factory=list)
-    memory_errors: MemoryErrors | None = None
-    shadow: NativeShadow | None = None
-    allocator: ReplacedAllocator | None = None
     waiting: bool = False
     """Whether the firmware stands at ``emu_yield``."""
     exit_status: int | None = None
@@ -84,26 +84,28 @@ class Run:
     @property
     def pc(self) -> int:
         """Where the engine stands."""
-        return self.engine.reg_read(UC_ARM_REG_PC)
+        return self.stopped.register("pc")
+
+    @property
+    def stopped(self) -> Stopped:
+        """The core, while the engine stands."""
+        return Stopped(self.engine)
 
     def peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing where there is none."""
-        try:
-            return bytes(self.engine.mem_read(address, size))
-        except UcError:
-            return b""
+        return self.stopped.read(address, size)
 
     def backtrace(self, pc: int) -> list[Frame]:
         """Return the frames on the stack, where ``pc`` is the instruction that runs, or has jumped away."""
-        registers = [self.engine.reg_read(register) for register in _REGISTERS]
+        registers = self.core.at(self.core.registers(self.stopped), pc)
         registers[_SP] -= self._popped(pc)
         stack = self.stacks.current if self.stacks is not None else None
         top = stack.top if stack is not None else self.firmware.initial_sp
-        return unwind(self.firmware, [*registers, pc], self.peek, registers[_SP], pc, top)
+        return self.core.backtrace(registers, self.peek, top)
 
     def _popped(self, pc: int) -> int:
         """Return by how much the instruction at ``pc`` raised SP, where it has run: a return to where no code is."""
-        delta = self.code.delta_at(pc)
+        delta = self.core.code.delta_at(pc)
         return delta if self.pc != pc and delta != DYNAMIC else 0
 
     def follow_heap(self) -> None:
@@ -112,7 +114,7 @@ class Run:
         machine = self.hooks.take_meeting()
         if machine is not None:
             floor, top = self.firmware.stack_region.start, self.firmware.initial_sp
-            backtrace = peak_backtrace(self.firmware, stack_peak(machine, floor, top), self.code.delta_at, top)
+            backtrace = self.core.peak_backtrace(stack_peak(machine, floor, top), top)
             self.ledger.meet(machine.registers[_SP], machine.lowest, backtrace, self.hooks.heap_end)
 
     def take_events(self) -> None:

@@ -67,11 +67,26 @@ static uint32_t result(uint32_t link)
 
 static uint32_t halfword(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
 
-static bool is_call(const uint8_t *bytes, size_t size)
+/* Armv7-M, A5.1 */
+static uint32_t instruction_size(const uint8_t *bytes) { return halfword(bytes) >> 11 >= 0x1d ? 4 : 2; }
+
+static bool is_blx(const uint8_t *bytes) { return (halfword(bytes) & 0xff87) == 0x4780; } /* of a register */
+
+static bool is_bl(const uint8_t *bytes)
 {
-    if (size == 2) return (halfword(bytes) & 0xff87) == 0x4780; /* BLX of a register */
-    return halfword(bytes) >> 11 == 0x1e && (halfword(bytes + 2) & 0xd000) == 0xd000; /* BL */
+    return halfword(bytes) >> 11 == 0x1e && (halfword(bytes + 2) & 0xd000) == 0xd000;
 }
+
+/* STREX, STREXB, STREXH: Armv7-M, A6.3.6 */
+static bool is_exclusive_store(const uint8_t *bytes)
+{
+    const uint32_t first = halfword(bytes) & 0xfff0;
+    return first == 0xe840 || (first == 0xe8c0 && (halfword(bytes + 2) & 0xe0) == 0x40);
+}
+
+static enum accesses accesses(const uint8_t *bytes) { return is_exclusive_store(bytes) ? ONLY_STORES : ALL_ACCESSES; }
+
+static bool is_call(const uint8_t *bytes) { return is_blx(bytes) || is_bl(bytes); }
 
 /* Whether a word on the stack is an address behind a call. */
 static bool is_return_address(uint32_t word)
@@ -80,7 +95,7 @@ static bool is_return_address(uint32_t word)
     uint32_t bytes = 0;
     const uint8_t *code = memory_at(word - THUMB - 4, &bytes);
     if (code == NULL || bytes < 4) return false;
-    return is_call(code + 2, 2) || is_call(code, 4);
+    return is_blx(code + 2) || is_bl(code);
 }
 
 /* A stale return address makes a path be seen twice, but never hides one. */
@@ -101,7 +116,9 @@ const struct core arm = {
     .own = {0xE0000000u, 0xE0100000u}, /* Armv7-M, B3.1 */
     .attach = attach,
     .changes_sp = changes_sp,
+    .instruction_size = instruction_size,
     .is_call = is_call,
+    .accesses = accesses,
     .begins_exception = begins_exception,
     .capture = capture,
     .link = link_of,

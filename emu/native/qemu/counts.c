@@ -104,6 +104,27 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
     }
 }
 
+static void on_exclusive_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    if (qemu_plugin_mem_is_store(info)) on_access(vcpu, info, address, data);
+}
+
+static void on_compare_and_swap(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    static bool swaps; /* the load comes first, and tells */
+    if (!qemu_plugin_mem_is_store(info)) swaps = plugin.core->swaps((uint32_t)address);
+    if (!qemu_plugin_mem_is_store(info) || swaps) on_access(vcpu, info, address, data);
+}
+
+static void watch_accesses(struct qemu_plugin_insn *insn)
+{
+    static const qemu_plugin_vcpu_mem_cb_t callbacks[] = {
+        [ALL_ACCESSES] = on_access, [ONLY_STORES] = on_exclusive_store, [COMPARE_AND_SWAP] = on_compare_and_swap};
+    const enum accesses accesses = plugin.core->accesses(qemu_plugin_insn_data(insn));
+    if (accesses == NO_ACCESSES) return;
+    qemu_plugin_register_vcpu_mem_cb(insn, callbacks[accesses], QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_MEM_RW, NULL);
+}
+
 /* ---- translation ------------------------------------------------------------------------------------------------- */
 
 bool is_executable(uint32_t address)
@@ -132,18 +153,16 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             *change = (struct sp_change){previous, address};
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_sp_change, QEMU_PLUGIN_CB_R_REGS, change);
         }
-        if (plugin.traffic) {
-            qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, NULL);
-        }
+        if (plugin.traffic) watch_accesses(insn);
         watch_allocator(insn, address);
         translation->addresses[i] = previous = address;
-        size += (uint32_t)qemu_plugin_insn_size(insn);
+        size += plugin.core->instruction_size(qemu_plugin_insn_data(insn));
         sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
     }
     translation->count = (uint32_t)count;
     if (plugin.profile) {
         struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, count - 1);
-        const bool called = plugin.core->is_call(qemu_plugin_insn_data(last), qemu_plugin_insn_size(last));
+        const bool called = plugin.core->is_call(qemu_plugin_insn_data(last));
         translation->function = function_at(&plugin.shared->calls, translation->addresses[0]);
         translation->call_returns_to = called ? translation->addresses[0] + size : 0;
     }

@@ -16,6 +16,14 @@ struct region {
     uint32_t start, end;
 };
 
+/* Which of the accesses that QEMU makes for an instruction the core makes, too. */
+enum accesses {
+    NO_ACCESSES, /* QEMU tries whether there is memory */
+    ALL_ACCESSES,
+    ONLY_STORES, /* QEMU loads as well, to find out whether it may store exclusively */
+    COMPARE_AND_SWAP, /* QEMU always stores: what it has loaded, if that is not what was expected */
+};
+
 /* What differs between the cores. */
 struct core {
     const char *target;       /* what QEMU calls it */
@@ -27,8 +35,14 @@ struct core {
     void *(*attach)(void *cpu);
     /* Whether the instruction may change SP. */
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
+    /* Bytes of the instruction that begins with these. QEMU's own answer is wrong before the end of a page: there its
+     * translator looks at the next instruction, and the plugin API appends what it looked at to this one. */
+    uint32_t (*instruction_size)(const uint8_t *bytes);
     /* Whether the instruction is a call. */
-    bool (*is_call)(const uint8_t *bytes, size_t size);
+    bool (*is_call)(const uint8_t *bytes);
+    enum accesses (*accesses)(const uint8_t *bytes);
+    /* Whether a compare-and-swap that has loaded what is at `address` stores; NULL where the core has none. */
+    bool (*swaps)(uint32_t address);
     /* Sets what the firmware finds set; before the first instruction. NULL where that is what the reset leaves. */
     void (*boot)(void);
     /* Sees to it that the machine stops for faults where the base of its vectors has been moved to. NULL where it cannot be. */

@@ -10,7 +10,7 @@
 #include "parts.h"
 
 enum { A0 = 124, SP = 1, WINDOW = 16, ADDRESS_REGISTERS = 64, EMULATED_ADDRESS_REGISTERS = 32 };
-enum { WINDOWBASE = 72, WINDOWSTART = 73, ATOMCTL = 99, EPC1 = 177, DEPC = 192 };
+enum { SCOMPARE1 = 12, WINDOWBASE = 72, WINDOWSTART = 73, ATOMCTL = 99, EPC1 = 177, DEPC = 192 };
 enum { PS = 230, VECBASE = 231, EXCCAUSE = 232, EXCVADDR = 238 };
 enum { PS_EXCM = 1 << 4, SYSCALL = 1, LEVEL1_INTERRUPT = 4, ALLOCA = 5, FETCH_PROHIBITED = 20 };
 enum { VECTOR_BYTES = 0x40, LAST_WINDOW_VECTOR = 0x140, DEBUG_VECTOR = 0x280, KERNEL_VECTOR = 0x300, USER_VECTOR = 0x340, DOUBLE_VECTOR = 0x3C0 };
@@ -92,11 +92,21 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     }
 }
 
+/* Instruction Set Architecture, 7.1: the first four bits tell; from 14 on it is an extension's, which de233_fpu has none of. */
+static uint32_t instruction_size(const uint8_t *bytes) { return (bytes[0] & 15) < 8 ? 3 : 2; }
+
 /* CALL0 to CALL12, CALLX0 to CALLX12. */
-static bool is_call(const uint8_t *bytes, size_t size)
+static bool is_call(const uint8_t *bytes)
 {
-    if (size != 3) return false;
     return (bytes[0] & 15) == 5 || ((bytes[0] & 15) == 0 && (bytes[0] >> 6) == 3 && bytes[1] >> 4 == 0 && bytes[2] == 0);
+}
+
+enum { LSAI = 2, CACHE = 7, S32C1I = 14 }; /* Instruction Set Architecture, 7.3: LSAI and what its field r may be */
+
+static enum accesses accesses(const uint8_t *bytes)
+{
+    if ((bytes[0] & 15) != LSAI) return ALL_ACCESSES;
+    return bytes[1] >> 4 == CACHE ? NO_ACCESSES : bytes[1] >> 4 == S32C1I ? COMPARE_AND_SWAP : ALL_ACCESSES;
 }
 
 static uint32_t vector_at(uint32_t address) { return address - state->special[VECBASE]; }
@@ -185,6 +195,13 @@ static uint32_t word_at(const uint8_t *bytes)
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
+static bool swaps(uint32_t address)
+{
+    uint32_t bytes = 0;
+    const uint8_t *memory = memory_at(address, &bytes);
+    return memory == NULL || word_at(memory) == state->special[SCOMPARE1];
+}
+
 /* A register of the function whose window begins at `base`. QEMU keeps what is in the window apart. */
 static uint32_t register_of(uint32_t base, uint32_t number)
 {
@@ -226,7 +243,10 @@ const struct core xtensa = {
     .below_sp = BASE_SAVE_BYTES,
     .attach = attach,
     .changes_sp = changes_sp,
+    .instruction_size = instruction_size,
     .is_call = is_call,
+    .accesses = accesses,
+    .swaps = swaps,
     .boot = boot,
     .watch_vectors = watch_vectors,
     .has_stack = has_stack,

@@ -75,7 +75,7 @@ struct stack {
 struct caller_capture {
     uint32_t registers[16];
     uint32_t jumped_from;  /* behind the jump (a tail call) that led to the function, 0 where a call did */
-    uint32_t offset, size; /* of the stack's bytes from registers[13] on, in caller_stacks */
+    uint32_t offset, size; /* of the stack's bytes from registers[13] on, in stacks */
 };
 
 /* The call paths to the allocator, numbered from 1 on in the order of their captures; 0 is one that has no number. */

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.architectures.access import NULL_PAGE
 from emu.elf import Section
 from emu.firmware import Firmware
 from emu.native.unicorn.shadow import ByteState
 from emu.targets import Region
 
-_NULL_PAGE = 0x1000
 _KEPT_OVER_RESET = (".noinit", ".persistent", ".backup")
 _MAPPING_SYMBOL = "$"
 
@@ -59,7 +59,7 @@ def _fill(state: NDArray[np.uint8], region: Region, start: int, end: int, value:
 
 
 def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, firmware: Firmware) -> None:
-    value = ByteState.NULL if section.executable and section.address < _NULL_PAGE else ByteState.ACCESSIBLE
+    value = ByteState.NULL if section.executable and section.address < NULL_PAGE else ByteState.ACCESSIBLE
     _fill(state, region, section.address, section.end, value)
     if region.writable and not section.executable:
         for start, end in _padding(firmware, section):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emu.architectures.armv7em.thumb import sets_sp_anew
+from emu.architectures.core import Core, StackPeak
 from emu.firmware import MOST_ABOVE_STACK, Firmware
 from emu.native.unicorn import Snapshot, StackState
 from emu.native.unicorn.hooks import NativeHooks
 from emu.probes.heap_faults import Block
-from emu.probes.stack import StackPeak, peak_backtrace
 from emu.record import StackUse
 
 MOST_STACKS = 64
@@ -49,8 +49,8 @@ class Stacks:
     ``hooks`` follows SP, and asks where it is on none of the stacks that are known.
     """
 
-    def __init__(self, firmware: Firmware, hooks: NativeHooks):
-        self._firmware, self._hooks = firmware, hooks
+    def __init__(self, firmware: Firmware, core: Core, hooks: NativeHooks):
+        self._firmware, self._core, self._hooks = firmware, core, hooks
         self.found: list[FoundStack] = []
         self.cut = False
         """Whether there were more than ``MOST_STACKS``."""
@@ -144,8 +144,8 @@ class Stacks:
             reasons["stacks"] = f"SP was on more than {MOST_STACKS} stacks"
         return reasons
 
-    def measure(self, delta_at: Callable[[int], int]) -> list[StackUse]:
-        """Return each stack's figures, the first one's first; ``delta_at`` as in ``peak_backtrace``."""
+    def measure(self) -> list[StackUse]:
+        """Return each stack's figures, the first one's first."""
         uses = []
         for stack, state in zip(self.found, self._hooks.stacks[1:], strict=True):
             uses.append(
@@ -155,9 +155,7 @@ class Stacks:
                     top=stack.top,
                     limit_bytes=None if stack.limit is None else stack.top - stack.limit,
                     peak_bytes=stack.top - state.peak.lowest,
-                    backtrace=peak_backtrace(
-                        self._firmware, stack_peak(state.peak, state.floor, stack.top), delta_at, stack.top
-                    ),
+                    backtrace=self._core.peak_backtrace(stack_peak(state.peak, state.floor, stack.top), stack.top),
                 )
             )
         return uses

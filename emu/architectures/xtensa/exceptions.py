@@ -1,9 +1,10 @@
 """What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
 
 import struct
-from collections.abc import Callable
 from typing import NamedTuple
 
+from emu.architectures.access import describe_access
+from emu.architectures.core import Memory
 from emu.architectures.xtensa.instructions import (
     instruction_size,
     is_entry,
@@ -13,7 +14,6 @@ from emu.architectures.xtensa.instructions import (
 )
 from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
-from emu.machines.access import describe_access
 
 UNSERVED = "unexpected_exception"
 """Where our own startup code goes with an exception that nothing in it serves."""
@@ -44,7 +44,7 @@ class Unserved(NamedTuple):
         return _LEVELS.get(self.vector, 1)
 
 
-def read_unserved(firmware: Firmware, read: Callable[[int, int], bytes]) -> Unserved | None:
+def read_unserved(firmware: Firmware, read: Memory) -> Unserved | None:
     """Return what is written down; None where the startup code is another."""
     record = firmware.symbol(_RECORD)
     words = b"" if record is None else read(record.address, _UNSERVED.size)

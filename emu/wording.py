@@ -1,10 +1,13 @@
-"""How every report words a count, a place, and text that came out of firmware."""
+"""How verdicts, limits and reports word a count, a place, a call path, and text that came out of firmware."""
 
 import math
 import re
+from collections.abc import Sequence
 
 from emu.printable import printable as printable
-from emu.record import Location, MemoryCheck, Run, Verdict
+from emu.record import Frame, Location, MemoryCheck, RegionUse, Run, Verdict
+
+_NEAREST = 6
 
 
 def last_lines(output: str, most: int) -> tuple[list[str], int]:
@@ -26,9 +29,25 @@ def memory_size(number: int) -> str:
     return f"{number:,} B"
 
 
+def left_out(use: RegionUse) -> str:
+    """Return what the sum of a memory's uses is without, such as ``but for the heap``; empty if nothing is missing."""
+    unknown = [name for name, used in (("heap", use.heap_bytes), ("stacks", use.stack_bytes)) if used is None]
+    return f"but for the {' and the '.join(unknown)}" if unknown else ""
+
+
 def place(location: Location) -> str:
     """Return ``step.c:125``, or nothing where no line is known."""
     return "" if location.file is None else f"{location.file}:{location.line}"
+
+
+def function_of(frame: Frame) -> str:
+    """Return the function of a frame, or the frame's address if no symbol names one."""
+    return frame.function or f"{frame.pc:#010x}"
+
+
+def call_path(backtrace: Sequence[Frame]) -> list[str]:
+    """Return the six innermost functions of a call path, innermost first; then ``...`` if there are more."""
+    return [function_of(frame) for frame in backtrace[:_NEAREST]] + ["..."] * (len(backtrace) > _NEAREST)
 
 
 def title(run: Run) -> str:
@@ -48,14 +67,6 @@ def allocator(check: MemoryCheck) -> str:
         "replaced": "an allocator that keeps blocks apart",
         "sanitizer": "AddressSanitizer's allocator",
     }[check.allocator]
-
-
-def reasons(not_measured: dict[str, str]) -> dict[str, list[str]]:
-    """Return each reason with the figures that were not measured for it."""
-    figures: dict[str, list[str]] = {}
-    for figure, why in not_measured.items():
-        figures.setdefault(why, []).append(figure)
-    return figures
 
 
 def margin(verdict: Verdict) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from emu.architectures.access import NULL_PAGE
 from emu.architectures.armv7em.dataflow import Access
-from emu.architectures.armv7em.unwind import unwind
+from emu.architectures.core import Core
 from emu.elf import Symbol
 from emu.firmware import Firmware
 from emu.native.unicorn.instructions import FindingKind
@@ -11,7 +12,6 @@ from emu.native.unicorn.shadow import ByteState, Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 
-_NULL_PAGE = 0x1000
 _NEAR_BLOCK = 256
 """Bytes around a heap block in which an access is taken for one that meant the block."""
 _NEAR_OBJECT = 64
@@ -25,8 +25,8 @@ _UNDEFINED = {
 class MemoryErrors:
     """The findings of one run. ``take`` has to be called while the heap is still what it was at the finding."""
 
-    def __init__(self, firmware: Firmware, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
-        self._firmware, self._ledger, self._shadow = firmware, ledger, shadow
+    def __init__(self, firmware: Firmware, core: Core, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
+        self._firmware, self._core, self._ledger, self._shadow = firmware, core, ledger, shadow
         self._replaced = replaced
         self._described: list[MemoryFinding] = []
         self._outputs: dict[int, MemoryFinding] = {}
@@ -114,7 +114,7 @@ class MemoryErrors:
                 return f"{access}_outside_objects", f"{what}: no object is there"
         if self._ledger.block_near(finding.address, _NEAR_BLOCK) is not None or finding.state != ByteState.OUTSIDE:
             return f"heap_out_of_bounds_{access}", f"{what}, outside of any heap block"
-        if finding.address < _NULL_PAGE:
+        if finding.address < NULL_PAGE:
             return f"null_pointer_{access}", f"{what}, through a null pointer"
         return f"{access}_outside_objects", f"{what}: no section of the linker script is there"
 
@@ -130,7 +130,7 @@ class MemoryErrors:
         def read(address: int, size: int) -> bytes:
             return stack[address - start :][:size] if address >= start else b""
 
-        return unwind(self._firmware, registers, read, start, finding.pc)
+        return self._core.backtrace(registers, read)
 
     def _owner(self, address: int, frames: Sequence[tuple[int, int, str]]) -> str:
         """Say whose memory ``address`` is in; ``frames`` are the start, end and function of those on the stack."""

@@ -4,15 +4,14 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import capstone
 
-from emu.machines.access import Access, describe_access, describe_arm_state
-from emu.machines.gdb_remote import GdbError
+from emu.architectures.access import NULL_PAGE, NULL_POINTER, Access, describe_access
+from emu.architectures.core import CoreError, StoppedCore
 from emu.targets import Board
 
-_SP, _LR, _PC, _XPSR = 13, 14, 15, 25
+_PC = 15
 _NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
 _SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
 _FAULTS = range(_NMI, _USAGE_FAULT + 1)
@@ -45,18 +44,6 @@ _SEMIHOSTING = 0xAB
 
 _STORES = ("str", "stm", "push", "vstr", "vstm", "vpush")
 _SIZES = {"b": 1, "h": 2}
-
-
-class StoppedCore(Protocol):
-    """A core that stands, with registers by gdb's numbers; what cannot be read raises GdbError."""
-
-    def read_register(self, number: int, /) -> int:
-        """Return a 32-bit register."""
-        ...
-
-    def read_memory(self, address: int, size: int, /) -> bytes:
-        """Return memory, or registers of the core that are in it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,22 +90,26 @@ def fault_handlers(vector_table: bytes) -> frozenset[int]:
     return frozenset(entry & ~1 for entry in vectors[_FAULTS.start :] if entry)
 
 
-def read_exception(gdb: StoppedCore) -> CoreException | None:
-    """Return the exception that the core is in, or None where it is in none."""
-    number = gdb.read_register(_XPSR) & 0x1FF
+def read_exception(core: StoppedCore) -> CoreException | None:
+    """Return the exception that the core is in, or None if it is in none."""
+    number = core.register("xpsr") & 0x1FF
     if number == 0:
         return None
-    # The core's own registers are read word by word.
-    cfsr, hfsr, _, mmfar, bfar = (
-        int.from_bytes(gdb.read_memory(_FAULT_REGISTERS + 4 * i, 4), "little") for i in range(5)
-    )
-    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(gdb, cfsr))
+    cfsr, hfsr, _, mmfar, bfar = (_fault_register(core, _FAULT_REGISTERS + 4 * index) for index in range(5))
+    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(core, cfsr))
 
 
 def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
     """Return the fault's kind, a sentence and the address that it is about; ``code`` is what is at its pc."""
     kind, detail, address = _describe(board, exception, code)
     return kind, f"{detail} ({exception.registers_text})", address
+
+
+def describe_arm_state(address: int) -> str:
+    """Return why a jump to ``address`` left Thumb state, in which alone the core can be."""
+    if address < NULL_PAGE:
+        return NULL_POINTER
+    return "the address is without the Thumb bit, and the core has no Arm instructions"
 
 
 def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
@@ -164,16 +155,24 @@ def _access(code: bytes) -> tuple[Access, int]:
     return access, _SIZES[match[1]] if match else 4
 
 
-def _registers_before(gdb: StoppedCore, cfsr: int) -> list[int] | None:
-    return_value = gdb.read_register(_LR)
+def _fault_register(core: StoppedCore, address: int) -> int:
+    """Return one of the core's own registers, which are read word by word."""
+    word = core.read(address, 4)
+    if len(word) < 4:
+        raise CoreError(f"the core's register at {address:#010x} cannot be read")
+    return int.from_bytes(word, "little")
+
+
+def _registers_before(core: StoppedCore, cfsr: int) -> list[int] | None:
+    return_value = core.register("lr")
     if return_value & _ON_PROCESS_STACK or cfsr & (_MSTKERR | _STKERR):
         return None
-    sp = gdb.read_register(_SP)
-    try:
-        frame = _FRAME.unpack(gdb.read_memory(sp, _FRAME.size))
-    except GdbError:
+    sp = core.register("sp")
+    stacked = core.read(sp, _FRAME.size)
+    if len(stacked) < _FRAME.size:
         return None
+    frame = _FRAME.unpack(stacked)
     xpsr = frame[7]
     sp += _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES) + (4 if xpsr & _REALIGNED else 0)
-    kept = [gdb.read_register(number) for number in range(4, 12)]
+    kept = [core.register(f"r{number}") for number in range(4, 12)]
     return [*frame[:4], *kept, frame[4], sp, frame[5], frame[6]]

@@ -1,0 +1,119 @@
+"""A Cortex-M with a firmware on it (see ``emu.architectures.core.Core``): registers are r0 to r15."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar, Literal
+
+from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.armv7em.exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
+from emu.architectures.armv7em.thumb import DYNAMIC, WAITS
+from emu.architectures.armv7em.unwind import unwind
+from emu.architectures.core import CoreFault, Memory, StackPeak, StoppedCore
+from emu.firmware import Firmware
+from emu.record import Frame
+
+REGISTERS = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc")
+"""By the names of a ``StoppedCore``, in the order of ``CortexM.registers``."""
+_SP, _PC = 13, 15
+_NO_TOP = 1 << 32
+
+
+class CortexM:
+    """The core."""
+
+    stack_pointer: ClassVar[Literal["MSP", "a1"]] = "MSP"
+    stack_register: ClassVar[str] = "sp"
+    not_on_stack: ClassVar[tuple[str, int] | None] = None
+    below_sp: ClassVar[int] = 0
+
+    def __init__(self, firmware: Firmware):
+        self._firmware = firmware
+
+    @cached_property
+    def code(self) -> CodeMap:
+        """How the firmware's instructions change SP."""
+        return CodeMap(self._firmware)
+
+    def fault_handlers(self, read: Memory) -> frozenset[int]:
+        """Return the entries of the handlers of NMI, HardFault, MemManage, BusFault and UsageFault."""
+        table = self._firmware.start.vector_table
+        assert table is not None, "Armv7-M starts by one"
+        return fault_handlers(read(table, FAULT_VECTORS_BYTES))
+
+    def return_address(self, core: StoppedCore) -> int:
+        """Return LR without its Thumb bit."""
+        return core.register("lr") & ~1
+
+    def first_argument(self, core: StoppedCore) -> int:
+        """Return r0."""
+        return core.register("r0")
+
+    # ---- why it stands -----------------------------------------------------------------------------------------------
+
+    def fault(self, core: StoppedCore, *, at_handler: bool) -> CoreFault | None:
+        """Return what made the core take the exception that it is in."""
+        exception = read_exception(core)
+        if exception is None or not (at_handler or exception.is_fault):
+            return None
+        registers = exception.registers
+        pc = None if registers is None else registers[_PC]
+        code = b"" if pc is None else core.read(pc, 4)
+        kind, detail, address = describe_exception(self._firmware.board, exception, code)
+        return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
+
+    def handler_without_exception(self, core: StoppedCore) -> CoreFault:
+        """Return that the handler runs as a function, or as what comes after the code before it."""
+        registers = self.registers(core)
+        pc = registers[_PC]
+        detail = f"the firmware has got to a fault's handler at {pc:#010x} without an exception"
+        return CoreFault("exception", detail, None, registers, pc)
+
+    def waits(self, core: StoppedCore) -> tuple[str, int] | None:
+        """Return the WFI or WFE before pc."""
+        before = core.register("pc") - 2
+        name = WAITS.get(int.from_bytes(core.read(before, 2), "little"))
+        return None if name is None else (name, before)
+
+    # ---- its registers -----------------------------------------------------------------------------------------------
+
+    def registers(self, core: StoppedCore) -> list[int]:
+        """Return r0 to r15."""
+        return [core.register(name) for name in REGISTERS]
+
+    def pc_of(self, registers: Sequence[int]) -> int:
+        """Return r15."""
+        return registers[_PC]
+
+    def at(self, registers: Sequence[int], pc: int) -> list[int]:
+        """Return r0 to r14 and another r15."""
+        return [*registers[:_PC], pc]
+
+    # ---- the stack ---------------------------------------------------------------------------------------------------
+
+    def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
+        """Return the frames by unwind information, or by the instructions if there is none."""
+        stack_top = _NO_TOP if top is None else top
+        return unwind(self._firmware, registers, read, registers[_SP], registers[_PC], stack_top)
+
+    def peak_backtrace(self, peak: StackPeak, top: int) -> list[Frame]:
+        """Return the frames; their sizes add up to the peak."""
+        if peak.lowest == top:
+            return []
+        return unwind(self._firmware, peak.registers, peak.read, peak.lowest, self._lowering_instruction(peak), top)
+
+    def _lowering_instruction(self, peak: StackPeak) -> int:
+        """Return the address of the instruction that brought SP to its lowest."""
+        sp, pc = peak.registers[_SP], peak.lowered_from
+        while sp > peak.lowest:
+            delta = self.code.delta_at(pc)
+            if delta == DYNAMIC:
+                break
+            sp += delta
+            if sp <= peak.lowest:
+                break
+            pc += 2
+        return pc
+
+    def sets_sp_anew(self, address: int) -> bool:
+        """Return whether it is one of those after which the stack may be another one."""
+        return not self.code.behind_anew.isdisjoint((address + 2, address + 4))
