@@ -88,7 +88,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     )
 
     def make(directory: Path) -> None:
-        _compile(toolchain, flags, sources, runtime, image, linker_script, directory)
+        _compile(toolchain, board, flags, sources, runtime, image, directory)
 
     return cached("firmware", key, make) / "firmware.elf"
 
@@ -125,13 +125,14 @@ def _defines(info: ImageInfo, options: BuildOptions) -> list[str]:
 
 def _compile(
     toolchain: Toolchain,
+    board: Board,
     flags: list[str],
     sources: list[Path],
     runtime: Path,
     image: Path,
-    linker_script: Path | None,
     directory: Path,
 ) -> None:
+    linker_script = board.build.linker_script
     # Debug information and sanitizers name sources as runtime/src/step.c, wherever the engine is installed. Not every
     # GCC passes the directory's new name on to the assembler.
     engine = directory / "runtime"
@@ -144,9 +145,13 @@ def _compile(
     for source in sources:
         target = f"{source.stem}.o"
         name = f"{engine.name}/{source.relative_to(runtime)}"
-        toolchain.run(
-            [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", name, "-o", target], directory
-        )
+        try:
+            toolchain.run(
+                [*flags, *includes, *prefixes, f'-DMODEL_IMAGE="{model.name}"', "-c", name, "-o", target], directory
+            )
+        except CompilerError:
+            _require_known_flags(toolchain, board, directory)
+            raise
         objects.append(target)
     # Without a linker script it is a program for an operating system, whose C library starts it.
     placed = [] if linker_script is None else [*_STANDALONE, f"-T{linker_script}", f"-L{linker_script.parent}"]
@@ -157,6 +162,14 @@ def _compile(
         raise error if linker_script is None else _explain(error, linker_script) from error
     for intermediate in [*objects, model.name, engine.name]:
         (directory / intermediate).unlink()
+
+
+def _require_known_flags(toolchain: Toolchain, board: Board, directory: Path) -> None:
+    """Raise InputError if the compiler does not take the board's flags, which an empty source shows."""
+    try:
+        toolchain.run([*board.build.flags, "-x", "c", "-c", os.devnull, "-o", "nothing.o"], directory)
+    except CompilerError as error:
+        raise InputError(f"build.flags of the board {board.name}: {error}") from error
 
 
 def _explain(failure: CompilerError, linker_script: Path) -> EmuError:

@@ -15,7 +15,7 @@ from emu.commands.robot import robot
 from emu.commands.run import run
 from emu.commands.targets import targets
 from emu.commands.toolchain import toolchain
-from emu.errors import EmuError
+from emu.ending import one_line_for_failures
 
 app = typer.Typer(
     name="emu",
@@ -32,12 +32,9 @@ app.add_typer(toolchain, name="toolchain")
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's ends in one line on stderr, never in a traceback."""
-    try:
+    """Run the command line; a failure ends in one line on stderr, and in a traceback only with ``--debug``."""
+    with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
         app()
-    except EmuError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 def _show_version(wanted: bool) -> None:
@@ -51,5 +48,6 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Also print a traceback if something goes wrong.")] = False,
 ) -> None:
     pass

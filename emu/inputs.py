@@ -118,7 +118,10 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
     start = file.tell()
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - start:
         raise ValueError("its shape does not go with its bytes")
-    return np.ndarray(shape, dtype, content, start, order="F" if is_fortran else "C")
+    values = np.ndarray(shape, dtype, content, start, order="F" if is_fortran else "C")
+    if dtype.kind == "U":
+        "".join(values.ravel().tolist()).encode()  # which raises for numbers that are no characters
+    return values
 
 
 def _require_names(path: Path, classes: np.ndarray, logits: np.ndarray | None) -> None:

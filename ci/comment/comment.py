@@ -28,6 +28,8 @@ MOST_COMMENT_CHARACTERS = 60_000
 _MOST_PAGES = 20
 _PER_PAGE = 100
 _MOST_ANSWER_BYTES = 20_000_000
+_BAD_INPUT = 2
+"""emu's exit code for a file that is not what it should be."""
 
 
 class RefusedError(Exception):
@@ -125,18 +127,22 @@ def render(record: bytes, baseline: bytes | None, allowed: str) -> str:
         new, base, figures = (Path(directory, name) for name in ("run.json", "baseline.json", "figures.md"))
         new.write_bytes(record)
         if baseline is None:
-            _emu("report", str(new), "--markdown", str(figures))
+            _emu("report", str(new), "--markdown", str(figures), good=(0,))
             return figures.read_text(encoding="utf-8")
         base.write_bytes(baseline)
         gates = ["--fail-on-increase", allowed] if allowed else []
-        return _emu("diff", str(base), str(new), "--markdown", *gates)
+        return _emu("diff", str(base), str(new), "--markdown", *gates, good=(0, 1))
 
 
-def _emu(*arguments: str) -> str:
+def _emu(*arguments: str, good: tuple[int, ...]) -> str:
+    """Return what emu prints; with 1, which is good of a comparison alone, figures grew."""
     command = [sys.executable, "-P", "-m", "emu", *arguments]  # not what is called emu in the current directory
     outcome = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False)
-    if outcome.returncode not in (0, 1):
-        raise RefusedError(f"the artifact is not what emu writes: {' '.join(outcome.stderr.split())[-300:]}")
+    said = " ".join(outcome.stderr.split())[-300:]
+    if outcome.returncode == _BAD_INPUT:
+        raise RefusedError(f"the artifact is not what emu writes: {said}")
+    if outcome.returncode not in good or (outcome.returncode == 1 and not outcome.stdout):
+        sys.exit(f"error: emu {arguments[0]} has ended with exit code {outcome.returncode}: {said}")
     return outcome.stdout
 
 

@@ -9,6 +9,7 @@ from emu.build import build_firmware
 from emu.commands.output_files import write_file
 from emu.commands.parameters import BoardFiles, TargetName
 from emu.model.sources import find_model
+from emu.printable import printable
 from emu.targets import find_target, load_targets
 
 
@@ -22,4 +23,4 @@ def build(
     chosen = find_target(target, load_targets(board or ()))
     elf = build_firmware(find_model(model).image, chosen.board)
     write_file(output, elf.read_bytes())
-    print(f"{output}: {output.stat().st_size:,} bytes, for {target}")
+    print(f"{printable(str(output))}: {output.stat().st_size:,} bytes, for {target}")

@@ -10,6 +10,7 @@ from emu.model.checkpoint import load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
+from emu.printable import printable
 
 
 def export(
@@ -31,7 +32,8 @@ def export(
     info = read_image_info(output)
     if header is not None:
         write_file(header, c_header(info, image, _identifier(output.stem)).encode())
-    print(f"{output}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
+    name = printable(str(output))
+    print(f"{name}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
 
 
 def _identifier(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from emu.commands.parameters import BoardFiles
+from emu.printable import printable
 from emu.targets import find_target, load_targets
 
 
@@ -28,6 +29,6 @@ def robot(
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
     results = run_suites([find_target(name, known) for name in names], limit, output.absolute())
-    print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
+    print(f"{printable(str(results.xunit))}: {'all suites pass' if results.passed else 'a suite fails'}")
     if not results.passed:
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from emu.commands.output_files import make_directory, write_file
 from emu.commands.page import render_page
 from emu.commands.parameters import BoardFiles
 from emu.commands.progress_bar import progress_bar
-from emu.errors import InputError
+from emu.errors import OutputError
 from emu.inputs import load_inputs
 from emu.instruments import Limits, help_of, spelling
 from emu.record import Run, RunFile
@@ -67,11 +67,12 @@ def run(
 
     Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
 
-    The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
+    The exit code is 0 if every verdict holds, 1 if one fails, 2 for bad input, 3 if a tool is missing, 70 for an error
+    in emu or a compiler, 74 if an output cannot be written.
     """
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
-        raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+        raise OutputError(f"{json}: cannot be written: no such directory, or a directory itself")
     if report is not None:
         make_directory(report)
     options = RunOptions(

@@ -14,13 +14,22 @@ def add_robot_results(junit: str, xunit: Path) -> str:
 
     Raises InputError if that file is missing or has another format.
     """
-    theirs = read_file(xunit, "XML", ElementTree.fromstring)
-    if theirs.tag not in ("testsuite", "testsuites"):
-        raise InputError(f"{xunit} was not written by `rebot --xunit`: its root is <{theirs.tag}>")
+    added = read_file(xunit, "what `rebot --xunit` writes", _read_suites)
     ours = ElementTree.fromstring(junit)
-    added = list(theirs) if theirs.tag == "testsuites" else [theirs]
     for name in _COUNTS:
         ours.set(name, str(sum(int(part.get(name, "0")) for part in (ours, *added))))
     ours.extend(added)
     ElementTree.indent(ours)
     return ElementTree.tostring(ours, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _read_suites(xml: bytes) -> list[ElementTree.Element]:
+    """Return the suites, each with counts that are numbers; raises InputError if it is XML of another kind."""
+    root = ElementTree.fromstring(xml)
+    if root.tag not in ("testsuite", "testsuites"):
+        raise InputError(f"not what `rebot --xunit` writes: it holds <{root.tag}>")
+    suites = list(root) if root.tag == "testsuites" else [root]
+    for suite in suites:
+        for name in _COUNTS:
+            int(suite.get(name, "0"))
+    return suites

@@ -34,6 +34,7 @@ class CompilerError(EmuError):
         super().__init__(f"{compiler} failed: {_first_error(output) or f'exit status {status}'}")
         self.output = output
         """All that it printed."""
+        self.add_note(output)  # for a traceback
 
 
 @dataclass(frozen=True)

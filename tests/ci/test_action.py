@@ -132,7 +132,8 @@ def test_faulty_firmware_is_annotated_at_its_lines(act, workspace: Path):
 
 def test_the_log_obeys_nothing_while_firmware_runs(act, checkout: Path):
     """Also where the program printed whole lines as they are, which emu's report does not."""
-    install(checkout, "echo ::error::from stdout; echo '  ::warning::from stderr' >&2; exit 1")
+    prints = "echo ::error::from stdout; echo '  ::warning::from stderr' >&2"
+    install(checkout, f"{prints}; mkdir -p emu-report; echo {{}} >emu-report/run.json; exit 1")
     job = act(run="a.elf", summary="false")
     assert "::error::from" in job.log
     assert "::warning::from" in job.log
@@ -155,6 +156,27 @@ def test_a_mistake_is_an_annotation(act, workspace: Path, given: dict[str, str],
     (command,) = job.obeyed
     assert command.startswith(f"::error title={message}")
     assert not (workspace / "injected").exists()
+
+
+@pytest.mark.parametrize("ends", ["exit 1", "exit 0", "exit 70", "kill -SEGV $$"])
+def test_an_emu_that_fails_without_a_record_is_no_verdict(act, checkout: Path, workspace: Path, ends: str):
+    (workspace / "emu-report").mkdir()
+    (workspace / "emu-report" / "run.json").write_text("of an earlier job")
+    install(checkout, f"echo why >&2; {ends}")
+    job = act(run="kws")
+    assert job.codes["Run"] not in (0, 1)
+    assert job.outputs["ok"] == "false"
+    assert job.obeyed == ["::error title=emu run::why"]
+
+
+@pytest.mark.parametrize("ends", ["exit 1", "exit 0", "exit 74"])
+def test_a_comparison_that_fails_is_not_one_that_grew(act, checkout: Path, workspace: Path, ends: str):
+    (workspace / "base.json").write_text("{}")
+    record = "mkdir -p emu-report; echo {} >emu-report/run.json; touch emu-report/report.md"
+    install(checkout, f'case $1 in run) {record} ;; diff) echo why >&2; {ends} ;; *) touch "$4" ;; esac')
+    job = act(run="kws", baseline="base.json")
+    assert job.codes["Compare with the baseline"] not in (0, 1)
+    assert job.obeyed == ["::error title=emu diff::why"]
 
 
 def test_a_wrong_option_is_an_annotation_that_can_be_read(act):

@@ -109,7 +109,7 @@ def github() -> Iterator[FakeGitHub]:
 def comment(github: FakeGitHub, tmp_path: Path):
     """Run the script as the action does."""
 
-    def comment(allowed: str = "", **changed: Any) -> "subprocess.CompletedProcess[str]":
+    def comment(allowed: str = "", emu: Path = REPOSITORY, **changed: Any) -> "subprocess.CompletedProcess[str]":
         run = {
             "id": 99,
             "head_sha": SHA,
@@ -121,7 +121,7 @@ def comment(github: FakeGitHub, tmp_path: Path):
         (tmp_path / "event.json").write_text(json.dumps({"workflow_run": run | changed}))
         environment = {
             **os.environ,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(emu),
             "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
             "GITHUB_API_URL": github.url,
             "GITHUB_REPOSITORY": "o/r",
@@ -190,6 +190,18 @@ def test_nobody_is_mentioned(github: FakeGitHub, comment):
     html = MarkdownIt("gfm-like", {"linkify": False}).render(body)
     assert "evil" in html
     assert re.findall(r"(?:href|src)=\"(.*?)\"", html) == ["https://github.com/o/r/actions/runs/99"]
+
+
+@pytest.mark.parametrize("ends", ["sys.exit(70)", "sys.exit(1)", "os.abort()", "raise ImportError"])
+def test_an_emu_that_fails_is_an_error_and_no_verdict(github: FakeGitHub, comment, tmp_path: Path, ends: str):
+    (tmp_path / "fake" / "emu").mkdir(parents=True)
+    (tmp_path / "fake" / "emu" / "__init__.py").touch()
+    (tmp_path / "fake" / "emu" / "__main__.py").write_text(f"import os, sys\n{ends}\n")
+    for github.archive in (archive(run=record(488)), archive(run=record(488), baseline=record(488))):
+        outcome = comment(emu=tmp_path / "fake")
+        assert outcome.returncode == 1
+        assert outcome.stderr.startswith("error: emu ")
+        assert github.comments == []
 
 
 @pytest.mark.parametrize(

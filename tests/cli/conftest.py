@@ -16,9 +16,9 @@ class Outcome:
     stdout: str
     stderr: str
 
-    def assert_one_clear_line(self, *fragments: str) -> None:
-        """Bad input ends in one line that says what is wrong, and in nothing else."""
-        assert self.code == 2, self
+    def assert_one_clear_line(self, *fragments: str, code: int = 2) -> None:
+        """A failure, by default for bad input, ends in one line that says what is wrong, and in nothing else."""
+        assert self.code == code, self
         assert "Traceback" not in self.stderr
         lines = self.stderr.strip().splitlines()
         assert len(lines) == 1, self.stderr

@@ -161,7 +161,7 @@ def test_things_that_are_not_there(emu, tmp_path: Path):
     emu("export", tmp_path / "no.safetensors", "-o", tmp_path / "m.mamba").assert_one_clear_line("no.safetensors")
     emu(
         "run", "har", "-t", "stm32h7-unicorn", "--limit", "1", "--json", tmp_path / "no" / "r.json"
-    ).assert_one_clear_line("r.json")
+    ).assert_one_clear_line("r.json", code=74)
 
 
 def test_an_image_without_inputs(emu, image: Path):

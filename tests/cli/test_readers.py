@@ -153,6 +153,14 @@ def test_an_array_that_is_not_what_it_says(tmp_path: Path, content: bytes, compr
     assert refusal(load_inputs, path) == "not a readable .npz file"
 
 
+@pytest.mark.parametrize("character", [0xFFFF_FFFF, 0xD800])
+def test_names_of_classes_that_are_no_text(tmp_path: Path, character: int):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("x.npy", npy((1, 2, 3), bytes(24)))
+        file.writestr("classes.npy", npy((1,), struct.pack("<I", character), "<U1"))
+    assert refusal(load_inputs, tmp_path / "x.npz") == "not a readable .npz file"
+
+
 def test_an_archive_that_unpacks_to_gigabytes(tmp_path: Path):
     packed = bytearray(archive(tmp_path / "x.npz", npy((1, 2, 3), bytes(24))).read_bytes())
     place = packed.index(b"PK\x01\x02") + 24  # the size, in the directory

@@ -57,6 +57,8 @@ def test_a_failed_run_is_reported_too(emu, tmp_path: Path):
 
 def test_where_nothing_can_be_written(emu, tmp_path: Path, directory: Path):
     (tmp_path / "file").write_text("")
-    emu("run", "har", *OPTIONS, "--report", tmp_path / "file").assert_one_clear_line("file", "no directory")
+    emu("run", "har", *OPTIONS, "--report", tmp_path / "file").assert_one_clear_line("file", "no directory", code=74)
     record = directory / "run.json"
-    emu("report", record, "--html", tmp_path / "no" / "r.html").assert_one_clear_line("r.html", "cannot be written")
+    emu("report", record, "--html", tmp_path / "no" / "r.html").assert_one_clear_line(
+        "r.html", "cannot be written", code=74
+    )

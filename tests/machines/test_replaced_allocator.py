@@ -84,7 +84,7 @@ def test_what_was_never_set_stays_so_when_a_block_moves(tmp_path: Path, replace:
 @pytest.mark.parametrize("replace", [False, True])
 def test_it_refuses_what_the_own_heap_could_not_hold(tmp_path: Path, replace: bool) -> None:
     program = firmware(tmp_path, "full_heap.c", "--specs=nano.specs")
-    with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+    with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
         stop = machine.boot()
         heap = machine.measure().heap
     assert (stop.reason, stop.exit_status) == ("exit", 0)
@@ -100,7 +100,7 @@ def test_every_figure_but_what_is_checked_is_that_with_the_own(
     program = firmware(tmp_path, source, *flags)
     figures = []
     for replace in (False, True):
-        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
             stops = [machine.boot()]
             while stops[-1].reason == "yield":
                 stops.append(machine.resume())

@@ -103,7 +103,15 @@ def test_a_target_on_another_emulator(tmp_path: Path) -> None:
         run_suites([find_target("stm32h7-unicorn")], 1, tmp_path)
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "No such file"), ("<oh", "not XML"), ("<html/>", "root is <html>")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("<oh", "not what `rebot --xunit` writes"),
+        ("<html/>", "holds <html>"),
+        ('<testsuite tests="1e999 B"/>', "not what `rebot --xunit` writes"),
+    ],
+)
 def test_results_that_are_something_else(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "robot.xml"
     if text is not None:

@@ -1,0 +1,57 @@
+"""How the command line ends: one line about what went wrong, and the exit code that belongs to it.
+
+Exit code 1 says that a verdict failed, and nothing else does.
+"""
+
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+from emu.errors import EmuError, OutputError
+
+_INTERNAL = EmuError.exit_code
+_OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_HINT = "`emu --debug ...` shows more"
+
+
+@contextlib.contextmanager
+def one_line_for_failures(debug: bool) -> Iterator[None]:
+    """Turn what is raised inside into a line on stderr and an exit code, and with ``debug`` a traceback before it."""
+    try:
+        try:
+            yield
+        except SystemExit as end:  # typer ends with 1 after a broken pipe, too
+            if isinstance(end.__context__, BrokenPipeError):
+                raise end.__context__ from None
+            sys.stdout.flush()  # now: the interpreter would end with a code of its own
+            raise
+    except Exception as error:
+        failure = _failure(error)
+        if debug:
+            traceback.print_exception(error)
+        hint = "" if debug or failure.exit_code != _INTERNAL else f" ({_HINT})"
+        with contextlib.suppress(OSError):
+            print(f"error: {failure}{hint}", file=sys.stderr, flush=True)
+        _forget_what_cannot_be_printed()
+        sys.exit(failure.exit_code)
+
+
+def _failure(error: Exception) -> EmuError:
+    if isinstance(error, EmuError):
+        return error
+    if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
+        return OutputError(f"{error.filename or 'what emu prints'}: cannot be written: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return EmuError("there is not enough memory")
+    return EmuError(f"an error in emu: {type(error).__name__}: {error}")
+
+
+def _forget_what_cannot_be_printed() -> None:
+    """Let the interpreter flush into nothing what a full disk or a closed pipe has not taken."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
