@@ -116,6 +116,8 @@ def _compose(outer: Linear, inner: Linear) -> Linear:
 def _block(weights: dict[str, Array], prefix: str) -> Block:
     mixer = f"{prefix}mixer."
     conv_weight = weights[f"{mixer}conv1d.weight"][:, 0, :]
+    with np.errstate(over="ignore"):  # a decay of infinity cannot be written, which the image's writer says
+        decay = np.exp(weights[f"{mixer}A_log"])
     return Block(
         norm=weights.get(f"{prefix}norm.weight"),
         in_proj=_linear(weights, f"{mixer}in_proj"),
@@ -123,7 +125,7 @@ def _block(weights: dict[str, Array], prefix: str) -> Block:
         conv_bias=weights.get(f"{mixer}conv1d.bias", np.zeros(len(conv_weight))),
         x_proj=weights[f"{mixer}x_proj.weight"],
         dt_proj=_linear(weights, f"{mixer}dt_proj"),
-        a=-np.exp(weights[f"{mixer}A_log"]),
+        a=-decay,
         d=weights[f"{mixer}D"],
         out_proj=_linear(weights, f"{mixer}out_proj"),
     )

@@ -53,6 +53,12 @@ def test_weights_that_are_no_number(emu, tmp_path: Path, har):
     emu("export", tmp_path / "m.safetensors", "-o", tmp_path / "m.mamba").assert_one_clear_line("head.weight", "nan")
 
 
+def test_a_decay_beyond_all_numbers(emu, tmp_path: Path, har):
+    har["layers.0.mixer.A_log"][0, 0] = 800
+    save_file(har, tmp_path / "m.safetensors")
+    emu("export", tmp_path / "m.safetensors", "-o", tmp_path / "m.mamba").assert_one_clear_line("inf", "beyond float32")
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_image(emu, tmp_path: Path, image: Path, damage: str):
     data = bytearray(image.read_bytes())

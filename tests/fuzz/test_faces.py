@@ -17,6 +17,8 @@ from types import FrameType
 import pytest
 from faces import GOOD, Face, Outcome, make_faces, random_arguments, run_emu, run_emu_in_a_process
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # in a process of its own it would be a second line
+
 CASES = int(os.environ.get("EMU_FUZZ_CASES", "3000"))
 SEED = os.environ.get("EMU_FUZZ_SEED", "1")
 OPTIONS_SHARE, PROCESSES_EACH = 6, 2
