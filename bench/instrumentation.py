@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from emu.build import BuildOptions, build_firmware
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines.qemu import QemuMachine
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
@@ -76,11 +78,9 @@ def measure(model: Model, target: Target) -> bool:
 
 
 def machine_of(firmware: Firmware, target: Target, title: str) -> UnicornMachine | QemuMachine:
-    bare, profile, traffic = (title == flag for flag in ("bare", "profile", "traffic"))
-    if target.emulator_name == "qemu":
-        return QemuMachine(firmware, target, traffic=traffic, profile=profile, bare=bare)
-    memcheck = title == "memcheck"
-    return UnicornMachine(firmware, target, traffic=traffic, profile=profile, memcheck=memcheck, bare=bare)
+    machine_type = QemuMachine if target.emulator_name == "qemu" else UnicornMachine
+    instruments = replace(Instruments(), **({} if title in ("bare", "measured") else {title: True}))
+    return machine_type(firmware, target, instruments, bare=title == "bare")
 
 
 def report(medians: Mapping[str, float], ratios: Mapping[str, float | None]) -> bool:

@@ -44,7 +44,7 @@ def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResu
     """
     for target in targets:
         if target.emulator_name != "renode":
-            raise InputError(f"{target.name} does not run in Renode, for which alone the Robot suites are")
+            raise InputError(f"{target.name}: the Robot suites run on Renode targets only")
     renode_version()
     renode_test, rebot = _find_beside_renode("renode-test"), _find_rebot()
     outputs, codes = [], []

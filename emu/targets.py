@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from emu.emulators import EMULATORS, Emulator, EmulatorName
 from emu.errors import InputError
 from emu.reading import complaint, read_toml
 from emu.resources import resource
@@ -28,7 +29,6 @@ _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
 _ADDRESSES = 1 << 32
 _PAGE = 4096  # bytes that emulators map at a time
 _CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "host": ("host",), "xtensa": ("lx7",)}
-_EMULATORS = {"armv7em": ("qemu", "renode", "unicorn"), "host": ("native",), "xtensa": ("qemu", "renode")}
 
 
 def parse_size(text: object) -> int:
@@ -40,9 +40,6 @@ def parse_size(text: object) -> int:
     if match is None:
         raise ValueError(f'"{text}" is not a size such as "128 KB" (units: B, KB, MB)')
     return int(match[1]) * _UNITS[match[2] or "B"]
-
-
-EmulatorName = Literal["native", "qemu", "renode", "unicorn"]
 
 
 class _Strict(BaseModel):
@@ -173,7 +170,7 @@ class Build(_Strict):
         return path.resolve()
 
 
-class Emulator(_Strict):
+class Emulation(_Strict):
     """What one emulator makes of the board. It runs on each that it has a section for."""
 
     title: str
@@ -200,7 +197,7 @@ class Board(_Strict):
     none: an operating system finds room for the firmware, on the machine that builds."""
     peripherals: tuple[Peripheral, ...] = ()
     """The registers that are known by name, modelled or not."""
-    emulators: dict[EmulatorName, Emulator] = Field(min_length=1)
+    emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
     """By its name, each emulator that the board's firmware runs in."""
 
     @model_validator(mode="after")
@@ -210,7 +207,7 @@ class Board(_Strict):
                 f'no {self.architecture} has the cpu "{self.cpu}", only {", ".join(_CPUS[self.architecture])}'
             )
         for emulator in self.emulators:
-            if emulator not in _EMULATORS[self.architecture]:
+            if self.architecture not in EMULATORS[emulator].programs:
                 raise ValueError(f"{emulator} does not run {self.architecture}: leave out [emulators.{emulator}]")
         return self
 
@@ -272,6 +269,11 @@ class Target:
 
     @property
     def emulator(self) -> Emulator:
+        """What emu knows of the emulator."""
+        return EMULATORS[self.emulator_name]
+
+    @property
+    def emulation(self) -> Emulation:
         """The emulator's section of the board file."""
         return self.board.emulators[self.emulator_name]
 

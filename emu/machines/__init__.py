@@ -1,18 +1,11 @@
-"""Machines: a CPU and its memory that runs firmware; one file for each emulator behind the same small face."""
+"""Machines run firmware. Each emulator has a folder; all have the methods of ``Machine``."""
 
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from emu.instruments import Limits as Limits
 from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile, Stack, Timeline
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What ends one ``boot`` or ``resume`` that would not end by itself."""
-
-    instructions: int = 10_000_000_000
-    seconds: float = 60.0
 
 
 @dataclass(frozen=True)

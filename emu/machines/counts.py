@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.probes.coverage import measure_coverage
 from emu.probes.instructions import (
     Block,
@@ -45,8 +46,8 @@ class Counts:
     not_measured: dict[str, str] = field(default_factory=dict)
 
 
-def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, profile: bool, coverage: bool) -> Counts:
-    """Return the counts; the flags say what was counted on request.
+def measure_counts(firmware: Firmware, counters: Counters, instruments: Instruments) -> Counts:
+    """Return the counts; ``instruments`` say what was counted on request.
 
     Raises ContradictionError if the instructions by function, line or call path do not add up to the total.
     """
@@ -62,16 +63,16 @@ def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, pro
             instructions.by_function = by_function
         else:
             not_measured["by_function"] = "the ELF has no symbols"
-    if traffic:
+    if instruments.traffic:
         memory = firmware.board.memory
         loads, stores = by_region(memory, counters.loads), by_region(memory, counters.stores)
         instructions = instructions.model_copy(update={"loads_by_region": loads, "stores_by_region": stores})
     else:
         not_measured["loads_by_region"] = "counted only on request (--traffic)"
         not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = _executions(firmware, counters) if profile or coverage else ""
+    executions = _executions(firmware, counters) if instruments.profile or instruments.coverage else ""
     profiled = covered = None
-    if not profile:
+    if not instruments.profile:
         not_measured["profile"] = "only on request (--profile)"
     elif isinstance(executions, str):
         not_measured["profile"] = executions
@@ -80,7 +81,7 @@ def measure_counts(firmware: Firmware, counters: Counters, *, traffic: bool, pro
         lines = (sum(counts.values()) for counts in profiled.by_line.values())
         check_sum(counters.total, "line", (profiled.without_line, *lines))
         check_sum(counters.total, "call path", (path.self_instructions for path in profiled.call_paths))
-    if not coverage:
+    if not instruments.coverage:
         not_measured["coverage"] = "only on request (--coverage)"
     elif isinstance(executions, str):
         not_measured["coverage"] = executions

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from emu.build import BuildOptions, build_firmware
-from emu.cache import cached, content_key
-from emu.elf import is_elf
-from emu.errors import EmuError, InputError, MissingToolError
-from emu.inputs import EvaluationInputs, load_inputs
+from emu.cache import cached
+from emu.errors import EmuError, MissingToolError
+from emu.inputs import EvaluationInputs
 from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations
 from emu.pytest_plugin.session import is_strict, known_targets, remember
-from emu.reading import read_bytes
 from emu.record import Run, RunFile, read_run_file
-from emu.run import RunOptions, emulator_version, needs_second_run, run_firmware
+from emu.run import Job, RunOptions, emulator_version, plan, read_request
+from emu.run.second_run import needs_second_run
 from emu.targets import Target, find_target
 
 
@@ -81,12 +79,12 @@ class Runner:
         options = options or RunOptions()
         if expected.memcheck:
             options = replace(options, memcheck=True, suppressions=(*options.suppressions, *expected.suppressions))
-        # A second run for the stack's peak is made for tests that have a use for it only.
-        wanted = options.stack_peak or expected.stack_peak
-        options = replace(options, stack_peak=wanted and needs_second_run(self._target))
+        if expected.stack_peak and needs_second_run(self._target):
+            options = replace(options, stack_peak=True)
         try:
-            elf, own_name, own_inputs = self._firmware(model, inputs, limit)
-            record = self._record(elf, name or own_name, own_inputs, options)
+            given = Path(inputs) if isinstance(inputs, str) else inputs
+            (job,) = plan([read_request(model, given, limit, name)], [self._target], options)
+            record = self._record(job)
             (run,) = read_run_file(record).runs
         except EmuError as error:
             raise _outcome(error, self._item.config) from None
@@ -96,39 +94,14 @@ class Runner:
                 remember(self._item.config, record)
         return run
 
-    def _firmware(
-        self, model: str | Path, given: EvaluationInputs | str | Path | None, limit: int | None
-    ) -> tuple[Path, str, EvaluationInputs | None]:
-        """Return the ELF, what it is called, and its inputs."""
-        inputs = load_inputs(Path(given)) if isinstance(given, str | Path) else given
-        path = Path(model)
-        if path.suffix == ".elf" or is_elf(path):
-            return path, path.stem, inputs.first(limit) if inputs is not None else None
-        found = find_model(str(model))
-        if inputs is None:
-            if found.inputs is None:
-                raise InputError(f"{model}: give its inputs, for example emu_run({str(model)!r}, 'inputs.npz')")
-            inputs = load_inputs(found.inputs)
-        inputs = inputs.first(limit)
-        elf = build_firmware(found.image, self._target.board, BuildOptions(input_rows=inputs.x.shape[1]))
-        return elf, found.name, inputs
-
-    def _record(self, elf: Path, name: str, inputs: EvaluationInputs | None, options: RunOptions) -> Path:
-        """Return the file with the record of a run, made where no test of the session has made it yet."""
+    def _record(self, job: Job) -> Path:
+        """Return the file with the record of a run, made unless a test of the session has made it already."""
 
         def make(directory: Path) -> None:
-            run = run_firmware(elf, name, self._target, inputs, options, lambda _done, _total: None)
+            run = job.run(lambda _done, _total: None)
             (directory / "run.json").write_text(RunFile(schema=1, runs=[run]).model_dump_json(by_alias=True))
 
-        return cached("runs", _content(elf, name, self._target, inputs, options), make, self._shared) / "run.json"
-
-
-def _content(elf: Path, name: str, target: Target, inputs: EvaluationInputs | None, options: RunOptions) -> str:
-    parts: list[bytes | str] = [read_bytes(elf), name, target.name, target.board.model_dump_json(), repr(options)]
-    arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
-    for array in arrays:
-        parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
-    return content_key(parts)
+        return cached("runs", job.content(), make, self._shared) / "run.json"
 
 
 def _outcome(error: EmuError, config: pytest.Config) -> BaseException:

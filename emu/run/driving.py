@@ -59,12 +59,8 @@ def _serve(mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware
         return served
     if inputs is None:
         return served
-    require_width(inputs.x[0], mailbox)
-    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
-    if reference is not None and reference.shape[1] != mailbox.outputs:
-        raise InputError(
-            f"the reference logits have {reference.shape[1]} columns; the firmware gives {mailbox.outputs} outputs"
-        )
+    require_width(inputs.x, mailbox.columns)
+    require_reference_width(inputs, mailbox.outputs)
     outputs = np.full((len(inputs), mailbox.outputs), np.nan, np.float32)
     for index, x in enumerate(inputs.x):
         progress(index, len(inputs))
@@ -93,10 +89,19 @@ def find_mailbox(firmware: Firmware, inputs: EvaluationInputs | None) -> int | N
     return None if symbol is None else symbol.address
 
 
-def require_width(x: NDArray[np.float32], mailbox: Mailbox) -> None:
-    """Raise InputError where the rows of x (..., F) are not as wide as the firmware's."""
-    if x.shape[-1] != mailbox.columns:
-        raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {mailbox.columns}")
+def require_width(x: NDArray[np.float32], columns: int) -> None:
+    """Raise InputError if the rows of x (..., F) are not as wide as the firmware's ``columns``."""
+    if x.shape[-1] != columns:
+        raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {columns}")
+
+
+def require_reference_width(inputs: EvaluationInputs, outputs: int) -> None:
+    """Raise InputError if PyTorch's answers do not have as many columns as the firmware has ``outputs``."""
+    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
+    if reference is not None and reference.shape[1] != outputs:
+        raise InputError(
+            f"the reference logits have {reference.shape[1]} columns; the firmware gives {outputs} outputs"
+        )
 
 
 def _refusal(firmware: Firmware, detail: str) -> Fault:

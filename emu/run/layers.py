@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.machines import Limits
+from emu.instruments import Instruments, Limits
 from emu.mailbox import Mailbox
+from emu.model.checkpoint import Checkpoint
 from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, split_trace
 from emu.record import LayerError
 from emu.run.driving import find_mailbox, require_width
 from emu.run.emulators import open_machine
-from emu.run.options import RunOptions
 from emu.targets import Target
 
 
@@ -23,16 +23,15 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
 
     Raises InputError for a model that is only an image, and where the firmware does not get through the input.
     """
-    if model.checkpoint is None:
-        raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")
+    checkpoint = require_checkpoint(model)
     info = read_image_info(model.image)
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
     address = find_mailbox(firmware, None)
     assert address is not None, "our own firmware has a mailbox"
-    with open_machine(firmware, target, RunOptions(limits=limits)) as machine:
+    with open_machine(firmware, target, Instruments(limits=limits)) as machine:
         machine.boot()
         mailbox = Mailbox.open(machine, address, firmware.ram)
-        require_width(x, mailbox)
+        require_width(x, mailbox.columns)
         steps = []
         for index, row in enumerate(x):
             reply, trace = mailbox.step(row, first=index == 0, last=index == len(x) - 1)
@@ -42,4 +41,11 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
             steps.append(trace)
         traced = split_trace(np.stack(steps), info)
         traced["logits"] = mailbox.read_outputs()[np.newaxis]
-    return compare_layers(traced, model.checkpoint, x)
+    return compare_layers(traced, checkpoint, x)
+
+
+def require_checkpoint(model: Model) -> Checkpoint:
+    """Return the model's trained weights; raises InputError for a model that is only an image."""
+    if model.checkpoint is None:
+        raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")
+    return model.checkpoint

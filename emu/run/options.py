@@ -2,28 +2,28 @@
 
 from dataclasses import dataclass, field
 
-from emu.machines import Limits
+from emu.instruments import Instruments, declared
 from emu.suppressions import Suppression
 from emu.verdicts import DEFAULT_TOLERANCE
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What a user can choose about a run."""
+class RunOptions(Instruments):
+    """What a user can choose about a run: what is measured, and what is made of it afterwards."""
 
-    traffic: bool = False
-    """Also count loads and stores by memory region, which makes the run several times slower."""
-    profile: bool = False
-    """Also count instructions by line and by call path."""
-    memcheck: bool = False
-    """Also check every access to memory, and where undefined values go."""
-    coverage: bool = False
-    """Also tell which lines and functions ran."""
-    replace_allocator: bool = False
-    """Serve the allocator's calls from memory that the board does not have, where overruns meet no other block."""
-    stack_peak: bool = False
-    """Also measure the stack's reserved peak where that takes a second, slow run; the other emulators always do."""
-    suppressions: tuple[Suppression, ...] = ()
-    """Findings of the memory checker that are accepted."""
-    limits: Limits = field(default_factory=Limits)
-    tolerance: float = DEFAULT_TOLERANCE
+    suppressions: tuple[Suppression, ...] = field(
+        default=(),
+        metadata=declared(
+            "A .toml of accepted findings of --memcheck: `suppress` tables with a reason and patterns for kind, "
+            "function, file.",
+            needs="memcheck",
+        ),
+    )
+    trace_input: int | None = field(
+        default=None,
+        metadata=declared("Also compare every intermediate tensor of one input with PyTorch's."),
+    )
+    tolerance: float = field(
+        default=DEFAULT_TOLERANCE,
+        metadata=declared("Mean logit error allowed, relative to the largest logit."),
+    )

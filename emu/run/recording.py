@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import emu
 from emu.firmware import Firmware
@@ -47,7 +46,6 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         not_measured=not_measured,
         environment={
             "emu": emu.__version__,
-            "unicorn": version("unicorn"),
             **emulator_version(target),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",

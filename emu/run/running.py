@@ -1,27 +1,36 @@
 """A run from its firmware to its verdicts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
+from emu.instruments import require
 from emu.model.sources import Model
 from emu.parity import compare
 from emu.record import Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
-from emu.run.emulators import needs_second_run, open_machine
+from emu.run.emulators import open_machine
+from emu.run.layers import trace_layers
 from emu.run.options import RunOptions
 from emu.run.recording import make_record
-from emu.run.second_run import add_stack, begin_second_run
+from emu.run.second_run import add_stack, begin_second_run, needs_second_run
 from emu.suppressions import suppress
 from emu.targets import Target
 from emu.verdicts import judge
 
 
 def run_model(model: Model, target: Target, inputs: EvaluationInputs, options: RunOptions, progress: Progress) -> Run:
-    """Build firmware for ``model``, run every input through it, and return the record with its verdicts."""
+    """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
+
+    Raises InputError if the inputs are not for the model, or if its layers cannot be compared.
+    """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
-    return run_firmware(elf, model.name, target, inputs, options, progress)
+    run = _measure(elf, model.name, target, inputs, options, progress)
+    if options.trace_input is not None:
+        run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
+    return _judged(run, options)
 
 
 def run_firmware(
@@ -34,14 +43,27 @@ def run_firmware(
 ) -> Run:
     """Run an ELF: with a mailbox and inputs, every input; without, from reset to its end.
 
-    Raises InputError where the ELF or the inputs are not for this target or firmware. What the firmware does wrong is
-    no exception but a fault in the record.
+    Raises InputError if the ELF or the inputs are not for this target or firmware. What the firmware does wrong is no
+    exception but a fault in the record.
     """
+    return _judged(_measure(elf, name, target, inputs, options, progress), options)
+
+
+def _measure(
+    elf: Path,
+    name: str,
+    target: Target,
+    inputs: EvaluationInputs | None,
+    options: RunOptions,
+    progress: Progress,
+) -> Run:
+    require(options, target)
     firmware = Firmware.load(elf, target)
     mailbox_address = find_mailbox(firmware, inputs)
     twice = options.stack_peak and needs_second_run(target)
     first, second = _halves(progress) if twice else (progress, progress)
-    served, measured = drive(open_machine(firmware, target, options), firmware, mailbox_address, inputs, first)
+    machine = open_machine(firmware, target, replace(options, stack_peak=False))
+    served, measured = drive(machine, firmware, mailbox_address, inputs, first)
     if twice:
         machine, measured = begin_second_run(firmware, target, options.limits, measured)
         if machine is not None:
@@ -54,6 +76,10 @@ def run_firmware(
         run.not_measured["parity"] = _why_no_parity(inputs, served)
     if run.memory_check is not None:
         run.memory_check = suppress(run.memory_check, options.suppressions)
+    return run
+
+
+def _judged(run: Run, options: RunOptions) -> Run:
     run.verdicts = judge(run, options.tolerance)
     return run
 

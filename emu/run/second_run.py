@@ -6,12 +6,18 @@ All other figures stay those of the first one, which nothing slowed down or look
 from dataclasses import replace
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments, how
 from emu.machines import Limits, Machine, Measurements
-from emu.run.emulators import open_second_run
+from emu.run.emulators import open_machine
 from emu.targets import Target
 
 _ENDLESS = frozenset({"time_limit", "wait_for_interrupt", "instruction_budget", "emulator_lost"})
 _FIGURE = "stack_peak_bytes"
+
+
+def needs_second_run(target: Target) -> bool:
+    """Return whether the target's emulator measures the stack's reserved peak in a run of its own."""
+    return how(target, "stack_peak") == "in a second run"
 
 
 def begin_second_run(
@@ -27,7 +33,7 @@ def begin_second_run(
         return None, _without(measured, reason)
     # No part of the run is longer than all of it. The seconds are for each slice of it.
     limits = Limits(total + 1, limits.seconds)
-    return open_second_run(firmware, target, limits), measured
+    return open_machine(firmware, target, Instruments(stack_peak=True, limits=limits)), measured
 
 
 def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measurements:

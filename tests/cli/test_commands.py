@@ -56,11 +56,33 @@ def test_targets_say_what_they_do_not_emulate(emu):
     assert "not emulated: interrupts" in outcome.stdout
 
 
-def test_a_missing_tool_is_told_before_anything_runs_and_a_late_mistake_loses_no_run(emu, tmp_path, monkeypatch):
-    record = tmp_path / "run.json"
-    late = emu("run", "har", "nothing.elf", "-t", "stm32h7-unicorn", "--limit", "1", "--json", record)
-    assert late.code == 2, late
+def test_a_mistake_that_only_running_shows_loses_no_run(emu, tmp_path: Path):
+    record, inputs = tmp_path / "run.json", find_model("har").inputs
+    assert emu("build", "kws", "-t", "stm32h7-unicorn", "-o", tmp_path / "kws.elf").code == 0
+    given = ("--inputs", inputs, "--limit", "1", "--json", record)
+    outcome = emu("run", "har", tmp_path / "kws.elf", "-t", "stm32h7-unicorn", *given)
+    assert outcome.code == 2, outcome
+    assert "the inputs have 6 features a row; the firmware takes 40" in outcome.stderr
     assert [run["model"] for run in json.loads(record.read_text())["runs"]] == ["har"]
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        (("nothing.elf",), "nothing.elf: No such file"),
+        (("kws", "--inputs", find_model("har").inputs), "the inputs have 6 features a row; the firmware takes 40"),
+        (("-t", "stm32h7-qemu", "--memcheck"), "stm32h7-qemu has no --memcheck; stm32h7-unicorn has it"),
+        (("--trace-layers", "--trace-input", "1"), "--trace-input 1: there are 1 inputs"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_the_first_run(emu, tmp_path: Path, second, says: str):
+    outcome = emu("run", "har", *second, "-t", "stm32h7-unicorn", "--limit", "1", "--json", tmp_path / "r.json")
+    outcome.assert_one_clear_line(says)
+    assert outcome.stdout == ""
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_missing_tool_is_told_before_anything_runs(emu, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("EMU_RENODE", str(tmp_path / "renode"))
     targets = ("-t", "stm32h7-unicorn", "-t", "stm32h7-renode")
     missing = emu("run", "har", *targets, "--limit", "1", "--json", tmp_path / "none")

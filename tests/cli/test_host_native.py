@@ -93,7 +93,9 @@ def test_a_program_that_ends_well_is_well(emu, tmp_path: Path):
 
 @pytest.mark.parametrize("option", ["--traffic", "--profile", "--coverage"])
 def test_what_only_an_emulator_counts_is_refused(emu, option: str):
-    emu("run", "har", "-t", "host-native", option).assert_one_clear_line(f"host-native has no {option}", "Unicorn")
+    emu("run", "har", "-t", "host-native", option).assert_one_clear_line(
+        f"host-native has no {option}; ", "stm32h7-unicorn"
+    )
 
 
 def test_a_budget_that_nothing_here_counts_is_refused(emu):

@@ -154,5 +154,8 @@ def test_a_suppression_file_that_cannot_be(emu, tmp_path: Path, text: str | None
 
 
 @pytest.mark.parametrize("option", [("--suppressions", "accepted.toml"), ("--replace-allocator",)])
-def test_an_option_of_the_check_without_it(emu, option: tuple[str, ...]):
-    emu("run", "har", "-t", "stm32h7-unicorn", *option).assert_one_clear_line(option[0], "--memcheck")
+def test_an_option_of_the_check_without_it(emu, tmp_path: Path, monkeypatch, option: tuple[str, ...]):
+    monkeypatch.chdir(tmp_path)
+    Path("accepted.toml").write_text('[[suppress]]\nreason = "known"')
+    outcome = emu("run", "har", "-t", "stm32h7-unicorn", *option)
+    outcome.assert_one_clear_line(f"error: {option[0]} needs --memcheck")

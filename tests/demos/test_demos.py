@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import Mailbox
 from emu.model.sources import find_model
@@ -113,7 +114,7 @@ def test_outputs_count_as_set_from_the_first_answer_on():
     symbol = firmware.symbol("emu_mailbox")
     assert symbol is not None
     found = []
-    with UnicornMachine(firmware, TARGET, memcheck=True) as machine:
+    with UnicornMachine(firmware, TARGET, Instruments(memcheck=True)) as machine:
         for answers in (1, 0):
             machine.boot()
             mailbox = Mailbox.open(machine, symbol.address, TARGET.board.ram)

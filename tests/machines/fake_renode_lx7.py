@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 
+from emu.instruments import Instruments
 from emu.machines.qemu.lx7 import QemuLx7
 from emu.machines.qemu.process import QemuProcess
 from emu.targets import find_target
@@ -113,7 +114,7 @@ class FakeLx7Machine:
             entry_of=lambda _name: None,
         )
         core = QemuLx7(firmware)  # pyright: ignore[reportArgumentType]
-        self._process = QemuProcess(firmware, core, traffic=False, profile=False, bare=False)  # pyright: ignore[reportArgumentType]
+        self._process = QemuProcess(firmware, core, Instruments(), bare=False)  # pyright: ignore[reportArgumentType]
 
     def _run_free(self, process: QemuProcess, end: int) -> None:
         """Run to a hook, or until so many instructions have been retired, or some more."""

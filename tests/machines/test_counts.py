@@ -11,6 +11,7 @@ import xtensa_builds
 from builds import firmware
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Measurements
 from emu.machines.counts import Counters, Counts, measure_counts
 from emu.machines.qemu import QemuMachine
@@ -34,7 +35,8 @@ def measured(program: Firmware, target: str, *, traffic: bool = False) -> Measur
     if command is not None and shutil.which(command) is None:
         pytest.skip(f"{command} is not installed")
     machine_type = UnicornMachine if command is None else QemuMachine
-    with machine_type(program, find_target(target), traffic=traffic, profile=True, coverage=True) as machine:
+    instruments = Instruments(traffic=traffic, profile=True, coverage=True)
+    with machine_type(program, find_target(target), instruments) as machine:
         stop = machine.boot()
         while stop.reason == "yield":
             stop = machine.resume()
@@ -125,7 +127,7 @@ def counters(program: Firmware) -> Counters:
 
 
 def counts(program: Firmware, counters: Counters) -> Counts:
-    return measure_counts(program, counters, traffic=False, profile=True, coverage=True)
+    return measure_counts(program, counters, Instruments(profile=True, coverage=True))
 
 
 def test_counts_that_agree_are_taken(program: Firmware) -> None:

@@ -8,6 +8,7 @@ from test_profile import by_path
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines import Stop
 from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
@@ -20,7 +21,7 @@ class RecordingMachine(UnicornMachine):
     """Notes what the harness writes before each resume."""
 
     def __init__(self, firmware: Firmware):
-        super().__init__(firmware, TARGET, profile=True)
+        super().__init__(firmware, TARGET, Instruments(profile=True))
         self.writes: list[list[tuple[int, bytes]]] = [[]]
 
     def write(self, address: int, data: bytes) -> None:

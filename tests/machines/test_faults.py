@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from builds import TARGET, firmware, line_of
 
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.unicorn import UnicornMachine
 
@@ -14,7 +15,9 @@ LIMITS = Limits(instructions=2_000_000, seconds=20)
 
 
 def run(directory: Path, call: str, limits: Limits = LIMITS, *flags: str) -> tuple[Stop, Measurements]:
-    with UnicornMachine(firmware(directory, SOURCE, *flags, f"-DFAULT={call}"), TARGET, limits=limits) as machine:
+    with UnicornMachine(
+        firmware(directory, SOURCE, *flags, f"-DFAULT={call}"), TARGET, Instruments(limits=limits)
+    ) as machine:
         assert machine.boot().reason == "yield"
         return machine.resume(), machine.measure()
 

@@ -9,6 +9,7 @@ from builds import LEVELS, TARGET, build, firmware
 
 from emu.architectures.cores import core_of
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.native import HEAP_FREE, HEAP_MALLOC
@@ -68,7 +69,9 @@ def test_firmware_without_an_allocator_has_an_empty_heap(tmp_path: Path) -> None
 def test_without_symbols_nothing_is_claimed(tmp_path: Path) -> None:
     elf = build(tmp_path, "exact.S")
     subprocess.run(["arm-none-eabi-strip", str(elf)], check=True)
-    with UnicornMachine(Firmware.load(elf, TARGET), TARGET, limits=Limits(instructions=100_000)) as machine:
+    with UnicornMachine(
+        Firmware.load(elf, TARGET), TARGET, Instruments(limits=Limits(instructions=100_000))
+    ) as machine:
         stop = machine.boot()  # nothing tells where it ends
         measured = machine.measure()
     assert stop.fault is not None

@@ -18,6 +18,7 @@ from emu.build import COMPILER_FLAGS, BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.host import HostMachine
 from emu.machines.host.process import HostProcess
@@ -46,7 +47,7 @@ def load(directory: Path, call: str, *flags: str) -> Firmware:
 
 
 def run(directory: Path, call: str, *flags: str, limits: Limits | None = None) -> tuple[Stop, Measurements]:
-    with HostMachine(load(directory, call, *flags), limits=limits or Limits(seconds=30)) as machine:
+    with HostMachine(load(directory, call, *flags), Instruments(limits=limits or Limits(seconds=30))) as machine:
         assert machine.boot().reason == "yield"
         return machine.resume(), machine.measure()
 
@@ -232,7 +233,7 @@ def test_a_process_killed_between_inputs_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_a_process_that_stands_still_ends_with_its_time(tmp_path: Path) -> None:
-    with HostMachine(load(tmp_path, "endless_loop"), limits=Limits(seconds=0.5)) as machine:
+    with HostMachine(load(tmp_path, "endless_loop"), Instruments(limits=Limits(seconds=0.5))) as machine:
         machine.boot()
         process = machine.process_id
         os.kill(process, signal.SIGSTOP)
@@ -243,7 +244,7 @@ def test_a_process_that_stands_still_ends_with_its_time(tmp_path: Path) -> None:
 
 
 def test_children_of_the_firmware_end_with_it(tmp_path: Path) -> None:
-    with HostMachine(load(tmp_path, "leaves_a_child"), limits=Limits(seconds=20)) as machine:
+    with HostMachine(load(tmp_path, "leaves_a_child"), Instruments(limits=Limits(seconds=20))) as machine:
         machine.boot()
         group = machine.process_id
         stop = machine.resume()

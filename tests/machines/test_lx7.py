@@ -21,6 +21,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.qemu import QemuMachine
 from emu.mailbox import SYMBOL, Mailbox, Reply
@@ -79,7 +80,7 @@ def run_through(machine: QemuMachine) -> list[Stop]:
 
 
 def fault_of(directory: Path, *flags: str, limits: Limits = LIMITS) -> tuple[Fault, Measurements]:
-    with QemuMachine(program(directory, "faults.c", *flags), TARGET, limits=limits) as machine:
+    with QemuMachine(program(directory, "faults.c", *flags), TARGET, Instruments(limits=limits)) as machine:
         stop = run_through(machine)[-1]
         measured = machine.measure()
     assert stop.reason == "fault"
@@ -177,7 +178,7 @@ def test_five_hundred_inputs_in_one_process_count_the_same_every_time() -> None:
 
 def test_loads_and_stores_are_counted_by_region(tmp_path: Path) -> None:
     firmware = program(tmp_path, "stack_shapes.c", "-DSHAPE=calls_by_four(40)")
-    with QemuMachine(firmware, TARGET, traffic=True) as machine:
+    with QemuMachine(firmware, TARGET, Instruments(traffic=True)) as machine:
         run_through(machine)
         counts = machine.measure().instructions
     assert counts.stores_by_region is not None
@@ -254,7 +255,7 @@ def test_an_interrupt_that_nothing_serves_is_named(tmp_path: Path, interrupt: in
 @pytest.mark.parametrize("vectors", ["own_vectors", "0x50400000"], ids=["own", "nowhere"])
 def test_a_fault_is_seen_wherever_the_vectors_are(tmp_path: Path, vectors: str) -> None:
     does = ("-DDOES=null_pointer_write()", f"-DVECTORS={vectors}")
-    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, limits=LIMITS) as machine:
+    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, Instruments(limits=LIMITS)) as machine:
         fault = machine.boot().fault
     assert fault is not None
     assert (fault.kind, fault.address, fault.function) == ("unmapped_write", 12, "null_pointer_write")
@@ -262,7 +263,7 @@ def test_a_fault_is_seen_wherever_the_vectors_are(tmp_path: Path, vectors: str) 
 
 def test_windows_whose_vectors_are_nowhere_are_a_fault(tmp_path: Path) -> None:
     does = ("-O0", "-DDOES=deep(40)", "-DVECTORS=0x50400000")
-    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, limits=LIMITS) as machine:
+    with QemuMachine(program(tmp_path, "own_vectors.c", *does), TARGET, Instruments(limits=LIMITS)) as machine:
         fault = machine.boot().fault
     assert fault is not None
     # The first frame to be spilled is that of _start, which calls by CALL4.
@@ -272,7 +273,7 @@ def test_windows_whose_vectors_are_nowhere_are_a_fault(tmp_path: Path) -> None:
 def test_the_stack_of_an_interrupt_s_handler_counts(tmp_path: Path) -> None:
     does = ("-DDOES=interrupt_itself()", "-DVECTORS=own_vectors")
     firmware = program(tmp_path, "own_vectors.c", *does)
-    with QemuMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with QemuMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         stop, measured = machine.boot(), machine.measure()
     assert stop.exit_status == 10
     assert measured.instructions.by_function["own_handler"] == 10 * 16
@@ -330,7 +331,7 @@ def test_the_limits_end_what_does_not_end_by_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("sent", "words"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "does not answer")])
 def test_a_qemu_that_is_gone_or_hangs_is_a_fault(tmp_path: Path, sent: signal.Signals, words: str) -> None:
     endless = program(tmp_path, "faults.c", "-DFAULT=endless_loop()")
-    with QemuMachine(endless, TARGET, limits=Limits(seconds=0.5)) as machine:
+    with QemuMachine(endless, TARGET, Instruments(limits=Limits(seconds=0.5))) as machine:
         machine.boot()
         process = machine.process_id
         timer = threading.Timer(0.2, os.kill, (process, sent))

@@ -12,6 +12,7 @@ from builds import LEVELS
 from xtensa_builds import SOURCES, TARGET, build
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Measurements
 from emu.machines.qemu import QemuMachine
 
@@ -45,7 +46,7 @@ def run(firmware: Firmware) -> tuple[Counted, dict[str, int], Measurements, Meas
     at the end."""
     symbol = firmware.symbol("truth")
     assert symbol is not None
-    with QemuMachine(firmware, TARGET, profile=True, coverage=True) as machine:
+    with QemuMachine(firmware, TARGET, Instruments(profile=True, coverage=True)) as machine:
         stop = machine.boot()
         assert stop.reason == "yield", stop
         numbers = struct.unpack("<11I", machine.read(symbol.address, 44))

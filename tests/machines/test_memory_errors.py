@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from builds import LEVELS, TARGET, firmware, line_of
 
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryFinding
@@ -14,7 +15,7 @@ SOURCE, STACKS = "memory_errors.c", "stacks.c"
 
 def check(directory: Path, source: str, runs: str, *flags: str) -> tuple[Measurements, list[MemoryFinding]]:
     program = firmware(directory, source, f"-DRUNS={runs}", *flags)
-    with UnicornMachine(program, TARGET, limits=Limits(seconds=20), memcheck=True) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=Limits(seconds=20), memcheck=True)) as machine:
         stop = machine.boot()
         measured = machine.measure()
     assert (stop.reason, stop.exit_status) == ("exit", 0), measured.faults

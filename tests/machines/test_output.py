@@ -8,6 +8,7 @@ from builds import SOURCES, TARGET, firmware, line_of
 
 from emu.errors import InputError
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.output import KEPT_BYTES
 from emu.machines.unicorn import UnicornMachine
@@ -28,7 +29,7 @@ def run(
     traffic: bool = False,
 ) -> tuple[Stop, Measurements]:
     program = firmware(directory, SOURCE, *flags, f"-DPRINTS={call}")
-    with UnicornMachine(program, TARGET, limits=limits or Limits(seconds=20), traffic=traffic) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=limits or Limits(seconds=20), traffic=traffic)) as machine:
         assert machine.boot().reason == "yield"
         return machine.resume(), machine.measure()
 

@@ -9,6 +9,7 @@ import pytest
 from builds import LEVELS, SOURCES, TARGET, build, firmware, line_of
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.record import Coverage, Profile
@@ -23,7 +24,7 @@ OWN_SOURCES = {path.name for path in SOURCES.iterdir()}
 
 def profiled(program: Firmware) -> tuple[Profile, Coverage, int]:
     """Return the profile, the coverage and the number of instructions."""
-    with UnicornMachine(program, TARGET, profile=True, coverage=True) as machine:
+    with UnicornMachine(program, TARGET, Instruments(profile=True, coverage=True)) as machine:
         stop = machine.boot()
         while stop.reason == "yield":
             stop = machine.resume()
@@ -171,7 +172,7 @@ def test_a_recursion_deeper_than_what_is_kept_is_told(tmp_path: Path) -> None:
 )
 def test_a_run_that_ends_in_a_fault_is_counted_to_the_instruction(tmp_path: Path, call: str) -> None:
     program = firmware(tmp_path, "faults.c", f"-DFAULT={call}", "-O0")
-    with UnicornMachine(program, TARGET, limits=Limits(instructions=100_000), profile=True) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=Limits(instructions=100_000), profile=True)) as machine:
         machine.boot()
         assert machine.resume().reason == "fault"
         measured = machine.measure()

@@ -19,6 +19,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError, MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.qemu import QemuMachine
 from emu.machines.unicorn import UnicornMachine
@@ -59,7 +60,7 @@ def infer(machine: QemuMachine | UnicornMachine, program: Firmware, x: np.ndarra
 
 
 def run_through(program: Firmware, traffic: bool = False) -> tuple[list[Stop], Measurements]:
-    with QemuMachine(program, QEMU, limits=LIMITS, traffic=traffic) as machine:
+    with QemuMachine(program, QEMU, Instruments(limits=LIMITS, traffic=traffic)) as machine:
         stops = [machine.boot()]
         while stops[-1].reason == "yield":
             stops.append(machine.resume())
@@ -67,7 +68,7 @@ def run_through(program: Firmware, traffic: bool = False) -> tuple[list[Stop], M
 
 
 def fault_of(directory: Path, source: str, *flags: str, limits: Limits = LIMITS) -> tuple[Fault, Stop, Measurements]:
-    with QemuMachine(firmware(directory, source, *flags), QEMU, limits=limits) as machine:
+    with QemuMachine(firmware(directory, source, *flags), QEMU, Instruments(limits=limits)) as machine:
         assert machine.boot().reason == "yield"
         stop = machine.resume()
         measured = machine.measure()
@@ -101,8 +102,8 @@ def wait_until_gone(process: int) -> None:
 def test_every_logit_and_every_figure_is_unicorns(name: str, traffic: bool) -> None:
     program, x = demo(name)
     x = x[: 2 if traffic else 12]
-    figures, logits = infer(QemuMachine(program, QEMU, traffic=traffic), program, x)
-    expected, expected_logits = infer(UnicornMachine(program, TARGET, traffic=traffic), program, x)
+    figures, logits = infer(QemuMachine(program, QEMU, Instruments(traffic=traffic)), program, x)
+    expected, expected_logits = infer(UnicornMachine(program, TARGET, Instruments(traffic=traffic)), program, x)
     assert logits == expected_logits
     assert figures == expected
 
@@ -143,7 +144,7 @@ def test_counts_and_peak_are_exact(tmp_path: Path, shape: str, level: str) -> No
 def test_other_programs_agree_with_unicorn(tmp_path: Path, source: str, flags: tuple[str, ...]) -> None:
     program = firmware(tmp_path, source, *flags)
     stops, measured = run_through(program, traffic=True)
-    with UnicornMachine(program, TARGET, traffic=True) as machine:
+    with UnicornMachine(program, TARGET, Instruments(traffic=True)) as machine:
         expected = [machine.boot()]
         while expected[-1].reason == "yield":
             expected.append(machine.resume())
@@ -233,7 +234,7 @@ def test_fault_names_its_place(
     name = call.removesuffix("()")
     assert (fault.function, fault.line) == (name, line_of("faults.c", name))
     assert [frame.function for frame in fault.backtrace] == [name, "main", "reset_handler"]
-    with UnicornMachine(program, TARGET, limits=LIMITS) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         assert machine.resume().instructions == stop.instructions
         assert machine.measure().instructions == measured.instructions
@@ -348,7 +349,7 @@ def test_qemu_killed_between_inputs_ends_the_run_with_a_fault() -> None:
 
 @needs_qemu
 def test_a_qemu_that_hangs_is_a_fault_within_the_limits(endless: Firmware) -> None:
-    with QemuMachine(endless, QEMU, limits=Limits(seconds=0.5)) as machine:
+    with QemuMachine(endless, QEMU, Instruments(limits=Limits(seconds=0.5))) as machine:
         machine.boot()
         process = machine.process_id
         timer = threading.Timer(0.2, os.kill, (process, signal.SIGSTOP))

@@ -8,6 +8,7 @@ import pytest
 from builds import LEVELS, TARGET, firmware
 from test_heap_against_oracle import assert_timeline
 
+from emu.instruments import Instruments
 from emu.machines import Measurements
 from emu.machines.qemu import QemuMachine
 from emu.machines.unicorn import UnicornMachine
@@ -109,8 +110,8 @@ def test_a_call_that_is_left_unseen_leaves_no_heap(tmp_path: Path, level: str) -
 )
 def test_lines_and_coverage_are_unicorns(tmp_path: Path, source: str, level: str) -> None:
     built = firmware(tmp_path, source, level)
-    expected = at_each_stop(UnicornMachine(built, TARGET, profile=True, coverage=True))[-1]
-    measured = at_each_stop(QemuMachine(built, QEMU, profile=True, coverage=True))[-1]
+    expected = at_each_stop(UnicornMachine(built, TARGET, Instruments(profile=True, coverage=True)))[-1]
+    measured = at_each_stop(QemuMachine(built, QEMU, Instruments(profile=True, coverage=True)))[-1]
     assert measured.profile is not None
     assert measured.profile == expected.profile
     assert measured.coverage == expected.coverage

@@ -15,7 +15,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.figures import FIGURES, SECTIONS
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
-from emu.machines import Limits
+from emu.instruments import Instruments, Limits
 from emu.machines.unicorn import UnicornMachine
 from emu.model.sources import find_model
 from emu.record import Run
@@ -120,7 +120,7 @@ def test_a_renode_that_is_lost(tmp_path: Path, renode: str, monkeypatch: pytest.
 
 def test_a_bare_machine(tmp_path: Path):
     firmware = Firmware.load(build(tmp_path, "heap_values.c"), TARGET)
-    with UnicornMachine(firmware, TARGET, limits=LIMITS, bare=True) as machine:
+    with UnicornMachine(firmware, TARGET, Instruments(limits=LIMITS), bare=True) as machine:
         machine.boot()
         not_measured = machine.measure().not_measured
     assert {"heap", "instructions"} <= not_measured.keys()

@@ -12,6 +12,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs, load_inputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Machine
 from emu.machines.qemu import QemuMachine
 from emu.machines.renode import RenodeMachine, renode_version
@@ -122,7 +123,7 @@ def test_faults_on_the_xtensa_are_those_of_qemu(tmp_path: Path, name: str) -> No
     elf = xtensa_builds.build(tmp_path, "faults.c", f"-DFAULT={name}()")
     found = []
     for machine_type, target in ((RenodeMachine, XTENSA), (QemuMachine, find_target("esp32s3-qemu"))):
-        with machine_type(Firmware.load(elf, target), target, limits=LIMITS) as machine:
+        with machine_type(Firmware.load(elf, target), target, Instruments(limits=LIMITS)) as machine:
             stop = machine.boot()
             while stop.reason == "yield":
                 stop = machine.resume()
@@ -145,7 +146,7 @@ def test_a_run_is_the_same_again(target: Target) -> None:
 )
 def test_faults_on_the_arm(tmp_path: Path, fault: str, kind: str, mark: str) -> None:
     firmware = Firmware.load(build(tmp_path, "mailbox.c", *WITH_FPU, f"-DFAULT={fault}"), ARM)
-    with RenodeMachine(firmware, ARM, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, ARM, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         symbol = firmware.symbol(SYMBOL)
         assert symbol is not None
@@ -161,7 +162,7 @@ def test_faults_on_the_arm(tmp_path: Path, fault: str, kind: str, mark: str) -> 
 
 def test_a_jump_to_nothing_on_the_arm_ends_soon(tmp_path: Path) -> None:
     firmware = Firmware.load(build(tmp_path, "mailbox.c", *WITH_FPU, "-DFAULT=JUMP"), ARM)
-    with RenodeMachine(firmware, ARM, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, ARM, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         symbol = firmware.symbol(SYMBOL)
         assert symbol is not None
@@ -172,8 +173,8 @@ def test_a_jump_to_nothing_on_the_arm_ends_soon(tmp_path: Path) -> None:
 @needs_xtensa
 def test_printing_on_the_xtensa(tmp_path: Path) -> None:
     firmware = Firmware.load(xtensa_builds.build(tmp_path, "prints.c"), XTENSA)
-    with RenodeMachine(firmware, XTENSA, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, XTENSA, Instruments(limits=LIMITS)) as machine:
         machine.boot()
-        with QemuMachine(firmware, find_target("esp32s3-qemu"), limits=LIMITS) as other:
+        with QemuMachine(firmware, find_target("esp32s3-qemu"), Instruments(limits=LIMITS)) as other:
             other.boot()
             assert machine.measure().output == other.measure().output != ""

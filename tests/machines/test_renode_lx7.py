@@ -16,6 +16,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Machine, Measurements, Stop
 from emu.machines.qemu import QemuMachine
 from emu.machines.renode import RenodeMachine
@@ -63,11 +64,13 @@ def run_through(machine: Machine) -> tuple[list[Stop], Measurements]:
 
 
 def in_renode(elf: Path, *, watch_stack: bool = False) -> tuple[list[Stop], Measurements]:
-    return run_through(RenodeMachine(Firmware.load(elf, RENODE), RENODE, limits=LIMITS, watch_stack=watch_stack))
+    return run_through(
+        RenodeMachine(Firmware.load(elf, RENODE), RENODE, Instruments(limits=LIMITS, stack_peak=watch_stack))
+    )
 
 
 def in_qemu(elf: Path) -> tuple[list[Stop], Measurements]:
-    return run_through(QemuMachine(Firmware.load(elf, TARGET), TARGET, limits=LIMITS))
+    return run_through(QemuMachine(Firmware.load(elf, TARGET), TARGET, Instruments(limits=LIMITS)))
 
 
 def shown(frames: list[Frame]) -> list[tuple[str | None, int | None, int | None]]:
@@ -134,7 +137,7 @@ def test_answers_of_a_demo_are_qemus() -> None:
     answers = []
     for machine_type, target in ((RenodeMachine, RENODE), (QemuMachine, TARGET)):
         firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(input_rows=4)), target)
-        with machine_type(firmware, target, limits=LIMITS) as machine:
+        with machine_type(firmware, target, Instruments(limits=LIMITS)) as machine:
             counts: list[object] = [machine.boot().instructions]
             symbol = firmware.symbol(SYMBOL)
             assert symbol is not None

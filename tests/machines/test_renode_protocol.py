@@ -18,6 +18,7 @@ from builds import TARGET as UNICORN
 
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits, Stop
 from emu.machines.renode import RenodeMachine, process, renode_version
 from emu.machines.renode import machine as machine_module
@@ -88,7 +89,10 @@ def has_ended(group: int) -> bool:
 def test_answers_and_counts_are_those_of_unicorn(tmp_path: Path) -> None:
     firmware = program(tmp_path)
     x = sequences(5)
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as ours, UnicornMachine(firmware, UNICORN) as other:
+    with (
+        RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as ours,
+        UnicornMachine(firmware, UNICORN) as other,
+    ):
         assert ours.boot().instructions == other.boot().instructions
         answers, expected = ([mailbox_of(machine, firmware).infer(one) for one in x] for machine in (ours, other))
         measured, reference = ours.measure(), other.measure()
@@ -118,7 +122,7 @@ def test_after_the_first_each_input_is_one_request(tmp_path: Path, monkeypatch: 
         return send(self, text, seconds)
 
     monkeypatch.setattr(process.RobotServer, "command", command)
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         mailbox = mailbox_of(machine, firmware)
         mailbox.infer(sequences(1, rows=4)[0])
@@ -132,7 +136,7 @@ def test_after_the_first_each_input_is_one_request(tmp_path: Path, monkeypatch: 
 def test_memory_reads_as_it_was_written(tmp_path: Path) -> None:
     firmware = program(tmp_path)
     start = 0x24040000
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         machine.write(start, bytes(range(64)))
         assert machine.read(start, 64) == bytes(range(64))
@@ -148,7 +152,7 @@ def test_memory_reads_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_program_and_its_status(tmp_path: Path) -> None:
-    with RenodeMachine(program(tmp_path, "-DFAULT=RETURN"), TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(program(tmp_path, "-DFAULT=RETURN"), TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         stop = machine.resume()
         assert (stop.reason, stop.exit_status, stop.fault) == ("exit", 3, None)
@@ -168,7 +172,7 @@ def second_stop(machine: RenodeMachine, firmware: Firmware) -> Stop:
 
 def test_an_access_to_nothing_is_a_fault_with_the_line_of_the_log(tmp_path: Path) -> None:
     firmware = program(tmp_path, "-DFAULT=READ_NOTHING")
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         fault = second_stop(machine, firmware).fault
         assert fault is not None
         assert (fault.kind, fault.address) == ("unmapped_read", 0x90000000)
@@ -180,7 +184,7 @@ def test_an_access_to_nothing_is_a_fault_with_the_line_of_the_log(tmp_path: Path
 def test_an_access_to_nothing_that_the_log_does_not_tell_of(tmp_path: Path, misbehave) -> None:
     misbehave("mute")
     firmware = program(tmp_path, "-DFAULT=READ_NOTHING")
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         fault = second_stop(machine, firmware).fault
         assert fault is not None
         assert "counts 1 such access and" in fault.detail
@@ -189,7 +193,7 @@ def test_an_access_to_nothing_that_the_log_does_not_tell_of(tmp_path: Path, misb
 
 def test_a_write_to_flash_is_found_at_the_end(tmp_path: Path) -> None:
     firmware = program(tmp_path, "-DFAULT=WRITE_FLASH")
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         assert second_stop(machine, firmware).reason == "yield"
         (fault,) = machine.measure().faults
         constant = firmware.symbol("constant")
@@ -203,7 +207,7 @@ def test_a_write_to_flash_is_found_at_the_end(tmp_path: Path) -> None:
 )
 def test_a_loop_ends_at_the_limit(tmp_path: Path, limits: Limits, kind: str) -> None:
     firmware = program(tmp_path, "-DFAULT=LOOP")
-    with RenodeMachine(firmware, TARGET, limits=limits) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=limits)) as machine:
         fault = second_stop(machine, firmware).fault
         assert fault is not None
         assert (fault.kind, fault.line) == (kind, line_of("mailbox.c", "loops"))
@@ -212,7 +216,7 @@ def test_a_loop_ends_at_the_limit(tmp_path: Path, limits: Limits, kind: str) -> 
 def test_a_core_that_has_stopped_for_good_is_a_fault_at_once(tmp_path: Path) -> None:
     """Renode does not answer any more then: the log tells it, long before the time is over."""
     firmware = program(tmp_path, "-DFAULT=JUMP")
-    with RenodeMachine(firmware, TARGET, limits=Limits(seconds=100_000)) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=Limits(seconds=100_000))) as machine:
         stop = second_stop(machine, firmware)
         assert stop.fault is not None
         assert (stop.fault.kind, stop.fault.address) == ("unmapped_fetch", 0x90000000)
@@ -249,7 +253,7 @@ def test_a_renode_that_cannot_be_used_is_refused_with_what_it_said(
     tmp_path: Path, misbehave, how: str, said: str
 ) -> None:
     misbehave(how)
-    with RenodeMachine(program(tmp_path), TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS)) as machine:
         with pytest.raises(MissingToolError, match=said) as error:
             machine.boot()
         assert "\n" not in str(error.value)
@@ -268,7 +272,7 @@ def test_a_renode_that_is_lost_is_a_fault_that_says_how(
 ) -> None:
     monkeypatch.setattr(machine_module, "_ANSWER_SECONDS", 2.0)
     misbehave(how)
-    with RenodeMachine(program(tmp_path), TARGET, limits=Limits(seconds=0.5)) as machine:
+    with RenodeMachine(program(tmp_path), TARGET, Instruments(limits=Limits(seconds=0.5))) as machine:
         stop = machine.boot()
         assert stop.fault is not None
         assert stop.fault.kind == "emulator_lost"
@@ -279,7 +283,7 @@ def test_a_renode_that_is_lost_is_a_fault_that_says_how(
 
 def test_a_core_that_does_not_go_on_is_a_fault(tmp_path: Path, misbehave) -> None:
     misbehave("stuck")
-    with RenodeMachine(program(tmp_path), TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         stop = machine.resume()
         assert stop.fault is not None
@@ -288,7 +292,7 @@ def test_a_core_that_does_not_go_on_is_a_fault(tmp_path: Path, misbehave) -> Non
 
 def test_hooks_that_do_not_halt_end_at_the_budget(tmp_path: Path, misbehave) -> None:
     misbehave("unhalted")
-    with RenodeMachine(program(tmp_path), TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS)) as machine:
         stop = machine.boot()
         assert stop.fault is not None
         assert stop.fault.kind == "instruction_budget"
@@ -296,7 +300,7 @@ def test_hooks_that_do_not_halt_end_at_the_budget(tmp_path: Path, misbehave) -> 
 
 def test_a_slow_start_is_waited_for(tmp_path: Path, misbehave) -> None:
     misbehave("slow")
-    with RenodeMachine(program(tmp_path), TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS)) as machine:
         assert machine.boot().reason == "yield"
 
 
@@ -304,7 +308,7 @@ def test_a_start_that_takes_too_long(tmp_path: Path, misbehave, monkeypatch: pyt
     misbehave("slow")
     monkeypatch.setattr(process, "_START_SECONDS", 0.5)
     with (
-        RenodeMachine(program(tmp_path), TARGET, limits=LIMITS) as machine,
+        RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS)) as machine,
         pytest.raises(MissingToolError, match=r"not told its port in 0\.5 seconds; its directory holds .*config"),
     ):
         machine.boot()
@@ -343,7 +347,7 @@ def test_several_commands_stop_at_the_first_that_fails(renode: process.RenodePro
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    machine = RenodeMachine(program(tmp_path), TARGET, limits=LIMITS)
+    machine = RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS))
     machine.boot()
     group, directory = machine.process_id, machine._running.process.directory
     assert len(members_of(group)) >= 3  # the guard, the script, the program
@@ -355,7 +359,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 def test_a_killed_renode_is_a_fault(tmp_path: Path) -> None:
     firmware = program(tmp_path)
-    with RenodeMachine(firmware, TARGET, limits=LIMITS) as machine:
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
         machine.boot()
         os.killpg(machine.process_id, signal.SIGKILL)
         stop = machine.resume()

@@ -19,6 +19,7 @@ from builds import LEVELS, TARGET, build
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements
 from emu.machines.renode import RenodeMachine
 from emu.machines.renode.heap import measure_heap
@@ -51,7 +52,7 @@ def record(elf: Path, *, stack_peak: bool = True) -> Run:
 
 
 def watched(elf: Path) -> Measurements:
-    with RenodeMachine(Firmware.load(elf, RENODE), RENODE, limits=LIMITS, watch_stack=True) as machine:
+    with RenodeMachine(Firmware.load(elf, RENODE), RENODE, Instruments(limits=LIMITS, stack_peak=True)) as machine:
         stop = machine.boot()
         while stop.reason == "yield":
             stop = machine.resume()
@@ -59,7 +60,7 @@ def watched(elf: Path) -> Measurements:
 
 
 def in_unicorn(elf: Path) -> Measurements:
-    with UnicornMachine(Firmware.load(elf, TARGET), TARGET, limits=LIMITS) as machine:
+    with UnicornMachine(Firmware.load(elf, TARGET), TARGET, Instruments(limits=LIMITS)) as machine:
         stop = machine.boot()
         while stop.reason == "yield":
             stop = machine.resume()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.instruments import Instruments
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryCheck
 from tests.machines.builds import LEVELS, TARGET, firmware, line_of
@@ -13,7 +14,7 @@ SOURCE = "allocations.c"
 
 def check(directory: Path, *flags: str, replace: bool) -> MemoryCheck:
     program = firmware(directory, SOURCE, *flags)
-    with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+    with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
         stop = machine.boot()
         measured = machine.measure()
     assert (stop.reason, stop.exit_status) == ("exit", 0), (stop.exit_status, measured.faults)
@@ -32,7 +33,7 @@ def test_figures_of_the_heap_are_those_with_the_own(tmp_path: Path) -> None:
     program = firmware(tmp_path, SOURCE)
     heaps = []
     for replace in (False, True):
-        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
             machine.boot()
             heap = machine.measure().heap
             heaps.append((heap.peak_live_bytes, heap.allocations, heap.frees, heap.failed_allocations, heap.leaks))
@@ -53,7 +54,7 @@ def test_a_product_that_calloc_does_not_see_to_be_too_large_is_what_it_gives(tmp
     program = firmware(tmp_path, SOURCE, "-DWRAPPED")
     peaks = []
     for replace in (False, True):
-        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
             machine.boot()
             peaks.append(machine.measure().heap.peak_live_bytes)
     own, replaced = peaks
@@ -83,7 +84,7 @@ def test_what_was_never_set_stays_so_when_a_block_moves(tmp_path: Path, replace:
 @pytest.mark.parametrize("replace", [False, True])
 def test_it_refuses_what_the_own_heap_could_not_hold(tmp_path: Path, replace: bool) -> None:
     program = firmware(tmp_path, "full_heap.c", "--specs=nano.specs")
-    with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+    with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
         stop = machine.boot()
         heap = machine.measure().heap
     assert (stop.reason, stop.exit_status) == ("exit", 0)
@@ -99,7 +100,7 @@ def test_every_figure_but_what_is_checked_is_that_with_the_own(
     program = firmware(tmp_path, source, *flags)
     figures = []
     for replace in (False, True):
-        with UnicornMachine(program, TARGET, memcheck=True, replace_allocator=replace) as machine:
+        with UnicornMachine(program, TARGET, Instruments(memcheck=True, replace_allocator=replace)) as machine:
             stops = [machine.boot()]
             while stops[-1].reason == "yield":
                 stops.append(machine.resume())

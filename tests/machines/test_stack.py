@@ -7,6 +7,7 @@ import pytest
 from builds import TARGET, build, firmware
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits
 from emu.machines.unicorn import UnicornMachine
 
@@ -125,7 +126,7 @@ def test_boot_resets_everything(reserved_stack: Firmware) -> None:
 
 def test_traffic_by_memory(tmp_path: Path) -> None:
     program = firmware(tmp_path, "traffic.S")
-    with UnicornMachine(program, TARGET, traffic=True) as machine:
+    with UnicornMachine(program, TARGET, Instruments(traffic=True)) as machine:
         machine.boot()
         before = machine.measure().instructions
         assert machine.resume().reason == "yield"
@@ -151,7 +152,7 @@ def test_traffic_is_counted_only_on_request(reserved_stack: Firmware) -> None:
 
 def test_bare_machine_runs_the_same_and_claims_nothing(tmp_path: Path) -> None:
     program = firmware(tmp_path, "exact.S")
-    with UnicornMachine(program, TARGET, bare=True, limits=Limits()) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=Limits()), bare=True) as machine:
         stop = machine.boot()
         measured = machine.measure()
     assert (stop.reason, stop.exit_status, stop.instructions) == ("exit", 0, None)

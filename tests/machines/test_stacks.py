@@ -9,6 +9,7 @@ from builds import LEVELS, TARGET, build, firmware, line_of
 
 from emu.elf import Symbol
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
 from emu.machines.unicorn import UnicornMachine
 from emu.machines.unicorn.stacks import MOST_STACKS
@@ -22,7 +23,7 @@ TOP = 0x2002_0000
 
 
 def run(program: Firmware) -> tuple[Stop, Measurements]:
-    with UnicornMachine(program, TARGET, limits=Limits(seconds=20)) as machine:
+    with UnicornMachine(program, TARGET, Instruments(limits=Limits(seconds=20))) as machine:
         return machine.boot(), machine.measure()
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from emu.instruments import Instruments
 from emu.machines.unicorn import UnicornMachine
 from tests.machines.builds import LEVELS, TARGET, firmware
 
@@ -14,7 +15,7 @@ def test_conditional_loads_and_stores_run_as_they_do_without(level: str, tmp_pat
     program = firmware(tmp_path, "newlib_mix.c", level)
     totals = []
     for traffic in (False, True):
-        with UnicornMachine(program, TARGET, traffic=traffic) as machine:
+        with UnicornMachine(program, TARGET, Instruments(traffic=traffic)) as machine:
             assert machine.boot().reason in ("yield", "exit")
             totals.append(machine.measure().instructions.by_function)
     assert totals[0] == totals[1]

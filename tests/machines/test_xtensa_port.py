@@ -8,6 +8,7 @@ import pytest
 from xtensa_builds import TARGET, build
 
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines import Limits, Stop
 from emu.machines.qemu import QemuMachine
 from emu.resources import resource
@@ -20,7 +21,7 @@ USER_VECTOR, SYSTEM_CALL = 0x340, 1
 def run(elf: Path, symbol: str, size: int) -> tuple[Stop, bytes]:
     """Run from the first ``emu_yield`` on; return where it stopped, and what the variable ``symbol`` is then."""
     firmware = Firmware.load(elf, TARGET)
-    with QemuMachine(firmware, TARGET, limits=Limits(instructions=200_000)) as machine:
+    with QemuMachine(firmware, TARGET, Instruments(limits=Limits(instructions=200_000))) as machine:
         assert machine.boot().reason == "yield"
         stop = machine.resume()
         variable = firmware.symbol(symbol)

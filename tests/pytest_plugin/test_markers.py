@@ -11,6 +11,7 @@ from emu.run import RunOptions, run_firmware
 from emu.targets import find_target
 
 RUN = "emu_run('filters.elf')"
+IMPORTS = "from emu.run import RunOptions\nfrom emu.suppressions import Suppression\n"
 
 
 def written(name: str, *markers: str, body: str = RUN) -> str:
@@ -19,7 +20,7 @@ def written(name: str, *markers: str, body: str = RUN) -> str:
 
 
 def write(project: Project, *tests: str) -> None:
-    project.write("test_filters.py", "import pytest\n\n" + "".join(tests))
+    project.write("test_filters.py", f"import pytest\n{IMPORTS}\n" + "".join(tests))
 
 
 LIMITS = {
@@ -178,6 +179,14 @@ IMPOSSIBLE_RUNS = {
     "no_elf": ("emu_run('filters.c')", "is no model"),
     "inputs": ("emu_run('filters.elf', 'missing.npz')", "missing.npz"),
     "none": ("emu_run('har', limit=0)", "limit 0: at least one input has to be run"),
+    "allocator": (
+        "emu_run('filters.elf', options=RunOptions(replace_allocator=True))",
+        "--replace-allocator needs --memcheck",
+    ),
+    "suppressions": (
+        "emu_run('filters.elf', options=RunOptions(suppressions=(Suppression(reason='known'),)))",
+        "--suppressions needs --memcheck",
+    ),
     "fewer": ("emu_run('har', limit=-1)", "limit -1: at least one input has to be run"),
 }
 

@@ -24,14 +24,14 @@ def test_no_test_sees_what_another_did_to_a_record(emu_run):
 """
 COUNTING_RUNS = """
 from pathlib import Path
-from emu.pytest_plugin import runner
+from emu.run import Job
 
-run_firmware = runner.run_firmware
-def counting(elf, name, target, inputs, *rest):
+run = Job.run
+def counting(job, progress):
     with Path("runs.txt").open("a") as file:
-        file.write(f"{name} {len(inputs)}\\n")
-    return run_firmware(elf, name, target, inputs, *rest)
-runner.run_firmware = counting
+        file.write(f"{job.request.name} {len(job.request.inputs)}\\n")
+    return run(job, progress)
+Job.run = counting
 """
 COUNTING_COMPILER = """#!/bin/sh
 case "$*" in *firmware.elf*) echo linked >>"{log}" ;; esac

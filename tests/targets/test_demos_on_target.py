@@ -2,6 +2,7 @@
 
 import pytest
 
+from emu.instruments import how, why_not
 from emu.run import RunOptions
 
 # The first inputs: tests/demos runs them all, on one target.
@@ -36,10 +37,10 @@ def test_exercises_fit(emu_run):
     emu_run("har", limit=FEW)
 
 
-def test_the_frames_add_up_to_the_stacks_peak(emu_run):
+def test_the_frames_add_up_to_the_stacks_peak(emu_run, emu_target):
+    if how(emu_target, "stack_peak") is None:
+        pytest.skip(why_not(emu_target, ["stack_peak"]))
     run = emu_run("har", limit=FEW, options=RunOptions(stack_peak=True))
-    if not run.on_board:
-        pytest.skip(run.not_measured["stack_peak_bytes"])
     assert sum(frame.frame_bytes for frame in run.stack.backtrace) == run.memory.stack_peak_bytes > 0
 
 

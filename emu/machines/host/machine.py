@@ -4,7 +4,8 @@ import signal
 
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.machines import Limits, Machine, Measurements, Stop
+from emu.instruments import NOTHING_ON_REQUEST, Instruments
+from emu.machines import Machine, Measurements, Stop
 from emu.machines.host.process import HostProcess
 from emu.machines.host.reports import read_report
 from emu.record import Fault, MemoryCheck, MemoryFinding
@@ -39,7 +40,7 @@ class HostMachine(Machine):
     Raises InputError for an ELF that was not built for it.
     """
 
-    def __init__(self, firmware: Firmware, *, limits: Limits | None = None):
+    def __init__(self, firmware: Firmware, instruments: Instruments = NOTHING_ON_REQUEST):
         if firmware.symbol(_PORT) is None:
             raise InputError(
                 f"{firmware.path} is a program for this machine, but none that emu can stop: build it with "
@@ -47,7 +48,7 @@ class HostMachine(Machine):
             )
         self._firmware = firmware
         self._program = firmware.path.read_bytes()
-        self._limits = limits or Limits()
+        self._limits = instruments.limits
         self._process: HostProcess | None = None
         self._waiting = False
         self._finding: MemoryFinding | None = None

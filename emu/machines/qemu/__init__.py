@@ -1,5 +1,13 @@
 """Firmware in QEMU: the machine, and for each kind of core what differs there."""
 
-from emu.machines.qemu.cores import core_type as core_type
+from emu.machines.qemu.cores import core_type
 from emu.machines.qemu.machine import QemuMachine as QemuMachine
-from emu.machines.qemu.process import qemu_version as qemu_version
+from emu.machines.qemu.process import qemu_version
+from emu.targets import Board
+
+open_machine = QemuMachine
+
+
+def version(board: Board) -> dict[str, str]:
+    """Return the version of the QEMU that emulates the board's core; raises MissingToolError if it is missing."""
+    return {"qemu": qemu_version(core_type(board))}

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from emu.architectures.armv7em.core import REGISTERS, CortexM
+from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.qemu.core import Memory, Standing
 
@@ -16,7 +17,7 @@ _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin
 class QemuCortexM:
     """The core (see ``emu.machines.qemu.core.QemuCore``)."""
 
-    command: ClassVar = "qemu-system-arm"
+    command: ClassVar = EMULATORS["qemu"].programs["armv7em"]
     package: ClassVar = "qemu-system-arm"
     endings: ClassVar = {
         "fatal: Lockup": "the core locks up, as it cannot take a fault's exception; without a debugger BKPT makes one "

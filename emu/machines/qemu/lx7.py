@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from emu.architectures.xtensa.core import FILE, SPECIAL, Lx7, file_with_window
+from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.qemu.core import Memory, Standing
 
@@ -27,7 +28,7 @@ _OFFSETS = {
 class QemuLx7:
     """The core (see ``emu.machines.qemu.core.QemuCore``)."""
 
-    command: ClassVar = "qemu-system-xtensa"
+    command: ClassVar = EMULATORS["qemu"].programs["xtensa"]
     package: ClassVar = "qemu-system-misc"
     endings: ClassVar[dict[str, str]] = {}
 

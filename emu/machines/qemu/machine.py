@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from emu.architectures.core import CoreError, CoreFault
 from emu.firmware import Firmware
-from emu.machines import Limits, Machine, Measurements, Stop
+from emu.instruments import NOTHING_ON_REQUEST, Instruments
+from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.gdb_remote import GdbError
 from emu.machines.qemu.cores import core_in_qemu
@@ -25,26 +26,21 @@ _STOP_SECONDS = 3.0
 class QemuMachine(Machine):
     """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
 
-    ``traffic`` also counts loads and stores, ``profile`` also follows calls, and counts by line and call path,
-    ``coverage`` also tells which lines and functions ran. What is written is meant to be data: code that has run is not
-    run anew. ``bare`` measures nothing, and knows no limit of instructions: it is there to compare the speed with.
+    What is written is meant to be data: code that has run is not run anew. ``bare`` measures nothing, and knows no
+    limit of instructions: it is there to compare the speed with.
     """
 
     def __init__(
         self,
         firmware: Firmware,
         target: Target,
+        instruments: Instruments = NOTHING_ON_REQUEST,
         *,
-        limits: Limits | None = None,
-        traffic: bool = False,
-        profile: bool = False,
-        coverage: bool = False,
         bare: bool = False,
     ):
         self._firmware = firmware
         self._target = target
-        self._limits = limits or Limits()
-        self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
+        self._instruments, self._bare = instruments, bare
         self._in_qemu = core_in_qemu(firmware)
         self._run: Run | None = None
 
@@ -100,13 +96,13 @@ class QemuMachine(Machine):
         run = self._running
         if self._bare:
             return measured_bare(run.faults, run.output)
-        return measure(run, traffic=self._traffic, profile=self._profile, coverage=self._coverage)
+        return measure(run, self._target, self._instruments)
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def _reset(self) -> Run:
         firmware = self._firmware
-        process = QemuProcess(firmware, self._in_qemu, traffic=self._traffic, profile=self._profile, bare=self._bare)
+        process = QemuProcess(firmware, self._in_qemu, self._instruments, bare=self._bare)
         try:
             handlers = self._in_qemu.stops(process.memory.peek)
             stops = {*firmware.exits, *handlers}
@@ -148,8 +144,8 @@ class QemuMachine(Machine):
     def _run_on(self, run: Run, before: int) -> Fault | None:
         """Run until the firmware yields, ends or faults; the limits are looked at between polls."""
         gdb, shared = run.process.gdb, run.shared
-        budget = before + self._limits.instructions
-        deadline = time.monotonic() + self._limits.seconds
+        budget = before + self._instruments.limits.instructions
+        deadline = time.monotonic() + self._instruments.limits.seconds
         gdb.resume()
         while True:
             stands = gdb.wait(_POLL_SECONDS)
@@ -175,10 +171,10 @@ class QemuMachine(Machine):
                 gdb.step()
                 gdb.resume()
             elif shared.instructions >= budget:
-                detail = f"the run has not ended after {self._limits.instructions} instructions"
+                detail = f"the run has not ended after {self._instruments.limits.instructions} instructions"
                 return self._limit_fault(run, "instruction_budget", detail)
             elif time.monotonic() >= deadline:
-                detail = f"the run has not ended after {self._limits.seconds:g} seconds"
+                detail = f"the run has not ended after {self._instruments.limits.seconds:g} seconds"
                 return self._limit_fault(run, "time_limit", detail)
 
     # ---- faults ------------------------------------------------------------------------------------------------------
@@ -224,7 +220,8 @@ class QemuMachine(Machine):
         retired = len(self._instructions(run, block.address, size))
         block.executions -= 1
         shared.instructions -= block.instructions - retired
-        shared.nodes[shared.counted_node].instructions -= block.instructions - retired if self._profile else 0
+        if self._instruments.profile:
+            shared.nodes[shared.counted_node].instructions -= block.instructions - retired
         if retired:
             run.cut_block = (block.address, size, retired, 1)
 
@@ -258,7 +255,7 @@ class QemuMachine(Machine):
         ended = run.process.how_it_ended()
         # It may have been lost between one counter and the other.
         run.shared.instructions = sum(instructions * executions for _, _, instructions, executions in run.blocks)
-        if self._profile:
+        if self._instruments.profile:
             counted = sum(own for _, _, own in run.call_paths)
             run.shared.nodes[run.shared.counted_node].instructions += run.shared.instructions - counted
         kind, detail = "emulator_lost", f"QEMU is lost: {ended}"

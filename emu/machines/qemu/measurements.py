@@ -1,17 +1,19 @@
 """Measurements: what the plugin has counted, put together."""
 
+from emu.instruments import Instruments, why_not
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
 from emu.probes.main_stack import main_stack_by_region, main_stack_use
 from emu.probes.timeline import measure_timeline
 from emu.record import Heap, Stack, StackUse, Timeline
+from emu.targets import Target
 
 _OTHER_STACKS = "the firmware has more than one stack, of which QEMU's machine follows none"
 
 
-def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
-    """Return what was measured of ``run``; the flags say what was counted on request."""
+def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
+    """Return what was measured of ``run`` on ``target``; ``instruments`` say what was counted on request."""
     firmware = run.firmware
     memories = len(firmware.board.memory)
     counters = Counters(
@@ -23,8 +25,8 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
         call_paths_cut=bool(run.shared.calls.cut),
         peek=run.peek,
     )
-    counts = measure_counts(firmware, counters, traffic=traffic, profile=profile, coverage=coverage)
-    not_measured = {"memory_check": "QEMU has no --memcheck: Unicorn has it", **counts.not_measured}
+    counts = measure_counts(firmware, counters, instruments)
+    not_measured = {"memory_check": why_not(target, ["memcheck"]), **counts.not_measured}
     stack = _stack(run)
     heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
     timeline = None

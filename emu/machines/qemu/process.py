@@ -19,6 +19,7 @@ import numpy as np
 from emu.architectures.core import StoppedCore
 from emu.errors import MissingToolError
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.process_group import end_group
 from emu.machines.qemu.core import QemuCore, Standing
@@ -127,7 +128,7 @@ class QemuProcess:
     Raises MissingToolError where QEMU is missing, or is one that the plugin cannot take hold of.
     """
 
-    def __init__(self, firmware: Firmware, core: QemuCore, *, traffic: bool, profile: bool, bare: bool):
+    def __init__(self, firmware: Firmware, core: QemuCore, instruments: Instruments, *, bare: bool):
         path, plugin = find_qemu(type(core)), qemu_plugin()
         self._core = core
         with contextlib.ExitStack() as undo:
@@ -146,7 +147,7 @@ class QemuProcess:
             undo.callback(ours.close)
             board = os.memfd_create("emu-board")
             try:
-                os.write(board, _describe(firmware, self.memory, traffic=traffic, profile=profile, bare=bare).encode())
+                os.write(board, _describe(firmware, self.memory, instruments, bare=bare).encode())
                 files = {
                     "board": board,
                     "memory": self.memory.file,
@@ -252,7 +253,7 @@ class QemuProcess:
         return lines[0] if lines else self.how_it_ended()
 
 
-def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profile: bool, bare: bool) -> str:
+def _describe(firmware: Firmware, memory: SharedMemory, instruments: Instruments, *, bare: bool) -> str:
     """Return the board as emu/native/qemu/memory.c reads it."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
@@ -268,9 +269,9 @@ def _describe(firmware: Firmware, memory: SharedMemory, *, traffic: bool, profil
     lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
     lines.append(f"changes {memory.changes_offset:x}")
     lines.append(f"interval {FIRST_INTERVAL:x}")
-    if traffic:
+    if instruments.traffic:
         lines.append("traffic")
-    if profile:
+    if instruments.profile:
         lines.append(f"functions {len(firmware.functions):x}")
         lines += [f"function {function.start:x} {function.end:x}" for function in firmware.functions]
     if bare:

@@ -8,7 +8,8 @@ from emu.architectures.core import CoreError
 from emu.architectures.cores import core_of
 from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
-from emu.machines import Limits, Machine, Measurements, Stop
+from emu.instruments import NOTHING_ON_REQUEST, Instruments, why_not
+from emu.machines import Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
@@ -35,7 +36,16 @@ _ANSWER_SECONDS = 30.0
 """How long Renode may take beyond what the firmware is given."""
 _LOG_SECONDS = 2.0
 """How long a line may take to get into the log."""
-_ONLY_UNICORN = "not measured in Renode: use the target's Unicorn"
+_NEVER = {
+    "profile": "profile",
+    "coverage": "coverage",
+    "memory_check": "memcheck",
+    "timeline": "timeline",
+    "by_function": "by_function",
+    "loads_by_region": "traffic",
+    "stores_by_region": "traffic",
+}
+"""Figures that Renode does not give, each with what would measure it."""
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
@@ -70,15 +80,14 @@ class RenodeMachine(Machine):
     A resume is one request: what was written since the last stop goes in as files, the machine runs, and the memory
     that was read after the last stop comes out as files again, so that each input of a sequence needs one request.
 
-    ``watch_stack`` makes a very slow run, as Renode then runs Python before each instruction, which sees the lowest SP.
+    ``stack_peak`` makes a very slow run, as Renode then runs Python before each instruction, which sees the lowest SP.
     The limit of time is then one of each slice of the run.
     """
 
-    def __init__(self, firmware: Firmware, target: Target, *, limits: Limits | None = None, watch_stack: bool = False):
+    def __init__(self, firmware: Firmware, target: Target, instruments: Instruments = NOTHING_ON_REQUEST):
         self._firmware = firmware
         self._target = target
-        self._limits = limits or Limits()
-        self._watch_stack = watch_stack
+        self._instruments = instruments
         self._core, self._in_renode = core_of(firmware), core_in_renode(firmware)
         self._yield = firmware.entry_of("emu_yield")
         self._handlers = self._core.fault_handlers(firmware.bytes_at)
@@ -155,8 +164,7 @@ class RenodeMachine(Machine):
         """Return what was measured since ``boot``."""
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
-        figures = ("profile", "coverage", "memory_check", "timeline", "by_function", "loads_by_region")
-        not_measured: dict[str, str] = dict.fromkeys((*figures, "stores_by_region"), _ONLY_UNICORN)
+        not_measured = {figure: why_not(self._target, [name]) for figure, name in _NEVER.items()}
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
@@ -249,7 +257,7 @@ class RenodeMachine(Machine):
         platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
         monitor = Monitor(process.robot, core.registers)
         halts = stops(firmware)
-        watch = StackWatch(firmware, self._core, core.registers, halts) if self._watch_stack else None
+        watch = StackWatch(firmware, self._core, core.registers, halts) if self._instruments.stack_peak else None
         memory = Memory(monitor, directory)
         for address, data in contents_at_reset(firmware):
             memory.write(address, data)
@@ -303,8 +311,8 @@ class RenodeMachine(Machine):
 
     def _run_on(self, run: _Run, commands: list[str], before: int) -> list[Fault]:
         """Run until the firmware yields, ends or faults; the limits are looked at between slices of time."""
-        deadline = time.monotonic() + self._limits.seconds
-        budget, executed, length = self._limits.instructions, 0, run.instructions_of_a_run
+        deadline = time.monotonic() + self._instruments.limits.seconds
+        budget, executed, length = self._instruments.limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
         shortest, longest = (_FIRST_SLICE, _LAST_SLICE) if run.watch is None else (_WATCHED_SLICE, _WATCHED_SLICE)
@@ -318,7 +326,7 @@ class RenodeMachine(Machine):
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
             if run.watch is not None and executed > advanced:
-                deadline = time.monotonic() + self._limits.seconds
+                deadline = time.monotonic() + self._instruments.limits.seconds
             if state.unexpected != unexpected:
                 return self._access_faults(run, state.unexpected - unexpected)
             if state.halted and run.watch is not None and run.watch.has_halted(state):
@@ -332,7 +340,7 @@ class RenodeMachine(Machine):
             elif executed >= budget:
                 return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
             elif time.monotonic() >= deadline:
-                return [self._limit_fault(run, "time_limit", f"{self._limits.seconds:g} seconds")]
+                return [self._limit_fault(run, "time_limit", f"{self._instruments.limits.seconds:g} seconds")]
             length *= 2
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:

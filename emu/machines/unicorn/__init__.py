@@ -1,3 +1,13 @@
-"""Unicorn as a machine."""
+"""Firmware in Unicorn, which is a part of this process."""
+
+import importlib.metadata
 
 from emu.machines.unicorn.machine import UnicornMachine as UnicornMachine
+from emu.targets import Board
+
+open_machine = UnicornMachine
+
+
+def version(_board: Board) -> dict[str, str]:
+    """Return the version of Unicorn."""
+    return {"unicorn": importlib.metadata.version("unicorn")}

@@ -24,7 +24,8 @@ from unicorn.unicorn_const import UC_ERR_NOMEM
 
 from emu.architectures.armv7em.core import CortexM
 from emu.firmware import Firmware
-from emu.machines import Limits, Machine, Measurements, Stop
+from emu.instruments import NOTHING_ON_REQUEST, Instruments
+from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
@@ -59,32 +60,21 @@ _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 class UnicornMachine(Machine):
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    ``traffic`` also counts loads and stores, ``memcheck`` also checks every access and where undefined bits go; each
-    makes a run about three times slower. ``replace_allocator`` (with ``memcheck``) moves the allocator's blocks into
-    memory that the board does not have. ``profile`` also follows calls, and counts by line and call path; ``coverage``
-    also tells which lines and functions ran. ``bare`` measures nothing and knows no limits: it is there to compare the
-    speed with.
+    ``bare`` measures nothing and knows no limits: it is there to compare the speed with.
     """
 
     def __init__(
         self,
         firmware: Firmware,
         target: Target,
+        instruments: Instruments = NOTHING_ON_REQUEST,
         *,
-        limits: Limits | None = None,
-        traffic: bool = False,
-        profile: bool = False,
-        coverage: bool = False,
-        memcheck: bool = False,
-        replace_allocator: bool = False,
         bare: bool = False,
     ):
         self._firmware = firmware
         self._target = target
-        self._limits = limits or Limits()
-        self._traffic, self._profile, self._coverage, self._bare = traffic, profile, coverage, bare
-        self._memcheck = memcheck
-        self._replaced_heap = place_for_heap(firmware.board) if replace_allocator else None
+        self._instruments, self._bare = instruments, bare
+        self._replaced_heap = place_for_heap(firmware.board) if instruments.replace_allocator else None
         self._core = CortexM(firmware)
         self._allocator = allocator_entries(firmware)
         self._first_arguments = {entry.address: entry.first_argument for entry in self._allocator}
@@ -142,7 +132,7 @@ class UnicornMachine(Machine):
         """Return what was measured since ``boot``."""
         if self._bare:
             return measured_bare(self._running.faults, self._running.output)
-        return measure(self._running, traffic=self._traffic, profile=self._profile, coverage=self._coverage)
+        return measure(self._running, self._instruments)
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
@@ -159,7 +149,7 @@ class UnicornMachine(Machine):
         engine.reg_write(UC_ARM_REG_SP, firmware.initial_sp)
         engine.reg_write(UC_ARM_REG_LR, 0xFFFF_FFFF)
         ledger = HeapLedger(firmware, self._core)
-        shadow = self._shadow(ledger) if self._memcheck else None
+        shadow = self._shadow(ledger) if self._instruments.memcheck else None
         hooks = NativeHooks(
             engine,
             firmware,
@@ -167,8 +157,7 @@ class UnicornMachine(Machine):
             firmware.entry_of("emu_yield"),
             firmware.exits,
             self._allocator,
-            traffic=self._traffic,
-            profile=self._profile,
+            self._instruments,
             bare=self._bare,
             shadow=shadow,
         )
@@ -242,7 +231,7 @@ class UnicornMachine(Machine):
 
     def _run_on(self, run: Run, pc: int, before: int) -> Fault | None:
         """Run from ``pc`` until the hooks stop the engine or it faults; the limits are looked at in pauses."""
-        limits, hooks = self._limits, run.hooks
+        limits, hooks = self._instruments.limits, run.hooks
         budget = before + limits.instructions
         deadline = time.monotonic() + limits.seconds
         while True:

@@ -1,5 +1,6 @@
 """Measurements: what the watchers of one run have to say, put together."""
 
+from emu.instruments import Instruments
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.unicorn.run import Run
@@ -7,8 +8,8 @@ from emu.probes.timeline import measure_timeline
 from emu.record import Stack, StackUse
 
 
-def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measurements:
-    """Return what was measured of ``run``; the flags say what was counted on request."""
+def measure(run: Run, instruments: Instruments) -> Measurements:
+    """Return what was measured of ``run``; ``instruments`` say what was counted on request."""
     firmware = run.firmware
     hooks = run.hooks
     counters = Counters(
@@ -20,7 +21,7 @@ def measure(run: Run, *, traffic: bool, profile: bool, coverage: bool) -> Measur
         call_paths_cut=hooks.call_paths_cut,
         peek=run.peek,
     )
-    counts = measure_counts(firmware, counters, traffic=traffic, profile=profile, coverage=coverage)
+    counts = measure_counts(firmware, counters, instruments)
     not_measured = dict(counts.not_measured)
     memory_check = run.memory_errors.measure() if run.memory_errors is not None else None
     if memory_check is None:

@@ -18,6 +18,7 @@ from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.architectures.armv7em.code_map import CodeMap
 from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.native import (
     FIRST_INTERVAL,
     HEAP_BREAK,
@@ -61,9 +62,8 @@ class NativeHooks:
         yield_address: int | None,
         exits: Sequence[int],
         allocator: Sequence[AllocatorEntry],
+        instruments: Instruments,
         *,
-        traffic: bool,
-        profile: bool,
         bare: bool,
         shadow: NativeShadow | None = None,
     ):
@@ -74,7 +74,8 @@ class NativeHooks:
         self._probe.api = UnicornApi(
             *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
         )
-        self._table = InstructionTable(self._probe.table, firmware, code.regions) if traffic or shadow else None
+        each = instruments.traffic or shadow is not None
+        self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
@@ -83,12 +84,12 @@ class NativeHooks:
         self._hook(UC_HOOK_MEM_INVALID, "probe_invalid_access")
         if bare:
             return
-        if profile:
+        if instruments.profile:
             self._watch_calls(firmware)
         self._watch_code()
         self._watch_stacks(firmware)
         self._watch_heap(allocator)
-        if traffic:
+        if instruments.traffic:
             self._watch_traffic(firmware.board)
         if shadow is not None:
             self._probe.shadow = shadow.address

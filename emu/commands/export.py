@@ -1,0 +1,39 @@
+"""`emu export`: a trained model becomes an image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emu.commands.output_files import write_file
+from emu.model.checkpoint import load_checkpoint
+from emu.model.config import Pooling
+from emu.model.graph import build_graph
+from emu.model.image import MatrixType, c_header, read_image_info, write_image
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A trained model: .safetensors, or .pt (weights only).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model image goes (.mamba).")],
+    dtype: Annotated[
+        MatrixType, typer.Option(help="How matrices are stored; int8 has a scale for each row. Arithmetic is float32.")
+    ] = "f32",
+    fold: Annotated[
+        bool,
+        typer.Option("--fold/--no-fold", help="Fold neighbouring linear layers: smaller, faster, the same answers."),
+    ] = True,
+    pooling: Annotated[Pooling | None, typer.Option(help="Over time, where the checkpoint does not say it.")] = None,
+    header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
+) -> None:
+    """Export a trained Mamba model to an image that the C engine runs from flash."""
+    image = write_image(build_graph(load_checkpoint(checkpoint, pooling), fold=fold), dtype)
+    write_file(output, image)
+    info = read_image_info(output)
+    if header is not None:
+        write_file(header, c_header(info, image, _identifier(output.stem)).encode())
+    print(f"{output}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
+
+
+def _identifier(text: str) -> str:
+    name = "".join(character if character.isalnum() and character.isascii() else "_" for character in text)
+    return name if not name[:1].isdigit() else f"model_{name}"

@@ -1,0 +1,19 @@
+"""A progress bar over the inputs, on stderr and gone when it is done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emu.run import Progress as Callback
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callback]:
+    """Show a bar called ``name``; what is yielded moves it."""
+    console = Console(stderr=True)
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,69 @@
+"""`emu report`: records become reports."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emu.commands.output_files import write_file
+from emu.commands.page import render_page
+from emu.errors import InputError
+from emu.record import read_run_file
+from emu.reports.annotations import render_annotations
+from emu.reports.collapsed import render_collapsed
+from emu.reports.junit import render_junit
+from emu.reports.lcov import render_lcov
+from emu.reports.markdown import render_markdown
+from emu.reports.robot import add_robot_results
+from emu.reports.speedscope import render_speedscope
+
+
+def report(
+    records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What `emu run --json` wrote.")],
+    html: Annotated[Path | None, typer.Option(help="Write one page that needs no network and no other file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a summary (for $GITHUB_STEP_SUMMARY).")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,
+    robot: Annotated[Path | None, typer.Option(help="With --junit: add the robot.xml of `emu robot` to it.")] = None,
+    lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
+    speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
+    collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what failed as commands that a step of a GitHub workflow prints, to show it at its line of the "
+            "sources in this directory."
+        ),
+    ] = None,
+) -> None:
+    """Render run records for people and for other tools, from the records alone: nothing runs again.
+
+    Several runs of one model are compared, with the first as the base.
+    """
+    if not any((html, markdown, junit, lcov, speedscope, collapsed, annotations)):
+        raise InputError(
+            "say what to write: --html, --markdown, --junit, --lcov, --speedscope, --collapsed or --annotations, "
+            "and a FILE behind it"
+        )
+    if robot is not None and junit is None:
+        raise InputError("--robot needs --junit")
+    runs = [run for path in records for run in read_run_file(path).runs]
+    given = ", ".join(map(str, records))
+    for path, render in ((html, render_page), (markdown, render_markdown)):
+        if path is not None:
+            write_file(path, render(runs).encode())
+    if junit is not None:
+        cases = render_junit(runs)
+        write_file(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
+    if annotations is not None:
+        write_file(annotations, render_annotations(runs, Path.cwd()).encode())
+    if lcov is not None:
+        if not any(run.coverage for run in runs):
+            raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
+        write_file(lcov, render_lcov(runs).encode())
+    if speedscope is not None or collapsed is not None:
+        if not any(run.profile for run in runs):
+            raise InputError(f"{given}: no profile in it; record it with `emu run --profile --json RUN.json`")
+        if speedscope is not None:
+            write_file(speedscope, render_speedscope(runs).encode())
+        if collapsed is not None:
+            write_file(collapsed, render_collapsed(runs).encode())

@@ -1,0 +1,33 @@
+"""`emu robot`: the Robot Framework suites."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emu.commands.parameters import BoardFiles
+from emu.targets import find_target, load_targets
+
+
+def robot(
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="A board on Renode; repeatable. Without: all of them.")
+    ] = None,
+    board: BoardFiles = None,
+    limit: Annotated[int, typer.Option(min=1, help="Inputs of each demo.")] = 10,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where logs, reports and robot.xml (JUnit) go.")
+    ] = Path("robot-results"),
+) -> None:
+    """Run the Robot Framework suites on Renode: boards boot, answer as PyTorch does, and print.
+
+    `emu report RUN.json --junit FILE --robot DIR/robot.xml` puts the results beside those of runs.
+    """
+    from emu.robot import run_suites  # it imports Renode's side
+
+    known = load_targets(board or ())
+    names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
+    results = run_suites([find_target(name, known) for name in names], limit, output.absolute())
+    print(f"{results.xunit}: {'all suites pass' if results.passed else 'a suite fails'}")
+    if not results.passed:
+        raise typer.Exit(1)

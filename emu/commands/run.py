@@ -1,0 +1,108 @@
+"""`emu run`: models and firmware run on targets."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from emu.commands.output_files import make_directory, write_file
+from emu.commands.page import render_page
+from emu.commands.parameters import BoardFiles
+from emu.commands.progress_bar import progress_bar
+from emu.errors import InputError
+from emu.inputs import load_inputs
+from emu.instruments import Limits, help_of, spelling
+from emu.record import Run, RunFile
+from emu.reports.junit import render_junit
+from emu.reports.markdown import render_markdown
+from emu.reports.terminal import print_run
+from emu.run import RunOptions, execute, plan, read_request
+from emu.suppressions import load_suppressions
+from emu.targets import find_target, load_targets
+
+_REPORTS = {"report.html": render_page, "report.md": render_markdown, "junit.xml": render_junit}
+
+
+def _switch(name: str) -> Any:
+    """Return the switch of an option that is declared among those of a run."""
+    return typer.Option(spelling(name), help=help_of(RunOptions, name))
+
+
+def run(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+    ],
+    target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    board: BoardFiles = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
+    traffic: Annotated[bool, _switch("traffic")] = False,
+    profile: Annotated[bool, _switch("profile")] = False,
+    coverage: Annotated[bool, _switch("coverage")] = False,
+    memcheck: Annotated[bool, _switch("memcheck")] = False,
+    replace_allocator: Annotated[bool, _switch("replace_allocator")] = False,
+    stack_peak: Annotated[bool, _switch("stack_peak")] = False,
+    suppressions: Annotated[Path | None, typer.Option(help=help_of(RunOptions, "suppressions"))] = None,
+    trace: Annotated[bool, typer.Option("--trace-layers", help=help_of(RunOptions, "trace_input"))] = False,
+    trace_input: Annotated[int, typer.Option(min=0, help="Which input --trace-layers takes.")] = 0,
+    tolerance: Annotated[float, typer.Option(min=0.0, help=help_of(RunOptions, "tolerance"))] = RunOptions.tolerance,
+    max_instructions: Annotated[
+        int, typer.Option(min=1, help="End any one input (and the boot) after so many instructions.")
+    ] = Limits.instructions,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of the host.")
+    ] = Limits.seconds,
+    json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write report.html, report.md, junit.xml and run.json into this directory."),
+    ] = None,
+) -> None:
+    """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
+
+    Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
+
+    The exit code is 0 where every verdict holds, 1 where one fails, 2 for bad input, 3 where a tool is missing.
+    """
+    console = Console()
+    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
+        raise InputError(f"{json}: cannot be written: no such directory, or a directory itself")
+    if report is not None:
+        make_directory(report)
+    options = RunOptions(
+        traffic=traffic,
+        profile=profile,
+        coverage=coverage,
+        memcheck=memcheck,
+        replace_allocator=replace_allocator,
+        stack_peak=stack_peak,
+        suppressions=tuple(load_suppressions(suppressions)) if suppressions is not None else (),
+        trace_input=trace_input if trace else None,
+        limits=Limits(max_instructions, max_seconds),
+        tolerance=tolerance,
+    )
+    known = load_targets(board or ())
+    targets = [find_target(name, known) for name in target]
+    given = None if inputs is None else load_inputs(inputs)
+    jobs = plan([read_request(text, given, limit) for text in models], targets, options)
+
+    def keep(runs: list[Run]) -> None:
+        if json is not None:
+            write_file(json, _records(runs))
+        if report is not None:
+            write_file(report / "run.json", _records(runs))
+            for name, render in _REPORTS.items():
+                write_file(report / name, render(runs).encode())
+
+    runs = execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
+    if not all(run.ok for run in runs):
+        raise typer.Exit(1)
+
+
+def _records(runs: list[Run]) -> bytes:
+    return RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n"

@@ -1,0 +1,123 @@
+"""Instruments: what a run can measure on request. Each is declared here, with its help and what it needs.
+
+Which emulator has which is in ``emu.emulators``; the machines take the instruments whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from emu.emulators import EMULATORS, How
+from emu.errors import InputError
+from emu.targets import Target, load_targets
+
+
+def declared(help_text: str, *, needs: str | None = None) -> dict[str, str | None]:
+    """Return the metadata of an option's field: its help, and the option without which it means nothing."""
+    return {"help": help_text, "needs": needs}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends one ``boot`` or ``resume`` that would not end by itself."""
+
+    instructions: int = 10_000_000_000
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What a machine is asked to measure beyond what it always measures, and when it has to end."""
+
+    traffic: bool = field(default=False, metadata=declared("Also count loads and stores by region (slower)."))
+    profile: bool = field(
+        default=False, metadata=declared("Also count instructions by line and call path (see `emu report`).")
+    )
+    coverage: bool = field(
+        default=False, metadata=declared("Also tell which lines and functions ran (see `emu report`).")
+    )
+    memcheck: bool = field(
+        default=False,
+        metadata=declared(
+            "Find memory errors: access outside a heap block or variable, after free, below SP or through a null "
+            "pointer; uninitialised values that decide a branch, an address or an output (about 4 times slower)."
+        ),
+    )
+    replace_allocator: bool = field(
+        default=False,
+        metadata=declared(
+            "With --memcheck: move the heap's blocks into memory that the board does not have, with gaps between "
+            "blocks, and reuse freed blocks last: finds overruns that go further.",
+            needs="memcheck",
+        ),
+    )
+    stack_peak: bool = field(
+        default=False,
+        metadata=declared(
+            "Also measure the stack's reserved peak if that takes a second run, which is very much slower (try it "
+            "with --limit 1)."
+        ),
+    )
+    limits: Limits = field(default_factory=Limits)
+
+
+NOTHING_ON_REQUEST = Instruments()
+
+
+def help_of(options: type[Instruments], name: str) -> str:
+    """Return the help of the option ``name``, and for an instrument which emulators have it."""
+    text = next(each.metadata["help"] for each in fields(options) if each.name == name)
+    by_how: dict[How, list[str]] = {}
+    for emulator, row in EMULATORS.items():
+        if name in row.measures:
+            by_how.setdefault(row.measures[name], []).append(emulator)
+    phrases = {"on request": "in {}", "in a second run": "in {}, in a second run", "always": "always in {}"}
+    where = [phrase.format(_listed(by_how[kind])) for kind, phrase in phrases.items() if kind in by_how]
+    return f"{text} {'; '.join(where).capitalize()}." if where else text
+
+
+def how(target: Target, name: str) -> How | None:
+    """Return when the target measures what ``name`` says; None if it never does."""
+    return target.emulator.measures.get(name)
+
+
+def why_not(target: Target, names: Sequence[str]) -> str:
+    """Return that the target measures none of ``names``, and which targets measure all of them.
+
+    Targets of the same board come first: only if it has none, those of emu's other boards are named.
+    """
+
+    def that_have_it(targets: Sequence[Target]) -> list[str]:
+        return sorted(other.name for other in targets if all(how(other, name) for name in names))
+
+    board = target.board
+    found = that_have_it([Target(board, emulator) for emulator in board.emulators])
+    found = found or that_have_it([other for other in load_targets().values() if other.board.name != board.name])
+    lacks = f"{target.name} has no {' or '.join(map(spelling, names))}"
+    if not found:
+        return f"{lacks}, and no target has"
+    return f"{lacks}; {_listed(found)} {'has' if len(found) == 1 else 'have'} it"
+
+
+def spelling(name: str) -> str:
+    """Return how users write the option ``name``; what is no option is called by its name."""
+    is_option = any(each.name == name for each in fields(Instruments))
+    return f"--{name.replace('_', '-')}" if is_option else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def require(options: Instruments, target: Target) -> None:
+    """Raise InputError if ``target`` does not have what is asked for, or an option lacks the one that it needs."""
+    if not target.emulator.counts_instructions and options.limits.instructions != Limits.instructions:
+        raise InputError(f"{target.name} counts no instructions: --max-seconds ends what does not end by itself")
+    given = [each for each in fields(options) if each.metadata and getattr(options, each.name) != each.default]
+    for each in given:
+        needed = each.metadata["needs"]
+        if needed and not getattr(options, needed) and how(target, needed) != "always":
+            raise InputError(f"--{each.name.replace('_', '-')} needs {spelling(needed)}")
+    instruments = {each.name for each in fields(Instruments)}
+    lacking = [each.name for each in given if each.name in instruments and how(target, each.name) is None]
+    if lacking:
+        raise InputError(why_not(target, lacking))

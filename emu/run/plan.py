@@ -1,0 +1,115 @@
+"""A plan: requests on targets. What can be refused is refused before the first run, and no run is made twice."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from emu.cache import content_key
+from emu.errors import InputError
+from emu.firmware import Firmware
+from emu.instruments import require
+from emu.model.image import read_image_info
+from emu.reading import read_bytes
+from emu.record import Run
+from emu.run.driving import Progress, find_mailbox, require_reference_width, require_width
+from emu.run.emulators import emulator_version
+from emu.run.layers import require_checkpoint
+from emu.run.options import RunOptions
+from emu.run.request import FirmwareRequest, Request
+from emu.run.running import run_firmware, run_model
+from emu.targets import Target
+from emu.toolchains import find_toolchain
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run that is to be made."""
+
+    request: Request
+    target: Target
+    options: RunOptions
+
+    def content(self) -> str:
+        """Return a hash of all that the run depends on, a model's firmware among it, which is built for this.
+
+        Raises InputError if the firmware cannot be read.
+        """
+        elf, inputs = self.request.elf_for(self.target), self.request.inputs
+        board = self.target.board.model_dump_json()
+        parts: list[bytes | str] = [read_bytes(elf), self.request.name, self.target.name, board, repr(self.options)]
+        arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
+        for array in arrays:
+            parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
+        return content_key(parts)
+
+    def run(self, progress: Progress) -> Run:
+        """Make the run, and return its record with the verdicts."""
+        request = self.request
+        if isinstance(request, FirmwareRequest):
+            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress)
+        return run_model(request.model, self.target, request.inputs, self.options, progress)
+
+
+def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
+    """Return each request on each target, in this order.
+
+    Raises InputError for what the options cannot ask of a request or of a target.
+    """
+    for target in targets:
+        require(options, target)
+    for request in requests:
+        _require_input_to_trace(request, options)
+    return [Job(request, target, options) for request in requests for target in targets]
+
+
+def execute(
+    jobs: Sequence[Job],
+    progress: Callable[[str], AbstractContextManager[Progress]],
+    show: Callable[[Run, Target], None],
+    keep: Callable[[list[Run]], None],
+) -> list[Run]:
+    """Make the runs one after the other, and return their records.
+
+    ``progress`` is entered with a run's name while it is made, ``show`` gets each record when it is there. ``keep``
+    gets all records at the end, also if a mistake or an interrupt ends the runs: what was made is not lost.
+    """
+    for job in jobs:
+        _require_ready(job)
+    runs: list[Run] = []
+    made: dict[str, Run] = {}
+    try:
+        for job in jobs:
+            content = job.content()
+            if content not in made:
+                with progress(job.request.name) as moved:
+                    made[content] = job.run(moved)
+            runs.append(made[content])
+            show(made[content], job.target)
+    finally:
+        if runs:
+            keep(runs)
+    return runs
+
+
+def _require_input_to_trace(request: Request, options: RunOptions) -> None:
+    if options.trace_input is None:
+        return
+    if isinstance(request, FirmwareRequest):
+        raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
+    require_checkpoint(request.model)
+    if options.trace_input >= len(request.inputs):
+        raise InputError(f"--trace-input {options.trace_input}: there are {len(request.inputs)} inputs")
+
+
+def _require_ready(job: Job) -> None:
+    """Raise MissingToolError or InputError for what would end the run before its firmware starts."""
+    request, target = job.request, job.target
+    emulator_version(target)
+    if isinstance(request, FirmwareRequest):
+        find_mailbox(Firmware.load(request.elf, target), request.inputs)
+    else:
+        find_toolchain(target.board.build.toolchain)
+        info = read_image_info(request.model.image)
+        require_width(request.inputs.x, info.n_features)
+        require_reference_width(request.inputs, info.n_outputs)

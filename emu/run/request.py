@@ -1,0 +1,74 @@
+"""A request: what a user wants to run, read once from the text and the inputs that were given."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from emu.build import BuildOptions, build_firmware
+from emu.elf import is_elf
+from emu.errors import InputError
+from emu.inputs import EvaluationInputs, load_inputs
+from emu.model.sources import Model, find_model
+from emu.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class FirmwareRequest:
+    """An ELF that exists."""
+
+    elf: Path
+    name: str
+    """What records and reports call it."""
+    inputs: EvaluationInputs | None
+
+    def elf_for(self, _target: Target) -> Path:
+        """Return the ELF: it is what it is on every target."""
+        return self.elf
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRequest:
+    """A model, for which firmware is built."""
+
+    model: Model
+    inputs: EvaluationInputs
+
+    @property
+    def name(self) -> str:
+        """What records and reports call it."""
+        return self.model.name
+
+    def elf_for(self, target: Target) -> Path:
+        """Return the firmware that is built for the target's board, from the cache if it was built before."""
+        options = BuildOptions(input_rows=self.inputs.x.shape[1])
+        return build_firmware(self.model.image, target.board, options)
+
+
+Request = FirmwareRequest | ModelRequest
+
+
+def read_request(
+    text: str | Path,
+    inputs: EvaluationInputs | Path | None = None,
+    limit: int | None = None,
+    name: str | None = None,
+) -> Request:
+    """Return what ``text`` asks for: firmware by its path, or a demo, a checkpoint or an image.
+
+    A demo comes with inputs of its own, which ``inputs`` replace; ``limit`` takes the first of them. Raises InputError
+    if there is nothing of that name, if a model has no inputs, or if the inputs cannot be read.
+    """
+    path = Path(text)
+    if path.suffix == ".elf" or is_elf(path):  # a file that is called so is meant to be one
+        return FirmwareRequest(path, name or path.stem, None if inputs is None else _first(inputs, limit))
+    model = find_model(str(text))
+    chosen = model.inputs if inputs is None else inputs
+    if chosen is None:
+        raise InputError(
+            f"{text} needs inputs, an .npz with x float32 [N, T, F]: give them with --inputs x.npz, or in pytest with "
+            f"emu_run({str(text)!r}, 'x.npz')"
+        )
+    return ModelRequest(replace(model, name=name or model.name), _first(chosen, limit))
+
+
+def _first(inputs: EvaluationInputs | Path, limit: int | None) -> EvaluationInputs:
+    return (load_inputs(inputs) if isinstance(inputs, Path) else inputs).first(limit)

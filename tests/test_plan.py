@@ -1,0 +1,110 @@
+"""What is to be run: read once, refused before the first run, and made once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from emu.errors import InputError
+from emu.model.sources import find_model
+from emu.record import Run
+from emu.run import RunOptions, execute, plan, read_request
+from emu.run.driving import Progress
+from emu.targets import Target, find_target
+
+TARGET = find_target("stm32h7-unicorn")
+
+
+class Audience:
+    """Sees what a command does while a plan is executed."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.shown: list[Run] = []
+        self.kept: list[Run] = []
+
+    @contextmanager
+    def progress(self, name: str) -> Iterator[Progress]:
+        self.started.append(name)
+        yield lambda _done, _total: None
+
+    def show(self, run: Run, _target: Target) -> None:
+        self.shown.append(run)
+
+    def keep(self, runs: list[Run]) -> None:
+        self.kept = list(runs)
+
+
+def test_what_is_asked_for_twice_is_made_once_and_shown_twice() -> None:
+    audience = Audience()
+    requests = [read_request(name, limit=1) for name in ("har", "har")]
+    other = read_request("har", limit=2)
+    jobs = plan([*requests, other], [TARGET, TARGET], RunOptions())
+    runs = execute(jobs, audience.progress, audience.show, audience.keep)
+    assert audience.started == ["har", "har"]
+    assert [run.instructions.inferences for run in runs] == [1, 1, 1, 1, 2, 2]
+    assert runs == audience.shown == audience.kept
+
+
+def test_what_was_run_before_an_interrupt_is_kept() -> None:
+    class Interrupted(Audience):
+        def show(self, run: Run, target: Target) -> None:
+            super().show(run, target)
+            if len(self.shown) == 2:
+                raise KeyboardInterrupt
+
+    audience = Interrupted()
+    jobs = plan([read_request("har", limit=count) for count in (1, 2, 3)], [TARGET], RunOptions())
+    with pytest.raises(KeyboardInterrupt):
+        execute(jobs, audience.progress, audience.show, audience.keep)
+    assert audience.started == ["har", "har"]
+    assert audience.kept == audience.shown
+
+
+def test_nothing_is_started_if_a_later_run_cannot_be_made(tmp_path: Path) -> None:
+    audience = Audience()
+    (tmp_path / "later.elf").write_bytes(b"\x7fELF")
+    requests = [read_request("har", limit=1), read_request(tmp_path / "later.elf")]
+    with pytest.raises(InputError, match=r"later\.elf"):
+        execute(plan(requests, [TARGET], RunOptions()), audience.progress, audience.show, audience.keep)
+    assert not audience.started
+
+
+def test_layers_are_compared_inside_the_run_and_judged_with_the_rest() -> None:
+    (job,) = plan([read_request("har", limit=1)], [TARGET], RunOptions(trace_input=0))
+    run = job.run(lambda _done, _total: None)
+    assert run.layers
+    assert [verdict.name for verdict in run.verdicts].count("layers agree with PyTorch") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("image.mamba", RunOptions(trace_input=0), "an image has no PyTorch side"),
+        ("har", RunOptions(trace_input=1), "--trace-input 1: there are 1 inputs"),
+        ("program.elf", RunOptions(trace_input=0), "give the model instead of an ELF"),
+        ("har", RunOptions(replace_allocator=True), "--replace-allocator needs --memcheck"),
+    ],
+)
+def test_what_the_options_cannot_ask_of_a_request_is_refused(
+    tmp_path: Path, text: str, options: RunOptions, message: str
+) -> None:
+    har = find_model("har")
+    (tmp_path / "image.mamba").write_bytes(har.image.read_bytes())
+    request = read_request(tmp_path / text if "." in text else text, har.inputs, 1)
+    with pytest.raises(InputError, match=message):
+        plan([request], [TARGET], options)
+
+
+def test_a_request_has_the_name_that_it_is_given_or_that_of_its_file(tmp_path: Path) -> None:
+    assert read_request("har").name == "har"
+    assert read_request("har", name="gestures").name == "gestures"
+    assert read_request(tmp_path / "filter.elf").name == "filter"
+    assert read_request(tmp_path / "filter.elf", name="first").name == "first"
+
+
+def test_a_model_without_inputs_says_how_both_faces_take_them(tmp_path: Path) -> None:
+    (tmp_path / "image.mamba").write_bytes(find_model("har").image.read_bytes())
+    with pytest.raises(InputError, match=r"image\.mamba needs inputs.*--inputs x\.npz.*emu_run\("):
+        read_request(tmp_path / "image.mamba")
