@@ -45,8 +45,8 @@ class Instruments:
     replace_allocator: bool = field(
         default=False,
         metadata=declared(
-            "With --memcheck: move the blocks of the heap into memory that the board does not have, with gaps between "
-            "blocks and freed ones left unused: finds overruns that go further.",
+            "With --memcheck: move the heap's blocks into memory that the board does not have, with gaps between "
+            "blocks, and reuse freed blocks last: finds overruns that go further.",
             needs="memcheck",
         ),
     )
