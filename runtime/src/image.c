@@ -2,17 +2,7 @@
  * outside the image and the arena. */
 #include "image.h"
 
-/* a * b, both less than 2^32. GCC would use MULUH for it, which the ESP32-S3 has and the core that QEMU emulates has not. */
-static inline uint64_t product(uint64_t a, uint64_t b)
-{
-#ifdef __XTENSA__
-    const uint32_t a_low = a & 0xffffu, a_high = (uint32_t)a >> 16, b_low = b & 0xffffu, b_high = (uint32_t)b >> 16;
-    return ((uint64_t)(a_high * b_high) << 32) + ((uint64_t)(a_high * b_low) << 16) + ((uint64_t)(a_low * b_high) << 16) +
-           a_low * b_low;
-#else
-    return a * b;
-#endif
-}
+#include "kernels/kernels.h"
 
 static const uint32_t *offsets(const struct mamba_header *header) { return (const uint32_t *)(header + 1); }
 
