@@ -125,7 +125,7 @@ static void step_block(const mamba_sequence *s, uint32_t block, const float *inp
     const uint32_t M = h->d_model, D = h->d_inner;
     const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
     if (residual) {
-        rms_norm(s->normed, input, mamba_block_tensor(h, block, MAMBA_NORM), M, h->norm_epsilon);
+        rms_norm(s->normed, input, mamba_block_tensor(h, block, MAMBA_NORM_WEIGHT), M, h->norm_epsilon);
         input = s->normed;
     }
     project_and_convolve(s, block, input, width);
