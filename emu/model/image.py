@@ -34,7 +34,7 @@ LARGEST_ARENA = 1 << 26
 _FLAG_LAST, _FLAG_RESIDUAL = 1, 2
 _MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
 _HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
-_CHECKED_FROM = 16  # the checksum covers everything behind itself
+_CHECKED_FROM = 16  # the checksum covers everything after itself
 
 _MODEL_LAYERS, _BLOCK_LAYERS = (Linear, Norm, Linear), (Norm, Mixer, Linear)
 _MODEL_TENSORS = sum(len(layer.slots) for layer in _MODEL_LAYERS)  # entries of the tables of offsets
@@ -60,9 +60,9 @@ class ImageInfo:
     arena_bytes: int
     """RAM that one sequence needs."""
     has_linear_in: bool
-    """False where it is folded into the first block, or the model has none."""
+    """False if it is folded into the first block, or the model has none."""
     has_last_out_proj: bool
-    """False where it is folded into the head."""
+    """False if it is folded into the head."""
 
 
 def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:

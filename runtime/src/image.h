@@ -4,7 +4,7 @@
  *
  * Little-endian. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0 for a tensor
  * that the model does not have. Matrices are of the header's matrix_type, in groups of rows (see matrix.h); everything else is
- * float32. emu/model/image.py writes it and holds the same description.
+ * float32. emu/model/image.py writes the image; ops.def has the tensors of each layer.
  */
 #ifndef MAMBA_IMAGE_H
 #define MAMBA_IMAGE_H
@@ -26,7 +26,7 @@ struct mamba_header {
     uint32_t magic;
     uint32_t version;
     uint32_t image_bytes;
-    uint32_t checksum; /* CRC-32 (as in zlib) of everything behind this field */
+    uint32_t checksum; /* CRC-32 (as in zlib) of everything after this field */
     uint32_t n_features; /* F */
     uint32_t n_outputs;  /* C */
     uint32_t d_model;    /* M */
@@ -78,7 +78,7 @@ const float *mamba_block_tensor(const struct mamba_header *header, uint32_t bloc
 /* Whether the exporter folded the last block's out_proj into the head: then its gated output (D) is what is pooled. */
 int mamba_out_proj_is_folded(const struct mamba_header *header);
 
-/* The matrix in `slot` of the model, or of a block; its data is NULL where the model does not have it. */
+/* The matrix in `slot` of the model, or of a block; its data is NULL if the model does not have it. */
 mamba_matrix mamba_model_matrix(const struct mamba_header *header, uint32_t slot, uint32_t columns);
 mamba_matrix mamba_block_matrix(const struct mamba_header *header, uint32_t block, uint32_t slot, uint32_t columns);
 

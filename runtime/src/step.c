@@ -118,7 +118,7 @@ STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *i
     mamba_trace(MAMBA_TRACE_GATED, block, 0, s->u, D);
 }
 
-/* Block `block` on input (width); the result is in s->hidden (M), or in s->u (D) where out_proj is folded. */
+/* Block `block` on input (width); the result is in s->hidden (M), or in s->u (D) if out_proj is folded. */
 static void step_block(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
 {
     const struct mamba_header *h = s->model->header;
@@ -140,7 +140,7 @@ static void step_block(const mamba_sequence *s, uint32_t block, const float *inp
     }
 }
 
-/* The vector that is pooled: (M) or, where the last out_proj is folded, (D). */
+/* The vector that is pooled: (M), or (D) if the last out_proj is folded. */
 static const float *final_vector(const mamba_sequence *s)
 {
     const struct mamba_header *h = s->model->header;

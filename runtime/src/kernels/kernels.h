@@ -1,8 +1,8 @@
 /* The arithmetic that a core may do better than the compiler: one interface for all cores.
  *
- * kernels/portable has every function in C99. It is the reference, and the fallback. A core's own header replaces some of the
- * functions, and defines the name MAMBA_CORE_... that is printed beside them here. Adding a core is adding a folder and
- * a line below.
+ * kernels/portable has every function in C99: the reference and the fallback. A core's own header replaces some functions. For
+ * each it defines the name MAMBA_CORE_... that stands next to the function here. To add a core, add a folder, and include its
+ * header below.
  */
 #ifndef MAMBA_KERNELS_H
 #define MAMBA_KERNELS_H
