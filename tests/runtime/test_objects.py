@@ -85,6 +85,13 @@ def test_the_engine_is_strict_c99(source: Path, level: str, tmp_path: Path) -> N
     compile_object("host", source, tmp_path, "-std=c99", *WARNINGS, *STRICTER, level)
 
 
+@each_source
+def test_the_engine_needs_no_path_but_that_of_its_public_header(source: Path, tmp_path: Path) -> None:
+    """A product compiles ``engine/src/*.c`` with ``-Iengine/include`` alone."""
+    arguments = ["-std=c99", f"-I{RUNTIME / 'include'}", "-c", str(source), "-o", str(tmp_path / "object.o")]
+    find_toolchain("host").run(arguments, tmp_path)
+
+
 def test_the_public_header_stands_alone(tmp_path: Path) -> None:
     source = tmp_path / "user.c"
     source.write_text('#include "mamba.h"\n#include "mamba.h"\nmamba_model model;\n')

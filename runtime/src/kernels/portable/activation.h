@@ -5,7 +5,7 @@
 #ifndef MAMBA_PORTABLE_ACTIVATION_H
 #define MAMBA_PORTABLE_ACTIVATION_H
 
-#include "exp_table.h"
+#include "../../exp_table.h"
 
 /* 2^(k / 64) with k in the low bits of rounded = exp_rounder + k. */
 static inline float exp2_steps(float rounded)

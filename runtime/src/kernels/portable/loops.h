@@ -2,7 +2,7 @@
 #ifndef MAMBA_PORTABLE_LOOPS_H
 #define MAMBA_PORTABLE_LOOPS_H
 
-#include "unroll.h"
+#include "../../unroll.h"
 
 #ifndef MAMBA_CORE_COLUMNS
 /* sum (group) += weight (group) * value; returns the next column's weights. */

@@ -4,7 +4,7 @@
 #ifndef MAMBA_XTENSA_LOOPS_H
 #define MAMBA_XTENSA_LOOPS_H
 
-#include "exp_table.h"
+#include "../../exp_table.h"
 
 #if EXP_STEPS_PER_OCTAVE != 64 || EXP_OCTAVE_SHIFT != 17
 #error "scan() holds these numbers too: change them there"
