@@ -1,7 +1,7 @@
 """Build firmware: the C engine, one model image, a port and a linker script make one ELF.
 
-A build depends on nothing but its inputs (no paths, no time), so it is the same bytes everywhere, and it is cached by
-the hash of those inputs.
+A build depends on its inputs only, and on no path or time. So its bytes are the same everywhere, and the hash of its
+inputs finds it in the cache.
 """
 
 import os
@@ -58,8 +58,11 @@ class BuildOptions:
 def build_firmware(image: Path, board: Board, options: BuildOptions | None = None) -> Path:
     """Return the path of the ELF that runs ``image`` on ``board``.
 
-    Raises MissingToolError where the board's compiler is missing, InputError where the image is not valid or does not
-    fit into a memory of the linker script, and EmuError where compiling or linking fails for another reason.
+    Raises:
+        MissingToolError: the board's compiler is missing.
+        InputError: the image is not valid, or does not fit into a memory of the linker script.
+        EmuError: compiling or linking fails for another reason.
+
     """
     options = options or BuildOptions()
     toolchain = find_toolchain(board.build.toolchain)
@@ -173,7 +176,7 @@ def _require_known_flags(toolchain: Toolchain, board: Board, directory: Path) ->
 
 
 def _explain(failure: CompilerError, linker_script: Path) -> EmuError:
-    """Return what a linker's complaint means, where it is one about the linker script; else the complaint."""
+    """Return what a linker's complaint means if it is about the linker script; else return the complaint."""
     if overflow := _OVERFLOW.search(failure.output):
         name, missing = overflow.groups()
         return InputError(f"the firmware does not fit: {name} in {linker_script} is {int(missing):,} bytes too small")

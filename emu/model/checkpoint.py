@@ -117,7 +117,7 @@ def _count_layers(tensors: Tensors, layout: Layout) -> int:
 def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     """Return the tensors that belong to the model, in ``state_dict`` order.
 
-    An optional part is wanted whole where any of it is there, so that half a part shows as a missing tensor.
+    If any tensor of an optional part is there, all of the part is wanted: half a part shows as a missing tensor.
     """
 
     def has(pattern: str) -> bool:

@@ -18,7 +18,7 @@ class ModelConfig:
     n_features: int
     """F: width of one input row."""
     n_outputs: int
-    """C: number of logits (or of pooled features, where there is no head)."""
+    """C: number of logits (or of pooled features, if there is no head)."""
     d_model: int = 64
     """M: width between blocks."""
     d_inner: int = 128

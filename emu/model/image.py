@@ -1,7 +1,7 @@
 """The model image (``.mamba``): what the exporter writes and the C engine reads in place from flash.
 
-``runtime/src/image.h`` holds the same description for the engine. Layout, little-endian, every tensor at a
-multiple of 16 bytes::
+``runtime/src/image.h`` describes it for the engine, and ``ops.py`` the tensors of each operation. Layout,
+little-endian, every tensor at a multiple of 16 bytes::
 
     header (64 bytes) | offsets of the model's tensors | offsets of each block's tensors | tensors
 
@@ -9,7 +9,6 @@ Matrices are float32, float16 or int8 with a float32 scale for each row; everyth
 arithmetic.
 """
 
-import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ from typing import Literal
 import numpy as np
 
 from emu.errors import InputError
-from emu.model.graph import Block, Graph, Linear
+from emu.model.config import ModelConfig
+from emu.model.graph import Graph
+from emu.model.ops import Add, Array, Fork, Layer, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
 from emu.reading import read_bytes
 
 MatrixType = Literal["f32", "f16", "int8"]
@@ -34,13 +35,13 @@ LARGEST_ARENA = 1 << 26
 _FLAG_LAST, _FLAG_RESIDUAL = 1, 2
 _MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
 _HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
-_CHECKED_FROM = 16  # the checksum covers everything behind itself
+_CHECKED_FROM = 16  # the checksum covers everything after itself
 
-_MODEL_TENSORS, _BLOCK_TENSORS = 5, 15  # entries of the tables of offsets
+_MODEL_LAYERS, _BLOCK_LAYERS = (Linear, Norm, Linear), (Norm, Mixer, Linear)
+_MODEL_TENSORS = sum(len(layer.slots) for layer in _MODEL_LAYERS)  # entries of the tables of offsets
+_BLOCK_TENSORS = sum(len(layer.slots) for layer in _BLOCK_LAYERS)
 
 _LARGEST_INT8 = 127
-_EXP_STEPS_PER_OCTAVE = 64
-_EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class ImageInfo:
     arena_bytes: int
     """RAM that one sequence needs."""
     has_linear_in: bool
-    """False where it is folded into the first block, or the model has none."""
+    """False if it is folded into the first block, or the model has none."""
     has_last_out_proj: bool
-    """False where it is folded into the head."""
+    """False if it is folded into the head."""
 
 
 def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
@@ -71,27 +72,26 @@ def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
     Raises InputError for a dimension beyond the format, or a value beyond the type.
     """
     c = graph.config
-    d_state, dt_rank = _padded(c.d_state), _padded(c.dt_rank)
+    d_state, dt_rank = padded(c.d_state), padded(c.dt_rank)
     dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, c.n_blocks)
     if max(dimensions) > LARGEST_DIMENSION:
         raise InputError(f"a dimension of {max(dimensions)} is beyond the image format's {LARGEST_DIMENSION}")
-    tensors = _model_tensors(graph)
-    for block in graph.blocks:
-        tensors += _block_tensors(block, d_state, dt_rank)
+    stack = _Stack.of(graph)
 
     offsets: list[int] = []
     body = bytearray()
+    tensors = stack.tensors()
     start = _aligned(_HEADER.size + 4 * len(tensors))
-    for tensor in tensors:
+    for slot, tensor in tensors:
         offsets.append(0 if tensor is None else start + len(body))
         if tensor is not None:
-            data = _encode(tensor, matrix_type)
+            data = _encode(tensor, slot, matrix_type)
             body += data + bytes(-len(data) % ALIGNMENT)
     table = struct.pack(f"<{len(offsets)}I", *offsets)
     table += bytes(start - _HEADER.size - len(table))
 
     flags = (_FLAG_LAST if c.pooling == "last" else 0) | (_FLAG_RESIDUAL if c.block == "residual" else 0)
-    tail = (*dimensions, flags, c.norm_epsilon, _arena_bytes(graph), _MATRIX_TYPES.index(matrix_type))
+    tail = (*dimensions, flags, c.norm_epsilon, _arena_bytes(graph.config, stack), _MATRIX_TYPES.index(matrix_type))
     image_bytes = start + len(body)
     unchecked = _HEADER.pack(MAGIC, FORMAT_VERSION, image_bytes, 0, *tail) + table + body
     checksum = zlib.crc32(unchecked[_CHECKED_FROM:])
@@ -150,69 +150,82 @@ def c_header(info: ImageInfo, image: bytes, name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Matrix:
-    """A matrix (rows, columns), in distinction to the tensors that are always float32."""
-
-    values: np.ndarray
-
-
-_Tensor = np.ndarray | _Matrix | None
+class _Block:
+    norm: Norm | None
+    mixer: Mixer
+    out_proj: Linear | None
 
 
-def _model_tensors(graph: Graph) -> list[_Tensor]:
-    return [*_matrix_and_bias(graph.linear_in), graph.norm_f, *_matrix_and_bias(graph.head)]
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """The one order of operations that format 1 can hold."""
+
+    linear_in: Linear | None
+    blocks: list[_Block]
+    norm_f: Norm | None
+    head: Linear | None
+
+    @classmethod
+    def of(cls, graph: Graph) -> "_Stack":
+        """Sort a graph's operations into the places of the format; raises InputError if one has no place."""
+        left: tuple[Operation, ...] = graph.operations
+        linear_in, norm_f, head, blocks = None, None, None, list[_Block]()
+        match left:
+            case (Linear() as linear_in, *rest):
+                left = tuple(rest)
+        while True:
+            match left:
+                case (Fork(), Norm() as norm, Mixer() as mixer, Linear() as out_proj, Add(), *rest):
+                    blocks.append(_Block(norm, mixer, out_proj))
+                case (Mixer() as mixer, Linear() as out_proj, *rest):
+                    blocks.append(_Block(None, mixer, out_proj))
+                case (Mixer() as mixer, *rest):
+                    blocks.append(_Block(None, mixer, None))
+                case _:
+                    break
+            left = tuple(rest)
+        match left:
+            case (Norm() as norm_f, *rest):
+                left = tuple(rest)
+        match left:
+            case (Pool(), Linear() as head):
+                whole = True
+            case (Pool(),):
+                whole = True
+            case _:
+                whole = False
+        if not whole or not blocks or any(block.out_proj is None for block in blocks[:-1]):
+            names = ", ".join(type(operation).__name__ for operation in graph.operations)
+            raise InputError(f"image format {FORMAT_VERSION} has no place for these operations in this order: {names}")
+        return cls(linear_in, blocks, norm_f, head)
+
+    def tensors(self) -> list[tuple[Slot, Array | None]]:
+        """Return what is stored in each entry of the tables of offsets."""
+        stored = _stored(_MODEL_LAYERS, (self.linear_in, self.norm_f, self.head))
+        for block in self.blocks:
+            stored += _stored(_BLOCK_LAYERS, (block.norm, block.mixer, block.out_proj))
+        return stored
 
 
-def _block_tensors(block: Block, d_state: int, dt_rank: int) -> list[_Tensor]:
-    """Return a block's tensors in the order of ``runtime/src/image.h``; see there for the shapes."""
-    channels, states = block.a.shape
-    ranks = block.dt_proj.weight.shape[1]
-    in_x, in_z = _halves(block.in_proj)
-    low_rank_dt, b, c = np.split(block.x_proj, [ranks, ranks + states])
-    x_proj = np.concatenate([_pad(low_rank_dt, dt_rank), _pad(b, d_state), _pad(c, d_state)])
-    dt_proj = Linear(_pad(block.dt_proj.weight.T, dt_rank).T, block.dt_proj.bias)
-    rate = np.zeros((channels, d_state))
-    rate[:, :states] = block.a * (_EXP_STEPS_PER_OCTAVE / math.log(2))
-    fastest = np.abs(rate).max(axis=1)
-    dt_limit = np.minimum(_EXP_STEPS_LIMIT / np.maximum(fastest, 1e-30), 1e30)
-    return [
-        block.norm,
-        *_matrix_and_bias(in_x),
-        *_matrix_and_bias(in_z),
-        block.conv_weight,
-        block.conv_bias,
-        _Matrix(x_proj),
-        *_matrix_and_bias(dt_proj),
-        rate,
-        dt_limit,
-        block.d,
-        *_matrix_and_bias(block.out_proj),
-    ]
+def _stored(places: tuple[type[Layer], ...], layers: tuple[Layer | None, ...]) -> list[tuple[Slot, Array | None]]:
+    stored: list[tuple[Slot, Array | None]] = []
+    for place, layer in zip(places, layers, strict=True):
+        tensors = [None] * len(place.slots) if layer is None else layer.stored()
+        stored += zip(place.slots, tensors, strict=True)
+    return stored
 
 
-def _halves(in_proj: Linear) -> tuple[Linear, Linear]:
-    x, z = np.split(in_proj.weight, 2)
-    if in_proj.bias is None:
-        return Linear(x, None), Linear(z, None)
-    x_bias, z_bias = np.split(in_proj.bias, 2)
-    return Linear(x, x_bias), Linear(z, z_bias)
+def _encode(tensor: Array, slot: Slot, matrix_type: MatrixType) -> bytes:
+    """Return the bytes of a tensor: a bias or table as it is, a matrix in groups of eight rows.
 
-
-def _matrix_and_bias(linear: Linear | None) -> list[_Tensor]:
-    if linear is None:
-        return [None, None]
-    bias = None if linear.bias is None else _pad(linear.bias, _padded(len(linear.bias)))
-    return [_Matrix(linear.weight), bias]
-
-
-def _encode(tensor: np.ndarray | _Matrix, matrix_type: MatrixType) -> bytes:
-    """Return the bytes of a tensor: a vector or table as it is, a matrix in groups of eight rows.
-
-    A group is (columns, 8), the last one (columns, 4) if four rows are left; with int8, behind the scales of its rows.
+    A group is (columns, 8), the last one (columns, 4) if four rows are left. With int8, its
+    rows' scales precede it.
     """
-    if isinstance(tensor, np.ndarray):
+    if slot.storage == "floats":
         return _rounded(tensor, "<f4").tobytes()
-    rows = _pad(tensor.values, _padded(len(tensor.values)))
+    rows = pad_rows(tensor, padded(len(tensor)))
+    if slot.storage == "bias":
+        return _rounded(rows, "<f4").tobytes()
     groups = [rows[first : first + 8] for first in range(0, len(rows), 8)]
     if matrix_type != "int8":
         dtype = "<f4" if matrix_type == "f32" else "<f2"
@@ -223,14 +236,6 @@ def _encode(tensor: np.ndarray | _Matrix, matrix_type: MatrixType) -> bytes:
         steps = group / np.where(scale > 0, scale, 1)[:, np.newaxis]
         encoded += scale.tobytes() + np.rint(steps).clip(-_LARGEST_INT8, _LARGEST_INT8).astype(np.int8).T.tobytes()
     return encoded
-
-
-def _pad(array: np.ndarray, rows: int) -> np.ndarray:
-    return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
-
-
-def _padded(count: int) -> int:
-    return (count + 3) // 4 * 4
 
 
 def _aligned(count: int) -> int:
@@ -246,20 +251,19 @@ def _rounded(tensor: np.ndarray, dtype: str) -> np.ndarray:
     return rounded
 
 
-def _arena_bytes(graph: Graph) -> int:
-    """Return the RAM of one sequence: the same sum as ``mamba_layout`` in ``runtime/src/image.c``, which checks it."""
-    c = graph.config
-    last = graph.blocks[-1]
+def _arena_bytes(c: ModelConfig, stack: _Stack) -> int:
+    """Return the RAM of one sequence: the sum of ``mamba_layout`` in ``runtime/src/image.c``, which checks it."""
+    folded = stack.blocks[-1].out_proj is None
     buffers = [
-        c.n_blocks * c.d_inner * _padded(c.d_state),
+        c.n_blocks * c.d_inner * padded(c.d_state),
         c.n_blocks * c.d_inner * (c.d_conv - 1),
         c.d_inner,
-        _padded(c.dt_rank) + 2 * _padded(c.d_state),
+        padded(c.dt_rank) + 2 * padded(c.d_state),
     ]
-    if graph.linear_in is not None or c.n_blocks > 1 or last.out_proj is not None:
+    if stack.linear_in is not None or c.n_blocks > 1 or not folded:
         buffers.append(c.d_model)  # hidden
     if c.block == "residual":
         buffers.append(c.d_model)  # normed
     if c.pooling == "mean":
-        buffers.append(c.d_inner if last.out_proj is None else c.d_model)  # pooled
-    return sum(4 * _padded(floats) for floats in buffers)
+        buffers.append(c.d_inner if folded else c.d_model)  # pooled
+    return sum(4 * padded(floats) for floats in buffers)

@@ -25,7 +25,7 @@ class Layout:
     """Whether a missing head means that the embedding serves as the head, and not that there is none."""
 
     def canonical(self, name: str) -> str | None:
-        """Return the canonical name of a tensor in the file; None where the family has no such tensor."""
+        """Return the canonical name of a tensor in the file, or None if the family has no such tensor."""
         for in_file, canonical in self.prefixes:
             if name.startswith(in_file):
                 return canonical + name.removeprefix(in_file)
@@ -74,7 +74,7 @@ _LAYOUTS = (
 
 
 def recognise(names: Collection[str]) -> Layout:
-    """Return the layout that the names in a file follow; raises InputError where they follow none."""
+    """Return the layout that the names in a file follow; raises InputError if they follow none."""
     for layout in _LAYOUTS:
         if any(name.startswith(layout.marks) for name in names):
             return layout

@@ -1,4 +1,4 @@
-"""Files of named tensors: safetensors, and PyTorch's own format where PyTorch is installed."""
+"""Files of named tensors: safetensors, and PyTorch's own format if PyTorch is installed."""
 
 import io
 import json

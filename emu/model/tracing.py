@@ -1,6 +1,6 @@
-"""The engine's intermediate tensors of one input, beside PyTorch's of the same names.
+"""The engine's intermediate tensors of one input, next to PyTorch's tensors of those names.
 
-``runtime/src/trace.h`` lists the same tensors in the same order.
+``runtime/src/trace.h`` lists the engine's tensors, in the order of this file.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def split_trace(trace: NDArray[np.float32], info: ImageInfo) -> dict[str, NDArra
 def reference_tensors(checkpoint: Checkpoint, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     """Return PyTorch's float64 tensors (T, width) of one input x (T, F), by name, and ``logits`` (1, C).
 
-    Raises MissingToolError where torch is not installed.
+    Raises MissingToolError if torch is not installed.
     """
     try:
         import torch
@@ -61,7 +61,7 @@ def compare_layers(
 ) -> list[LayerError]:
     """Compare the tensors of one input x (T, F), in the order in which they are computed.
 
-    The first one that diverged is where to look: those behind it are computed from it.
+    Look at the first tensor that diverged: the tensors after it are computed from it.
     """
     reference = reference_tensors(checkpoint, x)
     errors = []

@@ -52,7 +52,7 @@ typedef struct mamba_sequence {
     float *x_dbl;   /* (R + N + N) low-rank time step, B and C */
     float *hidden;  /* (M) what flows between blocks, or NULL */
     float *normed;  /* (M) RMSNorm of hidden, or NULL */
-    float *pooled;  /* (M or D) running sum over time, or NULL where the last step is what counts */
+    float *pooled;  /* (M or D) running sum over time, or NULL if the last step alone counts */
     uint32_t steps; /* time steps so far */
 } mamba_sequence;
 

@@ -1,4 +1,4 @@
-/* How firmware tells the harness about its heap where an emulator cannot follow the allocator's calls (Renode): through
+/* How firmware tells the harness about its heap if the emulator (Renode) cannot follow the allocator's calls: through
  * this struct, found by its symbol `emu_heap`, which the firmware's own allocator, or a wrapper around it
  * (-Wl,--wrap=malloc), keeps up to date. Bytes are those that were asked for.
  */

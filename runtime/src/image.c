@@ -2,17 +2,7 @@
  * outside the image and the arena. */
 #include "image.h"
 
-/* a * b, both less than 2^32. GCC would use MULUH for it, which the ESP32-S3 has and the core that QEMU emulates has not. */
-static inline uint64_t product(uint64_t a, uint64_t b)
-{
-#ifdef __XTENSA__
-    const uint32_t a_low = a & 0xffffu, a_high = (uint32_t)a >> 16, b_low = b & 0xffffu, b_high = (uint32_t)b >> 16;
-    return ((uint64_t)(a_high * b_high) << 32) + ((uint64_t)(a_high * b_low) << 16) + ((uint64_t)(a_low * b_high) << 16) +
-           a_low * b_low;
-#else
-    return a * b;
-#endif
-}
+#include "kernels/kernels.h"
 
 static const uint32_t *offsets(const struct mamba_header *header) { return (const uint32_t *)(header + 1); }
 
@@ -87,21 +77,66 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
     return sizeof *h + table * sizeof(uint32_t) <= image_bytes ? MAMBA_OK : MAMBA_ERROR_TRUNCATED;
 }
 
-/* Whether `bytes` bytes at `offset` lie inside the image; an absent tensor is right where it is optional. */
+/* Whether `bytes` bytes at `offset` lie inside the image; an absent tensor is right if it is optional. */
 static int bytes_ok(const struct mamba_header *h, uint32_t offset, uint64_t bytes, int optional)
 {
     if (offset == 0) return optional;
     return offset % MAMBA_ALIGNMENT == 0 && offset + bytes <= h->image_bytes;
 }
 
-static int tensor_ok(const struct mamba_header *h, uint32_t offset, uint64_t floats, int optional)
+/* ---- Layers ---- */
+
+enum layer {
+#define LAYER(layer) LAYER_##layer,
+#define MATRIX(layer, name, rows, columns, presence)
+#define BIAS(layer, name, rows, columns, presence)
+#define FLOATS(layer, name, rows, columns, presence)
+#include "ops.def"
+#undef LAYER
+#undef MATRIX
+#undef BIAS
+#undef FLOATS
+    LAYERS
+};
+
+enum dimension { ONE, IN, OUT, D, N, K, R, X, DIMENSIONS };
+enum storage { STORED_MATRIX, STORED_BIAS, STORED_FLOATS };
+enum presence { NEEDED, OPTIONAL };
+
+static const struct tensor {
+    uint8_t layer, storage, rows, columns, presence; /* enum layer, storage, dimension, dimension, presence */
+} tensors[] = {
+#define LAYER(layer)
+#define MATRIX(layer, name, rows, columns, presence) {LAYER_##layer, STORED_MATRIX, rows, columns, presence},
+#define BIAS(layer, name, rows, columns, presence)   {LAYER_##layer, STORED_BIAS, rows, columns, presence},
+#define FLOATS(layer, name, rows, columns, presence) {LAYER_##layer, STORED_FLOATS, rows, columns, presence},
+#include "ops.def"
+#undef LAYER
+#undef MATRIX
+#undef BIAS
+#undef FLOATS
+};
+
+/* The bytes of a tensor (rows, columns); missing rows of a matrix and of its bias are in the image too. */
+static uint64_t tensor_bytes(const struct mamba_header *h, uint8_t storage, uint32_t rows, uint32_t columns)
 {
-    return bytes_ok(h, offset, floats * sizeof(float), optional);
+    if (storage == STORED_MATRIX) return product(mamba_padded(rows), mamba_row_bytes(h->matrix_type, columns));
+    return product(storage == STORED_BIAS ? mamba_padded(rows) : rows, columns) * sizeof(float);
 }
 
-static int matrix_ok(const struct mamba_header *h, uint32_t offset, uint32_t rows, uint32_t columns, int optional)
+/* Whether all tensors of a layer lie inside the image; `slot` holds their offsets. An absent layer has none of them. */
+static int layer_ok(const struct mamba_header *h, enum layer layer, const uint32_t *slot, uint32_t in, uint32_t out, int absent)
 {
-    return bytes_ok(h, offset, product(mamba_padded(rows), mamba_row_bytes(h->matrix_type, columns)), optional);
+    const uint32_t dimensions[DIMENSIONS] = {
+        [ONE] = 1, [IN] = in, [OUT] = out, [D] = h->d_inner, [N] = h->d_state, [K] = h->d_conv, [R] = h->dt_rank,
+        [X] = h->dt_rank + 2u * h->d_state,
+    };
+    for (const struct tensor *t = tensors; t < tensors + sizeof tensors / sizeof *tensors; t++) {
+        if (t->layer != layer) continue;
+        const uint64_t bytes = tensor_bytes(h, t->storage, dimensions[t->rows], dimensions[t->columns]);
+        if (!bytes_ok(h, *slot++, bytes, absent || t->presence == OPTIONAL)) return 0;
+    }
+    return 1;
 }
 
 static int block_ok(const struct mamba_header *h, uint32_t block)
@@ -109,25 +144,14 @@ static int block_ok(const struct mamba_header *h, uint32_t block)
     const uint32_t *slot = offsets(h) + MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS;
     const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
     const int last = block == h->n_blocks - 1u;
-    const uint32_t D = h->d_inner;
     const uint32_t width = block == 0 && offsets(h)[MAMBA_LINEAR_IN_WEIGHT] == 0 ? h->n_features : h->d_model;
-    return (slot[MAMBA_NORM] != 0) == residual && tensor_ok(h, slot[MAMBA_NORM], h->d_model, 1) &&
-           matrix_ok(h, slot[MAMBA_IN_X_WEIGHT], D, width, 0) &&
-           tensor_ok(h, slot[MAMBA_IN_X_BIAS], mamba_padded(D), 1) &&
-           matrix_ok(h, slot[MAMBA_IN_Z_WEIGHT], D, width, 0) &&
-           tensor_ok(h, slot[MAMBA_IN_Z_BIAS], mamba_padded(D), 1) &&
-           tensor_ok(h, slot[MAMBA_CONV_WEIGHT], product(D, h->d_conv), 0) &&
-           tensor_ok(h, slot[MAMBA_CONV_BIAS], D, 0) &&
-           matrix_ok(h, slot[MAMBA_X_PROJ], h->dt_rank + 2u * h->d_state, D, 0) &&
-           matrix_ok(h, slot[MAMBA_DT_WEIGHT], D, h->dt_rank, 0) &&
-           tensor_ok(h, slot[MAMBA_DT_BIAS], mamba_padded(D), 0) &&
-           tensor_ok(h, slot[MAMBA_RATE], product(D, h->d_state), 0) &&
-           tensor_ok(h, slot[MAMBA_DT_LIMIT], D, 0) && tensor_ok(h, slot[MAMBA_SKIP], D, 0) &&
-           matrix_ok(h, slot[MAMBA_OUT_WEIGHT], h->d_model, D, last && !residual) &&
-           tensor_ok(h, slot[MAMBA_OUT_BIAS], mamba_padded(h->d_model), 1);
+    return (slot[MAMBA_NORM_WEIGHT] != 0) == residual &&
+           layer_ok(h, LAYER_NORM, slot + MAMBA_NORM_WEIGHT, h->d_model, h->d_model, 1) &&
+           layer_ok(h, LAYER_MIXER, slot + MAMBA_IN_X_WEIGHT, width, h->d_inner, 0) &&
+           layer_ok(h, LAYER_LINEAR, slot + MAMBA_OUT_WEIGHT, h->d_inner, h->d_model, last && !residual);
 }
 
-static int tensors_ok(const struct mamba_header *h)
+static int layers_ok(const struct mamba_header *h)
 {
     const uint32_t *slot = offsets(h);
     const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
@@ -136,12 +160,11 @@ static int tensors_ok(const struct mamba_header *h)
     }
     const uint32_t pooled = mamba_pooled_width(h);
     return (slot[MAMBA_LINEAR_IN_WEIGHT] != 0 || !residual || h->n_features == h->d_model) &&
-           matrix_ok(h, slot[MAMBA_LINEAR_IN_WEIGHT], h->d_model, h->n_features, 1) &&
-           tensor_ok(h, slot[MAMBA_LINEAR_IN_BIAS], mamba_padded(h->d_model), 1) &&
-           (slot[MAMBA_NORM_F] == 0 || residual) && tensor_ok(h, slot[MAMBA_NORM_F], h->d_model, 1) &&
+           layer_ok(h, LAYER_LINEAR, slot + MAMBA_LINEAR_IN_WEIGHT, h->n_features, h->d_model, 1) &&
+           (slot[MAMBA_NORM_F] == 0 || residual) &&
+           layer_ok(h, LAYER_NORM, slot + MAMBA_NORM_F, h->d_model, h->d_model, 1) &&
            (slot[MAMBA_HEAD_WEIGHT] != 0 || h->n_outputs == pooled) &&
-           matrix_ok(h, slot[MAMBA_HEAD_WEIGHT], h->n_outputs, pooled, 1) &&
-           tensor_ok(h, slot[MAMBA_HEAD_BIAS], mamba_padded(h->n_outputs), 1);
+           layer_ok(h, LAYER_LINEAR, slot + MAMBA_HEAD_WEIGHT, pooled, h->n_outputs, 1);
 }
 
 mamba_status mamba_open(mamba_model *model, const void *image, size_t image_bytes)
@@ -151,7 +174,7 @@ mamba_status mamba_open(mamba_model *model, const void *image, size_t image_byte
     if (image_bytes < sizeof *header) return MAMBA_ERROR_TRUNCATED;
     const mamba_status status = check_header(header, image_bytes);
     if (status != MAMBA_OK) return status;
-    if (!tensors_ok(header)) return MAMBA_ERROR_TENSOR;
+    if (!layers_ok(header)) return MAMBA_ERROR_TENSOR;
     if (mamba_layout(header, NULL, NULL) != header->arena_bytes) return MAMBA_ERROR_ARENA;
     model->header = header;
     model->n_features = header->n_features;

@@ -4,7 +4,7 @@
  *
  * Little-endian. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0 for a tensor
  * that the model does not have. Matrices are of the header's matrix_type, in groups of rows (see matrix.h); everything else is
- * float32. emu/model/image.py writes it and holds the same description.
+ * float32. emu/model/image.py writes the image; ops.def has the tensors of each layer.
  */
 #ifndef MAMBA_IMAGE_H
 #define MAMBA_IMAGE_H
@@ -26,7 +26,7 @@ struct mamba_header {
     uint32_t magic;
     uint32_t version;
     uint32_t image_bytes;
-    uint32_t checksum; /* CRC-32 (as in zlib) of everything behind this field */
+    uint32_t checksum; /* CRC-32 (as in zlib) of everything after this field */
     uint32_t n_features; /* F */
     uint32_t n_outputs;  /* C */
     uint32_t d_model;    /* M */
@@ -41,7 +41,7 @@ struct mamba_header {
     uint32_t matrix_type; /* enum mamba_matrix_type */
 };
 
-/* The model's tensors. */
+/* The model's tensors: the layers linear_in, norm_f and head. A layer is absent if its first tensor is. */
 enum {
     MAMBA_LINEAR_IN_WEIGHT, /* matrix (M, F); absent: the first block takes the input row itself */
     MAMBA_LINEAR_IN_BIAS,   /* (M) */
@@ -51,24 +51,21 @@ enum {
     MAMBA_MODEL_TENSORS
 };
 
-/* A block's tensors. The input width of the first block is F where there is no linear_in, else M. */
+/* A block's tensors: one of each layer of ops.def, in that order. The norm is absent from a plain model. The linear layer is
+ * out_proj (M, D), absent only from the last block, if the exporter folded it into the head. */
 enum {
-    MAMBA_NORM,        /* (M); residual models only */
-    MAMBA_IN_X_WEIGHT, /* matrix (D, width): the half of in_proj that goes through convolution and scan */
-    MAMBA_IN_X_BIAS,   /* (D), optional */
-    MAMBA_IN_Z_WEIGHT, /* matrix (D, width): the half of in_proj that becomes the gate */
-    MAMBA_IN_Z_BIAS,   /* (D), optional */
-    MAMBA_CONV_WEIGHT, /* (D, K) */
-    MAMBA_CONV_BIAS,   /* (D) */
-    MAMBA_X_PROJ,      /* matrix (R + N + N, D) */
-    MAMBA_DT_WEIGHT,   /* matrix (D, R) */
-    MAMBA_DT_BIAS,     /* (D) */
-    MAMBA_RATE,        /* (D, N): A * EXP_STEPS_PER_OCTAVE / ln 2, the exponent of the decay in steps of the table */
-    MAMBA_DT_LIMIT,    /* (D): up to this time step, no decay of the channel underflows */
-    MAMBA_SKIP,        /* (D): the parameter D of the paper */
-    MAMBA_OUT_WEIGHT,  /* matrix (M, D); absent only in the last block, where the exporter folded it into the head */
-    MAMBA_OUT_BIAS,    /* (M), optional */
-    MAMBA_BLOCK_TENSORS
+#define LAYER(layer)
+#define MATRIX(layer, name, rows, columns, presence) MAMBA_##name,
+#define BIAS(layer, name, rows, columns, presence)   MAMBA_##name,
+#define FLOATS(layer, name, rows, columns, presence) MAMBA_##name,
+#include "ops.def"
+#undef LAYER
+#undef MATRIX
+#undef BIAS
+#undef FLOATS
+    MAMBA_BLOCK_TENSORS,
+    MAMBA_OUT_WEIGHT = MAMBA_LINEAR_WEIGHT,
+    MAMBA_OUT_BIAS   = MAMBA_LINEAR_BIAS
 };
 
 /* The floats of a vector that the matrix kernel may read or write past `rows`: up to a multiple of four. */
@@ -81,7 +78,7 @@ const float *mamba_block_tensor(const struct mamba_header *header, uint32_t bloc
 /* Whether the exporter folded the last block's out_proj into the head: then its gated output (D) is what is pooled. */
 int mamba_out_proj_is_folded(const struct mamba_header *header);
 
-/* The matrix in `slot` of the model, or of a block; its data is NULL where the model does not have it. */
+/* The matrix in `slot` of the model, or of a block; its data is NULL if the model does not have it. */
 mamba_matrix mamba_model_matrix(const struct mamba_header *header, uint32_t slot, uint32_t columns);
 mamba_matrix mamba_block_matrix(const struct mamba_header *header, uint32_t block, uint32_t slot, uint32_t columns);
 

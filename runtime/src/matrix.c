@@ -1,54 +1,27 @@
 #include "matrix.h"
 
-#include "bits.h"
-#include "load.h"
+#include "kernels/kernels.h"
 #include "unroll.h"
-#include "xtensa.h"
 
 #include <stddef.h>
 
-#define GROUP  8u
 #define INLINE static inline __attribute__((always_inline)) /* with constant arguments: a kernel for each type and group */
 
-/* IEEE 754 binary16 to float32. */
-INLINE float from_half(uint16_t half)
-{
-#ifdef __ARM_FP16_FORMAT_IEEE
-    const union {
-        uint16_t bits;
-        __fp16 value;
-    } exact = {half};
-    return (float)exact.value; /* one instruction */
-#else
-    /* The exponent is rebiased by a multiplication, which is right for subnormals too; the mask leaves one of the signs. */
-    return float_of((uint32_t)(int16_t)half << 13 & 0x8fffe000u) * 0x1p112f;
-#endif
-}
-
-/* column (group) = the next `group` weights; returns what is behind them. */
+/* column (group) = the next `group` weights of a type other than float32; returns the weights after them. */
 INLINE const uint8_t *load_column(float *column, const uint8_t *weight, uint32_t group, uint32_t type)
 {
-    const float *floats = (const float *)(const void *)weight;
     const uint16_t *halves = (const uint16_t *)(const void *)weight;
     const int8_t *bytes = (const int8_t *)weight;
     if (type == MAMBA_FLOAT16) {
         UNROLLED_FOR(row, group) column[row] = from_half(halves[row]);
         return weight + group * sizeof *halves;
     }
-    if (type == MAMBA_INT8) {
-        UNROLLED_FOR(row, group) column[row] = (float)bytes[row];
-        return weight + group;
-    }
-    if (group == GROUP) {
-        LOAD_EIGHT(column, floats, s16, s17, s18, s19, s20, s21, s22, s23);
-    } else {
-        LOAD_FOUR(column, floats, s16, s17, s18, s19);
-    }
-    return (const uint8_t *)floats;
+    UNROLLED_FOR(row, group) column[row] = (float)bytes[row];
+    return weight + group;
 }
 
 /* sum (group) += weights of one column (group) * value; returns the next column's weights. */
-INLINE const uint8_t *add_column(float *sum, const uint8_t *weight, float value, uint32_t group, uint32_t type)
+INLINE const uint8_t *add_column_of_type(float *sum, const uint8_t *weight, float value, uint32_t group, uint32_t type)
 {
     float column[GROUP];
     weight = load_column(column, weight, group, type);
@@ -57,18 +30,15 @@ INLINE const uint8_t *add_column(float *sum, const uint8_t *weight, float value,
 }
 
 /* sum (group) += weights (columns, group), a column at a time, * x (columns). */
-INLINE void add_columns(float *sum, const uint8_t *weight, const float *x, uint32_t columns, uint32_t group, uint32_t type)
+INLINE void add_columns_of_type(float *sum, const uint8_t *weight, const float *x, uint32_t columns, uint32_t group,
+                                uint32_t type)
 {
-#ifdef __XTENSA__
     if (type == MAMBA_FLOAT32) {
-        if (group == GROUP) xtensa_add_columns_of_eight(sum, (const float *)(const void *)weight, x, columns);
-        else xtensa_add_columns_of_four(sum, (const float *)(const void *)weight, x, columns);
+        add_columns(sum, (const float *)(const void *)weight, x, columns, group);
         return;
     }
-#endif
-    const float *const end = x + columns, *const end_of_fours = type == MAMBA_FLOAT32 ? x + (columns & ~3u) : x;
-    for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group, type);
-    for (; x < end; x++) weight = add_column(sum, weight, *x, group, type);
+    const float *const end = x + columns;
+    for (; x < end; x++) weight = add_column_of_type(sum, weight, *x, group, type);
 }
 
 INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *weight, const float *bias, const float *x,
@@ -78,7 +48,7 @@ INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *we
     float sum[GROUP];
     UNROLLED_FOR(row, group) sum[row] = bias && type != MAMBA_INT8 ? bias[row] : 0.0f;
     if (type == MAMBA_INT8) weight += group * sizeof *scale;
-    add_columns(sum, weight, x, columns, group, type);
+    add_columns_of_type(sum, weight, x, columns, group, type);
     if (type == MAMBA_INT8) UNROLLED_FOR(row, group) sum[row] = sum[row] * scale[row] + (bias ? bias[row] : 0.0f);
     UNROLLED_FOR(row, group) out[row] = sum[row];
 }

@@ -1,6 +1,6 @@
 /* Matrix times vector, eight rows at a time: each input is loaded once for eight outputs.
  *
- * A matrix (rows, columns) is stored in groups of eight rows as (columns, 8); where rows % 8 is 1 to 4, the last group is
+ * A matrix (rows, columns) is stored in groups of eight rows as (columns, 8); if rows % 8 is 1 to 4, the last group is
  * (columns, 4), and missing rows are zero. With MAMBA_INT8, each group begins with the float32 scales (8 or 4) of its rows.
  * A bias is padded with zeros to a multiple of four.
  */

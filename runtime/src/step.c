@@ -8,15 +8,12 @@
  *
  * Dimensions: F features, M d_model, D d_inner, N d_state, K d_conv, R dt_rank, C outputs.
  */
-#include "activation.h"
 #include "image.h"
-#include "load.h"
+#include "kernels/kernels.h"
 #include "matrix.h"
 #include "trace.h"
 #include "unroll.h"
-#include "xtensa.h"
 
-#define GROUP 8u /* channels at a time: the rows of one group of a matrix */
 #define STAGE static __attribute__((noinline)) /* so that a profile shows where the instructions go */
 
 /* ---- Stages of a block ---- */
@@ -73,30 +70,7 @@ STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const f
     mamba_trace(MAMBA_TRACE_CONV, block, 0, s->u, D);
 }
 
-/* One channel of the selective scan: state (N) = exp(dt A) state + dt_u B; returns C . state. */
-static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u)
-{
-#ifdef __XTENSA__
-    return xtensa_scan(state, rate, B, C, N, dt, dt_u);
-#else
-    float y = 0.0f;
-    for (const float *end = rate + N, *before = state; rate < end; state += 4) {
-        float r[4], h[4], b[4], c[4];
-        LOAD_FOUR(r, rate, s16, s17, s18, s19);
-        LOAD_FOUR(h, before, s20, s21, s22, s23);
-        LOAD_FOUR(b, B, s24, s25, s26, s27);
-        LOAD_FOUR(c, C, s28, s29, s30, s31);
-        UNROLLED_FOR(n, 4) {
-            const float next = exp2_decay(dt, r[n]) * h[n] + dt_u * b[n];
-            state[n] = next;
-            y += next * c[n];
-        }
-    }
-    return y;
-#endif
-}
-
-/* The same where a decay may underflow: an exponent below the table's range counts as its end, 7e-38. */
+/* scan() for a time step that may make a decay underflow: an exponent below the table's range counts as its end, 7e-38. */
 static __attribute__((noinline)) float scan_long_step(float *state, const float *rate, const float *B, const float *C,
                                                       uint32_t N, float dt, float dt_u)
 {
@@ -144,14 +118,14 @@ STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *i
     mamba_trace(MAMBA_TRACE_GATED, block, 0, s->u, D);
 }
 
-/* Block `block` on input (width); the result is in s->hidden (M), or in s->u (D) where out_proj is folded. */
+/* Block `block` on input (width); the result is in s->hidden (M), or in s->u (D) if out_proj is folded. */
 static void step_block(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
 {
     const struct mamba_header *h = s->model->header;
     const uint32_t M = h->d_model, D = h->d_inner;
     const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
     if (residual) {
-        rms_norm(s->normed, input, mamba_block_tensor(h, block, MAMBA_NORM), M, h->norm_epsilon);
+        rms_norm(s->normed, input, mamba_block_tensor(h, block, MAMBA_NORM_WEIGHT), M, h->norm_epsilon);
         input = s->normed;
     }
     project_and_convolve(s, block, input, width);
@@ -166,7 +140,7 @@ static void step_block(const mamba_sequence *s, uint32_t block, const float *inp
     }
 }
 
-/* The vector that is pooled: (M) or, where the last out_proj is folded, (D). */
+/* The vector that is pooled: (M), or (D) if the last out_proj is folded. */
 static const float *final_vector(const mamba_sequence *s)
 {
     const struct mamba_header *h = s->model->header;

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.model.checkpoint import Checkpoint
-from emu.model.graph import Block, Graph, Linear
+from emu.model.graph import Graph
+from emu.model.ops import Add, Fork, Linear, Mixer, Norm, Pool
 
 Array = NDArray[np.float64]
 
@@ -86,36 +87,48 @@ def _mixer(weights: dict[str, Array], hidden: Array) -> tuple[dict[str, Array], 
 def evaluate(graph: Graph, x: Array) -> Array:
     """x (T, F) -> logits (C,), one time step after the other."""
     config = graph.config
-    tails = [np.zeros_like(block.conv_weight) for block in graph.blocks]  # the last K inputs, the newest at the end
-    states = [np.zeros_like(block.a) for block in graph.blocks]
+    at = next(index for index, operation in enumerate(graph.operations) if isinstance(operation, Pool))
+    pool, each_step, at_the_end = graph.operations[at], graph.operations[:at], graph.operations[at + 1 :]
+    assert isinstance(pool, Pool)
+    mixers = [operation for operation in each_step if isinstance(operation, Mixer)]
+    tails = {mixer: np.zeros_like(mixer.conv_weight) for mixer in mixers}  # the last K inputs, the newest at the end
+    states = {mixer: np.zeros_like(mixer.a) for mixer in mixers}
     total, hidden = np.zeros(1), np.zeros(1)
     for row in x.astype(np.float64):
-        hidden = row if graph.linear_in is None else _apply(graph.linear_in, row)
-        for block, tail, state in zip(graph.blocks, tails, states, strict=True):
-            if block.norm is None:
-                hidden = _step(block, tail, state, hidden, config.dt_rank)
-            else:
-                normal = _rms_norm(hidden, block.norm, config.norm_epsilon)
-                hidden = hidden + _step(block, tail, state, normal, config.dt_rank)
-        if graph.norm_f is not None:
-            hidden = _rms_norm(hidden, graph.norm_f, config.norm_epsilon)
+        hidden, kept = row, np.zeros(1)
+        for operation in each_step:
+            match operation:
+                case Linear():
+                    hidden = _apply(operation, hidden)
+                case Norm():
+                    hidden = _rms_norm(hidden, operation.weight, config.norm_epsilon)
+                case Mixer():
+                    hidden = _mix(operation, tails[operation], states[operation], hidden, config.dt_rank)
+                case Fork():
+                    kept = hidden
+                case Add():
+                    hidden = kept + hidden
+                case Pool():
+                    raise AssertionError("one pooling ends the steps")
         total = total + hidden
-    pooled = total / len(x) if config.pooling == "mean" else hidden
-    return pooled if graph.head is None else _apply(graph.head, pooled)
+    pooled = total / len(x) if pool.pooling == "mean" else hidden
+    for operation in at_the_end:
+        assert isinstance(operation, Linear)
+        pooled = _apply(operation, pooled)
+    return pooled
 
 
-def _step(block: Block, tail: Array, state: Array, hidden: Array, dt_rank: int) -> Array:
-    """Advance one block by one time step, changing its tail (D, K) and its state (D, N)."""
+def _mix(mixer: Mixer, tail: Array, state: Array, hidden: Array, dt_rank: int) -> Array:
+    """Advance one mixer by one time step, changing its tail (D, K) and its state (D, N)."""
     d_inner, d_state = state.shape
-    x, z = np.split(_apply(block.in_proj, hidden), [d_inner])
+    x, z = np.split(_apply(mixer.in_proj, hidden), [d_inner])
     tail[:, :-1] = tail[:, 1:]
     tail[:, -1] = x
-    u = _silu((tail * block.conv_weight).sum(axis=1) + block.conv_bias)
-    low_rank_dt, b, c = np.split(block.x_proj @ u, [dt_rank, dt_rank + d_state])
-    dt = _softplus(_apply(block.dt_proj, low_rank_dt))
-    state[:] = np.exp(np.outer(dt, np.ones(d_state)) * block.a) * state + np.outer(dt * u, b)
-    gated = (state @ c + block.d * u) * _silu(z)
-    return gated if block.out_proj is None else _apply(block.out_proj, gated)
+    u = _silu((tail * mixer.conv_weight).sum(axis=1) + mixer.conv_bias)
+    low_rank_dt, b, c = np.split(mixer.x_proj @ u, [dt_rank, dt_rank + d_state])
+    dt = _softplus(_apply(mixer.dt_proj, low_rank_dt))
+    state[:] = np.exp(np.outer(dt, np.ones(d_state)) * mixer.a) * state + np.outer(dt * u, b)
+    return (state @ c + mixer.d * u) * _silu(z)
 
 
 def _apply(linear: Linear, vector: Array) -> Array:

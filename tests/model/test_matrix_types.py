@@ -11,8 +11,9 @@ from samples import CONFIGS, random_weights
 from emu.errors import InputError
 from emu.inputs import EvaluationInputs
 from emu.model.checkpoint import Checkpoint
-from emu.model.graph import Block, Graph, Linear, build_graph
+from emu.model.graph import Graph, build_graph
 from emu.model.image import MatrixType, write_image
+from emu.model.ops import Linear, Mixer, Operation
 from emu.model.sources import Model
 from emu.run import RunOptions, run_model
 from emu.targets import find_target
@@ -32,21 +33,20 @@ def rounded(weight: np.ndarray, matrix_type: MatrixType) -> np.ndarray:
 
 
 def round_graph(graph: Graph, matrix_type: MatrixType) -> Graph:
-    def linear(layer: Linear | None) -> Linear | None:
-        return layer and replace(layer, weight=rounded(layer.weight, matrix_type))
+    def linear(layer: Linear) -> Linear:
+        return replace(layer, weight=rounded(layer.weight, matrix_type))
 
-    def block(b: Block) -> Block:
-        return replace(
-            b,
-            in_proj=linear(b.in_proj),
-            x_proj=rounded(b.x_proj, matrix_type),
-            dt_proj=linear(b.dt_proj),
-            out_proj=linear(b.out_proj),
-        )
+    def operation(op: Operation) -> Operation:
+        match op:
+            case Linear():
+                return linear(op)
+            case Mixer():
+                x_proj = rounded(op.x_proj, matrix_type)
+                return replace(op, in_proj=linear(op.in_proj), x_proj=x_proj, dt_proj=linear(op.dt_proj))
+            case _:
+                return op
 
-    return replace(
-        graph, linear_in=linear(graph.linear_in), head=linear(graph.head), blocks=tuple(map(block, graph.blocks))
-    )
+    return replace(graph, operations=tuple(map(operation, graph.operations)))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

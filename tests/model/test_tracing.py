@@ -12,6 +12,7 @@ import emu.model.sources
 from emu.machines import Limits
 from emu.model.config import ModelConfig
 from emu.model.graph import Graph, build_graph
+from emu.model.ops import Mixer
 from emu.model.sources import Model
 from emu.run import trace_layers
 from emu.targets import find_target
@@ -45,8 +46,12 @@ def test_the_first_tensor_that_differs_is_named(tmp_path: Path, monkeypatch: pyt
 
     def with_a_wrong_convolution(*arguments: object) -> Graph:
         graph = build_graph(*arguments)  # pyright: ignore[reportArgumentType]
-        wrong = replace(graph.blocks[1], conv_weight=graph.blocks[1].conv_weight[:, ::-1])
-        return replace(graph, blocks=(graph.blocks[0], wrong, *graph.blocks[2:]))
+        operations = list(graph.operations)
+        second = [index for index, operation in enumerate(operations) if isinstance(operation, Mixer)][1]
+        right = operations[second]
+        assert isinstance(right, Mixer)
+        operations[second] = replace(right, conv_weight=right.conv_weight[:, ::-1])
+        return replace(graph, operations=tuple(operations))
 
     monkeypatch.setattr(emu.model.sources, "build_graph", with_a_wrong_convolution)
     layers = trace_layers(model_of(config, tmp_path), TARGET, rows(config), Limits())

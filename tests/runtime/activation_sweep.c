@@ -5,7 +5,7 @@
  * takes every STRIDE-th float of the function's domain, its ends included, and prints how many there were, the worst
  * error in units in the last place of the right answer, and where it was. For `decay`, see below.
  */
-#include "activation.h"
+#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdio.h>

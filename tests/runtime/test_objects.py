@@ -1,5 +1,6 @@
 """The compiled engine needs no library, has no global state, and compiles without a warning."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ STRICTER = (
     *("-Wvla", "-Wundef", "-Wdouble-promotion", "-Wstrict-overflow", "-Wswitch-default", "-Wwrite-strings"),
 )
 SHF_WRITE = 1
+CODE = sorted((RUNTIME / "src").rglob("*.[ch]"))
+CORES = re.compile(r"__XTENSA__|__ARM_\w+")
 
 each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 
@@ -82,7 +85,24 @@ def test_the_engine_is_strict_c99(source: Path, level: str, tmp_path: Path) -> N
     compile_object("host", source, tmp_path, "-std=c99", *WARNINGS, *STRICTER, level)
 
 
+@each_source
+def test_the_engine_needs_no_path_but_that_of_its_public_header(source: Path, tmp_path: Path) -> None:
+    """A product compiles ``engine/src/*.c`` with ``-Iengine/include`` alone."""
+    arguments = ["-std=c99", f"-I{RUNTIME / 'include'}", "-c", str(source), "-o", str(tmp_path / "object.o")]
+    find_toolchain("host").run(arguments, tmp_path)
+
+
 def test_the_public_header_stands_alone(tmp_path: Path) -> None:
     source = tmp_path / "user.c"
     source.write_text('#include "mamba.h"\n#include "mamba.h"\nmamba_model model;\n')
     compile_object("host", source, tmp_path, "-std=c99", *WARNINGS, *STRICTER)
+
+
+@pytest.mark.parametrize("source", [path for path in CODE if "kernels" not in path.parts], ids=lambda path: path.name)
+def test_only_the_kernels_know_a_core(source: Path) -> None:
+    assert not CORES.findall(source.read_text())
+
+
+def test_the_cores_would_be_seen() -> None:
+    found = {core for path in CODE for core in CORES.findall(path.read_text())}
+    assert found >= {"__XTENSA__", "__ARM_ARCH_7EM__"}

@@ -1,4 +1,4 @@
-/* What libm gives where there is one; only the FPU of a Cortex-M4 calls for it, that of a Cortex-M7 has instructions. */
+/* Two functions of libm, which emu's firmware does not link. GCC calls them for a Cortex-M4; a Cortex-M7 has instructions. */
 
 float fmaxf(float x, float y);
 float fminf(float x, float y);

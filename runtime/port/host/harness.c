@@ -19,7 +19,7 @@
 /* The harness's end of the socket, inherited. */
 #define SOCKET_VARIABLE "EMU_HARNESS_SOCKET"
 
-extern char end[]; /* the linker's: behind the last variable */
+extern char end[]; /* the linker's: after the last variable */
 
 int emu_harness_socket(void); /* the harness knows by this symbol that the port is there */
 

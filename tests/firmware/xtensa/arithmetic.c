@@ -1,6 +1,5 @@
 /* The engine's quotients and the port's square roots of numbers whose bits the test knows; no NaN is among them. */
-#include "bits.h"
-#include "divide.h"
+#include "kernels/kernels.h"
 
 #define COUNT 500
 

@@ -1,4 +1,4 @@
-#include "activation.h"
+#include "exp_table.h"
 
 const uint32_t mamba_exp_table[EXP_STEPS_PER_OCTAVE] = {
     0x3f800000u, 0x3f7f64d2u, 0x3f7ecd87u, 0x3f7e3a29u, 0x3f7daac3u, 0x3f7d1f62u, 0x3f7c980fu, 0x3f7c14d5u,

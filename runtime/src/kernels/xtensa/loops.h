@@ -1,19 +1,17 @@
-/* The innermost loops for an Xtensa LX with FPU, such as the ESP32-S3's: LOOP repeats them without a branch, LSIP and
- * SSIP move their pointer on. GCC uses neither here: it gives up LOOP where there is assembly, and does not know the
- * others.
+/* The innermost loops on an Xtensa LX with FPU: see kernels.h. LOOP repeats them without a branch; LSIP and SSIP move their
+ * pointer on. GCC uses none of the three here: assembly makes it give up LOOP, and it does not know the others.
  */
-#ifndef MAMBA_XTENSA_H
-#define MAMBA_XTENSA_H
-#ifdef __XTENSA__
+#ifndef MAMBA_XTENSA_LOOPS_H
+#define MAMBA_XTENSA_LOOPS_H
 
-#include "activation.h"
+#include "../../exp_table.h"
 
 #if EXP_STEPS_PER_OCTAVE != 64 || EXP_OCTAVE_SHIFT != 17
-#error "these numbers stand in xtensa_scan, too"
+#error "scan() holds these numbers too: change them there"
 #endif
 
 /* sum (8) += weights (columns, 8) x (columns) */
-static inline __attribute__((always_inline)) void xtensa_add_columns_of_eight(float *sum, const float *weight, const float *x,
+static inline __attribute__((always_inline)) void add_columns_of_eight(float *sum, const float *weight, const float *x,
                                                                               uint32_t columns)
 {
     const float(*const weights)[] = (const float(*)[])weight, (*const values)[] = (const float(*)[])x;
@@ -45,7 +43,7 @@ static inline __attribute__((always_inline)) void xtensa_add_columns_of_eight(fl
 }
 
 /* sum (4) += weights (columns, 4) x (columns) */
-static inline __attribute__((always_inline)) void xtensa_add_columns_of_four(float *sum, const float *weight, const float *x,
+static inline __attribute__((always_inline)) void add_columns_of_four(float *sum, const float *weight, const float *x,
                                                                              uint32_t columns)
 {
     const float(*const weights)[] = (const float(*)[])weight, (*const values)[] = (const float(*)[])x;
@@ -66,9 +64,15 @@ static inline __attribute__((always_inline)) void xtensa_add_columns_of_four(flo
             : [columns] "a"(columns), "m"(*weights), "m"(*values));
 }
 
-/* scan() of step.c: two states of the N, which are a multiple of four, at a time, so that one waits for nothing while the
- * other is computed. The steps are those of exp2_decay(). */
-static inline float xtensa_scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt,
+static inline __attribute__((always_inline)) void add_columns(float *sum, const float *weight, const float *x,
+                                                              uint32_t columns, uint32_t group)
+{
+    if (group == GROUP) add_columns_of_eight(sum, weight, x, columns);
+    else add_columns_of_four(sum, weight, x, columns);
+}
+
+/* Two states at a time, so that one waits for nothing while the other is computed. The steps are those of exp2_decay(). */
+static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt,
                                 float dt_u)
 {
     float y = 0.0f;
@@ -132,5 +136,4 @@ static inline float xtensa_scan(float *state, const float *rate, const float *B,
     return y;
 }
 
-#endif
 #endif

@@ -1,12 +1,26 @@
-/* Division of floats, where the compiler would call a function for it. */
-#ifndef MAMBA_DIVIDE_H
-#define MAMBA_DIVIDE_H
+/* Numbers on an Xtensa LX with FPU: see kernels.h. */
+#ifndef MAMBA_XTENSA_NUMBERS_H
+#define MAMBA_XTENSA_NUMBERS_H
+
+static inline uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    __asm__("rfr %0, %1" : "=a"(bits) : "f"(value));
+    return bits;
+}
+
+static inline float float_of(uint32_t bits)
+{
+    float value;
+    __asm__("wfr %0, %1" : "=f"(value) : "a"(bits));
+    return value;
+}
 
 static inline float divide(float dividend, float divisor)
 {
-#ifdef __XTENSA__
     /* The FPU's steps of a division, rounded right, in the order that the Xtensa Instruction Set Architecture Reference Manual
-     * (4.3.11) prescribes. A call would lose every float register besides: the caller has to save them all. */
+     * (4.3.11) prescribes.
+     * A function would cost more: its caller has to save every float register. */
     float quotient, seed, scaled_divisor, scaled_dividend, error, reciprocal, adjustment, negated;
     __asm__("div0.s    %[seed], %[divisor]\n\t"
             "nexp01.s  %[scaled_divisor], %[divisor]\n\t"
@@ -38,9 +52,13 @@ static inline float divide(float dividend, float divisor)
               [adjustment] "=&f"(adjustment), [negated] "=&f"(negated)
             : [dividend] "f"(dividend), [divisor] "f"(divisor));
     return quotient;
-#else
-    return dividend / divisor;
-#endif
+}
+
+static inline uint64_t product(uint64_t a, uint64_t b)
+{
+    const uint32_t a_low = a & 0xffffu, a_high = (uint32_t)a >> 16, b_low = b & 0xffffu, b_high = (uint32_t)b >> 16;
+    return ((uint64_t)(a_high * b_high) << 32) + ((uint64_t)(a_high * b_low) << 16) + ((uint64_t)(a_low * b_high) << 16) +
+           a_low * b_low;
 }
 
 #endif

@@ -1,16 +1,26 @@
-/* Neighbouring floats in one instruction, where the CPU has one that the compiler does not use by itself: loads are half of
- * a matrix kernel's instructions otherwise.
- *
- *     LOAD_FOUR(to, from, r0, r1, r2, r3)         to (4) = from (4);  from += 4
- *     LOAD_EIGHT(to, from, r0, ..., r7)           to (8) = from (8);  from += 8
- *
- * vldmia wants consecutive registers, so the caller chooses them: loads that are in use at the same time need different ones.
- * Elsewhere the names of the registers mean nothing.
- */
-#ifndef MAMBA_LOAD_H
-#define MAMBA_LOAD_H
+/* Armv7E-M with FPU (Cortex-M4, Cortex-M7). */
+#ifndef MAMBA_ARMV7EM_H
+#define MAMBA_ARMV7EM_H
 
-#if defined(__ARM_ARCH_7EM__) && defined(__ARM_FP)
+#define MAMBA_CORE_BOUNDS /* VMAXNM and VMINNM, or a call of libm on a Cortex-M4 */
+#define MAMBA_CORE_LOADS  /* VLDMIA: GCC uses a load for each float, half of a matrix kernel's instructions */
+#ifdef __ARM_FP16_FORMAT_IEEE
+#define MAMBA_CORE_HALF /* VCVTB */
+#endif
+
+static inline float at_least(float x, float bound) { return __builtin_fmaxf(x, bound); }
+static inline float at_most(float x, float bound) { return __builtin_fminf(x, bound); }
+
+#ifdef MAMBA_CORE_HALF
+static inline float from_half(uint16_t half)
+{
+    const union {
+        uint16_t bits;
+        __fp16 value;
+    } exact = {half};
+    return (float)exact.value;
+}
+#endif
 
 #define LOAD_FOUR(to, from, r0, r1, r2, r3)                                                                            \
     do {                                                                                                               \
@@ -34,19 +44,4 @@
         (to)[4] = v4, (to)[5] = v5, (to)[6] = v6, (to)[7] = v7;                                                        \
     } while (0)
 
-#else
-
-#define LOAD_FOUR(to, from, r0, r1, r2, r3)                                                                            \
-    do {                                                                                                               \
-        (to)[0] = (from)[0], (to)[1] = (from)[1], (to)[2] = (from)[2], (to)[3] = (from)[3];                            \
-        (from) += 4;                                                                                                   \
-    } while (0)
-
-#define LOAD_EIGHT(to, from, r0, r1, r2, r3, r4, r5, r6, r7)                                                           \
-    do {                                                                                                               \
-        LOAD_FOUR(to, from, r0, r1, r2, r3);                                                                           \
-        LOAD_FOUR((to) + 4, from, r4, r5, r6, r7);                                                                     \
-    } while (0)
-
-#endif
 #endif

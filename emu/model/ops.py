@@ -1,0 +1,155 @@
+"""The operations that a model is made of: what each computes, and the tensors that the image stores for it.
+
+``runtime/src/ops.def`` lists the same tensors for the engine. All arrays are float64 until the image is written.
+
+Dimensions, as in ``config.py``: F features, M d_model, D d_inner, N d_state, K d_conv, R dt_rank, C outputs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.model.config import Pooling
+
+Array = NDArray[np.float64]
+
+EXP_STEPS_PER_OCTAVE = 64
+"""Entries of the engine's table of 2^(i / 64)."""
+
+_EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One tensor of an operation in the image."""
+
+    name: str
+    storage: Literal["matrix", "bias", "floats"]
+    """``matrix``: of the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
+    shape: tuple[str, ...]
+    """Dimensions by name, rows first: IN and OUT of the operation, D, N, K, R, and X = R + N + N."""
+    optional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """y = weight @ x + bias."""
+
+    weight: Array
+    """(rows, columns)"""
+    bias: Array | None
+    """(rows,)"""
+
+    slots: ClassVar = (
+        Slot("linear_weight", "matrix", ("OUT", "IN")),
+        Slot("linear_bias", "bias", ("OUT",), optional=True),
+    )
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores, in the order of ``slots``."""
+        return self.weight, self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """RMSNorm: y = weight * x / sqrt(mean(x * x) + epsilon), with the model's epsilon."""
+
+    weight: Array
+    """(M,)"""
+
+    slots: ClassVar = (Slot("norm_weight", "floats", ("IN",)),)
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores, in the order of ``slots``."""
+        return (self.weight,)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixer:
+    """The Mamba block from in_proj to the gated output (D,); out_proj is a ``Linear`` of its own."""
+
+    in_proj: Linear
+    """(2D, width of the input): x above z."""
+    conv_weight: Array
+    """(D, K): the oldest step first."""
+    conv_bias: Array
+    """(D,)"""
+    x_proj: Array
+    """(R + 2N, D): dt, then B, then C."""
+    dt_proj: Linear
+    """(D, R)"""
+    a: Array
+    """(D, N): -exp(A_log), negative."""
+    d: Array
+    """(D,): the skip."""
+
+    slots: ClassVar = (
+        Slot("in_x_weight", "matrix", ("D", "IN")),
+        Slot("in_x_bias", "bias", ("D",), optional=True),
+        Slot("in_z_weight", "matrix", ("D", "IN")),
+        Slot("in_z_bias", "bias", ("D",), optional=True),
+        Slot("conv_weight", "floats", ("D", "K")),
+        Slot("conv_bias", "floats", ("D",)),
+        Slot("x_proj", "matrix", ("X", "D")),
+        Slot("dt_weight", "matrix", ("D", "R")),
+        Slot("dt_bias", "bias", ("D",)),
+        Slot("rate", "floats", ("D", "N")),
+        Slot("dt_limit", "floats", ("D",)),
+        Slot("skip", "floats", ("D",)),
+    )
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores, in the order of ``slots``; N and R are padded to multiples of four."""
+        channels, states = self.a.shape
+        ranks = self.dt_proj.weight.shape[1]
+        d_state, dt_rank = padded(states), padded(ranks)
+        in_x, in_z = np.split(self.in_proj.weight, 2)
+        x_bias, z_bias = (None, None) if self.in_proj.bias is None else np.split(self.in_proj.bias, 2)
+        low_rank_dt, b, c = np.split(self.x_proj, [ranks, ranks + states])
+        x_proj = np.concatenate([pad_rows(low_rank_dt, dt_rank), pad_rows(b, d_state), pad_rows(c, d_state)])
+        rate = np.zeros((channels, d_state))
+        rate[:, :states] = self.a * (EXP_STEPS_PER_OCTAVE / math.log(2))
+        fastest = np.abs(rate).max(axis=1)
+        dt_limit = np.minimum(_EXP_STEPS_LIMIT / np.maximum(fastest, 1e-30), 1e30)
+        dt_weight = pad_rows(self.dt_proj.weight.T, dt_rank).T
+        return (
+            *(in_x, x_bias, in_z, z_bias),
+            *(self.conv_weight, self.conv_bias),
+            *(x_proj, dt_weight, self.dt_proj.bias),
+            *(rate, dt_limit, self.d),
+        )
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Keep the vector as it is here for the next ``Add``."""
+
+
+@dataclass(frozen=True)
+class Add:
+    """Add the vector that the last ``Fork`` kept: the residual."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Reduce all time steps to one vector. What follows runs once, at the end of the sequence."""
+
+    pooling: Pooling
+
+
+Layer = Linear | Norm | Mixer
+"""The operations that have tensors."""
+Operation = Layer | Fork | Add | Pool
+
+
+def padded(count: int) -> int:
+    """Return ``count`` rounded up to a multiple of four."""
+    return (count + 3) // 4 * 4
+
+
+def pad_rows(array: Array, rows: int) -> Array:
+    """Return the array with rows of zeros after its own, ``rows`` in all."""
+    return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
