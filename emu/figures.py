@@ -55,11 +55,11 @@ class Budget(Figure):
     """A figure that can be limited and compared with a baseline."""
 
     short: str
-    """Its name in ``limit_NAME``, ``--fail-on-increase`` and baselines."""
+    """Its name in markers, ``--fail-on-increase`` and baselines."""
     short_title: str
     """Its title in messages about limits and baselines."""
     meaning: str
-    """The meaning of ``limit_NAME``, for ``pytest --markers``."""
+    """What its marker limits, for ``pytest --markers``."""
     example: str
     """A limit, as a test writes it."""
     parts: str = ""

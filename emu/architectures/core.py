@@ -21,9 +21,11 @@ class CoreError(Exception):
 class StoppedCore(Protocol):
     """A core that stands still. Both methods raise CoreError if nobody answers.
 
-    The names of the registers are those of Arm's and Cadence's manuals, in lower case: ``r0`` to ``r12``, ``sp``,
-    ``lr``, ``pc`` and ``xpsr`` of a Cortex-M; ``pc``, ``a0`` to ``a15`` (the window), ``ar0`` to ``ar63`` (the whole
-    register file; 0 if a register cannot be seen) and the special registers of an LX7.
+    The names of the registers are those of Arm's and Cadence's manuals, in lower case:
+
+    - of a Cortex-M: r0 to r12, ``sp``, ``lr``, ``pc`` and ``xpsr``;
+    - of an LX7: ``pc``, the window a0 to a15, the whole register file ar0 to ar63 (0 if a register cannot be seen), and
+      the special registers.
     """
 
     def register(self, name: str, /) -> int:

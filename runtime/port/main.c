@@ -16,7 +16,7 @@ struct emu_mailbox emu_mailbox UNDER_TEST;
 static float input[MAILBOX_INPUT_FLOATS] UNDER_TEST;
 static float output[MODEL_OUTPUTS] UNDER_TEST;
 
-#ifndef __linux__ /* on Linux the harness is another process: port/host/harness.c has emu_yield() */
+#ifndef __linux__ /* on Linux the harness is another process: runtime/port/host/harness.c has emu_yield() */
 __attribute__((noinline)) void emu_yield(void) { __asm__ volatile("" ::: "memory"); }
 #endif
 

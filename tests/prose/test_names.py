@@ -30,7 +30,7 @@ NOT_OURS = {
     "robosoft7": "a voice of espeak-ng",
     "CALLn": "n stands for a number",
     "_NAME_r": "NAME stands for a function",
-    "emu_name": "name stands for an option",
+    "emu_NAME": "NAME stands for an option",
     "heap_out_of_bounds": "one part of a kind of finding: _read or _write follows",
     "null_pointer": "one part of a kind of finding: _read or _write follows",
     "below_stack": "one part of a kind of finding: read_ or write_ precedes",
