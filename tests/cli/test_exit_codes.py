@@ -14,6 +14,7 @@ from emu.resources import resource
 FAILING = """
 import sys
 import emu.cli
+import emu.commands.targets
 {statement}
 sys.argv[1:] = {arguments!r}
 emu.cli.main()
@@ -28,7 +29,7 @@ def run(statement: str, *arguments: str, **environment: str) -> "subprocess.Comp
 
 
 def raising(exception: str) -> str:
-    return f"def load_targets(*_): raise {exception}\nemu.cli.load_targets = load_targets"
+    return f"def load_targets(*_): raise {exception}\nsys.modules['emu.commands.targets'].load_targets = load_targets"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_board_that_cannot_print(tmp_path: Path) -> None:
 
 
 def test_a_target_on_another_emulator(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="stm32h7-unicorn does not run in Renode"):
+    with pytest.raises(InputError, match="stm32h7-unicorn: the Robot suites run on Renode targets only"):
         run_suites([find_target("stm32h7-unicorn")], 1, tmp_path)
 
 

@@ -114,7 +114,7 @@ def test_the_flame_graph_zooms_by_mouse_and_keyboard(page: Page):
     assert width() == pytest.approx(1.0, abs=0.01)
     assert graph.locator("li", has_text="project_and_convolve").first.is_hidden()
     page.keyboard.press("Escape")
-    assert width() == pytest.approx(narrow)
+    assert width() == pytest.approx(narrow, abs=1e-4)  # Chromium snaps widths to 1/64 of a pixel
     page.keyboard.press("ArrowUp")
     assert graph.locator("li:focus").inner_text() == "mamba_step"
     page.keyboard.press("ArrowDown")
