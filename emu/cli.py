@@ -15,7 +15,8 @@ from emu.commands.robot import robot
 from emu.commands.run import run
 from emu.commands.targets import targets
 from emu.commands.toolchain import toolchain
-from emu.ending import one_line_for_failures
+from emu.ending import one_line_for_failures, signals_end_in_order
+from emu.marks import print_marks_everywhere
 
 app = typer.Typer(
     name="emu",
@@ -33,6 +34,8 @@ app.add_typer(toolchain, name="toolchain")
 
 def main() -> None:
     """Run the command line; a failure ends in one line on stderr, and in a traceback only with ``--debug``."""
+    print_marks_everywhere()
+    signals_end_in_order()
     with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
         app()
 

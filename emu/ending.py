@@ -6,15 +6,31 @@ Exit code 1 says that a verdict failed, and nothing else does.
 import contextlib
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import NoReturn
 
 from emu.errors import EmuError, OutputError
 
 _INTERNAL = EmuError.exit_code
-_OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_OUTPUT_LOST = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _HINT = "`emu --debug ...` shows more"
+
+
+def signals_end_in_order() -> None:
+    """Let a request to end stop what runs as an interrupt does: emulators end, and no temporary file stays."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup wants a hangup ignored
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    for each in _SIGNALS:
+        signal.signal(each, lambda *_: None)  # once is enough: a second one would end what clears up
+    sys.exit(128 + number)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from emu.build import build_firmware
-from emu.commands.output_files import write_file
-from emu.commands.parameters import BoardFiles, TargetName
+from emu.commands.output_files import require_distinct, write_file
+from emu.commands.parameters import BoardFiles, TargetName, board_files
 from emu.model.sources import find_model
 from emu.printable import printable
 from emu.targets import find_target, load_targets
@@ -21,6 +21,8 @@ def build(
 ) -> None:
     """Build the firmware that runs a model on a target's board."""
     chosen = find_target(target, load_targets(board or ()))
-    elf = build_firmware(find_model(model).image, chosen.board)
+    source = find_model(model)
+    require_distinct([source.path, *board_files(board, [chosen])], [output])
+    elf = build_firmware(source.image, chosen.board)
     write_file(output, elf.read_bytes())
     print(f"{printable(str(output))}: {output.stat().st_size:,} bytes, for {target}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import write_file
+from emu.commands.output_files import require_distinct, write_file
 from emu.model.checkpoint import load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
@@ -27,6 +27,7 @@ def export(
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
     """Export a trained Mamba model to an image that the C engine runs from flash."""
+    require_distinct([checkpoint], [output, header])
     image = write_image(build_graph(load_checkpoint(checkpoint, pooling), fold=fold), dtype)
     write_file(output, image)
     info = read_image_info(output)

@@ -1,14 +1,38 @@
-"""Files and directories that a command writes, or one line that says why it cannot."""
+"""What a command writes: never over what it reads, whole or not at all, or one line that says why it cannot."""
 
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 
-from emu.errors import OutputError
+from emu.errors import InputError, OutputError
+
+
+def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]) -> None:
+    """Raise InputError if a command would overwrite what it reads, or one of its outputs with another.
+
+    Links count as what they lead to. A directory in ``written`` stands for all that may be in it. None is no file.
+    """
+    inputs, outputs = ([path for path in paths if path is not None] for paths in (read, written))
+    for output in outputs:
+        for path in inputs:
+            if _overwrites(output, path):
+                raise InputError(f"{output}: would overwrite {path}, which is read; give the output another name")
+    for first, second in combinations(outputs, 2):
+        if _overwrites(first, second) or _overwrites(second, first):
+            raise InputError(f"{second}: would overwrite {first}, another output; give each a name of its own")
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file; raises OutputError if it cannot be written."""
+    """Write a file, or leave the one that is there as it is; raises OutputError if it cannot be written."""
     try:
-        path.write_bytes(data)
+        if _is_replaceable(path):
+            _replace(Path(os.path.realpath(path)), data)
+        else:
+            path.write_bytes(data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -19,3 +43,54 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: no directory for the report can be made there: {error.strerror}") from error
+
+
+def _overwrites(output: Path, other: Path) -> bool:
+    if _is_stream(output) or _is_stream(other):  # /dev/null, a pipe: nothing is there to lose
+        return False
+    real, of_other = Path(os.path.realpath(output)), Path(os.path.realpath(other))
+    if of_other.is_relative_to(real):
+        return True
+    with contextlib.suppress(OSError):
+        return output.samefile(other)  # two names of one file
+    return False
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Return whether a new file may take the place of what is at ``path``.
+
+    It may not take the place of a device or a pipe. Behind a name such as /dev/stdout is a file that somebody holds
+    open. In a directory that takes no new file, the file that is there may still be writable.
+    """
+    is_held_open = path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc")
+    real = Path(os.path.realpath(path))
+    if is_held_open or not (real.is_file() or not real.exists()):
+        return False
+    return not real.exists() or (os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) and not real.is_mount())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write ``data`` to a draft beside ``path``, and give it that name when all of it is on the disk."""
+    with _draft(path) as (draft, descriptor):
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+
+@contextlib.contextmanager
+def _draft(path: Path) -> Iterator[tuple[Path, int]]:
+    draft = path.with_name(f".emu-{secrets.token_hex(8)}.draft")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        if path.exists():
+            os.fchmod(descriptor, mode)
+        yield draft, descriptor
+    finally:
+        draft.unlink(missing_ok=True)

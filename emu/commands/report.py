@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import write_file
+from emu.commands.output_files import require_distinct, write_file
 from emu.commands.page import render_page
 from emu.errors import InputError
 from emu.record import read_run_file
@@ -46,6 +46,7 @@ def report(
         )
     if robot is not None and junit is None:
         raise InputError("--robot needs --junit")
+    require_distinct([*records, robot], [html, markdown, junit, lcov, speedscope, collapsed, annotations])
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
     for path, render in ((html, render_page), (markdown, render_markdown)):

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.parameters import BoardFiles
+from emu.commands.output_files import require_distinct
+from emu.commands.parameters import BoardFiles, board_files
 from emu.printable import printable
 from emu.targets import find_target, load_targets
 
@@ -28,7 +29,10 @@ def robot(
 
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
-    results = run_suites([find_target(name, known) for name in names], limit, output.absolute())
+    targets = [find_target(name, known) for name in names]
+    written = [output / name for name in ("robot.xml", "log.html", "report.html", *{each.name for each in targets})]
+    require_distinct(board_files(board, targets), written)
+    results = run_suites(targets, limit, output.absolute())
     print(f"{printable(str(results.xunit))}: {'all suites pass' if results.passed else 'a suite fails'}")
     if not results.passed:
         raise typer.Exit(1)

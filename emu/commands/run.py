@@ -1,14 +1,15 @@
 """`emu run`: models and firmware run on targets."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from emu.commands.output_files import make_directory, write_file
+from emu.commands.output_files import make_directory, require_distinct, write_file
 from emu.commands.page import render_page
-from emu.commands.parameters import BoardFiles
+from emu.commands.parameters import BoardFiles, board_files
 from emu.commands.progress_bar import progress_bar
 from emu.errors import OutputError
 from emu.inputs import load_inputs
@@ -73,8 +74,6 @@ def run(
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise OutputError(f"{json}: cannot be written: no such directory, or a directory itself")
-    if report is not None:
-        make_directory(report)
     options = RunOptions(
         traffic=traffic,
         profile=profile,
@@ -90,19 +89,31 @@ def run(
     known = load_targets(board or ())
     targets = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs)
-    jobs = plan([read_request(text, given, limit) for text in models], targets, options)
+    requests = [read_request(text, given, limit) for text in models]
+    record, reports = _files(report)
+    sources = [path for request in requests for path in request.files]
+    require_distinct([*sources, inputs, suppressions, *board_files(board, targets)], [json, record, *reports])
+    jobs = plan(requests, targets, options)
+    if report is not None:
+        make_directory(report)
 
     def keep(runs: list[Run]) -> None:
-        if json is not None:
-            write_file(json, _records(runs))
-        if report is not None:
-            write_file(report / "run.json", _records(runs))
-            for name, render in _REPORTS.items():
-                write_file(report / name, render(runs).encode())
+        for path in (json, record):
+            if path is not None:
+                write_file(path, _records(runs))
+        for path, render in reports.items():
+            write_file(path, render(runs).encode())
 
     runs = execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
     if not all(run.ok for run in runs):
         raise typer.Exit(1)
+
+
+def _files(directory: Path | None) -> tuple[Path | None, dict[Path, Callable[[list[Run]], str]]]:
+    """Return the record in the directory of --report, and each report there with what renders it."""
+    if directory is None:
+        return None, {}
+    return directory / "run.json", {directory / name: render for name, render in _REPORTS.items()}
 
 
 def _records(runs: list[Run]) -> bytes:

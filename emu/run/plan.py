@@ -71,24 +71,23 @@ def execute(
 ) -> list[Run]:
     """Make the runs one after the other, and return their records.
 
-    ``progress`` is entered with a run's name while it is made, ``show`` gets each record when it is there. ``keep``
-    gets all records at the end, also if a mistake or an interrupt ends the runs: what was made is not lost.
+    ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
     """
     for job in jobs:
         _require_ready(job)
     runs: list[Run] = []
     made: dict[str, Run] = {}
-    try:
-        for job in jobs:
-            content = job.content()
-            if content not in made:
-                with progress(job.request.name) as moved:
-                    made[content] = job.run(moved)
-            runs.append(made[content])
-            show(made[content], job.target)
-    finally:
-        if runs:
+    for job in jobs:
+        content = job.content()
+        if content not in made:
+            with progress(job.request.name) as moved:
+                made[content] = job.run(moved)
+        runs.append(made[content])
+        try:
             keep(runs)
+        finally:  # what cannot be kept can still be seen
+            show(made[content], job.target)
     return runs
 
 

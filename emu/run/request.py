@@ -20,6 +20,11 @@ class FirmwareRequest:
     """What records and reports call it."""
     inputs: EvaluationInputs | None
 
+    @property
+    def files(self) -> list[Path | None]:
+        """What is read for it."""
+        return [self.elf]
+
     def elf_for(self, _target: Target) -> Path:
         """Return the ELF: it is what it is on every target."""
         return self.elf
@@ -36,6 +41,11 @@ class ModelRequest:
     def name(self) -> str:
         """What records and reports call it."""
         return self.model.name
+
+    @property
+    def files(self) -> list[Path | None]:
+        """What is read for it; None if no inputs come with it."""
+        return [self.model.path, self.model.inputs]
 
     def elf_for(self, target: Target) -> Path:
         """Return the firmware that is built for the target's board, from the cache if it was built before."""
