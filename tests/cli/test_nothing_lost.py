@@ -65,15 +65,16 @@ def test_what_is_read_is_not_overwritten(emu, command: str):
     emu(*command.split()).assert_one_clear_line("would overwrite", "is read")
 
 
-def test_a_board_file_is_read(emu, here: Path):
+def test_a_board_file_is_read(emu, here: Path, tmp_path_factory):
+    board = tmp_path_factory.mktemp("own") / "robot.xml"
     own = (here / "board.toml").read_bytes().replace(b'name = "stm32h7"', b'name = "own"')
-    (here / "folder").unlink()
-    (here / "folder").mkdir()
-    board = here / "folder" / "own.toml"
     board.write_bytes(own)
-    for arguments in (("build", "har", "-o", board), ("run", "har", "--json", board)):
-        outcome = emu(*arguments, "--board", board, "-t", "own-unicorn")
-        outcome.assert_one_clear_line("would overwrite", "is read")
+    for arguments in (
+        ("build", "har", "-o", board, "-t", "own-unicorn"),
+        ("run", "har", "--json", board, "-t", "own-unicorn"),
+        ("robot", "-o", board.parent, "-t", "own-renode"),
+    ):
+        emu(*arguments, "--board", board).assert_one_clear_line("would overwrite", "is read")
     assert board.read_bytes() == own
 
 
@@ -165,6 +166,27 @@ def test_a_signal_loses_no_run_that_was_made(tmp_path: Path, number: signal.Sign
     assert b"Traceback" not in stderr
     assert [run.target for run in read_runs(record)] == ["stm32h7-unicorn"]
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_second_run_that_fails_loses_no_first(tmp_path: Path):
+    script = """
+import sys
+import emu.cli
+plan = sys.modules["emu.run.plan"]
+make = plan.run_model
+def fail_on_qemu(model, target, *others):
+    if target.emulator_name == "qemu":
+        raise OSError("the emulator is gone")
+    return make(model, target, *others)
+plan.run_model = fail_on_qemu
+emu.cli.main()
+"""
+    record = tmp_path / "r.json"
+    arguments = ["run", "har", *ON_UNICORN, "-t", "stm32h7-qemu", "--json", str(record)]
+    outcome = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
+    assert outcome.returncode == 70
+    assert "the emulator is gone" in outcome.stderr
+    assert [run.target for run in read_runs(record)] == ["stm32h7-unicorn"]
 
 
 def test_a_hangup_that_nohup_ignores_ends_nothing():
