@@ -15,6 +15,7 @@ REWORDED = (
     "ci/comment",
     "emu/architectures",
     "emu/machines",
+    "emu/native",
     "emu/probes",
     "emu/firmware.py",
     "emu/elf.py",
