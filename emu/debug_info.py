@@ -1,6 +1,6 @@
 """Debug information of an ELF: which source line an instruction comes from, and how to unwind its frame.
 
-Reading DWARF takes time, so each table is read when something in it is asked for.
+Reading DWARF takes time, so each table is read at its first use.
 """
 
 import posixpath
@@ -29,12 +29,12 @@ CORRUPT = (
     ArithmeticError,
     struct.error,
 )
-"""What pyelftools raises on a file whose parts contradict each other."""
+"""The errors of pyelftools for a file whose parts contradict each other."""
 
 Place = tuple[str | None, int | None]
 """File and line."""
 _Row = tuple[int, bool, Place]
-"""Address, whether code is there and not the end of it, and its place."""
+"""Address, whether code is there (False at the end of code), and file and line."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ class _LineTable:
 
 @dataclass(frozen=True)
 class CodeAtZero:
-    """Code at address 0, where the linker also leaves the debug information of functions that it has discarded."""
+    """Code at address 0, where the linker also leaves the debug information of discarded functions."""
 
     names: frozenset[str]
-    """Of the function that starts there."""
+    """The names of the function that starts at address 0."""
     ends: frozenset[int]
-    """Where functions end, or the next one starts: code that was compiled as one ends at one of them."""
+    """Addresses where a function ends or the next one starts. Code compiled as one unit ends at such an address."""
 
 
 class DebugInfo:
-    """The line tables and the unwind information of one ELF; if they are damaged they are as good as missing."""
+    """The line tables and the unwind information of one ELF; damaged ones are treated as missing."""
 
     def __init__(self, elf: ELFFile, code_at_zero: CodeAtZero | None):
         self._elf = elf
@@ -71,7 +71,7 @@ class DebugInfo:
         self._line_tables: dict[int, _LineTable] = {}
 
     def line_at(self, pc: int) -> Place:
-        """Return file and line of the instruction at ``pc``, as far as they are known."""
+        """Return file and line of the instruction at ``pc``; each is None if it is not known."""
         return self._table_at(pc).at(pc)
 
     def declaration_at(self, start: int) -> Place:
@@ -110,7 +110,7 @@ class DebugInfo:
         except CORRUPT:
             return [], []
         at_zero = [entry for entry in entries if entry.header["initial_location"] == 0]
-        if len(at_zero) > 1:  # of which nothing tells the right one
+        if len(at_zero) > 1:  # nothing tells which of them is right
             entries = [entry for entry in entries if entry not in at_zero]
         entries.sort(key=lambda entry: entry.header["initial_location"])
         return [entry.header["initial_location"] for entry in entries], entries
@@ -147,7 +147,7 @@ class DebugInfo:
         return [start for start, _, _ in ranges], ranges
 
     def _is_linked(self, start: int, end: int, unit_offset: int | None = None) -> bool:
-        """Return whether debug information from ``start`` to ``end`` is of code that is there."""
+        """Return whether debug information from ``start`` to ``end`` describes linked code."""
         if start != 0:
             return True
         if self._code_at_zero is None or end not in self._code_at_zero.ends:
@@ -155,12 +155,12 @@ class DebugInfo:
         return unit_offset is None or self._function_at_zero[0] in (None, unit_offset)
 
     def _distance_from_function_at_zero(self, sequence: list[_Row]) -> int:
-        """Return how many lines the code begins from where the function at address 0 is declared."""
+        """Return the distance, in lines, from the declaration of the function at address 0 to the code's first line."""
         return abs((sequence[0][2][1] or 0) - self._function_at_zero[1])
 
     @cached_property
     def _function_at_zero(self) -> tuple[int | None, int]:
-        """The unit's offset and the line of the function at address 0; None and 0 if no unit tells."""
+        """The unit's offset and the line of the function at address 0; None and 0 if no unit has the function."""
         if self._dwarf is None or self._code_at_zero is None:
             return None, 0
         try:
@@ -214,7 +214,7 @@ class DebugInfo:
                 sequence.append((state.address, True, (names.get(state.file), state.line or None)))
         if at_zero:
             rows += min(at_zero, key=self._distance_from_function_at_zero)
-        # Stable, with the end of one sequence before the start of the next one at the same address.
+        # A stable sort puts the end of a sequence before the start of another sequence at that address.
         rows.sort(key=lambda row: row[:2])
         return _LineTable([row[0] for row in rows], [row[2] for row in rows])
 
@@ -225,7 +225,7 @@ def _file_names(unit: CompileUnit, program: LineProgram) -> dict[int, str]:
     top = unit.get_top_DIE().attributes.get("DW_AT_comp_dir")
     compiled_in = _text(top.value) if top is not None else ""
     directories = [_text(directory) for directory in header["include_directory"]]
-    since_5 = header["version"] >= 5  # which counts files and directories from 0, and lists the compilation's own
+    since_5 = header["version"] >= 5  # version 5 counts from 0, and lists the unit's own file and directory
     if not since_5:
         directories = [compiled_in, *directories]
     names = {}

@@ -1,4 +1,4 @@
-"""An ELF: its header checked, and its segments, sections and symbols read. What they mean is for others to say."""
+"""Read an ELF: check its header, and read its segments, sections and symbols. Other modules interpret them."""
 
 import io
 from collections.abc import Iterator
@@ -33,19 +33,19 @@ _SYMBOL = {
         [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
     ),
 }
-"""By the bits of an address."""
+"""Names by the bits of an address."""
 NOTYPE, OBJECT, FUNCTION = 0, 1, 2
 """The kinds of symbols that matter."""
 GLOBAL = 1
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
 _MOST_TIMES_READ = 64
-"""How often each byte may be read, on average: sections are in segments, and names may end in others, but thousands of
-headers for the same bytes would need gigabytes."""
+"""How often each byte may be read, on average. Some overlap is normal: sections are in segments, and names end in
+other names. Thousands of headers for one piece of the file would need gigabytes."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes that are in memory before the firmware starts: at ``load_address``, where a programmer writes them."""
+    """Bytes that are in memory before the firmware starts; a programmer writes them to ``load_address``."""
 
     load_address: int
     address: int
@@ -65,11 +65,11 @@ class Section:
     writable: bool
     executable: bool
     reservation: bool
-    """Whether it only keeps room for the stack or the heap, which are measured instead."""
+    """Whether the section only reserves room for the stack or the heap, which are measured instead."""
 
     @property
     def end(self) -> int:
-        """The first address behind the section."""
+        """The first address after the section."""
         return self.address + self.size
 
 
@@ -86,22 +86,22 @@ class Symbol:
 
     @property
     def defined(self) -> bool:
-        """Whether it is in this ELF, and no reference to another one."""
+        """Whether the symbol is in this ELF, and not a reference to another ELF."""
         return self.section != _UNDEFINED
 
     @property
     def absolute(self) -> bool:
-        """Whether it is a number, such as a size that the linker script sets, and not a place in a section."""
+        """Whether the symbol is a number, such as a size in the linker script, and not a place in a section."""
         return self.section == _ABSOLUTE
 
     @property
     def end(self) -> int:
-        """The first address behind what it names."""
+        """The first address after the named object."""
         return self.address + self.size
 
 
 def is_elf(path: Path) -> bool:
-    """Return whether ``path`` is an ELF, whatever its name: .elf, .axf, .out, or without an ending."""
+    """Return whether ``path`` is an ELF; its name (.elf, .axf, .out, no ending) does not matter."""
     try:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
@@ -112,8 +112,8 @@ def is_elf(path: Path) -> bool:
 class Elf:
     """A linked ELF for one kind of processor.
 
-    Raises InputError, in one line, if ``contents`` is no ELF, damaged, not linked, or for another processor than
-    ``machine`` (``EM_ARM``); ``target`` is the name of what it was to run on.
+    ``machine`` is the processor as ELF names it (``EM_ARM``), and ``target`` is the target's name for messages. Raises
+    InputError (one line) if ``contents`` is not an ELF, damaged, not linked, or for another processor.
     """
 
     def __init__(self, path: Path, contents: bytes, machine: str, target: str):
@@ -130,9 +130,9 @@ class Elf:
             self.toolchain = self._read_toolchain()
         except InputError:
             raise
-        except Exception as error:  # whatever pyelftools raises on parts that contradict each other
+        except Exception as error:  # raised if parts contradict each other
             raise InputError(f"{path} is a corrupt ELF: its parts contradict each other") from error
-        by_binding = sorted(self.symbols, key=lambda symbol: symbol.binding)  # a global one wins over a file's own
+        by_binding = sorted(self.symbols, key=lambda symbol: symbol.binding)  # global symbols win
         self._by_name = {symbol.name: symbol for symbol in by_binding if symbol.defined}
 
     def symbol(self, name: str) -> Symbol | None:
@@ -163,7 +163,7 @@ class Elf:
                 (s["sh_offset"], s["sh_size"]) for s in self.file.iter_sections() if s["sh_type"] != "SHT_NOBITS"
             ]
         if extents is None or not self._inside(contents, extents):
-            raise InputError(f"{self.path} is truncated: its headers point behind the end of the file")
+            raise InputError(f"{self.path} is truncated: its headers point past the end of the file")
         if sum(size for _, size in extents) > _MOST_TIMES_READ * len(contents):
             raise InputError(f"{self.path} is a corrupt ELF: many of its parts are the same bytes")
 
@@ -188,9 +188,9 @@ class Elf:
                 yield Section(section.name, start, size, data, writable, executable, reservation)
 
     def _is_reservation(self, name: str, start: int, end: int) -> bool:
-        """Return whether a section without data only keeps room: an array in a heap's section is a variable.
+        """Return whether a section without data only reserves room; an array in a heap's section is a variable.
 
-        Startup code in assembly gives the room a name and a size, but not a variable's type.
+        Startup code in assembly gives the reserved room a name and a size, but not the type of a variable.
         """
         holds_variables = any(s.kind == OBJECT and s.size and start <= s.address < end for s in self.symbols)
         return name.startswith(_STACK_RESERVATION) or (name.startswith(_RESERVATIONS) and not holds_variables)

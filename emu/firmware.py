@@ -21,12 +21,12 @@ _EXIT_FUNCTIONS = ("_exit", "emu_exit")
 _STACK_LIMIT_SYMBOLS = ("__stack_limit", "_stack_limit", "__StackLimit")
 
 MOST_ABOVE_STACK = 256
-"""Bytes of an array that may lie above where SP begins in it: alignment, or the first context of a task."""
+"""The most bytes of a stack's array that may lie above its first SP: alignment, or the first context of a task."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """Code with a name; ``end`` is the first address behind it."""
+    """Code with a name; ``end`` is the first address after it."""
 
     name: str
     start: int
@@ -42,7 +42,7 @@ class Extent:
 
 
 class Firmware:
-    """An ELF for a board. Everything beyond headers and symbols is read when it is first asked for."""
+    """An ELF for a board. Headers and symbols are read at once, everything else at its first use."""
 
     def __init__(self, path: Path, contents: bytes, target: Target):
         self.path = path
@@ -59,8 +59,11 @@ class Firmware:
     def load(cls, path: Path, target: Target) -> "Firmware":
         """Read the ELF at ``path`` for ``target``.
 
-        Raises InputError, in one line, if the file is missing, no ELF, damaged, not linked, for another CPU, or
-        placed outside the board's memory.
+        Raises InputError (one line) in each of these cases:
+
+        - the file is missing, damaged, or not an ELF;
+        - the ELF is not linked, or is for another CPU;
+        - a part of it lies outside the board's memory.
         """
         return cls(path, read_bytes(path), target)
 
@@ -76,7 +79,7 @@ class Firmware:
 
     @cached_property
     def ram(self) -> tuple[Extent, ...]:
-        """Where data can be written: the board's RAM, or the program's own sections if a loader places it."""
+        """The writable memory: the board's RAM, or the program's own sections if a loader places them."""
         if self.board.memory:
             return tuple(Extent(region.start, region.end) for region in self.board.ram)
         return tuple(Extent(section.address, section.end) for section in self.sections if section.writable)
@@ -85,15 +88,15 @@ class Firmware:
 
     @cached_property
     def flash_bytes(self) -> int:
-        """Bytes that a programmer writes to memory that firmware cannot write: code, constants, initial data."""
+        """Bytes that a programmer writes to read-only memory: code, constants, initial data."""
         return sum(self.static_bytes_in(region) for region in self.board.memory if not region.writable)
 
     @property
     def static_ram_bytes(self) -> int:
         """Allocated bytes in RAM: data, bss, and code that runs from RAM.
 
-        The mailbox is left out, and so is what only reserves room for the stack that the firmware starts on and for
-        the heap: those are measured. Stacks that the firmware changes to later are data like any other.
+        Not counted are the mailbox, and sections that only reserve room for the first stack or the heap: both are
+        measured. Stacks that the firmware changes to later count as data.
         """
         return sum(self.static_bytes_in(region) for region in self.board.ram)
 
@@ -119,7 +122,7 @@ class Firmware:
 
     @property
     def mailbox_bytes(self) -> int:
-        """Bytes of the section ``.mailbox``, which exists only under test."""
+        """Bytes of the section ``.mailbox``; only firmware under test has that section."""
         return sum(self.mailbox_bytes_in(region) for region in self.board.ram)
 
     def mailbox_bytes_in(self, region: Region) -> int:
@@ -134,12 +137,12 @@ class Firmware:
 
     @property
     def stack_region(self) -> Region:
-        """The memory that the stack begins in; it grows down from ``initial_sp``, which may be the region's end."""
+        """The memory of the first stack, which grows down from ``initial_sp``; this may be the region's end."""
         return next(region for region in self.board.ram if self.initial_sp - 1 in region)
 
     @property
     def stack_is_reserved(self) -> bool:
-        """Whether a symbol tells which memory is the stack's alone; else a heap may grow towards it."""
+        """Whether a symbol names the memory of the stack alone; if none does, a heap may grow towards the stack."""
         return self._stack_limit_symbol is not None or self._stack_array is not None
 
     @property
@@ -159,18 +162,18 @@ class Firmware:
     def stack_limit(self) -> int | None:
         """The lowest address that belongs to the stack that the firmware starts on.
 
-        It is the symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``); if there is none, what
-        ``limit_below`` tells.
+        The symbol ``__stack_limit`` (or ``_stack_limit``, ``__StackLimit``) gives the address; if no such symbol
+        exists, ``limit_below`` gives it.
         """
         return self._stack_limit_symbol if self._stack_limit_symbol is not None else self.limit_below(self.initial_sp)
 
     @property
     def stack_limit_bytes(self) -> int | None:
-        """Bytes of the stack that the firmware starts on; None if nothing tells."""
+        """Bytes of the stack that the firmware starts on; None if they are not known."""
         return None if self.stack_limit is None else self.initial_sp - self.stack_limit
 
     def stack_array(self, sp: int) -> Symbol | None:
-        """Return the variable that is the stack which SP is at the top of, or None."""
+        """Return the variable that is the whole stack if SP is at its top, else None."""
         return next((s for s in self._ram_objects if s.address < sp <= s.end <= sp + MOST_ABOVE_STACK), None)
 
     def variable_at(self, address: int) -> Symbol | None:
@@ -178,10 +181,10 @@ class Firmware:
         return next((s for s in self._ram_objects if s.address <= address < s.end), None)
 
     def limit_below(self, sp: int) -> int | None:
-        """Return the lowest address of a stack that begins at ``sp``; None if nothing tells.
+        """Return the lowest address of a stack that begins at ``sp``; None if the address is not known.
 
-        It is the start of the variable that the stack is, or, if it lies in no section, the end of what is allocated
-        below it in the same memory.
+        If the stack is a variable, the address is the start of that variable. If the stack is in no section, the
+        address is the end of the data allocated below it in the same memory.
         """
         array = self.stack_array(sp)
         if array is not None:
@@ -194,7 +197,7 @@ class Firmware:
 
     @cached_property
     def _ram_objects(self) -> list[Symbol]:
-        """The variables in sections of RAM that do not only reserve it."""
+        """The variables in RAM, without sections that only reserve room."""
         spans = [(s.address, s.end) for s in self._ram_sections if not s.reservation]
         return [symbol for symbol in self.objects if any(start <= symbol.address < end for start, end in spans)]
 
@@ -208,7 +211,7 @@ class Firmware:
     def objects(self) -> tuple[Symbol, ...]:
         """Every variable and constant that has a size, by address.
 
-        GCC gives those that it leaves to the assembler (.comm) no type.
+        Variables that GCC leaves to the assembler (.comm) have no type.
         """
         objects = (s for s in self.symbols if s.kind in (OBJECT, NOTYPE) and s.defined and s.size)
         return tuple(sorted(objects, key=lambda symbol: symbol.address))
@@ -220,12 +223,12 @@ class Firmware:
 
     @cached_property
     def exits(self) -> tuple[int, ...]:
-        """The first instructions of the functions by which it ends."""
+        """The first instructions of the functions that end the firmware."""
         return tuple(entry for name in _EXIT_FUNCTIONS if (entry := self.entry_of(name)) is not None)
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
-        """Every function once, by address; code that only an assembly label names reaches to the next name."""
+        """Every function once, by address. Code named only by an assembly label reaches to the next name."""
         named: dict[int, Symbol] = {}
         for symbol in self.symbols:
             is_function = symbol.kind == FUNCTION and symbol.defined and not symbol.absolute
@@ -285,7 +288,7 @@ class Firmware:
         )
 
     def code(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the address and the bytes of each piece of code, by what tells it from data in the ELF."""
+        """Yield the address and the bytes of each piece of code, as far as the ELF tells code from data."""
         ranges = self.architecture.code_ranges(self._elf)
         if ranges is not None:
             yield from ((start, self.bytes_at(start, end - start)) for start, end in ranges)
@@ -303,7 +306,7 @@ class Firmware:
         return next((s.end for s in self.sections if s.address <= address < s.end), address + 2)
 
     def bytes_at(self, address: int, size: int) -> bytes:
-        """Return up to ``size`` bytes as they are linked to stand at ``address``; fewer if the section ends."""
+        """Return up to ``size`` bytes that are linked to ``address``; fewer if the section ends."""
         for section in self.sections:
             if section.address <= address < section.end and section.data is not None:
                 return section.data[address - section.address :][:size]
@@ -317,7 +320,7 @@ class Firmware:
 
     @cached_property
     def _code_at_zero(self) -> CodeAtZero | None:
-        """What tells the function at address 0 from what the linker has left behind there of discarded ones."""
+        """The facts that tell the function at address 0 from discarded functions with debug information there."""
         section = next((s for s in self.sections if s.executable and s.address == 0), None)
         if section is None:
             return None
@@ -329,13 +332,13 @@ class Firmware:
         )
 
     def locate(self, pc: int) -> Location:
-        """Return function, file and line of the instruction at ``pc``; what the ELF does not tell is None."""
+        """Return function, file and line of the instruction at ``pc``; each is None if the ELF does not tell."""
         function = self.function_at(pc)
         file, line = self._debug.line_at(pc)
         return Location(function=function.name if function else None, file=file, line=line)
 
     def declaration_of(self, function: Function) -> Location:
-        """Return where ``function`` stands in the source; what the ELF does not tell is None."""
+        """Return file and line of ``function`` in the source; each is None if the ELF does not tell."""
         file, line = self._debug.declaration_at(function.start)
         return Location(function=function.name, file=file, line=line)
 
@@ -344,7 +347,7 @@ class Firmware:
         return self._debug.unwind_entry(pc)
 
     def describes_push(self, pc: int) -> bool:
-        """Return whether the unwind information changes with the instruction at ``pc``: the compiler made the frame."""
+        """Return whether the unwind information changes at ``pc``; if so, the compiler made the frame there."""
         entry = self.unwind_entry(pc)
         try:
             return entry is not None and any(pc < row["pc"] <= pc + 4 for row in entry.get_decoded().table)
@@ -372,11 +375,11 @@ class Firmware:
             region = self.board.region_at(start)
             if region is None or region.kind != "memory":
                 return False
-            start = region.end  # a segment may run on into adjacent memory
+            start = region.end  # a segment may continue in adjacent memory
         return True
 
 
 def _preference(symbol: Symbol) -> tuple[object, ...]:
-    """Sort key: of several names for one address the most telling first."""
+    """Sort key for several names of one address: the most telling name comes first."""
     underscores = len(symbol.name) - len(symbol.name.lstrip("_"))
     return (symbol.kind != FUNCTION, symbol.binding != GLOBAL, not symbol.size, underscores, symbol.name)

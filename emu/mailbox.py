@@ -1,7 +1,7 @@
 """The harness's end of the mailbox: inputs into the firmware's RAM, a command, outputs back.
 
-``runtime/port/mailbox.h`` describes the protocol. It needs nothing of a machine but memory and ``resume``, so it works
-the same in every emulator and over a debug probe.
+``runtime/port/mailbox.h`` describes the protocol. The protocol needs only memory and ``resume`` of a machine, so it
+works in every emulator and over a debug probe.
 """
 
 import struct
@@ -28,7 +28,7 @@ _START, _STEP, _FINISH = 1, 2, 4
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back of a command: the stop of its last part, and the instructions of all parts."""
+    """The answer to a command: the stop of its last part, and the instructions of all parts."""
 
     stop: Stop
     status: int
@@ -43,19 +43,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Mailbox:
-    """The mailbox of firmware that has arrived at its first ``emu_yield``."""
+    """The mailbox of firmware that has reached its first ``emu_yield``."""
 
     machine: Machine
     address: int
     status: int
-    """What the firmware said of itself when it started: 0, or its own error code."""
+    """The firmware's report on its own start: 0, or its own error code."""
     columns: int
     """F: floats in an input row."""
     outputs: int
     """C: floats of output."""
     input_address: int
     input_rows: int
-    """Rows that fit into the buffer at a time."""
+    """Rows that fit into the buffer at once."""
     output_address: int
     trace_address: int
     trace_floats: int
@@ -64,7 +64,7 @@ class Mailbox:
     def open(cls, machine: Machine, address: int, ram: Sequence[Region | Extent]) -> Self:
         """Read the mailbox at ``address`` of firmware with ``ram``.
 
-        Raises InputError if there is none that this version understands, or one whose buffers cannot be.
+        Raises InputError if this version does not understand the mailbox, or if a buffer is not in RAM.
         """
         if not _in_ram(ram, address, _LAYOUT.size):
             raise InputError(f"{SYMBOL} at {address:#010x} is not in RAM")
@@ -76,15 +76,15 @@ class Mailbox:
                 f"expected {MAGIC:#x} version {_VERSION}: build it with this version's runtime/port/mailbox.h"
             )
         rows = input_floats // columns if columns else 0
-        if status != 0:  # the firmware refused to start: what it did not fill in does not matter
+        if status != 0:  # the firmware refused to start: fields that it left empty do not matter
             return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
         if rows == 0:
             raise InputError(
-                f"{SYMBOL} has room for {input_floats} floats of input, which is no row of {columns}: "
-                "the firmware has to set columns and input_floats before its first emu_yield"
+                f"{SYMBOL}: input_floats is {input_floats}, but a row has {columns} columns; "
+                "set both before the first emu_yield()"
             )
         if outputs == 0:
-            raise InputError(f"{SYMBOL} gives 0 outputs: the firmware has to set outputs before its first emu_yield")
+            raise InputError(f"{SYMBOL}: outputs is 0; set it before the first emu_yield()")
         buffers = {"input": (input_address, input_floats), "output": (output_address, outputs), "trace": tuple(trace)}
         for name, (start, floats) in buffers.items():
             if floats and not _in_ram(ram, start, 4 * floats):
@@ -92,7 +92,7 @@ class Mailbox:
         return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
 
     def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
-        """Run one sequence x (T, F) and return the reply and the outputs (C): not numbers unless the reply is ok."""
+        """Run one sequence x (T, F) and return the reply and the outputs (C); they are NaN unless the reply is ok."""
         instructions = 0
         reply = None
         for first in range(0, len(x), self.input_rows):
@@ -124,7 +124,7 @@ class Mailbox:
         self.machine.write(self.input_address, np.ascontiguousarray(rows, "<f4").tobytes())
         self.machine.write(self.address + COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
         stop = self.machine.resume()
-        if stop.reason != "yield":  # an emulator that is lost has no memory any more
+        if stop.reason != "yield":  # a lost emulator has no memory any more
             return Reply(stop, 0, stop.instructions)
         (status,) = struct.unpack("<I", self.machine.read(self.address + STATUS_OFFSET, 4))
         return Reply(stop, status, stop.instructions)

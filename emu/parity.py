@@ -12,8 +12,8 @@ _WORST_INPUTS = 10
 def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | None:
     """Compare outputs (N, C) with the reference logits; None if the inputs have no logits.
 
-    The reference is float64 PyTorch if it is known, else float32. An output that is not a number agrees with
-    nothing, and its error is infinite.
+    The reference is PyTorch's float64 output if the inputs have it, else the float32 output. An output that is not a
+    number agrees with no class, and its error is infinite.
     """
     reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
     if reference is None:
@@ -22,7 +22,7 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | 
     predicted, expected = _argmax(outputs), reference.argmax(axis=1)
     agrees = predicted == expected
     labels = inputs.labels
-    # A wrong class is worse than any distance; of equal inputs the first comes first.
+    # A wrong class is worse than any error; equally bad inputs keep their order.
     worst_first = np.lexsort((-error.max(axis=1), agrees))
     worst_inputs = [
         WorstInput(

@@ -1,4 +1,4 @@
-"""What an access that the board's memory does not allow means, in words that a firmware author can act on."""
+"""Say in words what an access that the board's memory does not allow means to a firmware author."""
 
 from typing import Literal
 
@@ -8,12 +8,12 @@ from emu.targets import Board
 Access = Literal["read", "write", "fetch"]
 
 NULL_PAGE = 0x1000
-"""Addresses below this are taken for null pointers."""
+"""Addresses below this one are taken for null pointers."""
 NULL_POINTER = "a null pointer"
 
 
 def describe_access(board: Board, access: Access, address: int, size: int) -> tuple[str, str]:
-    """Return the fault's kind and a sentence about an access of ``size`` bytes; of a fetch ``size`` may be any."""
+    """Return the fault's kind and a sentence about an access of ``size`` bytes; a fetch ignores ``size``."""
     region = board.region_at(address)
     if access == "fetch":
         if region is not None:

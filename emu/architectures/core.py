@@ -1,7 +1,7 @@
-"""A core that has stopped: what an emulator or a probe tells of the core, and what its architecture makes of that.
+"""A stopped core: its registers and memory, and what its architecture reads from them.
 
-Whoever can stop a core and read its registers and memory is a ``StoppedCore``: a gdb stub, a monitor, an engine. What
-the stop means is said once for all of them, by the ``Core`` of the architecture.
+Everything that can stop a core and read its registers and memory is a ``StoppedCore``: a gdb stub, a monitor, an
+engine. The ``Core`` of the architecture says, once for all of them, what a stop means.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,20 +11,20 @@ from typing import ClassVar, Literal, Protocol
 from emu.record import Frame
 
 Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address; fewer, or none, if there is no memory."""
+"""Takes an address and a size, and returns that many bytes; fewer, or none, if there is no memory."""
 
 
 class CoreError(Exception):
-    """A core cannot be asked: whoever held it has gone, or refuses. The text says what was refused."""
+    """The emulator of a stopped core is gone, or refuses a request. The text names the request."""
 
 
 class StoppedCore(Protocol):
-    """A core that stands still. Both methods raise CoreError if nobody answers.
+    """A core that is stopped. Both methods raise CoreError if the emulator does not answer.
 
     The names of the registers are those of Arm's and Cadence's manuals, in lower case:
 
-    - of a Cortex-M: r0 to r12, ``sp``, ``lr``, ``pc`` and ``xpsr``;
-    - of an LX7: ``pc``, the window a0 to a15, the whole register file ar0 to ar63 (0 if a register cannot be seen), and
+    - Cortex-M: r0 to r12, ``sp``, ``lr``, ``pc`` and ``xpsr``;
+    - LX7: ``pc``, the window a0 to a15, the whole register file ar0 to ar63 (0 if a register cannot be seen), and
       the special registers.
     """
 
@@ -44,75 +44,75 @@ class CoreFault:
     kind: str
     detail: str
     address: int | None = None
-    """What the fault is about, if it is about a place in memory."""
+    """The memory address that the fault is about; None if it is about no address."""
     registers: Sequence[int] | None = None
-    """As the instruction found them, in the order of ``Core.registers``; None if they are lost."""
+    """The registers before the instruction, in the order of ``Core.registers``; None if they are lost."""
     pc: int | None = None
-    """The instruction that has not retired; None if it is lost."""
+    """The address of the instruction that did not retire; None if it is lost."""
     is_jump: bool = False
-    """Whether no instruction could be fetched at ``pc``."""
+    """Whether the fault is a failed fetch at ``pc``."""
 
 
 @dataclass(frozen=True)
 class StackPeak:
-    """The machine when a stack was lowest, or some instructions before that."""
+    """The machine when a stack was lowest, or some instructions before that moment."""
 
     lowest: int
     """The lowest SP."""
     lowered_from: int
-    """The address in straight-line code from which on SP came from what ``registers`` have to its lowest."""
+    """The address in straight-line code from which SP fell from its value in ``registers`` to ``lowest``."""
     registers: Sequence[int]
-    """In the order of ``Core.registers``."""
+    """The registers, in the order of ``Core.registers``."""
     stack_start: int
     stack: bytes
-    """What is known of the stack's memory."""
+    """The known bytes of the stack's memory, from ``stack_start`` on."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Return what is known of the stack's memory there."""
+        """Return the known bytes of the stack's memory at ``address``."""
         return self.stack[address - self.stack_start :][:size] if address >= self.stack_start else b""
 
 
 class Core(Protocol):
-    """One kind of core with a firmware on it: what its registers mean."""
+    """One kind of core with a firmware: what its registers mean."""
 
     stack_pointer: ClassVar[Literal["MSP", "a1"]]
-    """What the record calls the register that the stack is known by."""
+    """The record's name of the stack pointer."""
     stack_register: ClassVar[str]
-    """Which register of a ``StoppedCore`` that is."""
+    """The name of the stack pointer in a ``StoppedCore``."""
     not_on_stack: ClassVar[tuple[str, int] | None]
-    """A register, and bits of it: while one of them is set, ``stack_register`` points to no stack."""
+    """A register and some of its bits: while one of the bits is set, ``stack_register`` points to no stack."""
     below_sp: ClassVar[int]
     """Bytes below SP that belong to the stack."""
 
     # ---- where it goes -----------------------------------------------------------------------------------------------
 
     def fault_handlers(self, read: Memory) -> frozenset[int]:
-        """Return where the core goes for an exception that no right program takes; ``read`` as after reset."""
+        """Return the handlers of exceptions that no correct program takes; ``read`` returns memory as after reset."""
         ...
 
     def return_address(self, core: StoppedCore) -> int:
-        """Return, before the first instruction of a function, where the function will return to."""
+        """Return a function's return address; the core is before the function's first instruction."""
         ...
 
     def first_argument(self, core: StoppedCore) -> int:
-        """Return, before the first instruction of a function, its first argument."""
+        """Return a function's first argument; the core is before the function's first instruction."""
         ...
 
-    # ---- why it stands -----------------------------------------------------------------------------------------------
+    # ---- why it stopped ----------------------------------------------------------------------------------------------
 
     def fault(self, core: StoppedCore, *, at_handler: bool) -> CoreFault | None:
-        """Return the fault that the core is in; None if there is none, or the firmware serves the exception.
+        """Return the core's fault; None if there is none, or the firmware handles the exception.
 
-        ``at_handler`` tells whether the core stands before the first instruction of a handler, or may do so.
+        ``at_handler`` tells whether the core is, or may be, before the first instruction of a handler.
         """
         ...
 
     def handler_without_exception(self, core: StoppedCore) -> CoreFault | None:
-        """Return the fault of code that has got to one of ``fault_handlers`` with no exception; None if it may."""
+        """Return the fault of reaching a fault handler without an exception; None if that is allowed."""
         ...
 
     def waits(self, core: StoppedCore) -> tuple[str, int] | None:
-        """Return the instruction by which the core waits for an interrupt, and its address; None if it does not."""
+        """Return the instruction that waits for an interrupt, and its address; None if the core does not wait."""
         ...
 
     # ---- its registers -----------------------------------------------------------------------------------------------
@@ -132,24 +132,24 @@ class Core(Protocol):
     # ---- the stack ---------------------------------------------------------------------------------------------------
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
-        """Return the frames, innermost first, by ``registers`` and the stack's memory.
+        """Return the frames, innermost first, from ``registers`` and the stack's memory.
 
-        The stack begins at ``top``, if that is known; older code has another stack.
+        The stack begins at ``top``, or None if that is not known. Frames beyond ``top`` belong to another stack.
         """
         ...
 
     def peak_backtrace(self, peak: StackPeak, top: int) -> list[Frame]:
-        """Return the frames when a stack that begins at ``top`` was lowest.
+        """Return the frames at the peak of a stack that begins at ``top``.
 
-        Their sizes add up to the stack's bytes if all of them are known.
+        The sizes of the frames add up to the stack's bytes if all sizes are known.
         """
         ...
 
     def sets_sp_anew(self, address: int) -> bool:
-        """Return whether the instruction at ``address`` gives SP a value that is not computed from SP."""
+        """Return whether the instruction at ``address`` sets SP to a value that is not computed from SP."""
         ...
 
 
 def stack_bytes(core: Core, lowest: int, top: int) -> int:
-    """Return the bytes of a stack that begins at ``top`` when SP was ``lowest``."""
+    """Return the bytes of a stack that begins at ``top`` and whose lowest SP was ``lowest``."""
     return top - lowest + core.below_sp if lowest != top else 0

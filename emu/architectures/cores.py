@@ -1,4 +1,4 @@
-"""Which core a firmware runs on."""
+"""The core that a firmware runs on."""
 
 from emu.architectures.armv7em.core import CortexM
 from emu.architectures.core import Core

@@ -1,4 +1,4 @@
-"""What the harness asks of a processor's architecture."""
+"""The questions that the harness asks a processor's architecture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Architecture(Protocol):
     """One kind of processor."""
 
     elf_machine: str
-    """The machine that an ELF for this architecture names."""
+    """The machine in the header of an ELF for this architecture."""
 
     def code_address(self, value: int) -> int:
-        """Return the address of the instruction that the symbol or pointer ``value`` leads to."""
+        """Return the address of the instruction to which the symbol or pointer ``value`` points."""
         ...
 
     def instruction_addresses(self, code: bytes, address: int) -> Iterator[int]:
@@ -42,7 +42,7 @@ class Architecture(Protocol):
         ...
 
     def explain_hole(self, address: int) -> str | None:
-        """Return what the address map says of ``address``, where a board has nothing; None if it says nothing."""
+        """Return the address map's note on ``address``, where a board has nothing; None if there is no note."""
         ...
 
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]] | None:

@@ -14,10 +14,10 @@ class Stop:
 
     reason: Literal["yield", "exit", "fault"]
     instructions: int | None
-    """Retired since ``boot`` or ``resume`` was called; None if the machine does not count."""
+    """Instructions retired since the call of ``boot`` or ``resume``; None if the machine does not count."""
     fault: Fault | None = None
     exit_status: int | None = None
-    """The status that the firmware gave to its exit function or its debugger; None if it did not end so."""
+    """The status that the firmware gave to its exit function or its debugger; None if it ended otherwise."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measurements:
     """Peaks of the stacks by memory, without stacks in static RAM or the heap; None if there were too many stacks to
     follow."""
     heap_region: str | None = None
-    """The heap's memory; None if the heap is in none, or in several."""
+    """The heap's memory; None if the heap is in no memory, or in several."""
     heap: Heap = field(default_factory=lambda: Heap(attached=False))
     timeline: Timeline | None = None
     instructions: Instructions = field(default_factory=Instructions)
@@ -46,14 +46,14 @@ class Measurements:
 
 
 class Machine(Protocol):
-    """Runs one firmware. A machine is a context manager, and leaves nothing behind."""
+    """Runs one firmware. A machine is a context manager; after ``close`` no process and no file of it is left."""
 
     def boot(self) -> Stop:
-        """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
+        """Reset, and run until the firmware first reaches ``emu_yield``, or ends."""
         ...
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned, to the next arrival or to the end."""
+        """Let ``emu_yield`` return, and run until the firmware reaches it again, or ends."""
         ...
 
     def read(self, address: int, size: int) -> bytes:

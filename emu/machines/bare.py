@@ -1,4 +1,4 @@
-"""A machine that measures nothing, to compare the speed of others with."""
+"""The measurements of a machine that measures nothing; it shows what measuring costs in speed."""
 
 from collections.abc import Sequence
 

@@ -24,21 +24,21 @@ class Counters:
     """The counters of a run, and the machine's memory."""
 
     total: int
-    """Instructions."""
+    """Instructions in total."""
     blocks: Sequence[Block]
     loads: list[int]
     stores: list[int]
-    """In the order of the board's memories."""
+    """Loads and stores, in the order of the board's memories."""
     call_paths: Sequence[tuple[int, int, int]]
     """For each path: its caller's number, its function's index + 1 (or 0), and its instructions."""
     call_paths_cut: bool
-    """Whether there were more call paths."""
+    """Whether there were more call paths than are kept."""
     peek: Memory
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts as a record has them."""
+    """The counts in the form of the run record."""
 
     instructions: Instructions
     profile: Profile | None = None
@@ -47,7 +47,7 @@ class Counts:
 
 
 def measure_counts(firmware: Firmware, counters: Counters, instruments: Instruments) -> Counts:
-    """Return the counts; ``instruments`` say what was counted on request.
+    """Return the counts; ``instruments`` name the counters that were requested.
 
     Raises ContradictionError if the instructions by function, line or call path do not add up to the total.
     """
@@ -93,7 +93,7 @@ def measure_counts(firmware: Firmware, counters: Counters, instruments: Instrume
 
 
 def _executions(firmware: Firmware, counters: Counters) -> Mapping[int, int] | str:
-    """Return how often the instruction at each address ran, or why that is not known any more."""
+    """Return how often the instruction at each address ran, or why the number is no longer known."""
     try:
         return executions_by_address(firmware, counters.blocks, counters.peek)
     except CodeChangedError as changed:

@@ -33,7 +33,7 @@ class GdbRemote:
         self._expect_ok(f"P{number:x}={value.to_bytes(4, 'little').hex()}")
 
     def read_registers(self) -> bytes:
-        """Return all registers, one after the other."""
+        """Return the bytes of all registers, one after the other."""
         return self._bytes("g")
 
     def write_first_registers(self, values: bytes) -> None:
@@ -45,7 +45,7 @@ class GdbRemote:
         return self._bytes(f"m{address:x},{size:x}")
 
     def set_breakpoint(self, address: int) -> None:
-        """Stop the machine whenever it arrives at ``address``."""
+        """Stop the machine whenever it reaches ``address``."""
         self._expect_ok(f"Z1,{address:x},2")
 
     def resume(self) -> None:
@@ -57,7 +57,7 @@ class GdbRemote:
         self._ask("s")
 
     def interrupt(self) -> None:
-        """Stop the machine; ``wait`` tells when it has."""
+        """Ask the machine to stop; ``wait`` tells when it has stopped."""
         self._write(_INTERRUPT)
 
     def wait(self, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""The firmware's output, kept up to a bound."""
+"""The firmware's output, kept up to a limit."""
 
 KEPT_BYTES = 1024 * 1024
 

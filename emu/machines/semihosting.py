@@ -1,7 +1,7 @@
 """Arm semihosting: firmware asks its debugger to print, and to end (Arm's "Semihosting for AArch32 and AArch64").
 
-A call has an operation's number and a parameter: nearly always the address of a block of words with the details. The
-only files are the console, and the list of features that tells newlib that an exit may carry a status.
+A call has the number of an operation and a parameter, nearly always the address of a block of words. The only files
+are the console and the list of features, which tells newlib that an exit may carry a status.
 """
 
 import errno
@@ -54,11 +54,11 @@ class Exit:
 
 
 class SemihostingError(Exception):
-    """A call that cannot be served; the text names the call and the reason."""
+    """A call that emu does not support; the text names the call and the reason."""
 
 
 class Semihosting:
-    """Serves one firmware's calls, from reset on.
+    """Handles one firmware's calls, from reset on.
 
     ``read`` and ``write`` access its memory, and raise ValueError if there is none. ``output`` takes printed bytes.
     ``initial_sp`` is SP at reset.
@@ -77,9 +77,9 @@ class Semihosting:
         self._error = 0
 
     def call(self, operation: int, parameter: int) -> int | Exit:
-        """Return the call's result (a 32-bit word), or the exit that it is.
+        """Return the call's result (a 32-bit word), or the exit that it asks for.
 
-        Raises SemihostingError for an operation that is not served, and for a parameter that leads out of memory.
+        Raises SemihostingError if the operation is not supported, or if the parameter points outside memory.
         """
         try:
             name = _Operation(operation).name
@@ -146,7 +146,7 @@ class Semihosting:
         return _FAILED
 
     def _write_file(self, handle: int, address: int, length: int) -> int:
-        """Return the bytes that were not written."""
+        """Return the number of bytes that were not written."""
         if handle not in (_STDOUT, _STDERR):
             self._error = errno.EBADF
             return length
@@ -155,7 +155,7 @@ class Semihosting:
         return 0
 
     def _read_file(self, handle: int, address: int, length: int) -> int:
-        """Return the bytes that were not read: all bytes of the console, as nobody types."""
+        """Return the number of bytes that were not read: all bytes of the console, as it has no input."""
         if handle != _FEATURES:
             return length
         data = _FEATURE_FILE[self._features_position :][:length]
@@ -175,11 +175,11 @@ class Semihosting:
         if size == 0:
             return _FAILED
         self._write(buffer, b"\0")
-        self._write(block + 4, bytes(4))  # its length
+        self._write(block + 4, bytes(4))  # the length of the command line
         return 0
 
     def _heap_information(self, block: int) -> int:
-        """Leave the heap's bounds (zero) to the linker script, but not the stack: many scripts do not name its base."""
+        """Leave the heap's bounds (zero) to the linker script; give the stack, as many scripts do not name its base."""
         self._write(block, struct.pack("<4I", 0, 0, self._initial_sp, 0))
         return 0
 

@@ -1,7 +1,7 @@
 """C that runs inside an emulator: compiled with the host's compiler on first use, cached by content.
 
-Here are the structures that ``unicorn/`` and ``qemu/`` share. They mirror the headers of ``common/`` field by field;
-the headers describe the fields.
+This module has the structures that ``unicorn/`` and ``qemu/`` share. The structures mirror the headers of ``common/``
+field by field; the headers describe the fields.
 """
 
 from ctypes import POINTER, Structure, c_uint32, c_uint64

@@ -1,4 +1,4 @@
-"""Allocators: which functions of a firmware hand out memory, known by their names."""
+"""Allocators: the functions of a firmware that allocate memory, known by their names."""
 
 import re
 
@@ -56,7 +56,7 @@ _BESIDE = (
     *((name, function, 0) for name, function in _QUERIES.items()),
     *((f"_{name}_r", function, 1) for name, function in _QUERIES.items()),
 )
-"""Functions to follow with them: the source of their memory, the way out of them, and queries of the heap."""
+"""Functions to follow with the allocators: their source of memory, longjmp, and queries of the heap."""
 
 _FUNCTIONS = (
     *((name, function, 0) for name, function in _NEWLIB.items()),
@@ -81,7 +81,7 @@ def allocator_entries(firmware: Firmware) -> list[AllocatorEntry]:
 
 
 def allocates(firmware: Firmware) -> bool:
-    """Return whether a known function that hands out memory is linked."""
+    """Return whether a known function that allocates memory is linked."""
     return any(entry.function in _ALLOCATING for entry in allocator_entries(firmware))
 
 

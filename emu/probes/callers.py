@@ -1,4 +1,4 @@
-"""Who called the allocator: backtraces from the machine at the allocator's entry, made on demand."""
+"""The allocator's callers: backtraces from the machine at the allocator's entry, made on demand."""
 
 import zlib
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from emu.firmware import Firmware
 from emu.record import Frame
 
 MOST_UNWOUND = 500
-"""The most paths of one list: a backtrace takes a millisecond or two."""
+"""The most paths of a list that get backtraces, as a backtrace takes a millisecond or two."""
 
 
 class Capture(NamedTuple):
     """The machine at the allocator's entry."""
 
     registers: Sequence[int]
-    """In the order of ``Core.registers``; the pc is the first instruction of the function that was called."""
+    """Registers in the order of ``Core.registers``; the pc is the first instruction of the called function."""
     jumped_from: int
     """The address after the jump to the allocator; 0 if the allocator was called."""
     stack_start: int
@@ -27,7 +27,7 @@ class CallSite(NamedTuple):
     """A call of the allocator."""
 
     path: int
-    """The number of the call path; 0 if there were too many paths, and only the caller is known."""
+    """The number of the call path; 0 if there were too many paths, so that only the caller is known."""
     address: int
     """The address to which the call returns."""
 
@@ -38,23 +38,23 @@ class Callers:
     def __init__(self, firmware: Firmware, core: Core):
         self._firmware, self._core = firmware, core
         self._captures: list[Capture] = []
-        """With compressed stacks, as most paths are never asked for."""
+        """The captures, with compressed stacks, as most paths are never used."""
         self._backtraces: dict[int, list[Frame]] = {}
 
     def add(self, captures: Iterable[Capture]) -> None:
-        """Take the next paths."""
+        """Add the captures of the next paths."""
         self._captures += [capture._replace(stack=zlib.compress(capture.stack, 1)) for capture in captures]
 
     def backtrace(self, site: CallSite) -> list[Frame]:
-        """Return the frames from the allocator's caller outwards, which may have made a tail call."""
+        """Return the frames from the allocator's caller outwards; the caller may have made a tail call."""
         if site.path and site.path not in self._backtraces:
             self._backtraces[site.path] = self._unwind(self._captures[site.path - 1])
         return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
     def grouped(self, largest_first: Iterable[CallSite]) -> dict[CallSite, list[CallSite]]:
-        """Return the calls with equal backtraces together, by one of them: a path may have several numbers.
+        """Group the calls with equal backtraces under one of them, as a path may have several numbers.
 
-        After the first ``MOST_UNWOUND`` calls, all calls from one place go together, whatever their paths.
+        After the first ``MOST_UNWOUND`` calls, all calls from one place are one group.
         """
         first: dict[tuple[int, ...], CallSite] = {}
         groups: dict[CallSite, list[CallSite]] = {}

@@ -1,4 +1,4 @@
-"""Coverage: which lines and functions ran, and which have code that never did."""
+"""Coverage: lines and functions that ran, and those with code that never ran."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Cover
 
 
 def _code_of_functions(firmware: Firmware) -> Iterator[int]:
-    """Yield the address of each instruction of a function: padding between functions is left out."""
+    """Yield the address of each instruction of a function, without the padding between functions."""
     for start, code in firmware.code():
         yield from (
             at

@@ -16,37 +16,37 @@ from emu.probes.timeline import Maxima
 from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
 _FREED_KEPT = 4096
-"""The most freed blocks that are remembered, the latest ones."""
+"""The most freed blocks that are remembered; older ones are forgotten."""
 
 
 class _Live(NamedTuple):
     size: int
     site: CallSite
     place: int
-    """Where the allocator has it."""
+    """The address of the allocator's own block."""
     is_elsewhere: bool
-    """Whether that is neither in a static variable nor in what ``_sbrk`` gave."""
+    """Whether the block is neither in a static variable nor in memory from ``_sbrk``."""
 
 
 class _Refused(NamedTuple):
-    """A call that the allocator refused, and what it had then."""
+    """A call that the allocator refused, and the allocator's memory at that moment."""
 
     size: int
     live: int
     pieces: list[int]
-    """Of free memory."""
+    """The largest piece of free memory."""
     by_sbrk: bool
 
 
 class _Refusals:
-    """What the allocator refused to one call site."""
+    """The calls from one call site that the allocator refused."""
 
     def __init__(self, most: _Refused, times: int) -> None:
         self.most, self.times = most, times
 
 
 class _Level:
-    """A number of bytes, and the most that it ever was."""
+    """A number of bytes, and its maximum so far."""
 
     def __init__(self) -> None:
         self.now = self.peak = 0
@@ -58,7 +58,7 @@ class _Level:
 
 
 class _Composition:
-    """Live bytes and blocks by call site, now and at the peak; a change costs as much as the sites that changed."""
+    """Live bytes and blocks by call site, now and at the peak; only sites that changed cost time."""
 
     def __init__(self) -> None:
         self._at_peak: dict[CallSite, list[int]] = {}
@@ -81,15 +81,15 @@ class _Composition:
 
     @property
     def at_peak(self) -> dict[CallSite, tuple[int, int]]:
-        """Bytes and blocks of each call site that had any."""
+        """Bytes and blocks of each call site that had live blocks."""
         return {site: (size, blocks) for site, (size, blocks) in self._at_peak.items() if blocks}
 
 
 class HeapLedger:
     """Replays allocator calls in order, keeps the live blocks, and judges each call.
 
-    The static RAM of firmware whose allocator takes its memory from an array has that memory already. The heap adds
-    all that ``_sbrk`` gave, and the peak of the blocks that lie elsewhere. ``core`` makes frames of the captures.
+    If an allocator takes its memory from an array, static RAM already counts that memory. The heap adds all memory from
+    ``_sbrk``, and the peak of the blocks in other memory. ``core`` makes frames of the captures.
     """
 
     def __init__(self, firmware: Firmware, core: Core):
@@ -105,12 +105,12 @@ class HeapLedger:
         self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
         self.place_of: Callable[[int], int] = lambda address: address
-        """Where the allocator has the block that the program was given at an address: elsewhere if blocks are moved."""
+        """The address of the allocator's own block by the program's address; they differ if blocks are moved."""
         self._allocations = self._frees = self._failures = 0
         self._failed: dict[CallSite, _Refusals] = {}
         self._sbrk_refused = False
         self._arrays: dict[int, int] = {}
-        """Start and end of each variable that a block was in."""
+        """Start and end of each variable that has held a block."""
         self._lowest, self._highest = 1 << 32, 0
         self._outside_region: int | None = None
         self.timeline = Maxima()
@@ -118,7 +118,7 @@ class HeapLedger:
     # ---- following ---------------------------------------------------------------------------------------------------
 
     def add(self, events: Iterable[Sequence[int]], captures: Iterable[Capture]) -> None:
-        """Replay the next allocator calls: the fields of their events, and a capture of each new call path."""
+        """Replay the next allocator calls, from the fields of their events and a capture of each new call path."""
         self._callers.add(captures)
         if self._why_not_followed is not None:
             return
@@ -150,7 +150,7 @@ class HeapLedger:
             self.timeline.note(instructions, self._all.live)
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
-        """Judge that SP fell from ``sp`` to ``lowest``, below the heap's end; return whether that is a fault."""
+        """Return whether it is a fault that SP fell from ``sp`` to ``lowest``, below the heap's end."""
         if self._why_not_followed is not None or not self._region.is_main_stack(sp):
             return False
         self._judge.stack_grew_into_heap(lowest, backtrace, heap_end, self._region.grown_at)
@@ -160,7 +160,7 @@ class HeapLedger:
         self._allocations += 1
         before = self._live.pop(address, None)
         if before is not None:
-            self._count(before, -1)  # its free was not seen: two blocks cannot be in one place
+            self._count(before, -1)  # two blocks cannot be in one place, so a free was missed
         place = self.place_of(address)
         if place not in self._region:
             self._outside_region = place
@@ -186,7 +186,7 @@ class HeapLedger:
         refusals.times += 1
 
     def _free_pieces(self) -> list[int]:
-        """Return the bytes of each piece beside the live blocks, in the memory that the allocator is known to have."""
+        """Return the bytes of each piece of the allocator's known memory that is in no live block."""
         blocks = sorted((live.place, live.place + live.size) for live in self._live.values())
         pieces = []
         for start, end in (*self._arrays.items(), *self._region.spans):
@@ -225,7 +225,7 @@ class HeapLedger:
     def _judge_pointer(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         self._judge.bad_pointer(pointer, site, sp, word, self._freed.get(pointer) or self._live_block(pointer))
 
-    # ---- asking ------------------------------------------------------------------------------------------------------
+    # ---- queries -----------------------------------------------------------------------------------------------------
 
     @property
     def follows(self) -> bool:
@@ -243,12 +243,12 @@ class HeapLedger:
 
     @property
     def memory(self) -> str | None:
-        """The memory that the whole heap was in; None if there was no heap, or it was in several."""
+        """The memory that the whole heap was in; None if there was no heap, or the heap was in several memories."""
         names = [region.name for region in self._firmware.board.ram if self.lay_in(region.start, region.end)]
         return names[0] if len(names) == 1 else None
 
     def block_near(self, address: int, distance: int = 0) -> Block | None:
-        """Return the block that holds ``address``, else the nearest one, at most ``distance`` bytes away.
+        """Return the block that holds ``address``, else the nearest block, at most ``distance`` bytes away.
 
         Live blocks come first, then the latest freed blocks.
         """
@@ -322,7 +322,7 @@ class HeapLedger:
 
     @property
     def failed(self) -> list[FailedAllocations]:
-        """What the allocator refused, by call path, largest first."""
+        """The calls that the allocator refused, by call path, largest first."""
         found = []
         for known, sites in self._callers.grouped(self._failed).items():
             refusals = [self._failed[site] for site in sites]

@@ -14,7 +14,7 @@ BEYOND_COUNTERS = {
     "overhead_bytes": "the firmware's own counters do not tell what the allocator took",
     "leaks": "the firmware's own counters do not tell who allocated",
 }
-"""The figures that such counters do not give, and why."""
+"""The figures that the firmware's counters do not give, and why."""
 
 
 def has_heap_counters(firmware: Firmware) -> bool:
@@ -24,7 +24,7 @@ def has_heap_counters(firmware: Firmware) -> bool:
 
 
 def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) -> tuple[Heap, str | None] | None:
-    """Return the heap as the firmware has counted it, and its memory (None if nothing was allocated).
+    """Return the heap as counted by the firmware, and its memory (None if nothing was allocated).
 
     Return None if the counters contradict each other. They name one block; all blocks are assumed to be in the same
     memory. ``firmware`` must have the counters.

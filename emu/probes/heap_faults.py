@@ -1,4 +1,4 @@
-"""Mistakes of firmware with its heap: frees of pointers to no live block, and a heap that meets the stack."""
+"""Heap errors of firmware: frees of pointers to no live block, and a heap that meets the stack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from emu.record import Fault, Frame, Location
 
 @dataclass(frozen=True)
 class Block:
-    """Memory that the allocator handed out; ``freed`` is the call that freed it, None if the block is live."""
+    """A block from the allocator; ``freed`` is the call that freed the block, None if it is live."""
 
     address: int
     size: int
@@ -42,7 +42,7 @@ class HeapFaults:
         self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", backtrace)
 
     def heap_grew_into_stack(self, site: CallSite, sp: int) -> None:
-        """Note that the allocator gave away memory above SP, which the stack uses."""
+        """Note that the allocator returned memory above SP, which the stack uses."""
         detail = f"the heap grows beyond SP ({sp:#010x}): memory of the stack is handed out"
         backtrace = self._callers.backtrace(site)
         if self._first("heap_meets_stack"):

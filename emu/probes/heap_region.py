@@ -1,4 +1,4 @@
-"""The memory that the heap grows into: its end by ``_sbrk``, and whether it met the stack."""
+"""The memory that the heap grows into: its end as moved by ``_sbrk``, and whether it met the stack."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from emu.firmware import Firmware
 from emu.probes.callers import CallSite
 
 FAILED_BREAK = 0xFFFF_FFFF
-"""What ``_sbrk`` returns if it has no more."""
+"""The result of ``_sbrk`` if it has no more memory."""
 
 
 class HeapRegion:
@@ -25,19 +25,19 @@ class HeapRegion:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """Start and end of what ``_sbrk`` has given now, if it has given any."""
+        """Start and end of the memory that ``_sbrk`` has given now; empty if there is none."""
         return [(self._first, self._break)] if self.size else []
 
     @property
     def bytes_beside_static(self) -> int:
-        """The same, or 0 if ``_sbrk`` gives from a static variable, which static RAM has already."""
+        """The bytes to add to static RAM: 0 if ``_sbrk`` takes its memory from a static variable."""
         return 0 if self._firmware.is_static(self._first) else self.size
 
     def __contains__(self, address: int) -> bool:
         return self._first <= address < self._highest
 
     def move_break(self, increment: int, before: int, sp: int, site: CallSite) -> bool:
-        """Note a call of ``_sbrk``; return whether it gave away memory that the stack uses."""
+        """Note a call of ``_sbrk``; return whether it returned memory that the stack uses."""
         if before == FAILED_BREAK:
             return False
         after = before + (increment if increment < 1 << 31 else increment - (1 << 32))
@@ -45,7 +45,7 @@ class HeapRegion:
         return self._grow(before, after, sp, site)
 
     def add_block(self, start: int, size: int, sp: int, site: CallSite) -> bool:
-        """Note a block that came without ``_sbrk``; return whether it is memory that the stack uses."""
+        """Note a block that does not come from ``_sbrk``; return whether the stack uses its memory."""
         return self._grow(start, start + size, sp, site)
 
     def _grow(self, start: int, end: int, sp: int, site: CallSite) -> bool:

@@ -8,13 +8,13 @@ from emu.firmware import Firmware
 UNNAMED = "(no symbol)"
 
 Block = tuple[int, int, int, int]
-"""A straight-line piece of code that ran: its address, bytes and instructions, and how often it ran."""
+"""A straight-line piece of code: its address, bytes and instructions, and the number of its executions."""
 Memory = Callable[[int, int], bytes]
-"""Returns the machine's memory: so many bytes from an address."""
+"""Takes an address and a size, and returns that many bytes of the machine's memory."""
 
 
 class CodeChangedError(Exception):
-    """What is in memory now is not the code that ran, so its instructions have no addresses any more."""
+    """Memory no longer holds the code that ran, so the addresses of its instructions are not known."""
 
 
 class ContradictionError(RuntimeError):
@@ -35,7 +35,7 @@ def instructions_by_function(firmware: Firmware, blocks: Iterable[Block], read: 
         if function is None or address + size <= function.end:
             functions[function.name if function else UNNAMED] += instructions * executions
             continue
-        # One function runs on into the next: each gets its own instructions.
+        # If one function runs on into the next, each gets its own instructions.
         for at in _instructions_of(firmware, block, read):
             function = firmware.function_at(at)
             functions[function.name if function else UNNAMED] += executions
@@ -56,7 +56,7 @@ def executions_by_address(firmware: Firmware, blocks: Iterable[Block], read: Mem
 
 
 def check_sum(total: int, what: str, parts: Iterable[int]) -> None:
-    """Raise ContradictionError if ``parts``, which are the instructions by ``what``, do not add up to ``total``."""
+    """Raise ContradictionError if the instructions by ``what`` in ``parts`` do not add up to ``total``."""
     found = sum(parts)
     if found != total:
         raise ContradictionError(f"{total} instructions ran, but those by {what} add up to {found}")

@@ -1,4 +1,4 @@
-"""The stack that firmware starts on, by its lowest SP alone, for emulators that follow no other stack."""
+"""The firmware's first stack, measured by its lowest SP alone, for emulators that follow no other stack."""
 
 from typing import Literal
 
@@ -11,8 +11,7 @@ def main_stack_use(
 ) -> StackUse | None:
     """Return the use of the stack; None if SP may have been on another stack when it was ``lowest``.
 
-    ``peak`` is in bytes and includes the bytes below SP that belong to the stack. ``backtrace`` are the frames at the
-    peak.
+    ``peak`` is in bytes, with the bytes below SP that belong to the stack. ``backtrace`` has the frames at the peak.
     """
     top, limit = firmware.initial_sp, firmware.stack_limit
     # SP below the limit is an overflow if the frames lead to the top; else SP is on another stack.
@@ -31,7 +30,7 @@ def main_stack_use(
 
 
 def main_stack_by_region(firmware: Firmware, stack: StackUse) -> dict[str, int]:
-    """Return the peak by memory; nothing if the stack is in static RAM, which counts it already."""
+    """Return the peak by memory; nothing if the stack is in static RAM, which already counts the stack."""
     if firmware.is_static(stack.top - 1):
         return {}
     return {firmware.stack_region.name: stack.peak_bytes}

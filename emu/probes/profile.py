@@ -35,7 +35,7 @@ def _call_paths(firmware: Firmware, paths: list[tuple[int, int, int]]) -> list[C
     kept: list[CallPath] = []
     index_of: dict[int, int | None] = {0: None}
     for index, (caller, function, own) in enumerate(paths):
-        if index == 0 and own:  # of functions that nothing called, when there was no room for more paths
+        if index == 0 and own:  # functions without a known caller, when there was no room for more paths
             kept.append(CallPath(function=UNNAMED, caller=None, self_instructions=own, inclusive_instructions=own))
         elif index and inclusive[index]:
             index_of[index] = len(kept)

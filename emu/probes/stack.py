@@ -1,4 +1,4 @@
-"""The stack's memory: how far it was written."""
+"""The stack's paint: how much of the stack's memory was written."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ Read = Callable[[int, int], bytes]
 Write = Callable[[int, bytes], None]
 
 PAINT = 0xC5
-"""What RAM holds after reset: not zero, as in real RAM, and as a float (-6328.7) large enough to be noticed."""
+"""RAM's contents after reset: not zero, as in real RAM, and a float (-6328.7) large enough to be noticed."""
 
 
 class StackPaint:
     """Finds the lowest byte ever written: the unused stack is painted, and a byte without its paint was written.
 
-    A byte written with the paint's own value is missed. With ``write``, each look replaces the paint by its complement,
-    so that such a byte is not missed again; this needs memory that belongs to the stack alone.
+    A byte written with the paint's own value is missed. With ``write``, each look replaces the paint by its complement.
+    So a later write of that value is found; this needs memory that belongs to the stack alone.
     """
 
     def __init__(self, bottom: int, top: int, read: Read, write: Write | None):

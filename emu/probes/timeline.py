@@ -1,6 +1,6 @@
-"""Stack and heap over instructions: the maximum in each of some hundred intervals."""
+"""Stack and heap over instructions: their maximum in each of several hundred intervals."""
 
-from emu.native import FIRST_INTERVAL, INTERVALS  # those of the stack, so that they are multiples of each other
+from emu.native import FIRST_INTERVAL, INTERVALS  # the stack's numbers, so that lengths are multiples of each other
 from emu.record import Timeline
 
 
@@ -13,7 +13,7 @@ class Maxima:
         self._level = 0
 
     def note(self, instructions: int, level: int) -> None:
-        """Note that the level changed after so many instructions."""
+        """Note that the level changed after ``instructions`` instructions."""
         self._reach(instructions // self._length)
         self._level = level
         if level > self._maxima[-1]:

@@ -7,5 +7,5 @@ from emu.targets import Region
 
 
 def by_region(regions: tuple[Region, ...], counts: list[int]) -> dict[str, int]:
-    """Return the counts by the regions' names, without the regions that nothing touched."""
+    """Return the counts by the regions' names, without regions that had no access."""
     return {region.name: count for region, count in zip(regions, counts, strict=True) if count}

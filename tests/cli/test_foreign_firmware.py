@@ -49,9 +49,9 @@ def test_a_mailbox_as_it_should_be(emu, tmp_path: Path, inputs: Path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("emu_mailbox.columns = 0", "no row of 0"),
-        ("emu_mailbox.input_floats = 5", "room for 5 floats of input"),
-        ("emu_mailbox.outputs = 0", "0 outputs"),
+        ("emu_mailbox.columns = 0", "but a row has 0 columns"),
+        ("emu_mailbox.input_floats = 5", "input_floats is 5, but a row has"),
+        ("emu_mailbox.outputs = 0", "outputs is 0"),
         ("emu_mailbox.input_floats = 0xFFFFFFFFu", "input buffer, 4294967295 floats"),
         ("emu_mailbox.outputs = 0x40000000u", "output buffer, 1073741824 floats"),
         ("emu_mailbox.input_address = 0x08000000u", "input buffer, 60 floats at 0x08000000, is not in RAM"),

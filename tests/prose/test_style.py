@@ -13,6 +13,15 @@ REWORDED = (
     "docs/explanation",
     "docs/tutorial.md",
     "ci/comment",
+    "emu/architectures",
+    "emu/machines",
+    "emu/native",
+    "emu/probes",
+    "emu/firmware.py",
+    "emu/elf.py",
+    "emu/debug_info.py",
+    "emu/mailbox.py",
+    "emu/parity.py",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 

@@ -33,13 +33,13 @@ class Armv7EM:
         return instruction_addresses(code, address)
 
     def explain_jump(self, address: int) -> str | None:
-        """Return what a jump to a value of LR means that LR has in a handler or after reset."""
+        """Return the meaning of a jump to the LR value of a handler, or to LR's value after reset."""
         if address in _RETURN_VALUES:
             return "a return from the reset handler, or from an exception when none is active"
         return None
 
     def explain_hole(self, address: int) -> str | None:
-        """Return what the system address map says."""
+        """Return the note of the system address map."""
         if address in _PERIPHERALS:
             return "and no peripheral that its board file knows"
         if address in _SYSTEM:
@@ -50,7 +50,7 @@ class Armv7EM:
         """Return nothing: the mapping symbols tell code from data."""
 
     def find_start(self, elf: Elf, board: Board) -> Start:
-        """Return what the vector table tells the core at reset."""
+        """Return the core's start as the vector table gives it."""
         candidates = _vector_tables(elf, board)
         for table in candidates:
             for segment in elf.segments:

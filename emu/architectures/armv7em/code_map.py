@@ -9,7 +9,7 @@ from emu.firmware import Firmware
 
 
 class CodeMap:
-    """The changes of SP, for each region that code may run from: one entry for each halfword."""
+    """The changes of SP for each region of code: one entry for each halfword."""
 
     def __init__(self, firmware: Firmware):
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
@@ -24,7 +24,7 @@ class CodeMap:
                 if effect.delta == DYNAMIC:
                     (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
-        """First and last address of memory in which nothing tells code from data: every instruction is watched."""
+        """First and last address of memory whose code cannot be told from data: every instruction there is watched."""
 
     def delta_at(self, address: int) -> int:
         """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""

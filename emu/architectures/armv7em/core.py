@@ -13,7 +13,7 @@ from emu.firmware import Firmware
 from emu.record import Frame
 
 REGISTERS = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc")
-"""By the names of a ``StoppedCore``, in the order of ``CortexM.registers``."""
+"""Names in a ``StoppedCore``, in the order of ``CortexM.registers``."""
 _SP, _PC = 13, 15
 _NO_TOP = 1 << 32
 
@@ -48,10 +48,10 @@ class CortexM:
         """Return r0."""
         return core.register("r0")
 
-    # ---- why it stands -----------------------------------------------------------------------------------------------
+    # ---- why it stopped ----------------------------------------------------------------------------------------------
 
     def fault(self, core: StoppedCore, *, at_handler: bool) -> CoreFault | None:
-        """Return what made the core take the exception that it is in."""
+        """Return the fault that made the core take its current exception."""
         exception = read_exception(core)
         if exception is None or not (at_handler or exception.is_fault):
             return None
@@ -62,7 +62,7 @@ class CortexM:
         return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
 
     def handler_without_exception(self, core: StoppedCore) -> CoreFault:
-        """Return a fault: the handler was called as a function, or code ran on into it."""
+        """Return a fault: code called the handler as a function, or ran on into it."""
         registers = self.registers(core)
         pc = registers[_PC]
         detail = f"the firmware went to the fault handler at {pc:#010x} without an exception"
@@ -91,7 +91,7 @@ class CortexM:
     # ---- the stack ---------------------------------------------------------------------------------------------------
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
-        """Return the frames by unwind information, or by the instructions if there is none."""
+        """Return the frames from unwind information, or from the instructions if there is none."""
         stack_top = _NO_TOP if top is None else top
         return unwind(self._firmware, registers, read, registers[_SP], registers[_PC], stack_top)
 

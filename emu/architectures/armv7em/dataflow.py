@@ -1,8 +1,8 @@
-"""What a Thumb-2 instruction reads, computes and writes, as far as it matters to where undefined bits go.
+"""What a Thumb-2 instruction reads, computes and writes, to follow undefined bits.
 
 The rules follow the Armv7-M Architecture Reference Manual, A7.7. They are written out here because Capstone's lists of
 registers read and written leave some out. An instruction that is not known precisely is ``OPAQUE``: its first register
-is its result, and all the others are what it reads.
+is its result, and it reads all the other registers.
 """
 
 import re
@@ -20,12 +20,12 @@ FLAGS, GE, FP_FLAGS = 48, 49, 50
 NO_REGISTER = 0xFF
 
 N, Z, C, V, LESS = 1 << 31, 1 << 30, 1 << 29, 1 << 28, 1 << 27
-"""The flags, and whether N differs from V: a comparison may decide that while both flags stay undecided."""
+"""The flags, and whether N differs from V: the difference may be defined while both flags are undefined."""
 _CONDITIONS = {
     "eq": Z, "ne": Z, "hs": C, "lo": C, "mi": N, "pl": N, "vs": V, "vc": V,
     "hi": C | Z, "ls": C | Z, "ge": LESS, "lt": LESS, "gt": LESS | Z, "le": LESS | Z,
 }  # fmt: skip
-"""The flags that each condition looks at."""
+"""The flags that each condition reads."""
 _CONDITION_NAMES = dict(enumerate(_CONDITIONS, start=arm.ARM_CC_EQ))
 
 
@@ -75,7 +75,7 @@ class Instruction:
 
     address: int
     bytes: int
-    """Of machine code."""
+    """The instruction's bytes of machine code."""
     reads: frozenset[int] = frozenset()
     writes: frozenset[int] = frozenset()
     operation: Operation = Operation.OPAQUE
@@ -94,7 +94,7 @@ class Instruction:
     chooses: frozenset[int] = frozenset()
     covered: int = 0
     block: int = 0
-    """Instructions that an IT chooses between."""
+    """Instructions of which an IT runs some."""
     taken: int = 0
     is_signed: bool = False
     inverted: bool = False
@@ -109,15 +109,15 @@ class Instruction:
     index_shift: int = 0
     displacement: int = 0
     elements: int = 0
-    """Accesses to memory: one for each register, and a double-precision one is one."""
+    """Accesses to memory: one for each register, double-precision registers included."""
     status: int = NO_REGISTER
-    """Of an exclusive store: the register that is 0 after it if it has stored."""
+    """The register that an exclusive store sets to 0 if it has stored."""
     registers: tuple[int, ...] = ()
     sp_delta: int = 0
 
 
 def decode(code: bytes, address: int) -> Iterator[Instruction]:
-    """Yield the instructions in ``code``, which is loaded at ``address``; what is no instruction comes as OPAQUE."""
+    """Yield the instructions in ``code``, loaded at ``address``; bytes that are no instruction are OPAQUE."""
     disassembler = capstone.Cs(
         capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
     )
@@ -139,7 +139,7 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
 
 
 def _it_block(code: bytes, instruction: Instruction, address: int) -> tuple[int, int]:
-    """Return how many instructions an IT makes conditional, and a bit for each that runs if the condition holds."""
+    """Return the number of an IT's instructions, and a bit for each one that runs if the condition holds."""
     offset = instruction.address - address
     halfword = int.from_bytes(code[offset : offset + 2], "little")
     mask, condition = halfword & 0xF, halfword >> 4 & 1
@@ -157,7 +157,7 @@ def _only_computes(instruction: Instruction) -> bool:
 
 
 def _choice(it: Instruction, block: Sequence[Instruction], taken: int) -> Instruction:
-    """Return an IT whose block chooses between values, as ``condition ? a : b`` is compiled: no branch."""
+    """Return an IT whose block chooses between values without a branch, such as ``condition ? a : b``."""
     chooses = frozenset(number for instruction in block for number in instruction.writes)
     covered = sum(instruction.bytes for instruction in block) + it.bytes
     return replace(it, operation=Operation.CHOOSE, chooses=chooses, covered=covered, block=len(block), taken=taken)
@@ -176,7 +176,7 @@ _SHIFTS_BY_REGISTER = {
 
 
 def _numbers(register: int) -> tuple[int, ...]:
-    """Return our numbers of Capstone's register: two of a double."""
+    """Return our numbers for Capstone's register; a double has two."""
     if arm.ARM_REG_R0 <= register <= arm.ARM_REG_R12:
         return (register - arm.ARM_REG_R0,)
     if arm.ARM_REG_S0 <= register <= arm.ARM_REG_S31:
@@ -190,7 +190,7 @@ def _numbers(register: int) -> tuple[int, ...]:
 
 @dataclass
 class _Operands:
-    """The operands as written: registers by number, and the numbers after a ``#``."""
+    """The operands as written: the registers' numbers, and the numbers after a ``#``."""
 
     registers: list[tuple[int, ...]] = field(default_factory=list)
     immediates: list[int] = field(default_factory=list)
@@ -303,7 +303,7 @@ def _describe(instruction: capstone.CsInsn) -> Instruction:
 
 
 def _mnemonic(instruction: capstone.CsInsn) -> tuple[str, int]:
-    """Return the mnemonic without condition and types, and the flags that the condition looks at."""
+    """Return the mnemonic without condition and types, and the flags that the condition reads."""
     name = instruction.mnemonic.partition(".")[0]
     if name.startswith("vsel"):
         return "vsel", 0
@@ -334,7 +334,7 @@ def _memory(at: Instruction, mnemonic: str, operands: _Operands, text: str) -> I
     registers = operands.flat()
     status = (registers.pop(0),) if exclusive and store else ()
     transferred = tuple(registers[: 2 if kind == "d" else 1])
-    # Armv7-M, A3.2.1: these must be aligned, whatever CCR.UNALIGN_TRP says.
+    # Armv7-M, A3.2.1: these accesses must be aligned, even if CCR.UNALIGN_TRP is 0.
     alignment = 4 if kind == "d" else size if exclusive or mnemonic.startswith(("lda", "stl")) else 1
     access = Access.LOAD if load else Access.STORE
     at = replace(
@@ -478,16 +478,16 @@ def _product(at: Instruction, name: str, numbers: list[int]) -> Instruction:
 
 
 def _packed(at: Instruction, name: str, numbers: list[int]) -> Instruction:
-    """Describe a word made of the halves of two: of the second one as it is shifted."""
+    """Describe a word that joins a half of one register with a half of a second, shifted register."""
     at = replace(at, operation=Operation.INSERT, destination=numbers[0], first=numbers[1], second=numbers[2], width=16)
     if name == "pkhtb":
         return _with_sets(replace(at, lsb=0))
-    left = at.amount - 16  # INSERT moves it up by 16
+    left = at.amount - 16  # INSERT moves the half up by 16
     return _with_sets(replace(at, lsb=16, shift=Shift.LEFT if left > 0 else Shift.RIGHT, amount=abs(left)))
 
 
 def _by_lane(operands: _Operands) -> bool:
-    """Return whether one operand is half of a double, which Capstone names like the whole."""
+    """Return whether one operand is half of a double; Capstone gives a half the name of the whole register."""
     return len(operands.registers) == 2 and len(operands.registers[0]) != len(operands.registers[1])
 
 
@@ -499,7 +499,7 @@ def _shift(at: Instruction, name: str, numbers: list[int], immediate: int) -> In
 
 
 def _with_sets(at: Instruction) -> Instruction:
-    """Return ``at`` with what it reads and writes, from its operands."""
+    """Return ``at`` with the registers that its operands make it read and write."""
     operands = (at.first, at.second, at.third, at.amount_register)
     reads = {number for number in operands if number != NO_REGISTER}
     writes = {at.destination} - {NO_REGISTER}

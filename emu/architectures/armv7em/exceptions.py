@@ -16,7 +16,7 @@ _NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
 _SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
 _FAULTS = range(_NMI, _USAGE_FAULT + 1)
 FAULT_VECTORS_BYTES = 4 * _FAULTS.stop
-"""Bytes of a vector table up to the last fault's."""
+"""Bytes of a vector table up to the entry of the last fault."""
 
 _NAMES = {
     _NMI: "NMI",
@@ -48,7 +48,7 @@ _SIZES = {"b": 1, "h": 2}
 
 @dataclass(frozen=True)
 class CoreException:
-    """An exception that has been taken, before its handler's first instruction."""
+    """A taken exception, before its handler's first instruction."""
 
     number: int
     cfsr: int
@@ -56,7 +56,7 @@ class CoreException:
     mmfar: int
     bfar: int
     registers: Sequence[int] | None
-    """r0 to r15 as the instruction found them; None if its frame is not on the stack."""
+    """r0 to r15 before the instruction; None if the exception's frame is not on the stack."""
 
     @property
     def is_fault(self) -> bool:
@@ -65,17 +65,17 @@ class CoreException:
 
     @property
     def name(self) -> str:
-        """What Arm calls it."""
+        """Arm's name of the exception."""
         return _NAMES.get(self.number, f"interrupt {self.number - _FIRST_INTERRUPT}")
 
     @property
     def is_jump(self) -> bool:
-        """Whether no instruction could be fetched at pc."""
+        """Whether the fault is a failed fetch at pc."""
         return bool(self.cfsr & (_IACCVIOL | _IBUSERR | _INVSTATE))
 
     @property
     def registers_text(self) -> str:
-        """The fault registers, for a detail."""
+        """The fault registers as text, for a fault's detail."""
         text = f"CFSR {self.cfsr:#010x}, HFSR {self.hfsr:#010x}"
         if self.cfsr & _MMARVALID:
             text += f", MMFAR {self.mmfar:#010x}"
@@ -91,7 +91,7 @@ def fault_handlers(vector_table: bytes) -> frozenset[int]:
 
 
 def read_exception(core: StoppedCore) -> CoreException | None:
-    """Return the exception that the core is in, or None if it is in none."""
+    """Return the core's current exception, or None if there is none."""
     number = core.register("xpsr") & 0x1FF
     if number == 0:
         return None
@@ -100,7 +100,7 @@ def read_exception(core: StoppedCore) -> CoreException | None:
 
 
 def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
-    """Return the fault's kind, a sentence, and the address in question; ``code`` are the bytes at pc."""
+    """Return the fault's kind, a sentence, and the faulting address; ``code`` are the bytes at pc."""
     kind, detail, address = _describe(board, exception, code)
     return kind, f"{detail} ({exception.registers_text})", address
 
@@ -139,7 +139,7 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
         return "exception", "an exception return that the core does not allow", None
     if not exception.is_fault:
         return "exception", f"{exception.name} goes to a fault handler: it has no handler of its own", None
-    if code[1:2] == _BREAKPOINT:  # BKPT escalates to HardFault, as no debug monitor is enabled
+    if code[1:2] == _BREAKPOINT:  # without a debug monitor, BKPT becomes a HardFault
         if code[0] == _SEMIHOSTING:
             return "semihosting", "a semihosting call, and no debugger serves it here", None
         return "breakpoint", f"BKPT {code[0]:#04x}", None
@@ -156,7 +156,7 @@ def _access(code: bytes) -> tuple[Access, int]:
 
 
 def _fault_register(core: StoppedCore, address: int) -> int:
-    """Return one of the core's own registers, which are read word by word."""
+    """Return one of the core's own registers, read as a word."""
     word = core.read(address, 4)
     if len(word) < 4:
         raise CoreError(f"the core's register at {address:#010x} cannot be read")

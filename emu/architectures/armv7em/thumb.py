@@ -1,4 +1,4 @@
-"""What a Thumb-2 instruction does to the stack pointer, read from the machine code."""
+"""How a Thumb-2 instruction changes the stack pointer, read from the machine code."""
 
 import re
 from collections import deque
@@ -9,10 +9,10 @@ import capstone
 from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
 
 WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
-"""The instructions that wait for an interrupt, by their halfword."""
+"""Names of the instructions that wait for an interrupt, by their halfword."""
 
 DYNAMIC = -(2**31)
-"""The change of SP is known only after the instruction has run (alloca, a load into SP, a conditional push)."""
+"""The change of SP is known only after the instruction (alloca, a load into SP, a conditional push)."""
 
 _LOOK_BACK = 8
 """Instructions that may lie between SP and a value computed from it, in code with over-aligned or variable frames."""
@@ -22,7 +22,7 @@ _BRANCHES = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
 
 _FORMS = (
     # (mnemonics, operands, sign); the size is the register list or the number that the operands end in. In an IT block
-    # the mnemonic carries the condition (pusheq), so that none of these forms is taken for it.
+    # the mnemonic ends in the condition (pusheq), so it matches none of these forms.
     (("push", "vpush"), re.compile(r"\{(?P<registers>.*)\}"), -1),
     (("pop", "vpop"), re.compile(r"\{(?P<registers>.*)\}"), +1),
     (("stmdb", "vstmdb"), re.compile(r"sp!, \{(?P<registers>.*)\}"), -1),
@@ -86,20 +86,20 @@ def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
 
 
 def sets_sp_anew(code: bytes, address: int) -> bool:
-    """Return whether the last instruction of ``code`` gives SP a value that the others do not compute from SP."""
+    """Return whether the last instruction of ``code`` sets SP to a value not computed from SP in ``code``."""
     *others, last = _disassembler().disasm(code, address)
     if last.mnemonic.startswith(_STACK_ACCESSES):
         return False
     sources = {ARM_REG_SP}
     for instruction in [last, *reversed(others)]:
-        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or other code may jump to here
+        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or code that other code may jump to
             return True
         read, written = map(set, instruction.regs_access())
         if instruction is not last:
             if instruction.mnemonic.startswith("msr") or (
                 instruction.mnemonic.startswith("mov") and ARM_REG_SP in written
             ):
-                return True  # what was computed from SP earlier belongs to another stack
+                return True  # values computed from SP earlier belong to another stack
             if not sources & written:
                 continue
         if instruction.mnemonic.startswith(_LOADS):

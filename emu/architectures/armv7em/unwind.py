@@ -1,7 +1,7 @@
 """Call stacks: frames and their sizes, from the registers and the stack's bytes at one moment.
 
-A frame is unwound with ``.debug_frame``; code without it (assembly) by following what its instructions did to SP since
-the start of the function. If neither way tells, the walk ends with a frame of unknown size.
+A frame is unwound with ``.debug_frame``. If the code has no entry there (assembly), its instructions since the start of
+the function tell how SP changed. If neither way works, the walk ends with a frame of unknown size.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ _NAMES = {**{f"r{i}": i for i in range(13)}, "sb": 9, "sl": 10, "fp": 11, "ip": 
 _BX_LR = b"\x70\x47"
 _HIGHEST = 1 << 32
 _DEEPEST = 10_000
-"""Frames after which a walk through a broken stack ends."""
+"""The most frames of a walk, which ends a walk through a broken stack."""
 
 Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address, or fewer if there is no memory."""
+"""Takes an address and a size, and returns that many bytes; fewer if there is no memory."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def unwind(
 ) -> list[Frame]:
     """Return the frames, innermost first.
 
-    ``registers`` are r0 to r15 of the innermost function. Its frame extends down to ``lowest``, the lowest SP that it
-    reached, by the instruction ``at``. The stack begins at ``top``; older code has another stack. If every frame is
-    known, the sizes add up to ``top`` - ``lowest``.
+    ``registers`` are r0 to r15 of the innermost function. The frame of that function extends down to ``lowest``, the
+    lowest SP, set by the instruction ``at``. The stack begins at ``top``; frames beyond it belong to another stack. If
+    every frame is known, the sizes add up to ``top`` - ``lowest``.
     """
     frames: list[Frame] = []
     state, pc, below = list(registers), registers[_PC], lowest
@@ -56,7 +56,7 @@ def unwind(
         if call.sp == top != firmware.initial_sp:
             break
         state, below = call.registers, call.sp
-        pc = state[_PC] - 2  # inside the call: the return address may belong to another line or function
+        pc = state[_PC] - 2  # inside the call, as the return address may belong to another line or function
     return frames
 
 
@@ -85,7 +85,7 @@ def _call_of(firmware: Firmware, state: list[int], read: Memory, pc: int, innerm
     if function is not None and function.start == firmware.reset_pc:
         return _Call(sp, None)
     if not innermost and _LR not in saved:
-        return _Call(sp, None)  # the function made a call and kept no return address
+        return _Call(sp, None)  # the function made a call and saved no return address
     caller[_PC] = caller[_LR] & ~1
     return _Call(sp, caller)
 
@@ -115,9 +115,9 @@ def _by_unwind_information(entry: FDE, state: list[int], pc: int) -> tuple[int, 
 def _by_instructions(
     firmware: Firmware, function: Function, state: list[int], pc: int
 ) -> tuple[int, dict[int, int]] | None:
-    """Return SP at the call and the saved registers, by the pushes and pops between the function's start and ``pc``."""
+    """Return SP at the call and the saved registers, from the pushes and pops between the start and ``pc``."""
     depth = before_epilogue = 0
-    depth_of: dict[int, int] = {}  # how far below SP at the call each saved register lies
+    depth_of: dict[int, int] = {}  # for each saved register, its distance below SP at the call
     previous: StackEffect | None = None
     saved_before_epilogue = dict(depth_of)
     for effect in stack_effects(firmware.bytes_at(function.start, pc - function.start), function.start):
@@ -133,7 +133,7 @@ def _by_instructions(
             if name in _NAMES:
                 depth_of[_NAMES[name]] = depth - 4 * index
         returns = effect.delta > 0 and ("pc" in effect.operands or firmware.bytes_at(effect.following, 2) == _BX_LR)
-        if returns and effect.following < pc:  # the next instruction is reached from before the epilogue
+        if returns and effect.following < pc:  # the next instruction is reached from code before the epilogue
             depth, depth_of = before_epilogue, saved_before_epilogue
         previous = effect
     sp = state[_SP] + depth

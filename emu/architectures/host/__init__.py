@@ -1,1 +1,1 @@
-"""The machine that builds: firmware is a program for its operating system."""
+"""The build machine: firmware is a program for its operating system."""

@@ -33,13 +33,13 @@ class Xtensa:
             offset += instruction_size(code[offset])
 
     def explain_jump(self, address: int) -> None:
-        """Return nothing: every address may be one of code."""
+        """Return nothing: code may be at every address."""
 
     def explain_hole(self, address: int) -> None:
-        """Return nothing: each chip has a map of its own."""
+        """Return nothing: each chip has its own address map."""
 
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
-        """Return the code by the assembler's property table, or the functions if the ELF has no such table."""
+        """Return the code from the assembler's property table, or the functions if the ELF has no such table."""
         table = elf.file.get_section_by_name(_PROPERTIES)
         if table is None:
             return [(symbol.address, symbol.end) for symbol in elf.symbols if symbol.kind == FUNCTION and symbol.size]

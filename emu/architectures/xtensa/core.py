@@ -1,4 +1,4 @@
-"""An Xtensa LX7 with a firmware on it (see ``emu.architectures.core.Core``).
+"""An Xtensa LX7 with a firmware (see ``emu.architectures.core.Core``).
 
 Registers are pc, PS, WINDOWBASE, WINDOWSTART, EXCCAUSE, EPC1, EXCVADDR, DEPC and the 64 address registers.
 """
@@ -23,16 +23,16 @@ from emu.firmware import Firmware
 from emu.record import Frame
 
 SPECIAL = ("pc", "ps", "windowbase", "windowstart", "exccause", "epc1", "excvaddr", "depc")
-"""The registers before the file, by the names of a ``StoppedCore``."""
+"""The registers before the register file, by their names in a ``StoppedCore``."""
 FILE = 64
-"""Address registers."""
+"""The number of address registers."""
 _PS_EXCM = 1 << 4
 _WAITI_BYTES = 3
 _DEBUG, _DOUBLE = ("_DebugExceptionVector", 0x280), ("_DoubleExceptionVector", 0x3C0)
 """The name of a vector in Cadence's and Espressif's startup code, and its offset from VECBASE."""
 _NAMED_VECTORS = (_DEBUG[0], "_KernelExceptionVector", "_UserExceptionVector", _DOUBLE[0])
 _SERVED = (1, 4, 5)
-"""Causes for which firmware takes an exception and goes on: SYSCALL, an interrupt of level 1, MOVSP."""
+"""Causes of exceptions that firmware handles before it goes on: SYSCALL, an interrupt of level 1, MOVSP."""
 
 
 class Lx7:
@@ -40,7 +40,7 @@ class Lx7:
 
     stack_pointer: ClassVar[Literal["MSP", "a1"]] = "a1"
     stack_register: ClassVar[str] = "a1"
-    # At reset and in the handlers of the windows a1 is nobody's SP, and PS.EXCM is set.
+    # At reset and in the window handlers a1 is not an SP, and PS.EXCM is set.
     not_on_stack: ClassVar[tuple[str, int] | None] = ("ps", _PS_EXCM)
     below_sp: ClassVar[int] = BASE_SAVE_BYTES
 
@@ -48,27 +48,27 @@ class Lx7:
         self._firmware = firmware
 
     def fault_handlers(self, read: Memory) -> frozenset[int]:
-        """Return the exception vectors that symbols name, and where our own startup code goes with the rest."""
+        """Return the named exception vectors, and the place of our own startup code for all other exceptions."""
         del read
         return frozenset(filter(None, [self.unserved, *map(self._firmware.entry_of, _NAMED_VECTORS)]))
 
     @property
     def unserved(self) -> int | None:
-        """Where our own startup code goes with an exception that nothing in it serves."""
+        """The place in our own startup code for exceptions without a handler."""
         return self._firmware.entry_of(UNSERVED)
 
     def return_address(self, core: StoppedCore) -> int:
-        """Return the address that the call left for ENTRY to rotate in: the caller's window is still current."""
+        """Return the address from the call's register: before ENTRY the caller's window is still current."""
         return returns_to(_argument(core, 0), core.register("pc"))
 
     def first_argument(self, core: StoppedCore) -> int:
-        """Return what ENTRY will make a2 of."""
+        """Return the register that becomes a2 after ENTRY."""
         return _argument(core, 2)
 
-    # ---- why it stands -----------------------------------------------------------------------------------------------
+    # ---- why it stopped ----------------------------------------------------------------------------------------------
 
     def fault(self, core: StoppedCore, *, at_handler: bool) -> CoreFault | None:
-        """Return what made the core take the exception that it is in."""
+        """Return the fault that made the core take its current exception."""
         if not at_handler:
             return None
         _, ps, base, start, cause, pc, address, depc, *file = self.registers(core)
@@ -86,7 +86,7 @@ class Lx7:
             return CoreFault("breakpoint", "BREAK, and no debugger", None, registers, pc)
         elif self._stands_at(core, *_DOUBLE):
             if is_in_window_vectors(depc, core.register("vecbase")):
-                shown, base = pc, old_base(ps)  # the call or return of another function has led to the vector
+                shown, base = pc, old_base(ps)  # a call or return in another function has led to the vector
             pc = depc
         elif cause in _SERVED:
             return None
@@ -101,7 +101,7 @@ class Lx7:
         return pc == self._firmware.entry_of(name) or pc - core.register("vecbase") == offset
 
     def handler_without_exception(self, core: StoppedCore) -> None:
-        """Return nothing: the vectors are also those of exceptions that firmware serves."""
+        """Return nothing: firmware handles other exceptions at these vectors, too."""
 
     def waits(self, core: StoppedCore) -> tuple[str, int] | None:
         """Return the WAITI before pc."""
@@ -119,13 +119,13 @@ class Lx7:
         return registers[0]
 
     def at(self, registers: Sequence[int], pc: int) -> list[int]:
-        """Return the others and another pc."""
+        """Return ``registers`` with another pc."""
         return [pc, *registers[1:]]
 
     # ---- the stack ---------------------------------------------------------------------------------------------------
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
-        """Return the frames by the register windows; they end where the firmware's first stack begins."""
+        """Return the frames from the register windows, up to the start of the firmware's first stack."""
         del top
         return unwind(self._firmware, self.pc_of(registers), _windows(registers), self._with_code(read))
 
@@ -137,18 +137,18 @@ class Lx7:
         return unwind(self._firmware, self.pc_of(registers), _windows(registers), read, peak.lowered_from)
 
     def _with_code(self, read: Memory) -> Memory:
-        """Return ``read``, or the ELF's bytes if ``read`` has none: frames are found by ENTRY, which is in the code."""
+        """Return ``read``, or the ELF's bytes if ``read`` has none: a frame is found by ENTRY in the code."""
         return lambda address, size: read(address, size) or self._firmware.bytes_at(address, size)
 
     def sets_sp_anew(self, address: int) -> bool:
-        """Return whether the instruction moves or loads a value to a1; MOVSP and additions compute from a1."""
+        """Return whether the instruction moves or loads a value to a1; MOVSP and additions do not count."""
         return sets_sp_anew(self._firmware.bytes_at(address, 3))
 
 
 def file_with_window(base: int, window: Sequence[int], known: Sequence[int] = ()) -> list[int]:
-    """Return the register file, as far as it can be seen, in which ``window`` begins at WINDOWBASE ``base``.
+    """Return the visible part of the register file, in which ``window`` begins at WINDOWBASE ``base``.
 
-    ``known`` are the first registers of the file. The others are 0, which is no SP.
+    ``known`` are the first registers of the file. The other registers are 0, which is not a valid SP.
     """
     file = [*known, *[0] * (FILE - len(known))]
     for number, value in enumerate(window):
@@ -162,5 +162,5 @@ def _windows(registers: Sequence[int]) -> Windows:
 
 
 def _argument(core: StoppedCore, number: int) -> int:
-    """Return what a function that has just been called will find in its register ``number``."""
+    """Return the future value of register ``number`` in a function that was just called."""
     return core.register(f"a{before_entry(number, core.register('ps'))}")

@@ -1,4 +1,4 @@
-"""What an exception of an Xtensa core means, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
+"""The meaning of an Xtensa core's exceptions, by EXCCAUSE (Xtensa Instruction Set Architecture, table 4-64)."""
 
 import struct
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
 
 UNSERVED = "unexpected_exception"
-"""Where our own startup code goes with an exception that nothing in it serves."""
+"""The place in our own startup code for exceptions without a handler."""
 _RECORD = "emu_exception"
 _UNSERVED = struct.Struct("<5I")
 _LEVELS = {0x180: 2, 0x1C0: 3, 0x200: 4, 0x240: 5, 0x2C0: 7}
@@ -52,14 +52,14 @@ def read_unserved(firmware: Firmware, read: Memory) -> Unserved | None:
 
 
 def is_jump(cause: int) -> bool:
-    """Return whether no instruction could be fetched."""
+    """Return whether the exception is a failed fetch."""
     return cause in _FETCHES
 
 
 def describe_exception(
     firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes
 ) -> tuple[str, str, int | None]:
-    """Return the fault's kind, a sentence, and the address in question.
+    """Return the fault's kind, a sentence, and the faulting address.
 
     ``vaddr`` is EXCVADDR, ``code`` are the bytes at ``pc``, and ``sp`` is the SP of the function that ran.
     """

@@ -1,9 +1,9 @@
-"""What single Xtensa instructions do (Xtensa Instruction Set Architecture, 7)."""
+"""The effect of single Xtensa instructions (Xtensa Instruction Set Architecture, 7)."""
 
 from typing import Literal
 
 _FIRST_NARROW, _FIRST_WIDE = 8, 14
-"""The lowest four bits give the size: 3 bytes; from the first number on 2 (density), from the second on 4 (wide)."""
+"""The lowest four bits give the size: 3 bytes, 2 from the first number on (density), 4 from the second (wide)."""
 _ENTRY = 0x36
 _SP = 1
 
@@ -24,7 +24,7 @@ _LSAI: dict[int, tuple[Access, int]] = {
     0xE: ("write", 4),  # S32C1I
     0xF: ("write", 4),  # S32RI
 }
-"""By the field r of the instructions of the group LSAI."""
+"""Instructions of the group LSAI, by their field r."""
 
 
 def instruction_size(first_byte: int) -> int:
@@ -49,7 +49,7 @@ def is_wait(code: bytes) -> bool:
 
 
 def only_on_silicon(code: bytes) -> str | None:
-    """Return the name of the first instruction if an ESP32-S3 may know it and QEMU's core does not, else None."""
+    """Return the first instruction's name if an ESP32-S3 may have it and QEMU's core lacks it, else None."""
     if len(code) < 3:
         return None
     if code[0] & 0xF == 0 and code[2] in _HIGH_PRODUCTS:
@@ -88,6 +88,6 @@ def sets_sp_anew(code: bytes) -> bool:
         return t == _SP and (kind == 0x8 or r == 0)
     if kind == 0x2 and r in (0x2, 0xA):  # L32I, MOVI
         return t == _SP
-    if kind == 0x0 and len(code) >= 3:  # OR, by which MOV is written
+    if kind == 0x0 and len(code) >= 3:  # OR (MOV is an OR)
         return r == _SP and code[2] == 0x20 and _SP not in (s, t)
     return kind == 0x1 and t == _SP  # L32R

@@ -1,8 +1,8 @@
-"""Call stacks of the windowed ABI, from the register windows and the stack memory that older windows were spilled to.
+"""Call stacks of the windowed ABI, from the register windows and from older windows in stack memory.
 
 A call by ``CALLn`` rotates the window by n registers, and keeps n / 4 in the two highest bits of the return address.
-The caller's registers are still in the file while their bit in WINDOWSTART is set; else a0 to a3 are in the 16 bytes
-below the SP of the function that it called, its base save area (Xtensa Instruction Set Architecture, 4.7.1.5 and 8.1).
+While their bit in WINDOWSTART is set, the caller's registers are in the register file. Otherwise a0 to a3 are in the
+base save area: 16 bytes below the called function's SP (Xtensa Instruction Set Architecture, 4.7.1.5 and 8.1).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ _RETURN_ADDRESS = 0x3FFF_FFFF
 _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 8, 16
 _WINDOW_VECTORS_BYTES = 0x180
 _DEEPEST = 10_000
-"""Frames after which a walk through a broken stack ends."""
+"""The most frames of a walk, which ends a walk through a broken stack."""
 
 Memory = Callable[[int, int], bytes]
-"""Returns so many bytes from an address, or fewer if there is no memory."""
+"""Takes an address and a size, and returns that many bytes; fewer if there is no memory."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class Windows:
     """The address registers, and which of them are in use."""
 
     file: Sequence[int]
-    """All of them."""
+    """All address registers."""
     base: int
     """WINDOWBASE: the running function's first register, in fours."""
     start: int
     """WINDOWSTART: a bit for each four registers with which a function's window begins."""
     call_increment: int
-    """PS.CALLINC: by how many fours the last call will rotate the window."""
+    """PS.CALLINC: how many fours the last call will rotate the window."""
     turned: int = 0
-    """By how many fours the window was rotated back; a whole turn leads to the newest function again."""
+    """How many fours the window was rotated back; a whole turn leads to the newest function again."""
 
     def register(self, number: int) -> int:
         """Return the running function's register."""
         return self.file[(4 * self.base + number) % len(self.file)]
 
     def rotated_back(self, fours: int) -> "Windows | None":
-        """Return the window of a caller that called by CALL4, 8 or 12 (``fours`` 1, 2, 3); None if it was spilled."""
+        """Return the window of a caller by CALL4, 8 or 12 (``fours`` 1, 2, 3); None if the window was spilled."""
         windows, turned = len(self.file) // 4, self.turned + fours
         base = (self.base - fours) % windows
         kept = turned < windows and self.start >> base & 1
@@ -57,15 +57,15 @@ class _Caller:
     pc: int
     sp: int
     return_address: int
-    """The caller's own return address; 0 if it has none."""
+    """The caller's own return address; 0 if the caller has none."""
     windows: Windows | None
-    """None if they were spilled; its own callers' windows were spilled before."""
+    """The caller's registers; None if they were spilled. Older windows were spilled before them."""
 
 
 def unwind(firmware: Firmware, pc: int, windows: Windows, read: Memory, shown: int | None = None) -> list[Frame]:
     """Return the frames, innermost first; the innermost one has its base save area too.
 
-    ``shown`` is an earlier address in the innermost function, and places it instead of ``pc``. If every frame is
+    If given, ``shown`` is an earlier address in the innermost function, reported instead of ``pc``. If every frame is
     known, the sizes add up to the bytes from the stack's beginning to the lowest byte of that area.
     """
     top = firmware.initial_sp
@@ -73,7 +73,7 @@ def unwind(firmware: Firmware, pc: int, windows: Windows, read: Memory, shown: i
     sp, return_address, at = windows.register(1), windows.register(0), pc if shown is None else shown
     below = sp - BASE_SAVE_BYTES
     rest: Windows | None = windows
-    if is_entry(read(pc, 3)):  # called, but without a window yet: the window is the caller's
+    if is_entry(read(pc, 3)):  # before ENTRY a called function still has its caller's window
         frames.append(Frame(**firmware.locate(pc).model_dump(), pc=pc, frame_bytes=0))
         at = _call_before(windows.register(4 * windows.call_increment), pc)
     while len(frames) < _DEEPEST:
@@ -108,30 +108,30 @@ def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, r
 
 
 def is_in_window_vectors(pc: int, vector_base: int) -> bool:
-    """Return whether ``pc`` is in the handlers that spill and restore windows, with which the vectors begin."""
+    """Return whether ``pc`` is in the window handlers, at the beginning of the vectors."""
     return 0 <= pc - vector_base < _WINDOW_VECTORS_BYTES
 
 
 def returns_to(return_address: int, pc: int) -> int:
-    """Return where a function returns that has ``return_address`` in a0: the two highest bits come from ``pc``."""
+    """Return where a function with ``return_address`` in a0 returns: the two highest bits come from ``pc``."""
     return return_address & _RETURN_ADDRESS | pc & ~_RETURN_ADDRESS
 
 
 def before_entry(number: int, ps: int) -> int:
-    """Return the number that a function's register ``number`` has before its ENTRY, in its caller's window."""
+    """Return the number of a function's register ``number`` in its caller's window, before ENTRY."""
     return number + 4 * call_increment(ps)
 
 
 def old_base(ps: int) -> int:
-    """Return PS.OWB: WINDOWBASE before the exception of a call or a return that needs another window."""
+    """Return PS.OWB: WINDOWBASE before an overflow or underflow exception of the windows."""
     return ps >> _PS_OWB_SHIFT & 0xF
 
 
 def call_increment(ps: int) -> int:
-    """Return PS.CALLINC: by how many fours the last call will rotate the window."""
+    """Return PS.CALLINC: how many fours the last call will rotate the window."""
     return ps >> _PS_CALLINC_SHIFT & 3
 
 
 def _call_before(return_address: int, pc: int) -> int:
-    """Return the address of the call that returns to ``return_address``; every call has three bytes."""
+    """Return the address of the call that returns to ``return_address``; a call has three bytes."""
     return returns_to(return_address, pc) - 3

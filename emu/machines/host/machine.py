@@ -37,7 +37,7 @@ _OTHER_ERRORS = (
 class HostMachine(Machine):
     """One firmware as a process of this machine (see ``emu.machines.Machine``); one process for each boot.
 
-    Raises InputError for an ELF that was not built for it.
+    Raises InputError if the ELF was not built for this machine and emu's harness.
     """
 
     def __init__(self, firmware: Firmware, instruments: Instruments = NOTHING_ON_REQUEST):
@@ -55,7 +55,7 @@ class HostMachine(Machine):
         self._faults: list[Fault] = []
 
     def boot(self) -> Stop:
-        """Start the program, and run it to the first arrival at ``emu_yield``, or to the end."""
+        """Start the program, and run it until it first reaches ``emu_yield``, or ends."""
         self.close()
         self._process = HostProcess(self._program, str(self._firmware.path))
         self._finding, self._faults = None, []
@@ -126,7 +126,7 @@ class HostMachine(Machine):
         return Stop("exit", None, exit_status=code)
 
     def _time_is_up(self) -> Stop:
-        """End the process; the sanitizer's report of the signal tells where the process was."""
+        """End the process with a signal, so that the sanitizer reports the current place."""
         self._running.interrupt()
         place = read_report(self._running.said, self._firmware)
         known = place.model_dump(include={"function", "file", "line", "pc", "backtrace"}) if place else {}

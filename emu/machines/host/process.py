@@ -1,4 +1,4 @@
-"""Firmware as a process of the host: started, waited for, read and written, and always ended."""
+"""Firmware as a process of the host: start it, wait for it, read and write its memory, and end it always."""
 
 import contextlib
 import fcntl
@@ -17,8 +17,8 @@ from emu.machines.output import Output
 from emu.machines.process_group import end_group
 
 _Transferred = TypeVar("_Transferred", int, bytes)
-_SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # as in runtime/port/host/harness.c
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # a user's own compiler may have the sanitizers' libraries there
+_SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # the numbers in runtime/port/host/harness.c
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)  # a user's own compiler may keep the sanitizers' libraries there
 _COMMON_OPTIONS = "symbolize=0:print_stacktrace=1:color=never"
 _OPTIONS = {
     "ASAN_OPTIONS": f"{_COMMON_OPTIONS}:detect_leaks=0:detect_stack_use_after_return=1:"
@@ -30,7 +30,7 @@ _PIECE = 1 << 16
 _REPORT_SECONDS = 5.0
 """How long an interrupted process may take to report its place."""
 _LOOK_SECONDS = 0.02
-"""Between checks whether the process has ended: its children may hold all its files open."""
+"""Seconds between checks of the process. Its end must be polled, as its children may hold all its files open."""
 
 
 class HostProcess:
@@ -79,7 +79,7 @@ class HostProcess:
                     self._take_what_is_there()
                     return True
                 else:
-                    self._waiting.unregister(self._socket)  # the process ends, or has closed its end
+                    self._waiting.unregister(self._socket)  # the process ends, or has closed its end of the pipe
             if ended:
                 return False
         raise TimeoutError
@@ -93,7 +93,7 @@ class HostProcess:
         """End a running process so that its sanitizer reports the place."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
-        deadline = time.monotonic() + _REPORT_SECONDS  # for all waits: the process may reach emu_yield again and again
+        deadline = time.monotonic() + _REPORT_SECONDS  # one limit for all waits
         with contextlib.suppress(TimeoutError):
             while self.wait(deadline - time.monotonic()):
                 pass
@@ -141,8 +141,8 @@ class HostProcess:
     def _memory(self, address: int) -> Iterator[int]:
         """Yield the file of the process's memory, for an access at ``address``.
 
-        Raises MissingToolError if the operating system lets nobody look at it, and ProcessLookupError if there is
-        none any more, which may be so before ``exit_code`` tells.
+        Raises MissingToolError if the operating system forbids access, and ProcessLookupError if there is
+        no memory any more, which may happen before ``exit_code`` is known.
         """
         try:
             with Path(f"/proc/{self.process_id}/mem").open("r+b", buffering=0) as memory:
@@ -161,7 +161,7 @@ class HostProcess:
 
     @staticmethod
     def _start(program: bytes, name: str, harness: int) -> subprocess.Popen[bytes]:
-        memory = os.memfd_create("emu-firmware")  # the bytes that were read, whether or not the file may be executed
+        memory = os.memfd_create("emu-firmware")  # run the bytes that were read
         file, harness = _above_standard_streams(memory), _above_standard_streams(harness)
         try:
             with os.fdopen(memory, "wb") as writer:
@@ -175,7 +175,7 @@ class HostProcess:
                 stderr=subprocess.PIPE,
                 pass_fds=[file, harness],
                 env={**kept, **_OPTIONS, _SOCKET_VARIABLE: str(harness)},
-                start_new_session=True,  # an interrupt from the terminal is this process's to handle
+                start_new_session=True,  # this process handles an interrupt from the terminal
             )
         except OSError as error:
             raise InputError(f"{name} cannot be run on this machine: {error.strerror}") from error
@@ -188,7 +188,7 @@ class HostProcess:
         for stream in self._streams:
             stream.close()
 
-    # ---- what comes from it ------------------------------------------------------------------------------------------
+    # ---- output ------------------------------------------------------------------------------------------------------
 
     @property
     def _streams(self) -> dict[IO[bytes], Output]:
@@ -222,7 +222,7 @@ def _above_standard_streams(file: int) -> int:
 
 
 def _unless_gone(transferred: _Transferred) -> _Transferred:
-    """Return what was read or written; raises ProcessLookupError for nothing: a dead process has no memory."""
+    """Return ``done``; raises ProcessLookupError if nothing was read or written, as a dead process has no memory."""
     if not transferred:
         raise ProcessLookupError
     return transferred

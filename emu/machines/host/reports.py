@@ -1,4 +1,4 @@
-"""Errors read from the sanitizers' text, whose only places are addresses of code."""
+"""Errors read from the sanitizers' text, which names each place by its code address only."""
 
 import re
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class _Text:
 
     @property
     def history(self) -> str:
-        """The callers that allocated and freed the block in question."""
+        """The callers that allocated and freed the accessed block."""
         parts = []
         for what, frames in _HISTORY.findall(self.whole):
             by = self._backtrace(frames)[:1]
@@ -49,7 +49,7 @@ class _Text:
 
     @property
     def memory(self) -> str | None:
-        """The owner of the memory in question."""
+        """The owner of the accessed memory."""
         variable = _VARIABLE.search(self.whole)
         if variable is not None:
             return f"on the stack, {variable[1]}: the access {variable[2]}"
@@ -75,7 +75,7 @@ class _Text:
 def read_report(said: str, firmware: Firmware) -> MemoryFinding | None:
     """Return the error in the sanitizers' text; None if it reports none.
 
-    They stop at the first one. Its kind is one of a memory error, or else one of a fault.
+    The sanitizers stop at the first error. Its kind is one of a memory error, or else one of a fault.
     """
     readers: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Text], MemoryFinding]], ...] = (
         (_ADDRESS_ERROR, _read_address_error),
@@ -100,7 +100,7 @@ def _read_undefined_behaviour(headline: re.Match[str], text: _Text) -> MemoryFin
     address = re.search(r"address (0x[0-9a-f]+)", message)
     finding = _finding(kind, message, text, address=int(address[1], 16) if address else None)
     if finding.file is not None:
-        finding.line = int(headline["line"])  # more exact than the code address
+        finding.line = int(headline["line"])  # the headline is more exact than the code address
     return finding
 
 
@@ -135,7 +135,7 @@ def _read_address_error(headline: re.Match[str], text: _Text) -> MemoryFinding:
 
 
 def _read_memory_limit(headline: re.Match[str], text: _Text) -> MemoryFinding:
-    """Return the finding of a program that takes ever more memory, as the sanitizer's own thread reports."""
+    """Return the finding of a program that takes too much memory; the sanitizer's own thread reports it."""
     return _finding("firmware_error", f"the program takes more than {headline[1]} MB of memory", text)
 
 
@@ -146,7 +146,7 @@ def _read_bad_access(message: str, address: int, text: _Text) -> MemoryFinding:
         return _finding("unmapped_fetch", f"jump to {address:#010x}: no code is there", text, address=address)
     access = _SIGNAL_ACCESS.search(text.whole)
     way = access[1].lower() if access else "read"
-    if _NO_ADDRESS in text.whole:  # the processor does not tell the address, and the report says 0
+    if _NO_ADDRESS in text.whole:  # the processor does not give the address, and the report says 0
         return _finding(f"unmapped_{way}", "an access or a jump to an address that no memory can have", text)
     if address < _NULL_PAGE:
         kind, detail = f"null_pointer_{way}", f"{way} at {address:#010x}, through a null pointer"

@@ -1,4 +1,4 @@
-"""Firmware in QEMU: the machine, and what of each core is QEMU's own."""
+"""Firmware in QEMU: the machine, and QEMU's own part of each core."""
 
 from emu.machines.qemu.cores import core_type
 from emu.machines.qemu.machine import QemuMachine as QemuMachine

@@ -1,4 +1,4 @@
-"""What of a core is QEMU's own: how QEMU is started with it, and how its stub shows the registers."""
+"""QEMU's own part of a core: how QEMU starts with the core, and how QEMU's stub shows the registers."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -18,14 +18,14 @@ class Standing:
 
 
 class QemuCore(Protocol):
-    """A core in one QEMU, with its firmware."""
+    """A core with its firmware in one QEMU."""
 
     command: ClassVar[str]
     """QEMU's command that emulates the core."""
     package: ClassVar[str]
     """The Debian package of the command."""
     endings: ClassVar[dict[str, str]]
-    """Last words of QEMU that the firmware has caused, and their meaning."""
+    """QEMU's last messages that the firmware caused, and their meaning."""
 
     @property
     def core(self) -> Core:
@@ -33,7 +33,7 @@ class QemuCore(Protocol):
         ...
 
     def arguments(self) -> list[str]:
-        """Return QEMU's arguments for the machine and the start."""
+        """Return QEMU's arguments for the machine and the start address."""
         ...
 
     def sp_changes(self) -> bytes:
@@ -41,14 +41,14 @@ class QemuCore(Protocol):
         ...
 
     def stops(self, read: Memory) -> frozenset[int]:
-        """Return the addresses at which the core may be in a fault; the plugin may stop at further ones.
+        """Return the addresses at which the core may be in a fault; the plugin may stop at others.
 
         ``read`` returns memory as it is after reset.
         """
         ...
 
     def stopped(self, qemu: Standing) -> StoppedCore:
-        """Return the core as it stands now."""
+        """Return the stopped core."""
         ...
 
     def go_on_at(self, pc: int, qemu: Standing) -> None:

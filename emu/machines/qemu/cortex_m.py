@@ -49,7 +49,7 @@ class QemuCortexM:
         return self.core.fault_handlers(read)
 
     def stopped(self, qemu: Standing) -> "_Stopped":
-        """Return the core, which is asked register by register."""
+        """Return the core, whose registers are read one by one."""
         return _Stopped(self._firmware, qemu)
 
     def go_on_at(self, pc: int, qemu: Standing) -> None:
@@ -59,7 +59,7 @@ class QemuCortexM:
 
 @dataclass(frozen=True)
 class _Stopped:
-    """The core while it stands (see ``emu.architectures.core.StoppedCore``)."""
+    """The core while it is stopped (see ``emu.architectures.core.StoppedCore``)."""
 
     firmware: Firmware
     qemu: Standing
@@ -71,4 +71,4 @@ class _Stopped:
         region = self.firmware.board.region_at(address)
         if region is None or region.kind == "memory":
             return self.qemu.read(address, size)
-        return self.qemu.gdb.read_memory(address, size)  # registers of the core itself, which only QEMU knows
+        return self.qemu.gdb.read_memory(address, size)  # only QEMU has the core's own registers

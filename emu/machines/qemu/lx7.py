@@ -42,25 +42,25 @@ class QemuLx7:
         return ["-M", "sim", "-cpu", "de233_fpu", "-m", "1M", "-device", start]
 
     def sp_changes(self) -> bytes:
-        """Return nothing: the plugin decodes the instructions itself."""
+        """Return nothing: the plugin itself decodes the instructions."""
         return b""
 
     def stops(self, read: Memory) -> frozenset[int]:
-        """Return where our own startup code goes; the plugin itself stops at the vectors, wherever they are."""
+        """Return the place in our own startup code for exceptions; the plugin itself stops at the vectors."""
         del read
         return frozenset(filter(None, [self.core.unserved]))
 
     def stopped(self, qemu: Standing) -> "_Stopped":
-        """Return the core, which is asked for all registers at once."""
+        """Return the core, whose registers are read all at once."""
         return _Stopped(self.core, qemu)
 
     def go_on_at(self, pc: int, qemu: Standing) -> None:
-        """Write pc, which the packet begins with."""
+        """Write pc, the first register of the packet."""
         qemu.gdb.write_first_registers(struct.pack("<I", pc))
 
 
 class _Stopped:
-    """The core while it stands (see ``emu.architectures.core.StoppedCore``)."""
+    """The core while it is stopped (see ``emu.architectures.core.StoppedCore``)."""
 
     def __init__(self, core: Lx7, qemu: Standing):
         self._core, self._qemu = core, qemu
@@ -85,8 +85,8 @@ class _Stopped:
     def _file(self) -> list[int]:
         """The register file, which the plugin captures before the next instruction.
 
-        If the core waits, or has jumped to an address without memory, the plugin does not run: only the registers in
-        the window are known then.
+        If the core waits, or has jumped to an address without memory, the plugin does not run. Then only the registers
+        in the window are known.
         """
         in_window = file_with_window(self._special("windowbase"), [self._special(f"a{n}") for n in range(16)])
         if self._core.waits(self) is not None:

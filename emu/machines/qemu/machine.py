@@ -26,8 +26,8 @@ _STOP_SECONDS = 3.0
 class QemuMachine(Machine):
     """One firmware in QEMU (see ``emu.machines.Machine``); one process for each boot.
 
-    What is written is meant to be data: code that has run is not run anew. ``bare`` measures nothing, and knows no
-    limit of instructions: it is there to compare the speed with.
+    Write data only: QEMU does not notice changes to code that has run. A ``bare`` machine measures nothing and has no
+    limit of instructions; it shows what measuring costs in speed.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class QemuMachine(Machine):
         self._run: Run | None = None
 
     def boot(self) -> Stop:
-        """Reset, and run to the first arrival at ``emu_yield``, or to the end.
+        """Reset, and run until the firmware first reaches ``emu_yield``, or ends.
 
         Raises MissingToolError if QEMU is missing or cannot be used.
         """
@@ -54,7 +54,7 @@ class QemuMachine(Machine):
         return self._go(run)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
+        """Let ``emu_yield`` return; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
@@ -155,7 +155,7 @@ class QemuMachine(Machine):
                 core = run.process.stopped()
                 pc = core.register("pc")
                 yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
-                at_handler = pc in run.handlers or not (yields or exits)  # or the plugin has stopped for a fault
+                at_handler = pc in run.handlers or not (yields or exits)  # else the plugin has stopped for a fault
                 fault = run.core.fault(core, at_handler=True) if at_handler else None
                 if fault is not None:
                     return self._exception_fault(run, fault)
@@ -202,7 +202,7 @@ class QemuMachine(Machine):
 
     def _exception_fault(self, run: Run, fault: CoreFault) -> Fault:
         """Return the fault of an exception that the core has taken."""
-        if fault.registers is None or fault.pc is None:  # only the block is known
+        if fault.registers is None or fault.pc is None:  # only the block is known, not the instruction
             pc = run.shared.blocks[run.shared.current_block].address
             place = self._firmware.locate(pc)
             return Fault(**place.model_dump(), kind=fault.kind, detail=fault.detail, pc=pc, address=fault.address)

@@ -13,7 +13,7 @@ _OTHER_STACKS = "the firmware has more than one stack, and on QEMU emu can measu
 
 
 def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
-    """Return what was measured of ``run`` on ``target``; ``instruments`` say what was counted on request."""
+    """Return the measurements of ``run`` on ``target``; ``instruments`` name the counters that were requested."""
     firmware = run.firmware
     memories = len(firmware.board.memory)
     counters = Counters(
@@ -61,7 +61,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
 
 
 def _stack(run: Run) -> StackUse | str:
-    """Return the stack that the firmware starts on, or why it cannot be told from others."""
+    """Return the stack that the firmware starts on, or why it cannot be told from other stacks."""
     firmware, shared, core = run.firmware, run.shared, run.core
     if any(fault.kind == "stack_overflow" for fault in run.faults):
         return "SP left the stack's memory"
@@ -72,7 +72,7 @@ def _stack(run: Run) -> StackUse | str:
 
 
 def _touched(run: Run, peak: int) -> int | str:
-    """Return the stack's touched bytes, or why something else may have written them."""
+    """Return the stack's touched bytes, or why other code may have written them."""
     firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
     if run.paint is None or limit is None:
         return "nothing tells which memory is the stack's"
@@ -88,7 +88,7 @@ def _touched(run: Run, peak: int) -> int | str:
 
 
 def _heap(run: Run, not_measured: dict[str, str], no_stack: str | None) -> Heap:
-    """Return the heap; it is not attached if calls of the allocator may have been missed."""
+    """Return the heap; it is not followed if calls of the allocator may have been missed."""
     reason = None
     if run.shared.heap.unseen_returns:
         reason = "a call of the allocator did not return to its caller"

@@ -1,6 +1,6 @@
-"""A QEMU process with a board's memory: started, shared with, and always ended.
+"""A QEMU process with a board's memory: start it, share files with it, and end it always.
 
-The two sides share files without names, so nothing is left behind whichever side ends first.
+The two processes share files without names, so no file is left, whichever process ends first.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def find_qemu(core: type[QemuCore]) -> Path:
 
 
 def qemu_version(core: type[QemuCore]) -> str:
-    """Return the version of that QEMU; raises MissingToolError if it is missing."""
+    """Return the version of the QEMU that emulates ``core``; raises MissingToolError if it is missing."""
     answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
     return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
 
@@ -57,7 +57,7 @@ class _Window:
 
 
 class SharedMemory:
-    """The contents of a board's memories, which QEMU maps too: they can be read after QEMU has ended."""
+    """The contents of a board's memories in a file that QEMU maps, too; they can be read after QEMU has ended."""
 
     def __init__(self, firmware: Firmware, sp_changes: bytes):
         regions = [region for region in firmware.board.memory if region.kind == "memory"]
@@ -110,7 +110,7 @@ class SharedMemory:
         os.close(self.file)
 
     def _spans(self, address: int, size: int) -> list[tuple[int, int]]:
-        """Return the pieces of the file that hold the memory, which may span adjacent regions."""
+        """Return the pieces of the file with the memory, which may span adjacent regions."""
         spans = []
         end = address + size
         while address < end:
@@ -168,7 +168,7 @@ class QemuProcess:
         return Standing(self.gdb, self.shared, self.memory.peek)
 
     def stopped(self) -> StoppedCore:
-        """Return the core as it stands now."""
+        """Return the stopped core."""
         return self._core.stopped(self.standing)
 
     @property
@@ -178,12 +178,12 @@ class QemuProcess:
 
     @property
     def messages(self) -> str:
-        """QEMU's stderr."""
+        """QEMU's messages on stderr."""
         size = os.fstat(self._messages_file).st_size
         return os.pread(self._messages_file, size, 0).decode(errors="replace")
 
     def how_it_ended(self) -> str:
-        """Return what is known about the end of a process that is gone or does not answer."""
+        """Return the known facts about a process that is gone or does not answer."""
         try:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
@@ -231,14 +231,14 @@ class QemuProcess:
         return gdb
 
     def _at_reset(self, gdb: GdbRemote, firmware: Firmware) -> dict[str, tuple[object, object]]:
-        """Return pairs of what is and what must be at reset."""
+        """Return the value found and the value expected of each check at reset, by name."""
         core = self._core.stopped(Standing(gdb, self.shared, self.memory.peek))
         found: dict[str, tuple[object, object]] = {
             "the plugin": (self.shared.ready, ctypes.sizeof(Shared)),
             "pc": (core.register("pc"), firmware.reset_pc),
         }
         first, what = firmware.reset_pc, "the code"
-        if firmware.start.vector_table is not None:  # the core has read SP from the table
+        if firmware.start.vector_table is not None:  # the core has read SP from the vector table
             first, what = firmware.start.vector_table, "the vector table"
             found["sp"] = (core.register(self._core.core.stack_register), firmware.initial_sp)
         return {**found, what: (gdb.read_memory(first, 8), self.memory.peek(first, 8))}
@@ -254,7 +254,7 @@ class QemuProcess:
 
 
 def _describe(firmware: Firmware, memory: SharedMemory, instruments: Instruments, *, bare: bool) -> str:
-    """Return the board in the text that emu/native/qemu/memory.c reads."""
+    """Return the board as text for emu/native/qemu/memory.c."""
     floor, top = firmware.stack_region.start, firmware.initial_sp
     lines = []
     for region, offset in memory.windows:

@@ -36,7 +36,7 @@ class Run:
     """Whether the firmware waits at ``emu_yield``."""
     exit_status: int | None = None
     cut_block: tuple[int, int, int, int] | None = None
-    """Address, bytes, instructions and executions (1) of the part that ran of the run's last block."""
+    """Address, bytes, instructions and executions (1) of the last block's part that ran."""
     stack_in_heap: bool = False
     """Whether SP has been moved to a block of the heap."""
 
@@ -64,14 +64,14 @@ class Run:
         return self.process.memory.peek(address, size)
 
     def peak(self, lowest: Lowest) -> tuple[int, list[Frame]]:
-        """Return the bytes of the first stack when SP was ``lowest``, and the frames of then."""
+        """Return the bytes of the first stack when SP was ``lowest``, and the frames at that moment."""
         top, stack = self.firmware.initial_sp, bytes(lowest.stack[: lowest.stack_bytes])
         registers = self.core.at(list(lowest.registers), lowest.pc)
         peak = StackPeak(lowest.sp, lowest.lowered_at, registers, lowest.stack_start, stack)
         return stack_bytes(self.core, lowest.sp, top), self.core.peak_backtrace(peak, top)
 
     def serve_plugin(self) -> None:
-        """If the plugin waits for it, take the allocator's calls, and let the plugin go on."""
+        """Take the allocator's calls if the plugin waits for that, and let the plugin go on."""
         if self.shared.heap.waits:
             self.follow_heap()
             self.shared.heap.waits = 0
@@ -98,7 +98,7 @@ class Run:
             )
 
     def _meet(self) -> None:
-        """Judge why SP fell below the heap's end: by a call, or by a move to a stack in a heap block."""
+        """Find why SP fell below the heap's end: by a call, or by a move to a stack in a heap block."""
         heap, machine = self.shared.heap, self.shared.heap.meeting
         if self.core.sets_sp_anew(machine.lowered_at):
             block = self.ledger.block_near(machine.sp - 1)

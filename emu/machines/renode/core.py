@@ -1,4 +1,4 @@
-"""What of a core is Renode's own: the platform's text, the numbers of registers, and the command at reset."""
+"""Renode's own part of a core: the platform's text, the numbers of registers, and the command at reset."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from emu.firmware import Firmware
 from emu.machines.renode.monitor import State
 
 Registers = Mapping[str, int]
-"""By the names of an ``emu.architectures.core.StoppedCore``: Renode's numbers, or values."""
+"""Renode's register numbers, or values, by their names in an ``emu.architectures.core.StoppedCore``."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class RenodeCore:
     """A core in Renode."""
 
     platform: str
-    """The core in the platform's description, named ``cpu``; ``{cpu}`` stands for the board's CPU."""
+    """The core in the platform's description, named ``cpu``; ``{cpu}`` is replaced by the board's CPU."""
     platform_registers: frozenset[str]
     """The memories of kind "registers" that come with the core."""
     registers: Registers
@@ -25,13 +25,13 @@ class RenodeCore:
     frame_registers: Registers
     """The numbers of the other registers that frames need."""
     start: Callable[[Firmware], str]
-    """Returns the command that resets the core; memory has its contents by then."""
+    """Returns the command that resets the core, after memory has been filled."""
     complete: Callable[[Registers], Registers] = dict
-    """Returns the values that Renode shows, and the values that follow from them."""
+    """Returns the values that Renode shows, and the values computed from them."""
 
 
 class Stopped:
-    """The core while it stands (see ``emu.architectures.core.StoppedCore``).
+    """The core while it is stopped (see ``emu.architectures.core.StoppedCore``).
 
     ``ask`` returns the values of registers by their numbers. ``peek`` returns memory and mapped registers of the core,
     and raises ValueError if there is neither.
@@ -58,7 +58,7 @@ class Stopped:
         return self._all[name]
 
     def read(self, address: int, size: int) -> bytes:
-        """Return memory: constants come from the ELF, and the stack is fetched as a whole."""
+        """Return memory: constants come from the ELF, and the whole stack is fetched at once."""
         firmware = self._firmware
         constant = b"" if firmware.board.has_ram_at(address) else firmware.bytes_at(address, size)
         try:

@@ -11,7 +11,7 @@ _MOST = 10
 
 
 def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fault | None:
-    """Return the fault that has led the core to a handler; None if the firmware serves the exception."""
+    """Return the fault that has led the core to a handler; None if the firmware handles the exception."""
     found = core.fault(stopped, at_handler=True) or core.handler_without_exception(stopped)
     if found is None:
         return None
@@ -31,7 +31,7 @@ def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fau
 def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted: int, log_tail: str) -> list[Fault]:
     """Return one fault for each different access to nothing, and at least one fault.
 
-    Renode has counted ``counted`` accesses, and has gone on after each; ``accesses`` are those in its log.
+    Renode has counted ``counted`` accesses, and has gone on after each. ``accesses`` are the accesses in its log.
     """
     times = f"Renode counts {counted} such access{'es' * (counted != 1)} and lets the firmware go on"
     if not accesses:

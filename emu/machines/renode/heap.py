@@ -20,7 +20,7 @@ _NO_BREAK = "Renode cannot follow the calls of _sbrk"
 
 @dataclass(frozen=True)
 class MeasuredHeap:
-    """The heap, its memory (None if it is in none), and the reasons for unknown figures."""
+    """The heap, its memory (None if there is no heap), and the reasons for unknown figures."""
 
     heap: Heap
     region: str | None = None
@@ -28,7 +28,7 @@ class MeasuredHeap:
 
 
 def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> MeasuredHeap:
-    """Return the heap as far as it is known; ``read`` returns memory."""
+    """Return the known part of the heap; ``read`` returns memory."""
     if has_heap_counters(firmware):
         counted = read_heap_counters(firmware, read)
         if counted is None:

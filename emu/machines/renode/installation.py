@@ -34,7 +34,7 @@ def find_renode() -> Path:
 
 
 def renode_version() -> str:
-    """Return Renode's version, such as ``1.16.1``; raises MissingToolError if it is missing, mute or too old."""
+    """Return the version, such as ``1.16.1``; raises MissingToolError if Renode is missing, silent or too old."""
     path = find_renode()
     try:
         answer = subprocess.run(

@@ -16,7 +16,7 @@ def core_in_renode(firmware: Firmware) -> RenodeCore:
 
 
 def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
-    """Return memory's contents by address; RAM is painted, as a board's RAM is not zero either."""
+    """Return memory's contents by address; RAM is painted, as a real board's RAM is not zero."""
     paint = [(region.start, bytes([PAINT]) * region.size) for region in firmware.board.ram]
     return paint + [(segment.load_address, segment.data) for segment in firmware.segments if segment.data]
 

@@ -16,7 +16,7 @@ _TAIL_LINES = 5
 
 @dataclass(frozen=True)
 class UnexpectedAccess:
-    """An access to an address without anything in the platform; Renode lets the firmware go on."""
+    """An access to an address where the platform has nothing; Renode lets the firmware go on."""
 
     access: Literal["read", "write"]
     pc: int

@@ -1,7 +1,7 @@
 """The Xtensa LX7 in Renode.
 
-Renode shows the 16 registers in the window and the first half of the register file (AR0 to AR31), as its interface is
-that of a smaller core. A frame with its registers in the other half ends the backtrace, unless they were spilled.
+Renode's interface is for a smaller core. It shows the 16 registers in the window and the first half of the register
+file (AR0 to AR31). A frame with its registers in the other half ends the backtrace, unless they were spilled.
 """
 
 from emu.architectures.xtensa.core import file_with_window

@@ -45,7 +45,7 @@ _NEVER = {
     "loads_by_region": "traffic",
     "stores_by_region": "traffic",
 }
-"""Figures that Renode does not give, each with what would measure it."""
+"""Figures that Renode does not give, each with a way to measure it."""
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
@@ -58,10 +58,10 @@ class _Run:
     monitor: Monitor
     memory: Memory
     state: State
-    """At the last stop."""
+    """The machine's state at the last stop."""
     printed: Path
     watch: StackWatch | None
-    """Looks at SP before every instruction; None unless requested."""
+    """Watches SP before every instruction; None unless requested."""
     paint: StackPaint | None = None
     instructions_of_a_run: int = _FIRST_SLICE
     """The length of the last resume, as a guess for the next one."""
@@ -77,11 +77,11 @@ class _Run:
 class RenodeMachine(Machine):
     """One firmware in Renode (see ``emu.machines.Machine``); one process for each boot.
 
-    A resume is one request: what was written since the last stop goes in as files, the machine runs, and the memory
-    that was read after the last stop comes out as files again, so that each input of a sequence needs one request.
+    A resume is one request: Renode loads the bytes written since the last stop, runs, and saves the memory that was
+    read after the last stop. Both go through files. So each input of a sequence needs one request only.
 
-    ``stack_peak`` makes a very slow run, as Renode then runs Python before each instruction, which sees the lowest SP.
-    The limit of time is then one of each slice of the run.
+    ``stack_peak`` finds the lowest SP, but makes a run very slow: Renode runs Python before each instruction. The limit
+    of time is then for each slice of the run.
     """
 
     def __init__(self, firmware: Firmware, target: Target, instruments: Instruments = NOTHING_ON_REQUEST):
@@ -94,7 +94,7 @@ class RenodeMachine(Machine):
         self._run: _Run | None = None
 
     def boot(self) -> Stop:
-        """Reset, and run to the first arrival at ``emu_yield``, or to the end.
+        """Reset, and run until the firmware first reaches ``emu_yield``, or ends.
 
         Raises MissingToolError if Renode is missing, too old, or refuses the platform.
         """
@@ -103,19 +103,19 @@ class RenodeMachine(Machine):
         return self._go(run, [])
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
+        """Let ``emu_yield`` return; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
-        # A hook that has halted the core works again only in code translated afterwards. Without the second command, a
-        # block that had run before would pass the next emu_yield unseen.
+        # A hook that has halted the core works again only in code that is translated later. Without the second command,
+        # a block that had run before would pass the next emu_yield unnoticed.
         commands = [f"PC {self._core.return_address(self._stopped(run)):#x}", "ClearTranslationCache", "IsHalted false"]
         return self._go(run, [f"{CPU} {command}" for command in commands])
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none.
 
-        Raises EmuError if Renode is lost: the memory is lost with it.
+        Raises EmuError if Renode is lost, as its memory is lost, too.
         """
         run = self._running
         self._require_memory(address, size)
@@ -201,7 +201,7 @@ class RenodeMachine(Machine):
             return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:
-        """Return the stack's touched bytes, or why something else may have written them."""
+        """Return the stack's touched bytes, or why other code may have written them."""
         if run.lost:
             return _LOST
         if run.paint is None:
@@ -222,7 +222,7 @@ class RenodeMachine(Machine):
         return [changed_constant(self._firmware, address) for address in addresses]
 
     def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
-        """Return the first address that differs in each segment whose memory is not as in the ELF."""
+        """Return the first changed address of each segment whose memory differs from the ELF."""
         board = self._firmware.board
         segments = {
             (segment.load_address, len(segment.data)): segment.data
@@ -239,7 +239,7 @@ class RenodeMachine(Machine):
     # ---- starting ----------------------------------------------------------------------------------------------------
 
     def _reset(self) -> _Run:
-        """Return a run at reset; raises MissingToolError, with the reason, if Renode does not get that far."""
+        """Return a run at reset; raises MissingToolError, with the reason, if Renode fails before reset."""
         process = RenodeProcess()
         try:
             return self._set_up(process)
@@ -344,7 +344,7 @@ class RenodeMachine(Machine):
             length *= 2
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
-        """Return the faults of a core that a hook has halted; None if the firmware goes on by itself.
+        """Return the faults of a core that a hook has halted; None if the firmware can go on.
 
         Raises RenodeError if no hook is there, or if the core has not run since the last hook.
         """
@@ -363,7 +363,7 @@ class RenodeMachine(Machine):
         return None if fault is None else [fault]
 
     def _peek(self, run: _Run, address: int, size: int) -> bytes:
-        """Return memory, or mapped registers of the core, word by word."""
+        """Return memory, or mapped registers of the core, read in words."""
         region = self._firmware.board.region_at(address)
         if region is None or region.kind == "memory":
             return self.read(address, size)
@@ -382,7 +382,7 @@ class RenodeMachine(Machine):
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
 
     def _look(self, run: _Run, watch: StackWatch) -> str:
-        """Let the watch note SP, and return the command that continues the watch."""
+        """Make the watch note SP, and return the command that continues the watch."""
         return watch.look(self._stopped(run), lambda *place: run.memory.read_all([place])[place])
 
     def _stopped(self, run: _Run) -> Stopped:

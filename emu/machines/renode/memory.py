@@ -1,4 +1,4 @@
-"""The memory of a machine in Renode, exchanged in files, if possible within the request of a run."""
+"""The memory of a machine in Renode, exchanged in files, and if possible in the request of a run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,13 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass
 class Memory:
-    """The memory of a stopped machine. All methods raise RenodeError if Renode does not obey."""
+    """The memory of a stopped machine. All methods raise RenodeError if Renode refuses or does not answer."""
 
     monitor: Monitor
     directory: Path
     _known: dict[Place, bytes] = field(default_factory=dict)
     _wanted: dict[Place, None] = field(default_factory=dict)
-    """Places read since the last stop, in order; the next stop probably reads them again."""
+    """Places read since the last stop, in order; they will probably be read again after the next stop."""
     _written: list[tuple[int, bytes]] = field(default_factory=list)
     """Writes that must happen before the next read or run."""
     _files: int = 0

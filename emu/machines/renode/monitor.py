@@ -55,7 +55,7 @@ def dump(address: int, size: int, path: Path) -> str:
 
 
 def run_for(virtual_microseconds: int) -> str:
-    """Return the command that runs the machine, and answers after so much virtual time."""
+    """Return the command that runs the machine for some virtual time, and then answers."""
     return f'emulation RunFor "{virtual_microseconds // 1_000_000}.{virtual_microseconds % 1_000_000:06}"'
 
 
@@ -70,11 +70,11 @@ class State:
     unexpected_reads: int
     unexpected_writes: int
     registers: dict[str, int]
-    """By the core's names."""
+    """The registers' values by the core's names."""
 
     @property
     def unexpected(self) -> int:
-        """Accesses to addresses without anything in the platform."""
+        """Accesses to addresses where the platform has nothing."""
         return self.unexpected_reads + self.unexpected_writes
 
 
@@ -94,7 +94,7 @@ class Monitor:
         return [line.strip() for line in answer.splitlines() if line.strip()]
 
     def number(self, question: str, seconds: float) -> int:
-        """Return the number that answers ``question``."""
+        """Return the number that Renode answers to ``question``."""
         lines = self.run([question], seconds)
         if len(lines) != 1:
             raise RenodeError(f"Renode answers {question!r} with {len(lines)} lines: {lines}")

@@ -33,9 +33,9 @@ _WORD_BYTES = 4
 def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
     """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
 
-    ``core`` describes the CPU (``{cpu}`` stands for the board's) and its parts; ``registers`` names the memories of
-    kind "registers" among them. The firmware's output goes to the file ``output``. Raises InputError if the board has
-    registers that Renode's core lacks.
+    ``core`` describes the CPU and its parts; ``{cpu}`` in it is replaced by the board's CPU. ``registers`` names those
+    parts that are memories of kind "registers". The firmware's output goes to the file ``output``. Raises InputError
+    if the board has registers that Renode's core lacks.
     """
     parts = [core.format(cpu=board.cpu)]
     for region in board.memory:

@@ -1,7 +1,7 @@
-"""A Renode process: started headless with its own directory, and always ended.
+"""A Renode process: start it without windows and in its own directory, and end it always.
 
-Renode's command is a shell script that starts the program proper, so there is a group of processes. Our own shell
-heads the group, and ends it when our end of a pipe closes: by ``close``, or because this process has ended.
+Renode's command is a shell script that starts the real program, so there is a group of processes. Our own shell heads
+the group, and ends it when our end of a pipe closes: after ``close``, or if this process has ended.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ class RenodeProcess:
     def _start(self, path: Path) -> subprocess.Popen[bytes]:
         arguments = [
             *("--plain", "--disable-gui"),
-            *("--config", self.directory / "config"),  # the user's own could change how numbers are printed
+            *("--config", self.directory / "config"),  # a user's own configuration could change how numbers are printed
             *("--pid-file", self._pid_file),
             *("--robot-server-port", "0"),
         ]

@@ -18,7 +18,7 @@ _END_SECONDS = 1.0
 _NAMED_ARGUMENT = re.compile(r"[a-zA-Z0-9_]+=.")
 
 Watch = Callable[[], None]
-"""Called repeatedly during the wait for an answer; raises RenodeError if no answer can come."""
+"""Called again and again during the wait for an answer; raises RenodeError if no answer can come."""
 
 
 class RenodeError(CoreError):
@@ -62,7 +62,7 @@ class RobotServer:
         return _result_of(answer, asked)
 
     def _explain(self) -> None:
-        """Raise the reason for a broken connection, if it becomes known: a process's end is known a little later."""
+        """Raise the reason for a broken connection; wait a little, as the end of a process is known later."""
         deadline = time.monotonic() + _END_SECONDS
         while time.monotonic() < deadline:
             self._watch()
@@ -80,7 +80,7 @@ def _result_of(answer: object, asked: str) -> object:
 
 
 class _Transport(xmlrpc.client.Transport):
-    """One request on its own connection: the library would repeat a request after a broken connection."""
+    """One request on its own connection, as the library would repeat a request after a broken connection."""
 
     def __init__(self, watch: Watch, asked: str, deadline: float, seconds: float):
         super().__init__(use_builtin_types=True)

@@ -20,18 +20,18 @@ _BELOW_SP = 16
 
 
 class StackWatch:
-    """Follows SP through one run, on the stack that the firmware starts on; ``numbers`` are those of registers."""
+    """Follows SP on the firmware's first stack through one run; ``numbers`` are Renode's numbers of registers."""
 
     def __init__(self, firmware: Firmware, core: Core, numbers: Registers, other_stops: list[int]):
         self._firmware, self._core, self._numbers = firmware, core, numbers
         self._other_stops = frozenset(other_stops)
         self._floor, self._top = firmware.stack_region.start, firmware.initial_sp
         self._lowest: StackPeak | None = None
-        """Lowered by the instruction before."""
+        """The machine at the lowest SP; the instruction before its pc has lowered SP."""
         self._left_stack = False
 
     def commands_at_reset(self) -> list[str]:
-        """Return the commands that let Renode look at SP before every instruction."""
+        """Return the commands that make Renode check SP before every instruction."""
         return [f"{BLOCK_SIZE} 1", self._hook()]
 
     def require_hook(self, monitor: Monitor) -> None:
@@ -46,7 +46,7 @@ class StackWatch:
         if self._left_stack:
             return False
         if self._lowest is None and self._firmware.architecture.code_address(state.pc) in self._other_stops:
-            return False  # another hook has made this first halt
+            return False  # another hook has halted the core first
         if core.not_on_stack is not None and state.registers[core.not_on_stack[0]] & core.not_on_stack[1]:
             return False
         return not self._lowest_sp <= state.registers[core.stack_register] <= self._top
@@ -90,7 +90,7 @@ class StackWatch:
         return block_hook(condition)
 
     def _before(self, pc: int) -> int:
-        """Return the instruction that has lowered SP: the one before ``pc``, as such an instruction does not branch."""
+        """Return the instruction before ``pc``: it lowered SP, as instructions that lower SP do not branch."""
         firmware = self._firmware
         function = firmware.function_at(pc)
         if function is None:

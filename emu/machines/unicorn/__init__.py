@@ -1,4 +1,4 @@
-"""Firmware in Unicorn, which is a part of this process."""
+"""Firmware in Unicorn, which runs in this process."""
 
 import importlib.metadata
 

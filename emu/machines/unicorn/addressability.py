@@ -1,4 +1,4 @@
-"""The bytes of the board's memory that firmware may access before it runs, by its sections and symbols."""
+"""The bytes of the board's memory that firmware may access at reset, from its sections and symbols."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[
             _fill(state, region, firmware.stack_limit, firmware.initial_sp, ByteState.BELOW_STACK)
         if region.writable and not heap_is_followed:
             state[:] = ByteState.ACCESSIBLE
-        for segment in firmware.segments:  # startup code copies initial values from there
+        for segment in firmware.segments:  # startup code copies initial values from this memory
             end = segment.load_address + len(segment.data)
             _fill(state, region, segment.load_address, end, ByteState.ACCESSIBLE)
         for section in firmware.sections:
@@ -69,8 +69,8 @@ def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, fi
 def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:
     """Return start and end of the gaps between the objects of ``section``.
 
-    A label without a size (from assembly or a linker script) may own the bytes after it, so no gap follows it. No gap
-    follows the last object either.
+    No gap follows the last object. No gap follows a label without a size (from assembly or a linker script) either, as
+    the bytes after the label may belong to it.
     """
     inside = sorted(
         (symbol.address, -symbol.size)

@@ -1,4 +1,4 @@
-"""Faults: the reason in words why the engine stopped."""
+"""Faults: say in words why the engine stopped."""
 
 from emu.architectures.access import describe_access
 from emu.architectures.armv7em.exceptions import describe_arm_state
@@ -66,7 +66,7 @@ def stack_overflow(run: Run) -> Fault:
 
 
 def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = None) -> Fault:
-    """Return a fault of the instruction at ``pc``, with the present stack."""
+    """Return a fault of the instruction at ``pc``, with the current stack."""
     return Fault(
         **run.firmware.locate(pc).model_dump(),
         kind=kind,
@@ -78,7 +78,7 @@ def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = 
 
 
 def last_hint(run: Run) -> str | None:
-    """Return the hint (WFI, WFE, YIELD) that has just run and stopped Unicorn, or None."""
+    """Return the hint instruction (WFI, WFE, YIELD) that has just stopped Unicorn, or None."""
     block = run.hooks.current_block
     if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
         return None

@@ -60,7 +60,7 @@ _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 class UnicornMachine(Machine):
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    ``bare`` measures nothing and knows no limits: it is there to compare the speed with.
+    A ``bare`` machine measures nothing and has no limits; it shows what measuring costs in speed.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class UnicornMachine(Machine):
         self._run: Run | None = None
 
     def boot(self) -> Stop:
-        """Reset, and run to the first arrival at ``emu_yield``, or to the end."""
+        """Reset, and run until the firmware first reaches ``emu_yield``, or ends."""
         self.close()
         self._run = run = self._reset()
         return self._go(run, self._firmware.reset_pc)
 
     def resume(self) -> Stop:
-        """Go on as if ``emu_yield`` had returned; raises RuntimeError if the firmware does not wait there."""
+        """Let ``emu_yield`` return; raises RuntimeError if the firmware does not wait there."""
         run = self._running
         if not run.waiting:
             raise RuntimeError("the firmware does not wait at emu_yield")
@@ -280,7 +280,7 @@ class UnicornMachine(Machine):
                 return make_fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
 
     def _follow_stack(self, run: Run) -> None:
-        """Find the stack that SP was moved to; the engine has stopped for that."""
+        """Find the stack that SP was moved to; the engine has stopped for this search."""
         assert run.stacks is not None, "only a bare machine follows none"
         address = run.hooks.change_address
         blocks = (run.hooks.current_block, run.hooks.previous_block)
@@ -295,7 +295,7 @@ class UnicornMachine(Machine):
             run.shadow.open_stack(run.stacks.state.floor, current.top)
 
     def _give_own_block(self, run: Run) -> None:
-        """Let the allocator, which is about to begin, have its own block for the one that was moved."""
+        """Give the allocator, which is about to begin, its own block instead of the moved block."""
         assert run.moved_blocks is not None, "the engine stops at the allocator only if blocks are moved"
         run.hooks.cut_block(run.pc)
         call = run.hooks.allocator_call
@@ -303,14 +303,14 @@ class UnicornMachine(Machine):
         run.engine.reg_write(UC_ARM_REG_R0 + first, run.moved_blocks.own_block(call))
 
     def _move_block(self, run: Run) -> None:
-        """Give other memory for what the allocator has just returned."""
+        """Give the program other memory for the block that the allocator has just returned."""
         assert run.moved_blocks is not None, "the engine stops at the allocator only if blocks are moved"
         result = run.moved_blocks.returned(run.hooks.allocator_call, run.engine.reg_read(UC_ARM_REG_R0))
         run.engine.reg_write(UC_ARM_REG_R0, result)
         run.hooks.block_moved(result)
 
     def _serve_semihosting(self, run: Run) -> None:
-        """Serve the call in r0 and r1; raises SemihostingError if that is not possible."""
+        """Handle the semihosting call in r0 and r1; raises SemihostingError if emu does not support the call."""
         answer = run.semihosting.call(run.engine.reg_read(UC_ARM_REG_R0), run.engine.reg_read(UC_ARM_REG_R1))
         if isinstance(answer, Exit):
             run.exit_status = answer.status
@@ -318,7 +318,7 @@ class UnicornMachine(Machine):
             run.engine.reg_write(UC_ARM_REG_R0, answer)
 
     def _let_execute(self, run: Run, pc: int) -> bool:
-        """Make the page at ``pc`` executable if code may run from that RAM; return whether only this was missing.
+        """Make the page at ``pc`` executable if code may run from its RAM; return whether that was done.
 
         Unicorn translates code again after each store to an executable page. A stack in RAM that is executable from
         the start would make firmware several times slower.

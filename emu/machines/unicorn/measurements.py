@@ -9,7 +9,7 @@ from emu.record import Stack, StackUse
 
 
 def measure(run: Run, instruments: Instruments) -> Measurements:
-    """Return what was measured of ``run``; ``instruments`` say what was counted on request."""
+    """Return the measurements of ``run``; ``instruments`` name the counters that were requested."""
     firmware = run.firmware
     hooks = run.hooks
     counters = Counters(
@@ -61,7 +61,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
 
 
 def _touched(run: Run, stacks: list[StackUse]) -> int | str:
-    """Return the first stack's touched bytes, or why something else may have written them."""
+    """Return the first stack's touched bytes, or why other code may have written them."""
     firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
     if run.paint is None or limit is None:
         return "nothing tells which memory is the stack's"
@@ -76,7 +76,7 @@ def _touched(run: Run, stacks: list[StackUse]) -> int | str:
 
 
 def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
-    """Return the peaks of the stacks in each memory, without stacks that static RAM or the heap counts already."""
+    """Return the stacks' peaks by memory, without stacks that static RAM or the heap counts already."""
     assert run.stacks is not None, "only a bare machine follows none"
     if run.stacks.cut:
         return None

@@ -13,7 +13,7 @@ from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 
 _NEAR_BLOCK = 256
-"""Bytes around a heap block in which an access is taken for a miss of the block."""
+"""Bytes around a heap block; an access in them is taken for a miss of the block."""
 _NEAR_OBJECT = 64
 _UNDEFINED = {
     FindingKind.UNINITIALISED_BRANCH: ("uninitialised_branch", "what runs next depends on a value that was never set"),
@@ -30,7 +30,7 @@ class MemoryErrors:
         self._replaced = replaced
         self._described: list[MemoryFinding] = []
         self._outputs: dict[int, MemoryFinding] = {}
-        """By the address of the code that handed the bytes to the host."""
+        """Findings by the address of the code that gave the bytes to the host."""
 
     def take(self) -> None:
         """Describe the findings since the last call."""
@@ -38,7 +38,7 @@ class MemoryErrors:
             self._described.append(self._describe(finding))
 
     def check_output(self, address: int, size: int, pc: int, backtrace: Callable[[], list[Frame]]) -> None:
-        """Note a finding if the firmware at ``pc`` hands out uninitialised bytes."""
+        """Note a finding if the firmware at ``pc`` gives uninitialised bytes to the host."""
         undefined = self._shadow.first_undefined(address, size)
         if undefined is None:
             return

@@ -1,8 +1,8 @@
 """The blocks of the firmware's allocator, moved far apart into memory that the board does not have.
 
-The allocator itself runs: it refuses what it has no room for, and takes its memory from where it always does. For each
-of its blocks the program is given another one. Gaps separate those, and freed memory is reused only when nothing else
-is left. So an access outside its block, or after free, cannot hit another block.
+The allocator itself runs in its usual memory, and refuses a request if it has no room. For each of its blocks the
+program gets another block. Gaps separate these blocks, and freed memory is reused only when nothing else is left. So
+an access outside its block, or after free, cannot hit another block.
 """
 
 from collections import deque
@@ -16,9 +16,9 @@ from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board, Region
 
 _SIZE = 16 * 1024 * 1024
-_FIRST_ADDRESS = 0x6000_0000  # Armv7-M, B3.1: from here on memory may be anything
+_FIRST_ADDRESS = 0x6000_0000  # Armv7-M, B3.1: a system may use the addresses from here on for anything
 _GAP = 128
-"""Bytes before and behind each block that belong to none."""
+"""Bytes before and after each block that belong to no block."""
 _ALIGNMENT = 8
 
 
@@ -37,30 +37,30 @@ class _Moved(NamedTuple):
     """A live block."""
 
     own: int
-    """Where the firmware's allocator has it."""
+    """The address of the allocator's own block."""
     size: int
     start: int
     room: int
-    """Of the memory with the gaps around it."""
+    """The address of the moved memory with the gaps around it."""
 
 
 class MovedBlocks:
-    """Blocks in ``region``, which the engine and the memory checker know of."""
+    """Blocks in ``region``, which is known to the engine and the memory checker."""
 
     def __init__(self, engine: Uc, shadow: NativeShadow, region: Region):
         self._engine, self._shadow, self._region = engine, shadow, region
         self._next = region.start
         self._live: dict[int, _Moved] = {}
         self._own: dict[int, int] = {}
-        """Where the allocator has, or had, the block that was last moved to an address."""
+        """The address of the allocator's own block, by the address to which the block was last moved."""
         self._freed: deque[tuple[int, int]] = deque()
 
     def own_address(self, address: int) -> int:
-        """Return where the allocator has the block that was moved to ``address``."""
+        """Return the address of the allocator's own block for the block moved to ``address``."""
         return self._own.get(address, address)
 
     def own_block(self, call: HeapCall) -> int:
-        """Return the allocator's own block for the one that ``call`` begins with; 0 if there is none."""
+        """Return the allocator's own block for the argument of ``call``; 0 if there is none."""
         pointer = call.event.pointer
         moved = self._live.get(pointer)
         if moved is not None and call.event.function == HEAP_FREE:
@@ -68,13 +68,13 @@ class MovedBlocks:
         return 0 if moved is None else moved.own
 
     def returned(self, call: HeapCall, result: int) -> int:
-        """Return what the program is given for ``result`` of ``call``."""
+        """Return the program's result of ``call``; ``result`` is the allocator's."""
         event = call.event
         moved = self._live.get(event.pointer)
         if event.function == HEAP_USABLE_SIZE:
             return moved.size if moved is not None else 0
         if event.function == HEAP_REALLOC and event.pointer and moved is None:
-            return 0  # it was no block, which has been judged already
+            return 0  # the pointer was to no block; that error is already reported
         if not result:
             if event.function == HEAP_REALLOC and event.pointer and not event.size:
                 self._free(event.pointer)

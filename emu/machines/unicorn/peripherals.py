@@ -8,7 +8,7 @@ from emu.architectures.access import Access
 from emu.targets import Board, Peripheral
 
 PAGE = 4096
-"""Bytes that Unicorn maps at a time."""
+"""Bytes of a page, the smallest memory that Unicorn maps."""
 
 
 class Peripherals:
@@ -26,7 +26,7 @@ class Peripherals:
         """Access, address and bytes of the access that stopped the engine."""
 
     def attach(self, engine: Uc) -> None:
-        """Map the pages."""
+        """Map the pages of all peripherals."""
         pages = {page for p in self._modelled for page in range(p.start & -PAGE, p.end, PAGE)}
         for page in sorted(pages):
             engine.mmio_map(page, PAGE, self._read, page, self._write, page)

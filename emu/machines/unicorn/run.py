@@ -31,14 +31,14 @@ from emu.probes.stack import StackPaint
 from emu.record import Fault, Frame
 
 PREFETCH_ABORT = 3
-"""The number of the core's exception."""
+"""The number of the core's prefetch abort."""
 DATA_ACCESSES: dict[int, Access] = {
     UC_MEM_READ_UNMAPPED: "read",
     UC_MEM_READ_PROT: "read",
     UC_MEM_WRITE_UNMAPPED: "write",
     UC_MEM_WRITE_PROT: "write",
 }
-"""By Unicorn's type of an access that failed; the others are fetches."""
+"""Accesses by Unicorn's type of a failed access; all other types are fetches."""
 
 _SP = 13
 _THUMB_STATE = 1 << 5
@@ -61,7 +61,7 @@ class Run:
     shadow: NativeShadow | None
     memory_errors: MemoryErrors | None
     moved_blocks: MovedBlocks | None
-    """Of the firmware's allocator."""
+    """The blocks of the firmware's allocator."""
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware waits at ``emu_yield``."""
@@ -96,7 +96,7 @@ class Run:
         return self.stopped.read(address, size)
 
     def backtrace(self, pc: int) -> list[Frame]:
-        """Return the frames; ``pc`` is the present instruction, or the one that has jumped away."""
+        """Return the frames; ``pc`` is the current instruction, or the instruction that has jumped away."""
         registers = self.core.at(self.core.registers(self.stopped), pc)
         registers[_SP] -= self._popped(pc)
         stack = self.stacks.current if self.stacks is not None else None
@@ -104,7 +104,7 @@ class Run:
         return self.core.backtrace(registers, self.peek, top)
 
     def _popped(self, pc: int) -> int:
-        """Return by how much the instruction at ``pc`` raised SP if it has run: a return to an address without code."""
+        """Return by how much a return at ``pc`` to an address without code raised SP."""
         delta = self.core.code.delta_at(pc)
         return delta if self.pc != pc and delta != DYNAMIC else 0
 

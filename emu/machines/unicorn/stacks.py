@@ -13,7 +13,7 @@ from emu.probes.heap_faults import Block
 from emu.record import StackUse
 
 MOST_STACKS = 64
-"""The most stacks that are followed; further ones are ignored."""
+"""The most stacks that are followed; all others are ignored."""
 
 _SP = 13
 MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
@@ -44,7 +44,7 @@ def stack_peak(snapshot: Snapshot, floor: int, top: int) -> StackPeak:
 
 
 class Stacks:
-    """The stacks of one run: first the reset's own, then each further one when SP moves to it.
+    """The stacks of one run: first the stack of the reset, then each other stack when SP moves to it.
 
     ``hooks`` follow SP, and ask when SP is on no known stack.
     """
@@ -76,7 +76,7 @@ class Stacks:
         current = self.current
         moved = code and not sets_sp_anew(code, address)
         if current is not None and current.pointer == pointer and moved:
-            self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, or too much of it
+            self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, perhaps of too many bytes
             return
         if not any(sp - 1 in region for region in self._firmware.board.ram):
             self._hooks.enter_stack(0, sp)
@@ -147,7 +147,7 @@ class Stacks:
         return reasons
 
     def measure(self) -> list[StackUse]:
-        """Return each stack's figures, the first one's first."""
+        """Return each stack's figures, starting with the first stack."""
         uses = []
         for stack, state in zip(self.found, self._hooks.stacks[1:], strict=True):
             uses.append(

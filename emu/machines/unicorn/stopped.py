@@ -1,4 +1,4 @@
-"""The core in an engine that stands."""
+"""The core in a stopped engine."""
 
 from unicorn.arm_const import (
     UC_ARM_REG_LR,

@@ -1,6 +1,6 @@
 #include "calls.h"
 
-#define NO_FUNCTION UINT32_MAX  /* of the node before any code has run */
+#define NO_FUNCTION UINT32_MAX  /* function of the node before any code has run */
 #define NO_RETURN_ADDRESS 1u    /* an odd address: no instruction can be there */
 
 void start_calls(struct call_tree *calls)
@@ -28,8 +28,8 @@ static uint32_t callee_of(struct call_tree *calls, uint32_t caller, uint32_t fun
     return *link;
 }
 
-/* Remove the frame that a return to address leaves, or that a longjmp does: then code goes on in a function on the
- * path, behind its start. */
+/* Remove the frame that a return to address leaves, or the frames that a longjmp leaves. After a longjmp, code goes on
+ * in a function on the path, after its start. */
 static void leave_frame(struct call_tree *calls, uint32_t address, uint32_t function, uint32_t sp)
 {
     bool at_start = function != 0 && calls->functions[function - 1].start == address;

@@ -13,7 +13,7 @@ struct function_range {
 struct call_node {
     uint32_t caller, function; /* the function's index + 1, or 0 if the code has no name */
     uint32_t first_callee, next_sibling;
-    uint64_t instructions; /* of the function itself on this path */
+    uint64_t instructions; /* instructions of the function itself on this path */
 };
 
 /* A call that has not returned. */
@@ -22,14 +22,14 @@ struct call_frame {
     uint32_t caller; /* index into nodes */
 };
 
-/* Instructions by call path; without room for nodes nothing is followed. */
+/* Instructions by call path; nothing is followed if there is no room for nodes. */
 struct call_tree {
-    const struct function_range *functions; /* by address */
+    const struct function_range *functions; /* sorted by address */
     struct call_node *nodes;
-    struct call_frame *frames; /* the first one stands for no call */
+    struct call_frame *frames; /* the first element means no call */
     uint32_t function_count, node_count, node_capacity, frame_count, frame_capacity;
     uint32_t current; /* index into nodes */
-    uint32_t cut;     /* not 0 if a path was too long, or if there were too many: callers have the instructions */
+    uint32_t cut;     /* not 0 if a path was too long, or if there were too many paths: callers got the instructions */
 };
 
 void start_calls(struct call_tree *calls);
@@ -44,9 +44,9 @@ static inline bool goes_on(const struct call_tree *calls, uint32_t address, uint
            calls->frames[calls->frame_count - 1].return_address != address;
 }
 
-/* Updates the call path for a block that is about to run with this SP. return_address is the one of the call that led to
- * the block, or 0. A function never raises SP above its value at the call, so frames with a lower SP are gone, however
- * they were left. A jump to another function (a tail call) takes over the frame. */
+/* Updates the call path for a block that is about to run with this SP. return_address belongs to the call that led to
+ * the block; it is 0 without a call. A function never raises SP above its value at the call, so frames with a lower SP
+ * have ended. A jump to another function (a tail call) takes over the frame. */
 void follow_calls(struct call_tree *calls, uint32_t address, uint32_t function, uint32_t return_address, uint32_t sp);
 
 /* Counts code that an exception runs between two instructions: the current function is its caller, and it leaves no

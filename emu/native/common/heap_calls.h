@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FAILED_BREAK UINT32_MAX /* what sbrk returns */
+#define FAILED_BREAK UINT32_MAX /* the result of sbrk if it has no memory */
 
 enum heap_function {
     HEAP_MALLOC,
@@ -49,10 +49,10 @@ struct heap_call {
 };
 
 /* Whether an entry belongs to a call that has not returned: malloc and the _malloc_r that it calls, even by a tail call,
- * are one call. By SP, a call that was left for good is recognised. */
+ * are one call. SP tells whether a call was left for good. */
 bool is_inside_call(const struct heap_call *call, uint32_t entry, uint32_t sp, uint32_t return_address);
 
-/* The call that begins with these arguments, from the entry's first one on. The caller fills in the path and the
+/* The call that begins with these arguments, from the entry's first argument on. The caller fills in the path and the
  * instructions of the event. */
 struct heap_call begun_call(const struct allocator_entry *entry, const uint32_t arguments[3], uint32_t sp,
                             uint32_t return_address);
@@ -64,7 +64,7 @@ bool entry_is_event(const struct heap_call *call, struct heap_event *event);
 bool return_is_event(struct heap_call *call, uint32_t result);
 
 /* Updates *heap_end, the heap's end if it lies between floor and top, after an event. A break may move back. Without a
- * break, memory that the allocator has handed out once belongs to the heap for good. */
+ * break, memory that the allocator has once returned stays part of the heap. */
 void follow_heap_end(const struct heap_event *event, bool follows_break, uint32_t floor, uint32_t top,
                      uint32_t *heap_end);
 

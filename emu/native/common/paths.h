@@ -1,4 +1,4 @@
-/* Call paths by keys, which are mixed from what distinguishes the paths, in a hash table. */
+/* Call paths in a hash table. A key is mixed from the facts that distinguish the paths. */
 #ifndef EMU_PATHS_H
 #define EMU_PATHS_H
 
@@ -10,7 +10,7 @@ static inline uint64_t mixed(uint64_t key, uint32_t value)
     return key ^ key >> 29;
 }
 
-/* The slot of a key, or the free one that it would get; slot_count is a power of two. */
+/* The slot of a key, or the free slot that it would get; slot_count is a power of two. */
 static inline uint32_t slot_of(const uint64_t *keys, const uint32_t *numbers, uint32_t slot_count, uint64_t key)
 {
     uint32_t slot = (uint32_t)(key >> 32) & (slot_count - 1);

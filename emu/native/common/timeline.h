@@ -6,9 +6,9 @@
 
 /* The lowest SP in intervals of equal length, which doubles when there is no room for another interval. */
 struct timeline {
-    uint32_t *lowest; /* of each interval, the current one last */
+    uint32_t *lowest; /* the lowest SP of each interval, the current interval last */
     uint32_t count, capacity;
-    uint64_t length, end; /* of an interval, and of the current one, in instructions */
+    uint64_t length, end; /* instructions of an interval, and of the current interval */
     uint32_t lowest_before; /* of the current interval, before SP went from sp at pc to its present lowest */
     uint32_t pc, sp;
     uint64_t block_serial;  /* the block execution in which SP did so */

@@ -32,7 +32,7 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     return false;
 }
 
-/* The Python side stops at exceptions, and handles the blocks that they have cut short. */
+/* Python stops at exceptions, and handles the blocks that exceptions have cut short. */
 static bool begins_exception(uint32_t address)
 {
     (void)address;

@@ -1,4 +1,4 @@
-/* Call paths: each block's instructions count for the path that it runs on. */
+/* Call paths: each block's instructions count for the path of the block. */
 #include "parts.h"
 
 enum { DEEPEST = 1024 };

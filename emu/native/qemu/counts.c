@@ -1,11 +1,11 @@
-/* Counts of blocks, instructions, loads and stores, and the calls of the other counters. */
+/* Counts of blocks, instructions, loads and stores, and the places that call the other counters. */
 #include "parts.h"
 
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
     bool begins_exception, executable;
-    uint32_t function;       /* in which the block begins: index + 1, or 0 */
+    uint32_t function;       /* the function in which the block begins: index + 1, or 0 */
     uint32_t call_returns_to; /* the address after the block if a call ends it, else 0 */
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
@@ -111,7 +111,7 @@ static void on_exclusive_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64
 
 static void on_compare_and_swap(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
-    static bool swaps; /* the load comes first, and tells */
+    static bool swaps; /* the load comes first, and tells whether the store happens */
     if (!qemu_plugin_mem_is_store(info)) swaps = plugin.core->swaps((uint32_t)address);
     if (!qemu_plugin_mem_is_store(info) || swaps) on_access(vcpu, info, address, data);
 }
@@ -144,7 +144,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
     uint32_t size = 0, previous = 0;
-    bool sp_changed = false; /* by the instruction before; the next block notes a change by the last one */
+    bool sp_changed = false; /* for the instruction before; the next block does the last one */
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);

@@ -14,7 +14,7 @@ struct call {
     uint32_t link; /* the return address as the core keeps it */
 };
 
-static struct call outermost, of_break; /* the allocator calls sbrk, or the firmware itself does */
+static struct call outermost, of_break; /* the caller of sbrk is the allocator, or the firmware itself */
 
 static uint64_t keys[SLOTS];
 static uint32_t numbers[SLOTS]; /* 0: the slot is free */
@@ -53,7 +53,7 @@ static uint32_t jump_before(uint32_t return_address)
     return end == return_address ? 0 : end;
 }
 
-/* The number of the path to the function at `entry`, which has just been called; a new path is captured. */
+/* The number of the path to the function at `entry`, which was just called; a new path is captured. */
 static uint32_t number_of_caller(uint32_t entry, uint32_t return_address)
 {
     struct heap *heap = &plugin.shared->heap;
@@ -159,5 +159,5 @@ void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc)
     write_down(&heap->meeting, lowered_at, pc);
     heap->met_from = from;
     heap->meeting_noted = 1;
-    wait_until_taken(); /* the present live blocks tell Python whether the firmware's first stack fell */
+    wait_until_taken(); /* Python needs the current live blocks to tell whether the firmware's first stack fell */
 }

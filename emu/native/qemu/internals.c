@@ -94,7 +94,7 @@ static uint8_t *find_once(const void *sought, size_t bytes, uint32_t wanted, uin
 /* Finds a function that translated code calls, in the table of them. */
 static struct helper_information *find_information(const char *name)
 {
-    char sought[64] = ""; /* begins with the end of the string before it */
+    char sought[64] = ""; /* starts with the terminator of the string before it */
     const size_t length = strlen(name);
     memcpy(sought + 1, name, length + 1);
     const char *text = (const char *)find_once(sought, length + 2, PF_R, PF_W | PF_X);

@@ -76,7 +76,7 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
     snprintf(name, sizeof name, "emu.%08x", start);
     if (writable) {
         qemu->memory_region_init_ram_ptr(region, NULL, name, size, plugin.memory + offset);
-    } else { /* plain ROM would ignore writes; this one makes them bus faults */
+    } else { /* plain ROM would ignore writes; this ROM makes them bus faults */
         qemu->memory_region_init_rom_device(region, NULL, qemu->unassigned_mem_ops, NULL, name, size,
                                             qemu->error_fatal);
         memcpy(qemu->memory_region_get_ram_ptr(region), plugin.memory + offset, size);
@@ -111,7 +111,7 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     rom START SIZE OFFSET
  *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or SIZE or more if nothing is printed
  *     fixed OFFSET VALUE              of the last peripheral
- *     region START SIZE               a memory whose loads and stores are counted
+ *     region START SIZE               memory with counted loads and stores
  *     code START SIZE                 executable memory
  *     stack FLOOR TOP OFFSET
  *     changes OFFSET                  the offset of the map of SP's changes in the file

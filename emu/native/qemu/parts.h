@@ -16,56 +16,56 @@ struct region {
     uint32_t start, end;
 };
 
-/* Which of the accesses that QEMU makes for an instruction the core makes, too. */
+/* How QEMU's accesses for an instruction differ from the core's accesses. */
 enum accesses {
     NO_ACCESSES, /* QEMU tries whether there is memory */
     ALL_ACCESSES,
     ONLY_STORES, /* QEMU loads as well, to find out whether it may store exclusively */
-    COMPARE_AND_SWAP, /* QEMU always stores: what it has loaded, if that is not what was expected */
+    COMPARE_AND_SWAP, /* QEMU always stores: the loaded value, if that differs from the expected value */
 };
 
-/* What differs between the cores. */
+/* The differences between the cores. */
 struct core {
     const char *target;       /* QEMU's name for it */
     const char *set_register; /* QEMU's function that sets a register */
     struct region own;        /* addresses of the core's own registers */
     uint32_t below_sp;        /* bytes of the stack that lie below SP */
 
-    /* Finds the core's state in QEMU's object; returns the container of all its memory. */
+    /* Finds the core's state in QEMU's object; returns the container of all the core's memory. */
     void *(*attach)(void *cpu);
     /* Whether the instruction may change SP. */
     bool (*changes_sp)(uint32_t address, const uint8_t *bytes);
-    /* Bytes of the instruction that begins with these. QEMU's own answer is wrong before the end of a page: there its
-     * translator looks at the next instruction, and the plugin API appends what it looked at to this one. */
+    /* The size of the instruction that begins with these bytes. QEMU's own answer is wrong before the end of a page:
+     * there its translator reads the next instruction, and the plugin API adds those bytes to this instruction. */
     uint32_t (*instruction_size)(const uint8_t *bytes);
     /* Whether the instruction is a call. */
     bool (*is_call)(const uint8_t *bytes);
     enum accesses (*accesses)(const uint8_t *bytes);
-    /* Whether a compare-and-swap that has loaded what is at `address` stores; NULL where the core has none. */
+    /* Whether a compare-and-swap that has loaded from `address` stores; NULL if the core has no such instruction. */
     bool (*swaps)(uint32_t address);
-    /* Sets what the firmware finds set; before the first instruction. NULL where that is what the reset leaves. */
+    /* Sets registers before the first instruction; NULL if QEMU's reset already sets them right. */
     void (*boot)(void);
-    /* Lets the machine stop for faults at a new base of the vectors. NULL if the base cannot move. */
+    /* Makes the machine stop for faults at a new base of the vectors; NULL if the base cannot move. */
     void (*watch_vectors)(void);
     /* Whether SP points to the stack although a status bit is set. */
     bool (*has_stack)(void);
-    /* Whether only an exception leads to `address`; it may have cut the block before it short. If no exception does that,
-     * the next two are NULL.
+    /* Whether only an exception leads to `address`; the exception may have cut a block short. NULL, like the next two,
+     * if no exception cuts a block short.
      */
     bool (*begins_exception)(uint32_t address);
-    /* Whether the exception that has led there is a fault, at which the machine stops. */
+    /* Whether the exception that led to the address is a fault, at which the machine stops. */
     bool (*is_fault)(uint32_t address);
-    /* Takes the exception that has led there; returns the address at which it has cut that block, or NOWHERE. */
+    /* Takes the exception that led to the address; returns where it has cut the block short, or NOWHERE. */
     uint32_t (*take_exception)(uint32_t address);
-    /* Takes the exception of a fetch from memory that holds no instructions; NULL if any memory may. */
+    /* Takes the exception of a fetch from memory without instructions; NULL if any memory may hold instructions. */
     void (*refuse_fetch)(uint32_t address);
-    /* Captures the registers, in the order of Core.registers in emu/architectures/core.py. */
+    /* Captures the registers in the order of Core.registers (emu/architectures/core.py). */
     void (*capture)(uint32_t registers[REGISTERS]);
 
     /* The next four are about a function that has just been called, before its first instruction at `entry`. */
     /* The return address as the core keeps it; */
     uint32_t (*link)(uint32_t entry);
-    /* the address in that link; */
+    /* the address in that return address (link); */
     uint32_t (*return_address)(uint32_t link, uint32_t entry);
     /* an argument; */
     uint32_t (*argument)(uint32_t entry, uint32_t number);
@@ -85,7 +85,7 @@ extern struct plugin {
     int output;
     /* in the core's state */
     const uint32_t *sp;
-    const uint32_t *status; /* while one of these bits is set, SP is the stack's only if has_stack says so */
+    const uint32_t *status; /* while one of these bits is set, SP points to the stack only if has_stack says so */
     uint32_t status_bits;
     const uint32_t *vectors; /* the base of the exception vectors, and the base that is watched */
     uint32_t watched_vectors;
@@ -101,7 +101,7 @@ extern struct plugin {
     const uint8_t *stack;      /* the memory at stack_floor */
     struct region code[REGIONS]; /* executable memory */
     int code_count;
-    const uint8_t *sp_changes; /* a bit for each halfword of that, region after region */
+    const uint8_t *sp_changes; /* a bit for each halfword of executable memory, region after region */
     bool traffic, bare;
     uint32_t first_interval; /* in instructions */
     struct allocator_entry allocator[ALLOCATOR_ENTRIES];

@@ -1,8 +1,8 @@
 /* A QEMU plugin that gives a machine another board's memory, and counts what runs.
  *
  * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories), shared=FILE (struct shared) and
- * output=FILE (the firmware's output is appended to it). QEMU's standard input is a pipe of its parent. The pipe ends
- * when the parent ends, and QEMU ends with it.
+ * output=FILE (the firmware's output is appended to it). QEMU's standard input is a pipe of its parent process. If the
+ * parent ends, the pipe and QEMU end, too.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -22,7 +22,7 @@ struct block {
 struct lowest {
     uint32_t sp;
     uint32_t lowered_at;  /* the instruction that lowered SP, or the handler if an exception's frame did */
-    uint32_t stack_start, stack_bytes; /* of the bytes in stack[] */
+    uint32_t stack_start, stack_bytes; /* number of bytes in stack[] */
     uint32_t pc;
     uint32_t registers[REGISTERS]; /* in the core's own order */
     uint8_t stack[STACK_KEPT];
@@ -33,7 +33,7 @@ struct caller_capture {
     uint32_t registers[REGISTERS];
     uint32_t entry;
     uint32_t jumped_from;          /* after the jump (a tail call) that led to the function; 0 after a call */
-    uint32_t stack_start;          /* of the stack's bytes, */
+    uint32_t stack_start;          /* number of the stack's bytes, */
     uint32_t offset, stack_bytes;  /* which are in stacks[] */
 };
 
@@ -56,15 +56,15 @@ struct shared {
     uint64_t ready; /* sizeof(struct shared), once the plugin is ready */
     uint64_t instructions;
     uint64_t loads[REGIONS], stores[REGIONS]; /* in the order of the board's `region` lines */
-    uint32_t current_block, previous_block; /* the latest two: positions in blocks[] */
+    uint32_t current_block, previous_block; /* the latest two blocks: positions in blocks[] */
     uint64_t off_stack;                     /* whether SP was outside the stack's memory */
     uint64_t wanted; /* set by Python: capture the registers before the next block, and do not count that */
     uint32_t registers[REGISTERS];
-    struct timeline timeline; /* of intervals[] */
+    struct timeline timeline; /* number of intervals[] */
     uint32_t intervals[INTERVALS];
     struct lowest lowest;
     struct heap heap;
-    struct call_tree calls; /* of nodes[] */
+    struct call_tree calls; /* number of nodes[] */
     uint32_t counted_node;  /* the node with the current block's instructions */
     struct call_node nodes[CALL_PATHS];
     struct block blocks[BLOCKS];

@@ -1,4 +1,4 @@
-/* QEMU as plugin.c uses it: the plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
+/* The parts of QEMU that plugin.c uses: the plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
  *
  * The declarations of the API come from qemu-plugin.h, which no Debian package ships. The internals are no stable
  * interface: plugin.c looks them up by name in the running QEMU, tests them, and ends QEMU if they differ.
@@ -25,7 +25,7 @@ typedef struct {
 } qemu_info_t; /* the beginning of it */
 
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS };
-enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_RW = 3 }; /* 7.2 confuses the others: R gives stores, W gives both */
+enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_RW = 3 }; /* 7.2 confuses R and W: R gives stores, W gives both */
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;

@@ -40,7 +40,7 @@ struct state { /* CPUXtensaState, the beginning */
 
 static struct state *state;
 static void (*raise_exception)(struct state *state, uint32_t pc, uint32_t cause, uint32_t address); /* returns to QEMU */
-static uint32_t handler_window = NO_WINDOW; /* WINDOWBASE at the last exception, unless that was for a window */
+static uint32_t handler_window = NO_WINDOW; /* WINDOWBASE at the last exception that was not for a window */
 
 static void *attach(void *cpu)
 {
@@ -68,7 +68,7 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     (void)address;
     const uint8_t t = bytes[0] >> 4, s = bytes[1] & 15, r = bytes[1] >> 4;
     switch (bytes[0] & 15) {
-    case 0x0: /* QRST; MOVSP is in ST0, whose other instructions write t if anything */
+    case 0x0: /* QRST; MOVSP is in ST0, whose other instructions write register t or none */
     {
         const uint8_t op1 = bytes[2] & 15, op2 = bytes[2] >> 4;
         const bool writes_t = (op1 == 0 && op2 == 0) || op1 == 3 || (op1 == 1 && op2 == 6); /* ST0, RSR, XSR */
@@ -92,7 +92,7 @@ static bool changes_sp(uint32_t address, const uint8_t *bytes)
     }
 }
 
-/* Instruction Set Architecture, 7.1: the first four bits tell; from 14 on it is an extension's, which de233_fpu has none of. */
+/* Instruction Set Architecture, 7.1: by the first four bits. From 14 on they mean an extension; de233_fpu has none. */
 static uint32_t instruction_size(const uint8_t *bytes) { return (bytes[0] & 15) < 8 ? 3 : 2; }
 
 /* CALL0 to CALL12, CALLX0 to CALLX12. */
@@ -146,7 +146,7 @@ static uint32_t take_exception(uint32_t address)
     return state->special[EXCCAUSE] == LEVEL1_INTERRUPT ? NOWHERE : state->special[EPC1];
 }
 
-/* A handler runs in the window of the interrupted code, and lowers its a1. In the windows' own handlers, and after a handler
+/* A handler runs in the interrupted code's window, and lowers its a1. In the windows' own handlers, and after a handler
  * has rotated the window, a1 belongs to another frame. At reset a1 has no meaning yet.
  */
 static bool has_stack(void) { return state->special[WINDOWBASE] == handler_window; }
@@ -167,7 +167,7 @@ static void capture(uint32_t kept[REGISTERS])
     }
 }
 
-/* The number of registers by which the ENTRY at `entry` will rotate the window: the arguments lie that far off. */
+/* The number of registers by which the ENTRY at `entry` will rotate the window; the arguments are at this distance. */
 static uint32_t rotation(uint32_t entry)
 {
     uint32_t bytes;

@@ -1,8 +1,8 @@
 /* Callers of the allocator: one number for each call path, and the machine at its first call, to unwind later.
  *
  * A path is identified by SP, LR, the jump of a tail call, and the return addresses on the stack with their places. A
- * word counts as a return address only if it is the address after a call that has run. A stale one may count a path
- * twice, but never hides a path. */
+ * word counts as a return address only if it is the address after a call that has run. A stale return address may count
+ * a path twice, but never hides a path. */
 #include "../common/paths.h"
 #include "parts.h"
 
@@ -37,7 +37,7 @@ static uint64_t key_of(
     return key;
 }
 
-/* The number of the path to the function at entry, which has just been called with sp; a new path is captured. */
+/* The number of the path to the function at entry, which was just called with sp; a new path is captured. */
 uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp)
 {
     struct callers *callers = &probe->callers;

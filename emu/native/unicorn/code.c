@@ -1,4 +1,4 @@
-/* Straight-line code: facts from the machine code of a block, looked up once. */
+/* Straight-line code: facts from the machine code of a block, found once. */
 #include "parts.h"
 
 #include <stdlib.h>
@@ -33,8 +33,8 @@ int32_t lowest_between(const struct code_region *region, uint32_t start, uint32_
     return lowest;
 }
 
-/* Whether the instruction before address changes SP dynamically: then a hook there looks at SP, and finds out whether
- * the stack is still the same. */
+/* Whether the instruction before address changes SP dynamically. If so, a hook at address reads SP, and checks whether
+ * SP has moved to another stack. */
 static bool behind_dynamic(const struct probe *probe, uc_engine *uc, const struct code_region *region, uint32_t address)
 {
     uint32_t index = (address - region->start) / 2;

@@ -26,7 +26,7 @@ static void count_tried_store(struct probe *probe, uc_engine *uc)
     probe->tried = NULL;
 }
 
-/* The instruction that called the function that begins at at; at itself if that call has not run. */
+/* The instruction that called the function beginning at `at`; `at` itself if that call has not run. */
 static struct instruction *calling_instruction(struct probe *probe, uc_engine *uc, struct instruction *at)
 {
     uint32_t after = read_register(probe, uc, UC_ARM_REG_LR) & ~1u;
@@ -38,7 +38,7 @@ static struct instruction *calling_instruction(struct probe *probe, uc_engine *u
     return at;
 }
 
-/* The instruction's other tasks; false if the instruction does not run after all. */
+/* Do the instruction's other tasks; false if the instruction does not run after all. */
 static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t address, uint32_t size)
 {
     if (at->watch & WATCH_STACK_POINTER)

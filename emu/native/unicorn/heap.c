@@ -11,7 +11,7 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
         probe->pause_at = 0; /* Python empties the list before it is full */
 }
 
-/* Whether what the call returns is a block, or its size. */
+/* Whether the call returns a block, or a block's size. */
 static bool tells_of_block(const struct heap_call *call)
 {
     return call->event.function != HEAP_FREE && call->event.function != HEAP_QUERY;
@@ -83,7 +83,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     }
 }
 
-/* Python has moved what STOP_ALLOCATED is about to result. */
+/* Python has moved the block of STOP_ALLOCATED to result. */
 void probe_block_moved(struct probe *probe, uint32_t result)
 {
     struct heap_call *call = &probe->heap_call;

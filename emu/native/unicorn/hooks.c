@@ -15,7 +15,7 @@ bool probe_start(struct probe *probe)
 
 void probe_release(struct probe *probe) { release_code(probe); }
 
-/* Block is about to run; return_address is the one of a call that ended the block before it, or 0. */
+/* Block is about to run. If a call ended the block before it, return_address is that call's return address, else 0. */
 static void note_call(struct probe *probe, uc_engine *uc, const struct block *block, uint32_t return_address)
 {
     bool called = return_address != 0 && return_address != block->address &&
@@ -33,7 +33,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
     if ((address == probe->heap_call.return_address || address == probe->break_call.return_address) && address != 0)
         note_heap_returns(probe, uc, address);
     if (probe->stop_reason == STOP_ALLOCATED)
-        return; /* like a pause */
+        return; /* treated as a pause */
     if (probe->instructions >= probe->pause_at) {
         stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook will be called again */
         return;
@@ -42,7 +42,7 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         next_interval(probe, uc);
     struct block *block = &probe->blocks[probe->current_block];
     uint32_t return_address = block->return_address;
-    if (block->address != address || block->size != size) { /* a loop of one block is worth a shortcut */
+    if (block->address != address || block->size != size) { /* a shortcut for loops of one block */
         uint32_t index = find_block(probe, uc, address, size);
         if (index == 0) {
             stop(probe, uc, STOP_OUT_OF_MEMORY);
@@ -94,7 +94,7 @@ void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *
     }
 }
 
-/* Python has set the current stack that explains STOP_STACK_CHANGE: note SP on it. */
+/* Python has found the stack after STOP_STACK_CHANGE and made it current: note SP on that stack. */
 void probe_note_change(struct probe *probe, uc_engine *uc) { note_stack(probe, uc, probe->change_address, 0); }
 
 /* Code hook at the first instruction of emu_yield and of the functions that end the program. */
@@ -122,7 +122,7 @@ bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int
     return false; /* do not try again */
 }
 
-/* The machine stopped at pc inside the current block: subtract what did not run. False if the host has no memory. */
+/* The machine stopped at pc inside the current block: subtract the part that did not run; false if out of memory. */
 bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
     struct block block = probe->blocks[probe->current_block];

@@ -117,7 +117,7 @@ class NativeHooks:
             self._watches[first] |= watch
 
     def _watch_at(self, address: int) -> int:
-        """Return the further tasks of the hook on every instruction at ``address``."""
+        """Return the other tasks of the hook on every instruction at ``address``."""
         unknown = any(first <= address <= last for first, last in self._code.unknown)
         return self._watches.get(address, 0) | (WATCH_STACK_CHANGE if unknown else 0)
 
@@ -130,7 +130,7 @@ class NativeHooks:
 
     def _watch_code(self) -> None:
         regions = []
-        self._of_code: list[np.ndarray] = []  # the C side does not keep them alive
+        self._of_code: list[np.ndarray] = []  # Python must keep the callbacks alive, as C does not
         for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
             block_at, is_returned_to = np.zeros(region.size // 2, np.uint32), np.zeros(region.size // 2, np.uint8)
             self._of_code += [block_at, is_returned_to]
@@ -147,7 +147,7 @@ class NativeHooks:
         timeline = self._probe.timeline
         timeline.lowest, timeline.capacity, timeline.length = (c_uint32 * INTERVALS)(), INTERVALS, FIRST_INTERVAL
         self._stacks = (StackState * 1)()
-        self._snapshot_memory: list[Array[c_uint8]] = []  # the C side does not keep it alive
+        self._snapshot_memory: list[Array[c_uint8]] = []  # Python must keep the object alive, as C does not
         for address in sorted(self._code.behind_dynamic):
             self._watch(address, address, "probe_stack_pointer", WATCH_STACK_POINTER)
         for address in sorted(self._code.behind_anew):
@@ -179,12 +179,12 @@ class NativeHooks:
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def run_until(self, instructions: int) -> None:
-        """Pause the engine after so many instructions since reset; forget the last stop."""
+        """Pause the engine after ``instructions`` instructions since reset; forget the last stop."""
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
 
     def describe_code(self, read: Callable[[int, int], bytes]) -> None:
-        """Describe the block at which the engine stopped for that; ``read`` returns memory."""
+        """Describe the block at which the engine stopped for its description; ``read`` returns memory."""
         assert self._table is not None, "only the hook on every instruction stops for that"
         self._table.describe_code(read, self._watch_at)
 
@@ -215,7 +215,7 @@ class NativeHooks:
     # ---- stacks ------------------------------------------------------------------------------------------------------
 
     def add_stack(self, stack: StackState) -> None:
-        """Let SP be followed on another stack, from now on; ``stacks`` holds it at the end."""
+        """Follow SP on another stack from now on; that stack is then the last one of ``stacks``."""
         for snapshot in stack.snapshots:
             snapshot.lowest = snapshot.pc = stack.top
             snapshot.registers[13] = stack.top
@@ -227,17 +227,17 @@ class NativeHooks:
 
     @property
     def stacks(self) -> Array[StackState]:
-        """Every stack that SP is followed on; the first one stands for none."""
+        """Every stack on which SP is followed; the first element means no stack."""
         return self._stacks
 
     @property
     def current_stack(self) -> int:
-        """Which of ``stacks`` SP is on."""
+        """The index in ``stacks`` of the stack that SP is on."""
         return self._probe.current_stack
 
     def enter_stack(self, index: int, sp: int) -> None:
-        """Say which of ``stacks`` SP has been found to be on, and note it there, which may be an overflow."""
-        if index == 0:  # so that it is not asked about again
+        """Set the index in ``stacks`` of the stack that SP is on, and note SP there, which may be an overflow."""
+        if index == 0:  # so that Python is not asked about this SP again
             self._stacks[0].top = self._stacks[0].limit = sp
             self._stacks[0].process = self.process_stack_in_use
         self._probe.current_stack = index
@@ -250,7 +250,7 @@ class NativeHooks:
 
     @property
     def change_address(self) -> int:
-        """The address after the instruction that moved SP to none of ``stacks``."""
+        """The address after the instruction that moved SP away from all ``stacks``."""
         return self._probe.change_address
 
     def close(self) -> None:
@@ -261,28 +261,28 @@ class NativeHooks:
     # ---- the allocator -----------------------------------------------------------------------------------------------
 
     def move_blocks(self) -> None:
-        """Stop when the allocator is given a block, and when it returns one: Python gives other memory for it."""
+        """Stop when the allocator gets or returns a block: Python gives the program other memory for the block."""
         self._probe.moves_blocks = 1
 
     @property
     def allocator_call(self) -> HeapCall:
-        """The call that the engine stopped for."""
+        """The allocator call at which the engine stopped."""
         return self._probe.heap_call
 
     def block_moved(self, result: int) -> None:
-        """Say what the call returns instead."""
+        """Set the value that the call returns instead."""
         self._library.probe_block_moved(ctypes.byref(self._probe), result)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
     @property
     def instructions(self) -> int:
-        """Retired since reset."""
+        """Instructions retired since reset."""
         return self._probe.instructions
 
     @property
     def current_block(self) -> Block | None:
-        """The piece of straight-line code that ran last, or None if none did."""
+        """The piece of straight-line code that ran last, or None if no code ran."""
         return self._probe.blocks[self._probe.current_block] if self._probe.current_block else None
 
     @property
@@ -301,7 +301,7 @@ class NativeHooks:
     def call_paths(self) -> Iterator[tuple[int, int, int]]:
         """For each call path: its caller's number, its function's index + 1 (or 0), and its instructions.
 
-        Callers come before what they call; the first path is number 0 and has no function.
+        Callers come before their callees; the first path is number 0 and has no function.
         """
         for index in range(self._probe.calls.node_count):
             node = self._probe.calls.nodes[index]
@@ -309,7 +309,7 @@ class NativeHooks:
 
     @property
     def call_paths_cut(self) -> bool:
-        """Whether there were more call paths than are kept, or a deeper one."""
+        """Whether there were more call paths than are kept, or a deeper path."""
         return bool(self._probe.calls.cut)
 
     def take_heap_events(self) -> list[tuple[int, ...]]:
@@ -347,12 +347,12 @@ class NativeHooks:
 
     @property
     def heap_end(self) -> int:
-        """The first address after the heap if the heap lies below the stack in one memory, else 0."""
+        """The first address after the heap if heap and stack share a memory, with the heap below; else 0."""
         return self._probe.heap_end
 
     @property
     def timeline(self) -> tuple[int, list[int]]:
-        """Instructions of an interval, and the lowest SP of each, from reset on."""
+        """Instructions of an interval, and the lowest SP of each interval from reset on."""
         timeline = self._probe.timeline
         return timeline.length, timeline.lowest[: timeline.count]
 

@@ -1,4 +1,4 @@
-/* The table of instructions, which Python describes block by block, and the registers and addresses that they use. */
+/* The table of instructions, which Python fills block by block, and the registers and addresses of instructions. */
 #include "shadow_parts.h"
 
 size_t instruction_size(void) { return sizeof(struct instruction); }

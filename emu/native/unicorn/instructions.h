@@ -11,7 +11,7 @@
 #define REGISTER_S0 16u
 #define REGISTER_FLAGS 48u     /* N, Z, C, V in bits 31 to 28; bit 27 is set if N differs from V */
 #define REGISTER_GE 49u        /* GE[3:0] in bits 3 to 0 */
-#define REGISTER_FP_FLAGS 50u  /* like the flags */
+#define REGISTER_FP_FLAGS 50u  /* a set of bits, as for the flags */
 #define REGISTERS 51u
 #define NO_REGISTER 0xffu
 
@@ -38,11 +38,11 @@ enum shift { SHIFT_NONE, SHIFT_LEFT, SHIFT_RIGHT, SHIFT_RIGHT_SIGNED, SHIFT_ROTA
 
 enum access { ACCESS_NONE, ACCESS_LOAD, ACCESS_STORE };
 
-/* What has to be done at an instruction besides. */
+/* Other tasks at an instruction. */
 enum watch { WATCH_STACK_POINTER = 1, WATCH_ALLOCATOR = 2, WATCH_STOP = 4, WATCH_PROGRAM = 8, WATCH_STRING = 16,
              WATCH_STACK_CHANGE = 32 };
 
-/* What a string function of the C library reads of its arguments. */
+/* The bytes of its arguments that a string function of the C library reads. */
 enum string_function {
     STRING_NONE,
     STRING_LENGTH, STRING_LENGTH_LIMITED, STRING_COPY, STRING_COPY_LIMITED, STRING_APPEND, STRING_APPEND_LIMITED,
@@ -58,7 +58,7 @@ enum finding_kind {
     FINDING_KINDS
 };
 
-/* One instruction, with everything that the checker needs. */
+/* One instruction, with all the facts that the checker needs. */
 struct instruction {
     uint64_t reads, writes; /* sets of registers: bit i stands for register i */
     uint64_t chooses;       /* the registers that the next covered bytes of code may write */
@@ -67,7 +67,7 @@ struct instruction {
     int32_t displacement;
     int32_t sp_delta;       /* bytes by which it changes SP, or SP_DYNAMIC */
     uint8_t operation, destination, first, second, third; /* third: added too */
-    uint8_t first_half, second_half; /* 16 if only the high half is used, 1 if only the low one, else 0 */
+    uint8_t first_half, second_half; /* 16 if only the high half is used, 1 if only the low half, else 0 */
     uint8_t shift, amount, amount_register; /* of second */
     uint8_t lsb, width;
     uint8_t covered, taken; /* choose: bytes of code, and a bit for each instruction that runs if the condition holds */
@@ -82,7 +82,7 @@ struct instruction {
     uint8_t watch;          /* enum watch */
     uint8_t reserves;       /* the first registers of a push or pop that only make room */
     uint8_t string;         /* enum string_function: the function that holds it */
-    uint8_t status;         /* of an exclusive store: the register that is 0 after it if it has stored */
+    uint8_t status;         /* the register that an exclusive store sets to 0 if it has stored */
     uint8_t registers[32];
     uint32_t origin;                 /* of the value that it last loaded: index into origins, or 0 */
     uint32_t findings[FINDING_KINDS]; /* the findings here: index into findings + 1, or 0 */
@@ -90,7 +90,7 @@ struct instruction {
 
 /* All instructions that have run. */
 struct instruction_table {
-    struct instruction *instructions; /* the first one stands for no instruction, the second one for a second half */
+    struct instruction *instructions; /* the first element means no instruction, the second one a second half */
     uint32_t count, capacity;
     uint32_t unknown_address, unknown_size; /* of the block that Python has to describe */
     uint32_t **number_at;                   /* for each code region: the index of the instruction at each halfword */

@@ -1,6 +1,6 @@
-"""What the hook on every instruction knows of the instructions: described here, block by block as they first run.
+"""Describe instructions for the hook on every instruction, block by block, when a block first runs.
 
-The structures mirror ``instructions.h`` field by field; their meaning is written there.
+The structures mirror ``instructions.h`` field by field, and ``instructions.h`` describes the fields.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ class FindingKind(IntEnum):
 
 
 class NativeInstruction(Structure):
-    """One instruction, with everything that the checker needs."""
+    """One instruction, with all the facts that the checker needs."""
 
     _fields_ = (
         ("reads", c_uint64),
@@ -78,7 +78,7 @@ class NativeInstruction(Structure):
     )
 
     def take(self, instruction: Instruction) -> None:
-        """Take over what ``instruction`` says."""
+        """Copy the fields of ``instruction``."""
         for name in _DESCRIBED:
             setattr(self, name, int(getattr(instruction, name)))
         for name in _SETS:
@@ -108,7 +108,7 @@ class NativeTable(Structure):
 
 
 class InstructionTable:
-    """Fills the table of one run; ``regions`` are those that code may run from, as the hooks number them."""
+    """Fills the table of one run; ``regions`` are the regions that code may run from, in the hooks' order."""
 
     def __init__(self, table: NativeTable, firmware: Firmware, regions: Iterable[Region]):
         self._table, self._firmware, self._regions = table, firmware, tuple(regions)
@@ -150,8 +150,8 @@ class InstructionTable:
     def _reserved_by(self, instruction: Instruction) -> int:
         """Return how many registers a push or pop moves only to move SP.
 
-        A compiler that optimises for size makes room on the stack by pushing r0 to r3 along with what it saves; an
-        assembly source that pushes them wants them back.
+        A compiler that optimises for size makes room on the stack by pushing r0 to r3 together with the saved
+        registers. Assembly that pushes r0 to r3 needs their values again.
         """
         registers = instruction.registers
         if instruction.base != SP or instruction.sp_delta == 0 or not {LR, PC} & set(registers):
@@ -160,5 +160,5 @@ class InstructionTable:
         if file is None or file.lower().endswith(_ASSEMBLY):
             return 0
         if instruction.access == Access.STORE and not self._firmware.describes_push(instruction.address):
-            return 0  # of a naked function, whose source is assembly too
+            return 0  # a naked function is assembly, too
         return sum(register < _FIRST_SAVED for register in registers)

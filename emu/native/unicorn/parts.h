@@ -1,4 +1,4 @@
-/* The functions that the parts of the probe offer each other. */
+/* The functions that the parts of the probe share. */
 #ifndef EMU_PARTS_H
 #define EMU_PARTS_H
 

@@ -18,11 +18,11 @@ enum stop_reason {
     STOP_PAUSE,          /* Python has something to do; running on changes nothing */
     STOP_YIELD,          /* about to execute the first instruction of emu_yield */
     STOP_EXIT,           /* about to execute the first instruction of an exit function */
-    STOP_STACK_OVERFLOW, /* SP is below the limit, or about to go there */
+    STOP_STACK_OVERFLOW, /* SP is below the limit, or about to fall below it */
     STOP_STACK_CHANGE,   /* SP is on no known stack: Python has to find the stack */
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
     STOP_ALLOCATOR,      /* an allocator function is about to be given a block that Python has moved */
-    STOP_ALLOCATED,      /* it has just returned a block that Python is to move */
+    STOP_ALLOCATED,      /* an allocator function has just returned a block that Python is to move */
     STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
 };
 
@@ -47,7 +47,7 @@ struct block {
     uint32_t instructions;
     int32_t lowest; /* the lowest SP in it, relative to SP at its start */
     uint64_t executions;
-    uint32_t function;       /* in which the block begins: index into functions + 1, or 0 */
+    uint32_t function;       /* the function in which the block begins: index into functions + 1, or 0 */
     uint32_t return_address; /* the address after the block if a call ends it, else 0 */
     uint32_t known;          /* not 0 if all its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
@@ -56,19 +56,19 @@ struct block {
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
-    uint32_t pc;            /* of the state below: the block's start, or after a dynamic change of SP */
+    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
 };
 
-#define RESET_STACK 1u /* index of the reset's stack; 0 stands for no stack */
+#define RESET_STACK 1u /* index of the reset's stack; 0 means no stack */
 
 struct stack {
     uint32_t process;    /* 1 if PSP is its stack pointer, 0 if MSP is */
     uint32_t top, limit; /* SP is from limit up to top */
     uint32_t floor;      /* snapshots keep nothing below it */
-    uint32_t latest_snapshot; /* index into snapshots; the other one is its predecessor */
+    uint32_t latest_snapshot; /* index into snapshots; the other snapshot is the one before */
     struct snapshot snapshots[2];
 };
 
@@ -102,7 +102,7 @@ struct probe {
     uint64_t instructions; /* retired so far */
     uint64_t pause_at;     /* instructions after which Python wants to run */
     uint64_t block_serial; /* block executions so far */
-    struct block *blocks; /* the first one stands for no block */
+    struct block *blocks; /* the first element means no block */
     uint32_t block_count, block_capacity;
     uint32_t current_block, previous_block; /* indices into blocks */
     uint64_t code_region_count;
@@ -110,7 +110,7 @@ struct probe {
 
     struct call_tree calls;
 
-    struct stack *stacks; /* the first one stands for no stack: its lowest is 0, so nothing is noted */
+    struct stack *stacks; /* the first element means no stack: its lowest is 0, so nothing is noted */
     uint32_t stack_count, current_stack;
     uint32_t change_address; /* after the instruction that led to STOP_STACK_CHANGE */
 
@@ -135,11 +135,11 @@ struct probe {
     uint64_t data_region_count;
     const uint32_t *data_regions; /* start, end of each region */
     uint64_t *loads, *stores;     /* of each region */
-    uint64_t *tried;              /* what counts the last instruction, an exclusive store, if it has stored; or NULL */
-    uint32_t tried_status;        /* the register that tells */
+    uint64_t *tried;              /* counter of the last instruction, an exclusive store, if it has stored; or NULL */
+    uint32_t tried_status;        /* the register that tells whether it has stored */
 
     struct instruction_table table; /* its capacity is 0 without the hook on every instruction */
-    struct shadow *shadow; /* of the memory checker, or NULL */
+    struct shadow *shadow; /* the memory checker's state, or NULL */
 };
 
 #endif

@@ -100,7 +100,7 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
 
 /* ---- the stack ---- */
 
-/* SP is now here: bytes below have no owner, and bytes that the stack has gained have no value. */
+/* Note the new SP: bytes below it have no owner, and bytes that the stack has gained have no value. */
 static void move_stack_pointer(struct shadow *shadow, uint32_t sp)
 {
     if (sp < shadow->stack_bottom || sp > shadow->stack_top)
@@ -122,7 +122,7 @@ static uint32_t *block_size_at(struct shadow *shadow, uint32_t pointer)
     return memory != NULL && memory->block_size != NULL ? &memory->block_size[(pointer - memory->start) / 4] : NULL;
 }
 
-/* A block that the allocator has handed out. */
+/* Note a block that the allocator has returned. */
 static void open_block(struct shadow *shadow, uint32_t pointer, uint32_t size)
 {
     uint32_t *block_size = block_size_at(shadow, pointer);
@@ -141,7 +141,7 @@ static void close_block(struct shadow *shadow, uint32_t pointer)
     *block_size = 0;
 }
 
-/* The heap's end has moved by so many bytes: by the allocator, or by a program with an allocator of its own. */
+/* The heap's end has moved: by the allocator, or by a program with its own allocator. */
 static void move_break(struct shadow *shadow, uint32_t from, uint32_t bytes, bool in_allocator)
 {
     int32_t change = (int32_t)bytes;
@@ -230,7 +230,7 @@ static uint32_t origin_of(const struct shadow *shadow, uint64_t registers)
     return 0;
 }
 
-/* The registers now, with the values of those in needed. */
+/* The current registers, with the values of the registers in needed. */
 static struct registers present_registers(const struct probe *probe, uc_engine *uc, uint64_t needed)
 {
     struct registers present = {.unknown = ~needed};
@@ -312,7 +312,7 @@ bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint
 /* Report an access to bytes that may not be accessed; false if the run cannot go on with their value.
  *
  * A whole aligned word may be loaded for some of its bytes: string functions do so, and no word spans two objects that
- * could be protected from each other. *beyond tells which bytes have no owner. */
+ * could be protected from each other. *beyond gets the bytes that have no owner. */
 static bool check_access(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t pc, uint32_t base,
                          struct shadow_memory *memory, uint32_t address, uint32_t unit, uint32_t *beyond)
 {
@@ -455,7 +455,7 @@ static void access_memory(struct probe *probe, uc_engine *uc, struct instruction
 /* The startup code is over. */
 void shadow_program_begins(struct shadow *shadow) { shadow->in_program = 1; }
 
-/* Finish the tasks that earlier instructions left for the one at pc. */
+/* Finish the tasks that earlier instructions left for the instruction at pc. */
 static void settle(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
     struct shadow *shadow = probe->shadow;

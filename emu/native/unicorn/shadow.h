@@ -14,7 +14,7 @@ enum byte_state {
     BYTE_NULL,        /* code in the first page: no null pointer may point here */
     BYTE_BELOW_STACK, /* in the stack, below SP */
     BYTE_HEAP,        /* in the heap, but in no block */
-    BYTE_FREED        /* in a block that was freed */
+    BYTE_FREED        /* in a freed block */
 };
 
 /* The bytes of one memory. */
@@ -35,11 +35,11 @@ struct origin {
 struct finding {
     uint32_t kind, pc;
     uint32_t access, address, size, state; /* of the first byte that may not be accessed */
-    struct origin origin;                  /* of the undefined value; pc is 0 if there is none */
+    struct origin origin;                  /* origin of the undefined value; pc is 0 if there is none */
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
-    uint8_t *stack; /* from registers[13] on */
+    uint8_t *stack; /* the stack's bytes from registers[13] on */
 };
 
 struct shadow {
@@ -61,7 +61,7 @@ struct shadow {
     uint64_t undefined_registers; /* the set of registers with undefined bits */
     uint32_t undefined[REGISTERS], origin[REGISTERS];
 
-    struct origin *origins; /* the first one stands for no origin */
+    struct origin *origins; /* the first element means no origin */
     uint32_t origin_count, origin_capacity;
 
     struct finding *findings;

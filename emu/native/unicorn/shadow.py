@@ -46,9 +46,9 @@ class _Memory(Structure):
 
 @dataclass(frozen=True)
 class _MemoryArrays:
-    """What the C side works on, and does not keep alive; those of flash but its states are empty.
+    """The arrays of one memory that C works on; Python must keep them alive.
 
-    If undefined values are not followed, those of RAM are empty too.
+    All arrays but the states are empty for flash, and for all memory if undefined values are not followed.
     """
 
     region: Region
@@ -132,10 +132,10 @@ class _Shadow(Structure):
 class NativeShadow:
     """The shadow of one run, from reset on.
 
-    ``states`` gives for each memory of the machine whether its bytes may be accessed (``ByteState``), ``defined`` the
-    addresses and sizes of the RAM that has values before the firmware starts, ``follows_undefined``
-    whether undefined values are followed, ``in_program`` whether there is no startup code that is free to write
-    everywhere.
+    - ``states``: for each memory of the machine, whether its bytes may be accessed (``ByteState``)
+    - ``defined``: the addresses and sizes of the RAM that has values before the firmware starts
+    - ``follows_undefined``: whether undefined values are followed
+    - ``in_program``: whether there is no startup code that may write everywhere
     """
 
     def __init__(
@@ -171,19 +171,19 @@ class NativeShadow:
     # ---- memory ------------------------------------------------------------------------------------------------------
 
     def define(self, address: int, size: int) -> None:
-        """Note that these bytes have values now, not from an instruction."""
+        """Note that something other than an instruction has given these bytes values."""
         for memory in self._ram_at(address):
             memory.undefined[memory.bytes(address, size)] = 0
 
     def copy(self, source: int, target: int, size: int) -> None:
-        """Let what is undefined in bytes move along with them; both addresses are multiples of 4, and in RAM."""
+        """Move the undefined bits of bytes along with the bytes; both addresses are multiples of 4, and in RAM."""
         for old in self._ram_at(source):
             for new in self._ram_at(target):
                 new.undefined[new.bytes(target, size)] = old.undefined[old.bytes(source, size)]
                 new.origin[new.words(target, size)] = old.origin[old.words(source, size)]
 
     def open_stack(self, bottom: int, top: int) -> None:
-        """Note that the firmware has a further stack here, which may be memory that was the first one's until now."""
+        """Note that the firmware has another stack here, perhaps in memory that belonged to the first stack."""
         for memory in self._ram_at(bottom):
             state = memory.state[memory.bytes(bottom, top - bottom)]
             state[np.isin(state, (ByteState.OUTSIDE, ByteState.BELOW_STACK))] = ByteState.ACCESSIBLE
@@ -191,7 +191,7 @@ class NativeShadow:
             self._shadow.stack_bottom = top
 
     def first_undefined(self, address: int, size: int) -> int | None:
-        """Return the address of the first byte of these that has a bit without a value, or None."""
+        """Return the address of the first of these bytes with an undefined bit, or None."""
         for memory in self._ram_at(address):
             undefined = np.flatnonzero(memory.undefined[memory.bytes(address, size)])
             return address + int(undefined[0]) if undefined.size else None
@@ -209,7 +209,7 @@ class NativeShadow:
 
     @property
     def findings_cut(self) -> bool:
-        """Whether there was no room for a further one."""
+        """Whether there was no room for another finding."""
         return self._shadow.finding_count == self._shadow.finding_capacity
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-/* The functions that the parts of the memory checker offer each other. */
+/* The functions that the parts of the memory checker share. */
 #ifndef EMU_SHADOW_PARTS_H
 #define EMU_SHADOW_PARTS_H
 

@@ -1,6 +1,6 @@
-/* The C library's string functions. They load whole words and decide by bytes that do not matter in the end. So their
- * arguments are checked at the call, byte by byte, as far as they are specified to read. Inside, only accesses that no
- * aligned word explains are reported. */
+/* The C library's string functions. They load whole words, and branch on bytes that do not matter in the end. So their
+ * arguments are checked at the call: each byte that the function is specified to read. Inside the function an access is
+ * reported only if no aligned word explains it. */
 #include "shadow_parts.h"
 
 #define CHUNK 256u

@@ -156,7 +156,7 @@ static uint32_t undefined_selection(const struct registers *registers, struct op
     return result;
 }
 
-/* The result of an operation, with its value if that is known. */
+/* The result of an operation, with its value if the value is known. */
 struct result {
     uint32_t value, undefined;
     bool known;
@@ -255,7 +255,7 @@ static void move(const struct instruction *at, struct registers *registers)
         registers->undefined[at->registers[i]] = undefined[i];
 }
 
-/* Run the instruction on the registers: their undefined bits afterwards, and the known values. */
+/* Run the instruction on the registers: set their undefined bits, and the known values. */
 void compute(const struct instruction *at, struct registers *registers)
 {
     struct operand first = half_of(operand(registers, at->first, at->immediate), at->first_half);
