@@ -13,6 +13,19 @@ REWORDED = (
     "docs/explanation",
     "docs/tutorial.md",
     "ci/comment",
+    "emu/commands",
+    "emu/doctor.py",
+    "emu/inputs.py",
+    "emu/record.py",
+    "emu/robot.py",
+    "emu/run/",
+    "emu/suppressions.py",
+    "emu/targets.py",
+    "emu/toolchains/__init__.py",
+    "emu/toolchains/display.py",
+    "emu/toolchains/espressif.py",
+    "emu/toolchains/installation.py",
+    "emu/toolchains/recipe.py",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 
