@@ -13,7 +13,7 @@ from models.training import Epoch, Normalisation, Recipe, run, train, write_demo
 
 INPUTS_PER_CLASS = {"test": 30, "flite": 6}
 BATCH = 512
-"""Clips whose sound is in memory at a time."""
+"""The number of clips whose sound is in memory at a time."""
 
 
 def main() -> None:

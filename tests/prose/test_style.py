@@ -7,12 +7,17 @@ from reading import REPOSITORY, Passage, read, written_files
 
 REWORDED = (
     "README.md",
+    "bench",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/conf.py",
+    "docs/examples",
+    "docs/generator",
     "docs/how-to",
     "docs/explanation",
     "docs/tutorial.md",
-    "ci/comment",
+    "ci/",
+    ".github",
     "emu/commands",
     "emu/doctor.py",
     "emu/inputs.py",
@@ -26,6 +31,10 @@ REWORDED = (
     "emu/toolchains/espressif.py",
     "emu/toolchains/installation.py",
     "emu/toolchains/recipe.py",
+    "linker",
+    "models",
+    "robot",
+    "targets/",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 
