@@ -109,7 +109,7 @@ def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, 
     mailbox, limit = firmware.symbol(SYMBOL), firmware.stack_limit
     assert mailbox is not None, "our own firmware has one"
     if limit is None:
-        raise InputError(f"{target.board.build.linker_script}: nothing in it tells where the stack ends")
+        raise InputError(f"{target.board.build.linker_script}: the stack's limit is not known")
     plan = _firmware(firmware, directory)
     paths = [directory / f"input{index}" for index in range(len(given))]
     for path, x in zip(paths, given.x, strict=True):

@@ -96,7 +96,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if default is None or default in ((), [], {}, "") or isinstance(default, BaseModel):
         return ", optional"
-    return f", `{str(default).lower() if isinstance(default, bool) else default}` where it is missing"
+    return f", `{str(default).lower() if isinstance(default, bool) else default}` if it is missing"
 
 
 def _text(docstring: str) -> str:
