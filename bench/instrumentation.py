@@ -1,9 +1,10 @@
-"""What measuring costs: inferences of a demo, bare and with each thing that can be measured.
+"""Measure the cost of measuring: inferences of a demo, bare and with each kind of measurement.
 
     python bench/instrumentation.py [MODEL] [TARGET]...
 
-prints for each target the median of nine inferences of each and its ratio to bare; the exit code is 1 if one is
-above its limit. Without targets all are measured whose compiler and emulator are installed.
+For each target the script prints the median time of nine inferences of each kind, and the ratio to bare. The exit code
+is 1 if a ratio is above its limit. Without targets the script measures every target whose compiler and emulator are
+installed.
 """
 
 import statistics
@@ -30,7 +31,7 @@ LARGEST_RATIOS: dict[str, dict[str, float | None]] = {
     "stm32h7-qemu": {"measured": 3.0, "profile": 3.0, "traffic": 3.0},
     "esp32s3-qemu": {"measured": 3.0, "profile": 3.0, "traffic": 3.0},
 }
-"""To bare, by what is on."""
+"""The largest ratio to bare by target and kind; None is no limit."""
 
 
 def main(name: str = "kws", *targets: str) -> int:
@@ -47,7 +48,7 @@ def main(name: str = "kws", *targets: str) -> int:
 
 
 def measure(model: Model, target: Target) -> bool:
-    """Print what measuring costs on ``target``; return whether it is more than it may be."""
+    """Print the cost of measuring on ``target``. Return whether a ratio is above its limit."""
     assert model.inputs is not None
     x = load_inputs(model.inputs).x[0]
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(len(x))), target)
@@ -69,7 +70,7 @@ def measure(model: Model, target: Target) -> bool:
             return took
 
         for mailbox in mailboxes.values():
-            seconds(mailbox)  # translates the code
+            seconds(mailbox)  # the emulator translates the code, once
         rounds = [[seconds(mailbox) for mailbox in mailboxes.values()] for _ in range(ROUNDS)]
         medians = dict(zip(mailboxes, map(statistics.median, zip(*rounds, strict=True)), strict=True))
         instructions = machines["measured"].measure().instructions.total

@@ -1,4 +1,4 @@
-"""How the site is built: python -m sphinx -W docs site."""
+"""Settings of the site. Build the site with: python -m sphinx -W docs site."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ exclude_patterns = ["examples"]
 nitpicky = True
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
-smartquotes = False  # they make one dash of the two that an option begins with
+smartquotes = False  # they turn the two dashes of an option into one
 
 html_theme = "furo"
 html_title = "emu"

@@ -1,4 +1,4 @@
-"""What is installed here, and what that lets run."""
+"""What is installed here, and which targets can run."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from emu.toolchains import find_toolchain
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for."""
+    """A program, a package or a target, and whether it is ready."""
 
     name: str
     ok: bool
     detail: str
     remedy: str = ""
-    """The command that mends it."""
+    """The command that installs what is missing."""
     required: bool = True
 
 
 def examine(targets: Collection[Target]) -> list[Finding]:
-    """Look for everything that a run on one of ``targets`` needs, in the order in which it needs it."""
+    """Look for everything that runs on ``targets`` need, in the order in which a run needs it."""
     findings = [_toolchain("host", required=True, purpose="compiles the probes that run inside the emulator")]
     needed = {target.board.build.toolchain for target in targets if target.emulator.comes_with_emu}
     for name in sorted({target.board.build.toolchain for target in targets}):

@@ -1,4 +1,4 @@
-"""Evaluation inputs: the rows that go through the firmware, and what PyTorch says about them."""
+"""Evaluation inputs: the rows that the firmware gets, and PyTorch's answers."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from emu.reading import MOST_BYTES, read_file
 
 _ARRAYS = ("x", "y", "logits", "logits64", "classes")
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""What numpy writes; others can ask for gigabytes before the first byte is known."""
+"""The compressions that numpy writes. Others can allocate gigabytes before the first byte is known."""
 
 _LABELS = (0, int(np.iinfo(np.int32).max), "class number")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -25,24 +25,24 @@ _LOGITS = (-_LARGEST, _LARGEST, "logit that float32 can hold")
 
 @dataclass(frozen=True, eq=False)
 class EvaluationInputs:
-    """N sequences of T rows of F features, with PyTorch's answers where they are known."""
+    """N sequences of T rows of F features, with PyTorch's answers if they are known."""
 
     x: NDArray[np.float32]
     """(N, T, F)"""
     labels: NDArray[np.int64] | None = None
-    """(N): the true class."""
+    """(N): the true classes."""
     logits64: NDArray[np.float64] | None = None
     """(N, C): PyTorch in float64."""
     logits32: NDArray[np.float32] | None = None
     """(N, C): PyTorch in float32."""
     classes: tuple[str, ...] | None = None
-    """(C): their names."""
+    """(C): the names of the classes."""
 
     def __len__(self) -> int:
         return len(self.x)
 
     def first(self, count: int | None) -> "EvaluationInputs":
-        """Return the first ``count`` inputs; all where it is None. Raises InputError where that is none."""
+        """Return the first ``count`` inputs, or all if ``count`` is None. Raises InputError if ``count`` is below 1."""
         if count is not None and count < 1:
             raise InputError(f"limit {count}: at least one input has to be run")
 
@@ -62,7 +62,7 @@ def load_inputs(path: Path) -> EvaluationInputs:
     """Read an ``.npz`` with ``x`` [N, T, F] and optionally ``y`` [N], ``logits``, ``logits64`` [N, C], ``classes`` [C].
 
     ``x`` may be float16 or float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
-    Raises InputError where a file, a shape or a value is not what it has to be.
+    Raises InputError if a file, a shape or a value is wrong.
     """
     arrays = read_file(path, "a readable .npz file", _read_arrays)
     x = arrays.get("x")
@@ -97,7 +97,7 @@ def load_inputs(path: Path) -> EvaluationInputs:
 
 
 def _read_arrays(data: bytes) -> Mapping[str, np.ndarray | None]:
-    """Return the arrays of an archive by their names, and None for those that emu does not know."""
+    """Return the arrays of an archive by name; None for each array that emu does not know."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         wanted = [member for name, member in members.items() if name in _ARRAYS]
@@ -107,7 +107,7 @@ def _read_arrays(data: bytes) -> Mapping[str, np.ndarray | None]:
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return one array: never a pickle, and no larger than what the archive has of it."""
+    """Return one array. Refuse a pickle, and an array that is larger than its bytes in the archive."""
     if member.compress_type not in _COMPRESSIONS:
         raise ValueError("numpy does not compress in this way")
     content = archive.read(member)
@@ -120,7 +120,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
         raise ValueError("its shape does not go with its bytes")
     values = np.ndarray(shape, dtype, content, start, order="F" if is_fortran else "C")
     if dtype.kind == "U":
-        "".join(values.ravel().tolist()).encode()  # which raises for numbers that are no characters
+        "".join(values.ravel().tolist()).encode()  # raises if a number is not a character
     return values
 
 

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 class _Part(BaseModel):
-    # An infinite error (an output that is no number) has to survive the way through JSON.
+    # An output that is not a number has an infinite error, which JSON has to keep.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     @model_validator(mode="after")
@@ -37,38 +37,38 @@ def _is_possible(value: object) -> bool:
 
 
 class Location(_Part):
-    """A place in the firmware; every part is None where the debug information does not say."""
+    """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
     """The function's name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
-    """The line in it."""
+    """The line in ``file``."""
 
 
 class Frame(Location):
     """One frame of the stack, innermost first."""
 
     pc: int
-    """The instruction in the function: the call's, but for the innermost frame."""
+    """The address of the call; in the innermost frame, the address of the current instruction."""
     frame_bytes: int | None
-    """None where there is no unwind information for the frame."""
+    """The frame's size; None if there is no unwind information for the frame."""
 
 
 class Fault(Location):
-    """Something that the firmware must not do, with the place where it did it."""
+    """Something that the firmware must not do, and the place in the firmware that did it."""
 
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting``, ``emulator_lost``; on the build machine ``signal``,
-    ``undefined_behaviour`` and the kinds of ``MemoryFinding``; and those after which
-    the firmware runs on: ``double_free``, ``invalid_free``, ``heap_meets_stack``."""
+    ``wait_for_interrupt``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine also
+    ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free`` and
+    ``heap_meets_stack`` the firmware runs on."""
     address: int | None = None
-    """What was accessed; None where the fault is no access."""
+    """The address that was accessed; None if the fault is not an access."""
     pc: int | None = None
-    """The instruction."""
+    """The address of the instruction."""
     detail: str
     """What happened, in a sentence."""
     backtrace: list[Frame] = []
@@ -78,88 +78,87 @@ class Firmware(_Part):
     """The ELF that ran."""
 
     path: str
-    """Where it was."""
+    """The path of the file."""
     sha256: str
-    """Of the file's bytes."""
+    """The SHA-256 of the file's bytes."""
     toolchain: str | None
-    """What the compiler says it is; None where the ELF does not have it."""
+    """The compiler's own description in the ELF; None if the ELF has none."""
 
 
 class RegionUse(_Part):
-    """One memory of the board, with the figures of ``Memory`` that are in it."""
+    """One memory of the board: how much of each figure of ``Memory`` is in this memory."""
 
     name: str
-    """As in the board file."""
+    """The memory's name in the board file."""
     size_bytes: int
-    """Of the whole memory."""
+    """The size of the whole memory."""
     static_bytes: int
-    """What a programmer writes to flash; in RAM what ``static_ram_bytes`` counts."""
+    """In flash: the bytes that a programmer writes. In RAM: the bytes that ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
-    """What exists only under test."""
+    """Bytes that exist only under test."""
     stack_bytes: int | None = 0
-    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts. None if the stacks were not measured."""
+    """Reserved peaks of the stacks that ``ram_peak_bytes`` counts; None if the stacks were not measured."""
     heap_bytes: int | None = 0
-    """What ``ram_peak_bytes`` counts of the heap; None if it is not known which memory the heap is in."""
+    """The heap's bytes that ``ram_peak_bytes`` counts; None if the heap's memory is not known."""
 
 
 class SymbolUse(_Part):
-    """The bytes that a function or a variable has in one kind of memory."""
+    """The bytes of a function or a variable in one kind of memory."""
 
     name: str
-    """Of the function or the variable."""
+    """The name of the function or the variable."""
     bytes: int
-    """Its size."""
+    """The size."""
 
 
 class Memory(_Part):
-    """Bytes of each kind of memory; none was measured where the firmware ran on no board."""
+    """Bytes of each kind of memory. Every figure is None if the firmware ran on no board."""
 
     flash_bytes: int | None = None
-    """What a programmer writes: code, constants, and the values that variables begin with."""
+    """Bytes that a programmer writes: code, constants and the initial values of variables."""
     static_ram_bytes: int | None = None
-    """Variables: what is reserved before ``main``, without stacks, the heap and the mailbox."""
+    """Variables: bytes reserved before ``main``, without stacks, the heap and the mailbox."""
     stack_peak_bytes: int | None = None
-    """Reserved: from the initial stack pointer to the lowest one ever held.
+    """Reserved: from the initial stack pointer to the lowest stack pointer of the run.
 
-    The three ``stack_`` figures are those of the stack that the firmware starts on; where it changes to others,
-    ``Stack.stacks`` has each."""
+    The three ``stack_`` figures describe the stack that the firmware starts on. ``Stack.stacks`` has every stack."""
     stack_touched_bytes: int | None = None
-    """From the initial stack pointer to the lowest byte ever written."""
+    """From the initial stack pointer to the lowest byte written."""
     stack_limit_bytes: int | None = None
-    """How far the stack may grow; None where nothing tells."""
+    """How far the stack may grow; None if the limit is not known."""
     heap_peak_bytes: int | None = None
-    """The most live bytes at any time, as asked for."""
+    """The most live bytes at any time, by requested sizes."""
     ram_peak_bytes: int | None = None
-    """Static RAM, what the allocator took (``Heap.taken_beside_static_bytes``), and the reserved peak of every stack.
+    """Static RAM, the allocator's memory (``Heap.taken_beside_static_bytes``) and the reserved peak of every stack.
 
-    What is in static RAM already is not counted again: heap blocks inside a variable (such as FreeRTOS's ``ucHeap``),
-    and stacks that are variables. Neither are stacks inside heap blocks. The mailbox exists only under test, and is not
-    in it."""
+    Nothing is counted twice. Heap blocks inside a variable (such as FreeRTOS's ``ucHeap``), and stacks that are
+    variables, count as static RAM. Stacks inside heap blocks count as heap. The mailbox does not count: it exists only
+    under test."""
     mailbox_bytes: int | None = 0
-    """What takes inputs and outputs, only under test; in no other figure."""
+    """Bytes that hold inputs and outputs, only under test; no other figure counts them."""
     by_region: list[RegionUse] = []
-    """Each memory that holds something."""
+    """The memories that hold something."""
     flash_symbols: list[SymbolUse] = []
-    """The largest of what ``flash_bytes`` consists of, largest first: functions, constants, and initial values."""
+    """The largest parts of ``flash_bytes``, largest first: functions, constants and initial values."""
     static_ram_symbols: list[SymbolUse] = []
-    """The same of ``static_ram_bytes``."""
+    """The largest parts of ``static_ram_bytes``, largest first."""
 
 
 class StackUse(_Part):
-    """One of the firmware's stacks; frames of interrupts are in none, as they are not simulated."""
+    """One of the firmware's stacks. No stack has frames of interrupts, which are not simulated."""
 
     name: str
-    """The variable that it is, or what it is to the core."""
+    """The variable that is the stack, or the core's name for the stack."""
     pointer: Literal["MSP", "PSP", "a1"]
-    """The register that is at its lower end."""
+    """The register that points to the stack's lower end."""
     top: int
-    """The address that it grows down from."""
+    """The address that the stack grows down from."""
     limit_bytes: int | None
-    """None where nothing tells how far it may grow."""
+    """How far the stack may grow; None if the limit is not known."""
     peak_bytes: int
-    """Reserved: from ``top`` to the lowest stack pointer."""
+    """Reserved: from ``top`` to the lowest stack pointer of the run."""
     backtrace: list[Frame] = []
-    """At its peak; it ends where the stack begins."""
+    """The calls at the stack's peak. The list ends where the stack begins."""
 
 
 class Stack(_Part):
@@ -167,135 +166,135 @@ class Stack(_Part):
 
     backtrace: list[Frame] = []
     stacks: list[StackUse] = []
-    """Every stack that SP was on, that one first."""
+    """Every stack that SP was on; the first is the stack that the firmware starts on."""
     second_run: bool = False
-    """Whether the peak was measured in a run of its own, the same again, beside the one that has the other figures."""
+    """Whether a second, identical run measured the peak; the first run has all other figures."""
 
 
 class Allocations(Location):
-    """Live allocations that were made on one call path; the place is the call of the allocator."""
+    """Live allocations of one call path. The place is the call of the allocator."""
 
     call_site: int
-    """What the call returns to."""
+    """The address that the call returns to."""
     bytes: int
-    """Of all of them, as asked for."""
+    """The sum of the requested sizes."""
     allocations: int
-    """How many there are."""
+    """The number of live allocations."""
     backtrace: list[Frame] = []
-    """The callers, from the one that called the allocator outwards."""
+    """The callers, beginning with the caller of the allocator."""
 
 
 class FailedAllocations(Location):
-    """Allocations made on one call path that the allocator refused, which a program may well expect."""
+    """Allocations of one call path that the allocator refused. A program may expect refusals."""
 
     call_site: int
-    """What the call returns to."""
+    """The address that the call returns to."""
     largest_bytes: int
-    """The most that was asked for."""
+    """The largest request."""
     failures: int
-    """How many calls were refused."""
+    """The number of refused calls."""
     live_bytes: int | None = None
-    """What was live when the most was asked for, as asked for."""
+    """Live bytes at the largest request, by requested sizes."""
     free_bytes: int | None = None
-    """What no live block held then, of the memory that the allocator had; headers are in it. None if nothing tells
-    which memory that is."""
+    """The allocator's memory outside live blocks at the largest request, headers included. None if the allocator's
+    memory is not known."""
     largest_free_bytes: int | None = None
     """The longest piece of ``free_bytes`` between two blocks."""
     sbrk_refused: bool = False
-    """Whether ``_sbrk`` refused more memory then."""
+    """Whether ``_sbrk`` refused more memory at the largest request."""
     backtrace: list[Frame] = []
 
 
 class Heap(_Part):
-    """What the allocator was asked for. Where one allocator calls another, the outermost call counts."""
+    """The requests to the allocator. If one allocator calls another, only the outermost call counts."""
 
     attached: bool
-    """Whether an allocator was found and followed; if not, all else here is missing, but for calls in ``failed`` that
-    were seen to be refused."""
+    """Whether an allocator was found and followed. If not, this section has nothing but the refused calls in
+    ``failed``."""
     peak_live_bytes: int | None = None
-    """The most live bytes at any time, as asked for."""
+    """The most live bytes at any time, by requested sizes."""
     peak_beside_static_bytes: int | None = None
-    """The same of those blocks alone that do not lie in static variables, where static RAM has them already."""
+    """The most live bytes at any time of blocks outside static variables. Static RAM counts the other blocks."""
     taken_beside_static_bytes: int | None = None
-    """What ``ram_peak_bytes`` counts of the heap, without what lies in static variables: all that ``_sbrk`` gave, and
-    the most live bytes at any time of blocks that come from elsewhere. None in older records, in which
+    """The heap's bytes that ``ram_peak_bytes`` counts, without blocks inside static variables. The figure adds all that
+    ``_sbrk`` gave to the most live bytes at any time of blocks from elsewhere. None in older records, in which
     ``ram_peak_bytes`` counts ``peak_beside_static_bytes``."""
     peak: list[Allocations] = []
-    """What was live at the (first) peak, largest first: the bytes add up to ``peak_live_bytes``. Where there are more
-    than 500 call paths, the smaller ones are put together by the place of the call, without its callers."""
+    """The live allocations at the (first) peak, largest first: their bytes add up to ``peak_live_bytes``. If there are
+    more than 500 call paths, the smaller ones are merged by the place of the call, without its callers."""
     heap_region_bytes: int | None = None
-    """From the first break to the highest: what the allocator took from ``_sbrk``."""
+    """From the first break to the highest: the memory that the allocator took from ``_sbrk``."""
     overhead_bytes: int | None = None
-    """``heap_region_bytes`` - ``peak_live_bytes``: headers, rounding, and what lay free or unused."""
+    """``heap_region_bytes`` - ``peak_live_bytes``: headers, rounding, and free or unused memory."""
     allocations: int | None = None
-    """Calls that gave a block."""
+    """Calls that returned a block."""
     frees: int | None = None
-    """Calls that took one back."""
+    """Calls that freed a block."""
     failed_allocations: int | None = None
     """Calls that were refused."""
     failed: list[FailedAllocations] = []
     live_at_exit_bytes: int | None = None
-    """What was live when the run ended."""
+    """Live bytes when the run ended."""
     leaks: list[Allocations] = []
-    """What was live at the end, largest first."""
+    """The live allocations when the run ended, largest first."""
 
 
 class Timeline(_Part):
-    """Stack and heap against instructions, in intervals of equal length from reset on; the last one may be shorter."""
+    """Stack and heap against instructions, in equal intervals from reset on. The last interval may be shorter."""
 
     interval_instructions: int
-    """The length of an interval."""
+    """Instructions in an interval."""
     stack_bytes: list[int]
-    """The most in each interval; the most of all is the stack's peak."""
+    """The most in each interval. The largest value is the stack's peak."""
     heap_bytes: list[int] | None = None
-    """The same of live bytes; None where the heap was not measured."""
+    """The most live bytes in each interval; None if the heap was not measured."""
 
 
 class Instructions(_Part):
-    """Retired instructions; an instruction that an IT block skips counts as one, as the core fetches and retires it."""
+    """Retired instructions. An instruction that an IT block skips counts: the core fetches and retires it."""
 
     per_inference: int | None = None
-    """The largest count of any input."""
+    """The largest count of an input."""
     per_inference_smallest: int | None = None
-    """The smallest."""
+    """The smallest count of an input."""
     total: int | None = None
-    """Boot and all inputs."""
+    """Instructions of the boot and all inputs."""
     inferences: int | None = None
-    """Inputs that were answered; None where the firmware was given none."""
+    """Inputs that the firmware answered; None if the firmware was given no inputs."""
     by_function: dict[str, int] = {}
     """Self counts over the whole run, largest first; they add up to ``total``."""
     loads_by_region: dict[str, int] | None = None
     """Loads from each memory of the board; None without ``--traffic``."""
     stores_by_region: dict[str, int] | None = None
-    """The same of stores."""
+    """Stores to each memory of the board; None without ``--traffic``."""
 
 
 class Origin(Location):
-    """Where an undefined value was loaded first; the place is the instruction's."""
+    """The instruction that first loaded an undefined value, and its place."""
 
     pc: int
-    """The instruction."""
+    """The address of the instruction."""
     address: int
-    """Of its lowest undefined byte."""
+    """The address of the value's lowest undefined byte."""
     memory: str
-    """Whose memory ``address`` is in, or near."""
+    """The owner of the memory that ``address`` is in, or near."""
 
 
 class MemoryFinding(Fault):
-    """An error that the memory checker found, once for each instruction that made it.
+    """An error that the memory checker found, listed once for each instruction that made it.
 
-    All but ``times`` is of the first time. The backtrace begins with the instruction's own function, which may be one
-    of the C library.
+    All fields but ``times`` describe the first time. The backtrace begins with the instruction's own function, which
+    can be in the C library.
 
-    Its kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
-    ``write_to_read_only``, or one of ``heap_out_of_bounds``, ``use_after_free``, ``null_pointer`` with ``_read`` or
-    ``_write`` behind it, or ``read_`` or ``write_`` before ``below_stack``, ``outside_objects``.
+    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
+    ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
+    ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack`` or ``outside_objects``.
     """
 
     memory: str | None = None
-    """Whose memory ``address`` is in, or near; None where the error is in no access (a branch)."""
+    """The owner of the memory that ``address`` is in, or near; None if the error is not in an access (a branch)."""
     origin: Origin | None = None
-    """Of the undefined value; None for other kinds, and where bytes were handed out that no instruction loaded."""
+    """The undefined value's origin. None for other kinds, and if the host got bytes that no instruction loaded."""
     times: int = 1
     """How often the instruction made the error."""
 
@@ -303,44 +302,45 @@ class MemoryFinding(Fault):
 class MemoryCheck(_Part):
     """What the memory checker found.
 
-    It follows undefined bits through registers and memory: a load or a copy of one is no finding, but it is one where
-    it reaches a branch, an address or an output.
+    The checker follows undefined bits through registers and memory. To load or copy undefined bits is not a finding. An
+    undefined bit that decides a branch, an address or an output is a finding.
     """
 
     allocator: Literal["faithful", "replaced", "sanitizer"]
-    """Whether the firmware's own allocator ran, or one that keeps blocks apart and freed ones out of use: emu's, or
-    AddressSanitizer's on the build machine."""
+    """``faithful``: the firmware's own allocator ran. ``replaced``: emu's allocator ran. ``sanitizer``:
+    AddressSanitizer's allocator ran, on the build machine. The last two keep blocks apart and do not reuse freed
+    blocks."""
     findings: list[MemoryFinding] = []
-    """In the order in which they were first made, those of outputs that the host read last."""
+    """The findings in the order in which they were first made; findings in outputs that the host read come last."""
     suppressed: int = 0
-    """Findings (not their times) that a suppression file took out."""
+    """The number of findings (not their times) that a suppression file removed."""
     cut: bool = False
-    """Whether there were more findings than are kept."""
+    """Whether there were more findings than the record keeps."""
 
 
 class CallPath(Location):
-    """A function as it was called on one path; the place is the function's start."""
+    """A function that was called on one path. The place is the function's start."""
 
     caller: int | None
-    """Index of the caller's path, which comes before this one; None where the function is the first."""
+    """The index of the caller's path, which is smaller than this path's index; None if the function has no caller."""
     self_instructions: int
-    """Its own, without those of what it called."""
+    """The function's own instructions, without its callees'."""
     inclusive_instructions: int
-    """With those of everything that it called."""
+    """The function's instructions, with its callees'."""
 
 
 class Profile(_Part):
-    """Where the instructions went, over the boot and all inputs."""
+    """How the instructions of the boot and all inputs are spread over the code."""
 
     by_line: dict[str, dict[int, int]] = {}
     """Instructions by file and line."""
     without_line: int = 0
-    """Instructions of code without line information; with those of ``by_line`` they add up to the total."""
+    """Instructions of code without line information. Together with ``by_line`` they add up to the total."""
     call_paths: list[CallPath] = []
-    """Their self counts add up to the total. After a tail call the callee has its caller's place on the path, as in a
-    debugger; a straight piece of code belongs to the function that it begins in."""
+    """The call paths, whose self counts add up to the total. After a tail call the callee takes its caller's place on
+    the path, as in a debugger. A straight piece of code belongs to the function that it begins in."""
     cut: bool = False
-    """Whether there were more paths than are kept: the instructions of the rest count for their callers."""
+    """Whether there were more paths than the record keeps. Instructions of the other paths count for their callers."""
 
     @model_validator(mode="after")
     def _callers_come_first(self) -> Self:
@@ -358,112 +358,113 @@ class CoveredFunction(Location):
 
 
 class Coverage(_Part):
-    """What ran of the firmware's code, over the boot and all inputs."""
+    """The parts of the firmware's code that ran, over the boot and all inputs."""
 
     lines: dict[str, dict[int, int]] = {}
-    """How often each line with code ran, by file: of its instructions in one function the one that ran most counts,
-    and functions (copies of an inline function) are added up. 0 where it never ran."""
+    """How often each line with code ran, by file; 0 if the line never ran. In one function, the line's most frequent
+    instruction counts. The counts of several functions (copies of an inline function) are added up."""
     functions: list[CoveredFunction] = []
-    """By address, with those that were never entered."""
+    """The functions by address, including functions that never ran."""
 
 
 class WorstInput(_Part):
     """One input and its error."""
 
     index: int
-    """Which input, from 0."""
+    """The index of the input, from 0."""
     max_abs_error: float
-    """Its largest logit error."""
+    """The input's largest logit error."""
     predicted: int
-    """The class of the firmware's largest logit; -1 where an output is not a number."""
+    """The class of the firmware's largest logit; -1 if an output is not a number."""
     expected: int
-    """The class of the reference's."""
+    """The class of the reference's largest logit."""
     label: int | None = None
-    """The true class, where labels are given."""
+    """The true class, if labels are given."""
 
 
 class ClassParity(_Part):
     """The inputs that the reference puts into one class."""
 
     index: int
-    """The class, from 0."""
+    """The index of the class, from 0."""
     name: str | None = None
-    """Its name, where the inputs come with names."""
+    """The name of the class, if the inputs come with names."""
     inputs: int
-    """How many there are."""
+    """The number of inputs in the class."""
     predictions: dict[int, int]
-    """How many of them the firmware puts into which class, most first; -1 where an output is not a number."""
+    """The number of these inputs that the firmware puts into each class, most first; the class is -1 if an output is
+    not a number."""
     max_abs_error: float | None
-    """None where there are no such inputs."""
+    """The largest logit error; None if the class has no inputs."""
 
 
 class Errors(_Part):
-    """Distance of the firmware's logits from one reference."""
+    """The distance of the firmware's logits from one reference."""
 
     max_abs_error: float
-    """The largest of any logit."""
+    """The largest error of a logit."""
     mean_abs_error: float
-    """The mean over all logits of all inputs."""
+    """The mean error over all logits of all inputs."""
 
 
 class Parity(_Part):
     """The firmware's outputs against PyTorch's on the same inputs."""
 
     inputs: int
-    """How many were compared."""
+    """The number of inputs that were compared."""
     reference: str
-    """What with: PyTorch in float64 or in float32."""
+    """The reference: PyTorch in float64 or in float32."""
     max_abs_error: float
-    """The largest of any logit."""
+    """The largest error of a logit."""
     mean_abs_error: float
-    """The mean over all logits of all inputs."""
+    """The mean error over all logits of all inputs."""
     relative_mean_error: float
-    """``mean_abs_error`` over the reference's largest absolute logit."""
+    """``mean_abs_error`` divided by the reference's largest absolute logit."""
     argmax_agreement: float = Field(ge=0, le=1)
-    """Share of inputs, 0..1, on which the largest logit is the reference's."""
+    """The share of inputs, 0..1, for which firmware and reference have the same largest logit."""
     worst_input: WorstInput
-    """A wrong class is worse than any distance."""
+    """The input with the largest error; a wrong class is worse than any error."""
     worst_inputs: list[WorstInput] = []
-    """The worst few, that one first."""
+    """The worst few inputs, worst first."""
     by_class: list[ClassParity] = []
-    """Every class of the model."""
+    """Every class of the model, with its inputs."""
     float32: Errors | None = None
-    """The same distances from float32 PyTorch, where the inputs come with its logits."""
+    """The errors against float32 PyTorch, if the inputs come with its logits."""
     label_accuracy: float | None = Field(default=None, ge=0, le=1)
-    """Share of inputs on which the firmware is right about the true label, where labels are given."""
+    """The share of inputs, 0..1, whose true label the firmware finds, if labels are given."""
 
 
 class LayerError(_Part):
     """One intermediate tensor of one input against PyTorch's."""
 
     tensor: str
-    """Its name, such as ``layers.0.conv1d``."""
+    """The tensor's name, such as ``layers.0.conv1d``."""
     max_abs_error: float
-    """The largest of any element."""
+    """The largest error of an element."""
     largest: float
     """The reference tensor's largest absolute value."""
     diverged: bool
-    """Whether that is more than rounding."""
+    """Whether the error is more than rounding."""
 
 
 class Verdict(_Part):
-    """One thing that had to hold."""
+    """One condition that had to hold."""
 
     name: str
-    """What it is about."""
+    """What the condition is about."""
     ok: bool
-    """Whether it holds."""
+    """Whether the condition holds."""
     value: str
-    """What was found, for people."""
+    """The value found, as text for people."""
     limit: str
-    """What it was held to, for people."""
+    """The value allowed, as text for people."""
 
 
 class Run(_Part):
     """One model (or firmware) on one target."""
 
     model: str
-    """What ran: a demo's name, or the file's without its ending."""
+    """What ran: a demo's name, or a file's name without its ending."""
     target: str
     """The board and the emulator, such as ``stm32h7-unicorn``."""
     firmware: Firmware
@@ -479,12 +480,12 @@ class Run(_Part):
     layers: list[LayerError] | None = None
     faults: list[Fault] = []
     output: str = ""
-    """What the firmware printed: all of it, or its end."""
+    """The text that the firmware printed, or the end of a long text."""
     output_cut_bytes: int = 0
-    """What it printed before ``output`` begins."""
+    """The number of bytes printed before ``output`` begins."""
     verdicts: list[Verdict] = []
     not_measured: dict[str, str] = {}
-    """Why something is missing, by its name.
+    """The reason why a figure or section is missing, by its name.
 
     The name is one of these:
 
@@ -498,11 +499,11 @@ class Run(_Part):
     - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
     """
     environment: dict[str, str] = {}
-    """Versions of what ran it."""
+    """The versions of the programs that ran the firmware, and the system."""
 
     @property
     def on_board(self) -> bool:
-        """Whether it says something about a board: a program for the build machine has no figures to limit."""
+        """Whether the run has figures of a board. A program for the build machine has none, and no limit applies."""
         return self.memory.flash_bytes is not None
 
     @property
@@ -512,7 +513,7 @@ class Run(_Part):
 
 
 class RunFile(_Part):
-    """What ``emu run --json`` writes."""
+    """The file that ``emu run --json`` writes."""
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
     """The version of this format."""
@@ -522,5 +523,5 @@ class RunFile(_Part):
 
 
 def read_run_file(path: Path) -> RunFile:
-    """Read what ``emu run --json`` wrote; raises InputError if it is missing or something else."""
+    """Read a file of ``emu run --json``; raises InputError if the file is missing or not a run record."""
     return read_json(path, RunFile.model_validate, "a run record of `emu run --json`")

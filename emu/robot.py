@@ -1,4 +1,4 @@
-"""The Robot Framework suites of ``robot/``: what they need for a board, in files, and their run by ``renode-test``."""
+"""Prepare the Robot Framework suites of ``robot/`` for a board, and run them with ``renode-test``."""
 
 import os
 import shutil
@@ -25,22 +25,22 @@ from emu.targets import Target
 from emu.toolchains import find_toolchain
 
 _WHOLE_SEQUENCE = 7
-"""Start, step and finish: a command of the mailbox."""
+"""The mailbox command for start, step and finish together."""
 
 
 @dataclass(frozen=True)
 class RobotResults:
-    """What the suites left behind."""
+    """The results of the suites."""
 
     passed: bool
     xunit: Path
 
 
 def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResults:
-    """Run the suites for each of ``targets`` with so many inputs of each demo; all results go to ``directory``.
+    """Run the suites for each of ``targets`` with ``inputs`` inputs of each demo; write all results to ``directory``.
 
     Raises MissingToolError if Renode, its renode-test or rebot is missing, InputError for a target on another
-    emulator, and EmuError if a suite has left no result.
+    emulator, and EmuError if a suite leaves no result.
     """
     for target in targets:
         if target.emulator_name != "renode":
@@ -67,7 +67,7 @@ def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResu
 
 
 def prepare(target: Target, inputs: int, bench: Path) -> None:
-    """Write to ``bench`` what robot/keywords.resource describes: the platform, firmware, inputs and labels."""
+    """Write the files that robot/keywords.resource needs to ``bench``: platform, firmware, inputs and labels."""
     bench.mkdir(parents=True, exist_ok=True)
     printed = bench / "printed"
     hello = Firmware.load(_build_hello(target, bench), target)
@@ -109,7 +109,7 @@ def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, 
     mailbox, limit = firmware.symbol(SYMBOL), firmware.stack_limit
     assert mailbox is not None, "our own firmware has one"
     if limit is None:
-        raise InputError(f"{target.board.build.linker_script}: nothing in it tells where the stack ends")
+        raise InputError(f"{target.board.build.linker_script}: the stack's limit is not known")
     plan = _firmware(firmware, directory)
     paths = [directory / f"input{index}" for index in range(len(given))]
     for path, x in zip(paths, given.x, strict=True):

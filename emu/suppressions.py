@@ -1,4 +1,4 @@
-"""Suppressions: a file that says which findings of the memory checker are known and accepted.
+"""Suppressions: a file that lists accepted findings of the memory checker.
 
     [[suppress]]
     kind = "uninitialised_branch"   # optional; * and ? match anything
@@ -6,7 +6,7 @@
     file = "*/vendor/*.c"           # optional
     reason = "reads padding, reported to the vendor"
 
-A finding is suppressed where the kind matches and one frame of its backtrace matches function and file.
+A finding is suppressed if the kind matches and one frame of the backtrace matches both function and file.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from emu.record import Location, MemoryCheck, MemoryFinding
 
 
 class Suppression(BaseModel):
-    """One entry of the file."""
+    """One entry of a suppression file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str = "*"
     """A pattern for the finding's kind; * and ? match anything."""
     function: str = "*"
-    """One for the function of any frame."""
+    """A pattern for the function of any frame."""
     file: str = "*"
-    """One for the source file of that frame."""
+    """A pattern for the source file of the frame whose function matches."""
     reason: str
-    """Why it is accepted."""
+    """Why the finding is accepted."""
 
     def matches(self, finding: MemoryFinding) -> bool:
-        """Return whether the finding is one that is accepted."""
+        """Return whether this entry accepts the finding."""
         return fnmatchcase(finding.kind, self.kind) and any(map(self._matches_place, [finding, *finding.backtrace]))
 
     def _matches_place(self, place: Location) -> bool:
@@ -48,11 +48,11 @@ class _File(BaseModel):
 
 
 def load_suppressions(path: Path) -> list[Suppression]:
-    """Read a suppression file; raises InputError if it is missing, or has something else in it."""
+    """Read a suppression file. Raises InputError if the file is missing or is not a suppression file."""
     return read_toml(path, _File.model_validate, "a file of suppressions").suppress
 
 
 def suppress(check: MemoryCheck, suppressions: Sequence[Suppression]) -> MemoryCheck:
-    """Return ``check`` without the findings that are accepted."""
+    """Return ``check`` without the accepted findings, and with their number."""
     left = [finding for finding in check.findings if not any(s.matches(finding) for s in suppressions)]
     return check.model_copy(update={"findings": left, "suppressed": len(check.findings) - len(left)})

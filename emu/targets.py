@@ -27,14 +27,14 @@ from emu.resources import resource
 
 _UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
 _ADDRESSES = 1 << 32
-_PAGE = 4096  # bytes that emulators map at a time
+_PAGE = 4096  # bytes; emulators map whole pages
 _CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "host": ("host",), "xtensa": ("lx7",)}
 
 
 def parse_size(text: object) -> int:
     """Return the bytes that ``"128 KB"``, ``"2 MB"``, ``"512 B"`` or a plain number stands for (1 KB = 1024 B).
 
-    Raises ValueError where the text is not a size.
+    Raises ValueError if the text is not a size.
     """
     match = re.fullmatch(r"(\d{1,15})\s*(B|KB|MB)?", str(text).strip())
     if match is None:
@@ -58,29 +58,29 @@ class Region(_Strict):
     """One contiguous memory of the board."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """What reports call it: lower-case letters, digits and underscores."""
+    """The name in reports: lower-case letters, digits and underscores."""
     start: int = Field(ge=0)
-    """Its first address."""
+    """The first address."""
     size: Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
     """Bytes, or text such as "128 KB" (1 KB = 1024 B)."""
     access: str = Field(pattern=r"^rw?x?$")
-    """What firmware may do: r reads, w writes, x executes. Memory without w is flash, with it RAM."""
+    """What firmware may do: r reads, w writes, x executes. Memory with w is RAM; memory without w is flash."""
     kind: Literal["memory", "registers"] = "memory"
-    """Registers are those of the core itself: no data of the firmware is there."""
+    """``memory`` holds code or data. ``registers`` are the core's own registers, and hold no data of the firmware."""
 
     @property
     def end(self) -> int:
-        """The first address behind the region."""
+        """The first address after the region."""
         return self.start + self.size
 
     @property
     def writable(self) -> bool:
-        """Whether firmware may store to it (RAM); flash is read and executed only."""
+        """Whether firmware may write to the region. RAM is writable; flash is only read and executed."""
         return "w" in self.access
 
     @property
     def executable(self) -> bool:
-        """Whether firmware may fetch instructions from it."""
+        """Whether firmware may execute code in the region."""
         return "x" in self.access
 
     def __contains__(self, address: int) -> bool:
@@ -96,7 +96,7 @@ class Region(_Strict):
 
 
 def _parse_offset(text: object) -> int:
-    """Return the number that a key of a TOML table, which is always text, stands for."""
+    """Return the number that a TOML key stands for; TOML keys are always text."""
     try:
         return int(str(text), 0)
     except ValueError as error:
@@ -104,36 +104,36 @@ def _parse_offset(text: object) -> int:
 
 
 class Peripheral(_Strict):
-    """Registers of the board. An access to them is a fault that names them, unless they are modelled.
+    """Registers of the board. An access to registers that are not modelled is a fault that names the peripheral.
 
-    They are modelled where there is any of ``stub``, ``output`` and ``reads``: registers then keep what is written to
-    them, and do nothing else but what these say.
+    ``stub``, ``output`` or ``reads`` make a model of the registers. Modelled registers keep the values written to them,
+    and do only what these three settings say.
     """
 
     name: str
-    """What faults call it."""
+    """The name in faults."""
     start: int = Field(ge=0)
-    """The address of its first register."""
+    """The address of the first register."""
     size: Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
     """Bytes of registers, or text such as "1 KB"."""
     stub: bool = False
-    """Whether the registers keep what is written to them, and do nothing else."""
+    """Whether the registers keep the values written to them, and do nothing else."""
     output: int | None = None
-    """Offset of the register that transmits what is written to it, a byte at a time."""
+    """The offset of the register that transmits each byte written to it."""
     reads: dict[Annotated[int, BeforeValidator(_parse_offset)], Annotated[int, Field(ge=0, lt=1 << 32)]] = Field(
         default={},
-        max_length=16,  # as MOST_FIXED in emu/native/qemu/memory.c
+        max_length=16,  # MOST_FIXED in emu/native/qemu/memory.c
     )
-    """By its offset, what a register always reads as."""
+    """The value that a register always reads as, by the register's offset."""
 
     @property
     def end(self) -> int:
-        """The first address behind the peripheral."""
+        """The first address after the peripheral."""
         return self.start + self.size
 
     @property
     def modelled(self) -> bool:
-        """Whether firmware may access it."""
+        """Whether firmware may access the registers."""
         return self.stub or self.output is not None or bool(self.reads)
 
     def __contains__(self, address: int) -> bool:
@@ -153,11 +153,11 @@ class Build(_Strict):
     """How firmware for the board is compiled and linked."""
 
     toolchain: str
-    """The compiler: the GCC that is called ``<toolchain>-gcc``, such as "arm-none-eabi"; or "xtensa"."""
+    """The compiler: "xtensa", or the first part of the name ``<toolchain>-gcc``, such as "arm-none-eabi"."""
     flags: tuple[str, ...]
-    """What the compiler has to know of the processor and its FPU."""
+    """Compiler options for the processor and its FPU."""
     linker_script: Path | None = None
-    """The linker script, by its path from the board file's directory; a board without has no memory of its own."""
+    """The linker script's path from the board file's directory. Only a board without memory has no linker script."""
 
     @field_validator("linker_script")
     @classmethod
@@ -165,40 +165,40 @@ class Build(_Strict):
         if script is None:
             return None
         path = loading.context["directory"] / script if loading.context else script
-        if not os.path.isfile(path):  # noqa: PTH113 - which does not raise for a name that is too long
+        if not os.path.isfile(path):  # noqa: PTH113 - does not raise if the name is too long
             raise ValueError(f"there is no file {path}")
         return path.resolve()
 
 
 class Emulation(_Strict):
-    """What one emulator makes of the board. It runs on each that it has a section for."""
+    """How one emulator runs the board. The board runs on every emulator that has a section."""
 
     title: str
-    """What it emulates, in a line."""
+    """What the emulator emulates, in a line."""
     not_emulated: tuple[str, ...] = ()
-    """What the board has and this emulator leaves out, a line each."""
+    """Parts of the board that this emulator leaves out, a line each."""
 
 
 class Board(_Strict):
-    """A board file: adding a board is adding this file and a linker script."""
+    """A board file. A new board needs only this file and a linker script."""
 
     name: str = Field(pattern=r"^[a-z0-9]+$")
-    """What its targets are called before the hyphen: lower-case letters and digits."""
+    """The part of the targets' names before the hyphen: lower-case letters and digits."""
     title: str
     """Chip, core and memory, in a line."""
     architecture: Literal["armv7em", "host", "xtensa"]
-    """What the processor's instructions are; runtime/port has its startup code."""
+    """The processor's instruction set. ``runtime/port`` has startup code for each."""
     cpu: Literal["cortex-m4", "cortex-m7", "host", "lx7"]
-    """The processor's core: a Cortex for armv7em, lx7 (that of the ESP32-S3) for xtensa, host for host."""
+    """The processor's core: a Cortex for armv7em, lx7 (the ESP32-S3's core) for xtensa, host for host."""
     build: Build
-    """How firmware for it is compiled and linked."""
-    memory: tuple[Region, ...] = Field(max_length=32)  # as REGIONS in emu/native/qemu/plugin.h
-    """Every memory that firmware may use, once; an access to anywhere else is a fault. Without a linker script there is
-    none: an operating system finds room for the firmware, on the machine that builds."""
+    """How firmware for the board is compiled and linked."""
+    memory: tuple[Region, ...] = Field(max_length=32)  # REGIONS in emu/native/qemu/plugin.h
+    """Every memory that firmware may use, once. An access elsewhere is a fault. A board without a linker script has no
+    memory: the operating system of the build machine finds room for the firmware."""
     peripherals: tuple[Peripheral, ...] = ()
-    """The registers that are known by name, modelled or not."""
+    """The peripherals that are known by name, modelled or not."""
     emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
-    """By its name, each emulator that the board's firmware runs in."""
+    """The emulators that run the board's firmware, by name."""
 
     @model_validator(mode="after")
     def _processor_fits(self) -> Self:
@@ -238,11 +238,11 @@ class Board(_Strict):
         return self
 
     def region_at(self, address: int) -> Region | None:
-        """Return the region that holds ``address``, or None where the board has no memory there."""
+        """Return the region that holds ``address``, or None if the board has no memory there."""
         return next((region for region in self.memory if address in region), None)
 
     def peripheral_at(self, address: int) -> Peripheral | None:
-        """Return the peripheral whose registers are at ``address``, or None where the board file names none."""
+        """Return the peripheral whose registers are at ``address``, or None if the board file names none."""
         return next((peripheral for peripheral in self.peripherals if address in peripheral), None)
 
     def has_ram_at(self, address: int) -> bool:
@@ -251,7 +251,7 @@ class Board(_Strict):
 
     @cached_property
     def ram(self) -> tuple[Region, ...]:
-        """The regions that data can be written to, registers left out."""
+        """The regions that firmware can write data to, without registers."""
         return tuple(region for region in self.memory if region.writable and region.kind == "memory")
 
 
@@ -269,7 +269,7 @@ class Target:
 
     @property
     def emulator(self) -> Emulator:
-        """What emu knows of the emulator."""
+        """What emu knows about the emulator."""
         return EMULATORS[self.emulator_name]
 
     @property
@@ -279,7 +279,7 @@ class Target:
 
 
 def load_board(path: Path) -> Board:
-    """Read a board file; raises InputError that names the field if it is not valid."""
+    """Read a board file. Raises InputError, which names the field, if the file is not valid."""
 
     def parse(table: dict[str, Any]) -> Board:
         try:
@@ -293,9 +293,9 @@ def load_board(path: Path) -> Board:
 
 
 def load_targets(board_files: Iterable[Path] = ()) -> dict[str, Target]:
-    """Return every known target by name, in the order of the board files: emu's own, and behind them ``board_files``.
+    """Return every known target by name, in the order of the board files: first emu's own, then ``board_files``.
 
-    Raises InputError where one is not valid, or has the name of another board.
+    Raises InputError if a board file is not valid, or has the name of another board.
     """
     boards: dict[str, Board] = {}
     own = sorted(resource("targets").glob("*.toml"))
@@ -309,7 +309,7 @@ def load_targets(board_files: Iterable[Path] = ()) -> dict[str, Target]:
 
 
 def find_target(name: str, targets: Mapping[str, Target] | None = None) -> Target:
-    """Return the target called ``name`` among ``targets``, by default emu's own; raises InputError that lists them."""
+    """Return the target ``name`` of ``targets`` (default: emu's own). Raises InputError, which lists the targets."""
     known = load_targets() if targets is None else targets
     if name not in known:
         raise InputError(f'there is no target "{name}"; known targets: {", ".join(known)}')
@@ -317,14 +317,14 @@ def find_target(name: str, targets: Mapping[str, Target] | None = None) -> Targe
 
 
 def _field(table: Any, location: Sequence[int | str]) -> str:
-    """Return where in a board file something is; what is one of several goes by its name where it has one."""
+    """Return the place in a board file as text. An item of a list is named by its ``name``, if it has one."""
     words = []
     for part in location:
-        if part == "[key]":  # it has been named
+        if part == "[key]":  # the word before names the key
             continue
         try:
             table = table[part]
-        except (LookupError, TypeError):  # what is missing, or a key itself
+        except (LookupError, TypeError):  # the part is missing, or is a key itself
             table = None
         named = isinstance(part, int) and isinstance(table, dict)
         words.append(str(table.get("name", part)) if named else str(part))

@@ -1,4 +1,4 @@
-"""What the demo models share: the training loop, and the files that a trained demo consists of."""
+"""The training loop of the demo models, and the files of a trained demo."""
 
 import json
 import sys
@@ -54,12 +54,12 @@ class Normalisation:
 
 
 def train(n_features: int, n_classes: int, epoch: Epoch, validation: Examples, recipe: Recipe) -> MambaClassifier:
-    """Train the demos' architecture (one plain 64/16 block) and return it; prints one line an epoch.
+    """Train the demos' architecture (one plain 64/16 block) and return the model; print a line per epoch.
 
     The same recipe and data give the same weights on the same machine.
     """
     torch.manual_seed(recipe.seed)
-    torch.set_num_threads(1)  # one order of summation whatever else the machine does; at this size little is lost
+    torch.set_num_threads(1)  # a fixed order of summation; at this size it costs little time
     order = torch.Generator().manual_seed(recipe.seed)
     model = MambaClassifier(ModelConfig(n_features=n_features, n_outputs=n_classes))
     x, y = epoch(0)
@@ -160,7 +160,7 @@ def write_demo(
 
 
 def _by_kind(inputs: Examples, logits: np.ndarray) -> dict[str, dict[str, float]]:
-    """Return count and accuracy of all inputs and of each kind of source (what stands before the colon)."""
+    """Return count and accuracy of all inputs and of each kind of source (the text before the colon)."""
     correct = logits.argmax(1) == inputs.y
     kinds = np.array([source.split(":")[0] for source in inputs.source])
     masks = {"all": np.ones(len(inputs), bool)} | {str(kind): kinds == kind for kind in np.unique(kinds)}
@@ -171,7 +171,7 @@ def _by_kind(inputs: Examples, logits: np.ndarray) -> dict[str, dict[str, float]
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's ``main``; an error that the user can act on ends it with one line and its exit code."""
+    """Run a script's ``main``. An EmuError ends the script with one line and the error's exit code."""
     try:
         main()
     except EmuError as error:

@@ -1,5 +1,5 @@
 *** Settings ***
-Documentation       What a firmware built for a board does in Renode; `emu robot` runs this for each board.
+Documentation       Firmware for a board runs in Renode. `emu robot` runs this suite for each board.
 Suite Setup         Setup
 Suite Teardown      Teardown
 Test Setup          Start Board
@@ -12,7 +12,7 @@ ${CREATE_SNAPSHOT_ON_FAIL}      False
 
 *** Test Cases ***
 Firmware Boots
-    [Documentation]    It gets to its first emu_yield, and its mailbox is there.
+    [Documentation]    The firmware reaches its first emu_yield and has a mailbox.
     Load Firmware    ${KWS}
     Run Until Yield    ${KWS}
     ${magic}=    Ask For Number    sysbus ReadDoubleWord ${KWS}[mailbox_address]
@@ -27,7 +27,7 @@ Exercises Are Recognised As In PyTorch
     Labels Should Agree With PyTorch    ${HAR}
 
 The Stack Fits
-    [Documentation]    It is used, and not to its end.
+    [Documentation]    The firmware uses the stack, but not all of it.
     Load Firmware    ${KWS}
     Run Until Yield    ${KWS}
     Infer    ${KWS}    ${KWS}[inputs][0]

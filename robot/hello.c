@@ -1,4 +1,4 @@
-/* Prints a line through the board's UART, and ends. */
+/* Prints a line through the board's UART, then ends. */
 #include <stdint.h>
 
 void emu_exit(int status);

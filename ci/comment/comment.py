@@ -44,7 +44,7 @@ class GitHub:
         self._token = token
 
     def get(self, path: str, **query: str) -> Any:
-        """Return what is at ``path``."""
+        """Return the content of ``path``."""
         return json.loads(self._send("GET", path, query=query))
 
     def pages(self, path: str, **query: str) -> Iterator[Any]:
@@ -56,7 +56,7 @@ class GitHub:
                 return
 
     def download(self, path: str, most: int) -> bytes:
-        """Return what is at ``path``, if need be from another host; raises RefusedError over ``most`` bytes."""
+        """Return the content of ``path``, also from another host. Raises RefusedError over ``most`` bytes."""
         data = self._send("GET", path, most=most)
         if len(data) > most:
             raise RefusedError(f"the artifact is larger than {most:,} bytes")
@@ -136,7 +136,7 @@ def render(record: bytes, baseline: bytes | None, allowed: str) -> str:
 
 def _emu(*arguments: str, good: tuple[int, ...]) -> str:
     """Return what emu prints; with 1, which is good of a comparison alone, figures grew."""
-    command = [sys.executable, "-P", "-m", "emu", *arguments]  # not what is called emu in the current directory
+    command = [sys.executable, "-P", "-m", "emu", *arguments]  # not a file called emu in the current directory
     outcome = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False)
     said = " ".join(outcome.stderr.split())[-300:]
     if outcome.returncode == _BAD_INPUT:

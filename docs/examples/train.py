@@ -1,4 +1,4 @@
-"""Trains a small Mamba model to tell gestures apart, and writes it with some inputs."""
+"""Train a small Mamba model to tell gestures apart, and write the model with some inputs."""
 
 import math
 
@@ -15,7 +15,7 @@ GESTURES = ["circle", "shake", "tap"]
 
 
 def gestures(count: int) -> tuple[Tensor, Tensor]:
-    """Make x (count, 50 steps, 3 axes), as an accelerometer does, and which gestures."""
+    """Return x (count, 50 steps, 3 axes), as from an accelerometer, and the gestures' numbers (count)."""
     time = torch.linspace(0, 1, 50).expand(count, 50)
     begin, strength = torch.rand(count, 1), 0.5 + torch.rand(count, 1)
     turn = 2 * math.pi * (2 * time + begin)

@@ -1,6 +1,6 @@
-"""Reference that is made from the code when the site is built: the directive ``{generated} NAME``.
+"""The directive ``{generated} NAME``, which makes a reference from the code when the site is built.
 
-NAME is one of ``PARTS``. What is generated is never kept.
+NAME is a key of ``PARTS``. The generated text is never kept in a file.
 """
 
 from collections.abc import Callable
@@ -30,12 +30,12 @@ PARTS: dict[str, Callable[[], str]] = {
 
 
 class Generated(SphinxDirective):
-    """Stands for Markdown that the code is read for."""
+    """The directive: it puts Markdown made from the code in its place."""
 
     required_arguments = 1
 
     def run(self) -> list[Node]:
-        """Return what the Markdown becomes."""
+        """Return the nodes of the parsed Markdown."""
         return self.parse_text_to_nodes(PARTS[self.arguments[0]](), allow_section_headings=True)
 
 

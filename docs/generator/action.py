@@ -9,7 +9,7 @@ _REPOSITORY = Path(__file__).parents[2]
 
 
 def describe(path: str) -> str:
-    """Return what may be given to the action at ``path``, and what it gives back."""
+    """Return the inputs and outputs of the action at ``path``."""
     action = yaml.safe_load((_REPOSITORY / path).read_text())
     return "\n".join(_lines(action))
 

@@ -1,4 +1,4 @@
-"""The command line as Markdown, from the functions that it calls and what they say of their parameters."""
+"""The command line as Markdown, from the commands' functions and the help of their parameters."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -23,10 +23,10 @@ class _Parameter:
     name: str
     info: ArgumentInfo | OptionInfo
     kind: Any
-    """Its type, None left out."""
+    """The type of the parameter, without None."""
     default: Any
     spellings: list[str]
-    """What is typed for it; the long form first."""
+    """The names that a user types, the long form first."""
 
     @property
     def required(self) -> bool:
@@ -38,7 +38,7 @@ class _Parameter:
 
     @property
     def value(self) -> str:
-        """What stands for the value; empty for a switch."""
+        """The placeholder for the value; empty for a switch."""
         if self.kind is bool:
             return ""
         choices = get_args(self.kind) if get_origin(self.kind) is Literal else ()
@@ -46,7 +46,7 @@ class _Parameter:
 
 
 def _commands(path: str, application: typer.Typer, parsed: Any) -> Iterator[tuple[str, Callable[..., None], Any]]:
-    """Yield what is typed for each command, the function that it calls, and the command as click parses it."""
+    """Yield for each command the words that a user types, its function, and the command as click parses it."""
     for command in application.registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__
@@ -99,6 +99,6 @@ def _about(option: _Parameter) -> str:
 
 
 def _text(text: str) -> str:
-    """Return help as Markdown: without the source's line breaks; brackets make no links."""
+    """Return help as Markdown, without the line breaks of the source. Escape brackets, which would make links."""
     paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
     return "\n\n".join(paragraphs).replace("[", "\\[")

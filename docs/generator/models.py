@@ -1,4 +1,4 @@
-"""Data formats as Markdown: pydantic's models, and the docstrings under their fields."""
+"""Data formats as Markdown, from pydantic models and the docstrings under their fields."""
 
 import inspect
 import re
@@ -23,12 +23,12 @@ _WORDS = {
 
 
 def describe(root: type[BaseModel]) -> str:
-    """Return a section for ``root`` and for each model that it is made of."""
+    """Return a section for ``root``, and a section for each model in its fields."""
     return "\n".join(line for model in _models(root) for line in _section(model))
 
 
 def _models(root: type[BaseModel]) -> list[type[BaseModel]]:
-    """Return ``root`` and what its fields hold, each once, in the order in which a reader meets them."""
+    """Return ``root`` and the models in its fields, each once, in the order of reading."""
     found = [root]
     for model in found:
         for field in model.model_fields.values():
@@ -52,7 +52,10 @@ def _section(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _about(model: type[BaseModel], name: str) -> str:
-    """Return the docstring under a field; without one, what the model is that it holds. One of them has to be there."""
+    """Return the docstring under a field, or else the first paragraph of the docstring of the field's model.
+
+    Raises LookupError if neither exists.
+    """
     for owner in model.__mro__:
         if name in inspect.get_annotations(owner):
             documented = ModuleAnalyzer.for_module(owner.__module__).find_attr_docs()
@@ -65,7 +68,7 @@ def _about(model: type[BaseModel], name: str) -> str:
 
 
 def _type(annotation: Any) -> str:
-    """Return the type of a value as a reader of the file sees it."""
+    """Return the type of a value as a reader of the file sees the value."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(arguments[0])
@@ -93,11 +96,11 @@ def _default(field: FieldInfo) -> str:
         return ""
     if default is None or default in ((), [], {}, "") or isinstance(default, BaseModel):
         return ", optional"
-    return f", `{str(default).lower() if isinstance(default, bool) else default}` where it is missing"
+    return f", `{str(default).lower() if isinstance(default, bool) else default}` if it is missing"
 
 
 def _text(docstring: str) -> str:
-    """Return a docstring as Markdown paragraphs: null for None, as the files have it."""
+    """Return a docstring as Markdown paragraphs, with null for None, as in the files."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in docstring.strip().split("\n\n")]
     return "\n\n".join(paragraphs).replace("``", "`").replace("None ", "Null ")
 

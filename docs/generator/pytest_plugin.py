@@ -1,4 +1,4 @@
-"""The pytest plugin's options, settings, markers and fixtures as Markdown, from what it registers with pytest."""
+"""Markdown of the options, settings, markers and fixtures that the plugin registers with pytest."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from emu.pytest_plugin.runner import Builder, Runner
 
 
 class _Register:
-    """Takes pytest's place, and keeps what it is told."""
+    """Takes pytest's place, and keeps the registered options, settings and markers."""
 
     def __init__(self) -> None:
         self.options: list[tuple[str, dict[str, Any]]] = []
@@ -52,7 +52,7 @@ def describe_markers() -> str:
 
 
 def describe_fixtures() -> str:
-    """Return the fixtures, and how what they return is called."""
+    """Return the fixtures, and the calls of the functions that they return."""
     return "\n".join(
         [
             f"`{_call('emu_run', Runner.__call__)}`\n: {_about(Runner.__call__)}\n",
@@ -75,5 +75,5 @@ def _about(documented: object) -> str:
 
 
 def _sentence(about: str) -> str:
-    own, _, _ = about.partition(" Holds for each run")  # what every marker says
+    own, _, _ = about.partition(" Holds for each run")  # the text that all markers have
     return own[:1].upper() + own[1:]

@@ -1,1 +1,1 @@
-"""The commands of `emu`, a file each. A command reads its parameters, calls what does the work, and prints."""
+"""The commands of `emu`, one file for each. A command reads its parameters, calls the working code, and prints."""

@@ -16,7 +16,7 @@ from emu.targets import find_target, load_targets
 def build(
     model: Annotated[str, typer.Argument(help="A demo's name, a checkpoint or a .mamba image.")],
     target: TargetName,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the firmware goes (.elf).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The firmware to write (.elf).")],
     board: BoardFiles = None,
 ) -> None:
     """Build the firmware that runs a model on a target's board."""

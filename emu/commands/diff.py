@@ -1,4 +1,4 @@
-"""`emu diff`: two records beside each other."""
+"""`emu diff`: compare two records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,18 +13,18 @@ from emu.reports.difference import difference_as_markdown, difference_as_text
 
 def diff(
     base: Annotated[Path, typer.Argument(metavar="BASE.json", help="Run records of `emu run --json`, or a baseline.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The same, newer.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The newer records, or a baseline.")],
     fail_on_increase: Annotated[
         str | None,
         typer.Option(
             metavar="FIGURE=INCREASE,...",
-            help="What may grow by how much, for example stack=0,flash=1%,heap=512 B; the rest may grow freely. "
-            "Without it nothing may grow.",
+            help="How much figures may grow, for example stack=0,flash=1%,heap=512 B; others may grow freely. "
+            "Without this option nothing may grow.",
         ),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
-    """Compare the figures of runs; the exit code is 1 where one grew more than it may.
+    """Compare the figures of runs. The exit code is 1 if a figure grew more than it may.
 
     The figures are flash, heap, instructions, ram, stack and static_ram.
     """

@@ -15,7 +15,7 @@ from emu.printable import printable
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A trained model: .safetensors, or .pt (weights only).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the model image goes (.mamba).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model image to write (.mamba).")],
     dtype: Annotated[
         MatrixType, typer.Option(help="How matrices are stored; int8 has a scale for each row. Arithmetic is float32.")
     ] = "f32",
@@ -23,7 +23,7 @@ def export(
         bool,
         typer.Option("--fold/--no-fold", help="Fold neighbouring linear layers: smaller, faster, the same answers."),
     ] = True,
-    pooling: Annotated[Pooling | None, typer.Option(help="Over time, where the checkpoint does not say it.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="Pooling over time, if the checkpoint names none.")] = None,
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
     """Export a trained Mamba model to an image that the C engine runs from flash."""

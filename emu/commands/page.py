@@ -1,4 +1,4 @@
-"""The HTML page, whose template engine is imported only when a page is written."""
+"""The HTML page. The template engine is imported only when a page is written."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A progress bar over the inputs, on stderr and gone when it is done."""
+"""A progress bar over the inputs, on stderr. The bar disappears when the run ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from emu.run import Progress as Callback
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callback]:
-    """Show a bar called ``name``; what is yielded moves it."""
+    """Show a bar called ``name``, and yield the function that moves the bar."""
     console = Console(stderr=True)
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -19,7 +19,7 @@ from emu.reports.speedscope import render_speedscope
 
 
 def report(
-    records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="What `emu run --json` wrote.")],
+    records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="Records of `emu run --json`.")],
     html: Annotated[Path | None, typer.Option(help="Write one page that needs no network and no other file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary (for $GITHUB_STEP_SUMMARY).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,
@@ -30,19 +30,19 @@ def report(
     annotations: Annotated[
         Path | None,
         typer.Option(
-            help="Write what failed as commands that a step of a GitHub workflow prints, to show it at its line of the "
-            "sources in this directory."
+            help="Write failures as commands for a GitHub workflow. A step that prints them shows each failure at its "
+            "line of the sources in this directory."
         ),
     ] = None,
 ) -> None:
-    """Render run records for people and for other tools, from the records alone: nothing runs again.
+    """Render run records for people and other tools. Reports come from the records alone: nothing runs again.
 
-    Several runs of one model are compared, with the first as the base.
+    Several runs of one model are compared with the first one.
     """
     if not any((html, markdown, junit, lcov, speedscope, collapsed, annotations)):
         raise InputError(
             "say what to write: --html, --markdown, --junit, --lcov, --speedscope, --collapsed or --annotations, "
-            "and a FILE behind it"
+            "each with a FILE"
         )
     if robot is not None and junit is None:
         raise InputError("--robot needs --junit")

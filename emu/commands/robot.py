@@ -13,19 +13,19 @@ from emu.targets import find_target, load_targets
 
 def robot(
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="A board on Renode; repeatable. Without: all of them.")
+        list[str] | None, typer.Option("--target", "-t", help="A board on Renode; repeatable. Default: all boards.")
     ] = None,
     board: BoardFiles = None,
     limit: Annotated[int, typer.Option(min=1, help="Inputs of each demo.")] = 10,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where logs, reports and robot.xml (JUnit) go.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for logs, reports and robot.xml (JUnit).")
     ] = Path("robot-results"),
 ) -> None:
-    """Run the Robot Framework suites on Renode: boards boot, answer as PyTorch does, and print.
+    """Run the Robot Framework suites on Renode: boards boot, give PyTorch's answers, and print.
 
-    `emu report RUN.json --junit FILE --robot DIR/robot.xml` puts the results beside those of runs.
+    `emu report RUN.json --junit FILE --robot DIR/robot.xml` adds the results to the results of runs.
     """
-    from emu.robot import run_suites  # it imports Renode's side
+    from emu.robot import run_suites  # imports the code for Renode, so only this command does
 
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]

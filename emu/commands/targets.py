@@ -12,7 +12,7 @@ from emu.targets import load_targets
 
 
 def targets(board: BoardFiles = None) -> None:
-    """List the targets: what each emulates, and what it does not."""
+    """List the targets: what each one emulates, and what it leaves out."""
     console = Console()
     for of_board, its_targets in groupby(load_targets(board or ()).values(), key=lambda target: target.board):
         console.print(f"[bold]{escape(of_board.title)}[/]")

@@ -1,4 +1,4 @@
-"""`emu toolchain`: compilers that no package has."""
+"""`emu toolchain`: compilers for which no package exists."""
 
 from typing import Annotated
 
@@ -16,9 +16,9 @@ toolchain = typer.Typer(no_args_is_help=True, help="Compilers that no package ha
 
 @toolchain.command("install")
 def install_toolchain(name: Annotated[str, typer.Argument(help="xtensa: GCC for the ESP32-S3's core.")]) -> None:
-    """Build a compiler from Debian's source packages, once, into the cache; goes on where it was interrupted.
+    """Build a compiler from Debian's source packages, once, into the cache. An interrupted build continues.
 
-    Needs no root, a network, 900 MB of disk while it builds (30 MB after), and about ten minutes on two cores.
+    The build needs no root. It needs a network, 900 MB of disk (30 MB afterwards) and about ten minutes on two cores.
     """
     recipe = find_recipe(name)
     if recipe is None:

@@ -1,4 +1,4 @@
-"""Runs: what is to be run and where, each run from its firmware to its verdicts, and the record of it."""
+"""Runs: what to run on which targets, each run from its firmware to its verdicts, and the run's record."""
 
 from emu.run.driving import Progress as Progress
 from emu.run.emulators import emulator_version as emulator_version

@@ -1,4 +1,4 @@
-"""Firmware driven from its reset on: each input through the mailbox, and what comes of it."""
+"""Run firmware from reset on, put each input through the mailbox, and collect the answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from emu.mailbox import SYMBOL, Mailbox
 from emu.record import Fault
 
 Progress = Callable[[int, int], None]
-"""Called with the inputs done and their number."""
+"""Called with the number of inputs done and the number of all inputs."""
 
 
 @dataclass
 class Served:
-    """What came of the inputs."""
+    """The firmware's answers to the inputs."""
 
     outputs: NDArray[np.float32] | None = None
-    """(N, C): not a number from the first input on that was not answered."""
+    """(N, C). From the first input without an answer on, all values are NaN."""
     instructions: list[int | None] = field(default_factory=list)
-    """For each input that was answered."""
+    """The instructions of each input that was answered."""
     faults: list[Fault] = field(default_factory=list)
 
     def is_as(self, other: "Served") -> bool:
-        """Return whether the same came of them: the same answers, to the bit, after as many instructions."""
+        """Return whether answers (to the bit), instructions and faults are equal."""
         answers = [b"" if one.outputs is None else one.outputs.tobytes() for one in (self, other)]
         return answers[0] == answers[1] and self.instructions == other.instructions and self.faults == other.faults
 
@@ -40,7 +40,7 @@ def drive(
     inputs: EvaluationInputs | None,
     progress: Progress,
 ) -> tuple[Served, Measurements]:
-    """Run the firmware from reset on, with every input; return what came of them, and what was measured."""
+    """Run the firmware from reset on, with every input. Return the answers and the measurements."""
     with machine:
         stop = machine.boot()
         served = Served()
@@ -79,7 +79,7 @@ def _serve(mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware
 
 
 def find_mailbox(firmware: Firmware, inputs: EvaluationInputs | None) -> int | None:
-    """Return the address of the firmware's mailbox, or None; raises InputError where there are inputs, but none."""
+    """Return the address of the firmware's mailbox, or None. Raises InputError if inputs need a missing mailbox."""
     symbol = firmware.symbol(SYMBOL)
     if symbol is None and inputs is not None:
         raise InputError(
@@ -90,13 +90,13 @@ def find_mailbox(firmware: Firmware, inputs: EvaluationInputs | None) -> int | N
 
 
 def require_width(x: NDArray[np.float32], columns: int) -> None:
-    """Raise InputError if the rows of x (..., F) are not as wide as the firmware's ``columns``."""
+    """Raise InputError if the width F of x (..., F) is not the firmware's ``columns``."""
     if x.shape[-1] != columns:
         raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {columns}")
 
 
 def require_reference_width(inputs: EvaluationInputs, outputs: int) -> None:
-    """Raise InputError if PyTorch's answers do not have as many columns as the firmware has ``outputs``."""
+    """Raise InputError if the number of columns of PyTorch's answers is not the firmware's ``outputs``."""
     reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
     if reference is not None and reference.shape[1] != outputs:
         raise InputError(

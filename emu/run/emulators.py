@@ -1,6 +1,6 @@
-"""The machine that a target names, and what has to be there for it.
+"""Open the machine of a target, and find the version of its emulator.
 
-Each emulator's package is imported when it is asked for: together they take longer than many a command.
+An emulator's package is imported on demand: to import all of them takes longer than many commands run.
 """
 
 from importlib import import_module
@@ -15,36 +15,37 @@ from emu.targets import Board, Target
 
 
 class EmulatorPackage(Protocol):
-    """What the package that drives an emulator has."""
+    """The functions of a package that drives an emulator."""
 
     def open_machine(self, firmware: Firmware, target: Target, instruments: Instruments, /) -> Machine:
-        """Return the machine with ``firmware`` in it.
+        """Return the machine with ``firmware`` loaded.
 
-        Raises InputError if the firmware is not for it, and MissingToolError if the emulator is missing.
+        Raises InputError if the firmware is not for this emulator, and MissingToolError if the emulator is missing.
         """
         ...
 
     def version(self, board: Board, /) -> dict[str, str]:
-        """Return the version of the program that runs the board's firmware, by the name that records give it.
+        """Return the version of the program that runs the board's firmware, by the program's name in records.
 
-        Raises MissingToolError, with the command that installs it, if it is missing.
+        Raises MissingToolError, with the command that installs the program, if the program is missing.
         """
         ...
 
 
 def open_machine(firmware: Firmware, target: Target, instruments: Instruments) -> Machine:
-    """Return the machine of the target's emulator with ``firmware`` in it.
+    """Return the machine of the target's emulator with ``firmware`` loaded.
 
-    Raises InputError for what only another emulator measures, and MissingToolError if the emulator is missing.
+    Raises InputError if the emulator cannot measure what ``instruments`` ask for, and MissingToolError if the emulator
+    is missing.
     """
     require(instruments, target)
     return _package(target.emulator).open_machine(firmware, target, instruments)
 
 
 def emulator_version(target: Target) -> dict[str, str]:
-    """Return the version of what runs the target's firmware, by the name that records give it.
+    """Return the version of the program that runs the target's firmware, by the program's name in records.
 
-    Raises MissingToolError, with the command that installs it, if it is missing.
+    Raises MissingToolError, with the command that installs the program, if the program is missing.
     """
     return _package(target.emulator).version(target.board)
 

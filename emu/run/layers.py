@@ -1,4 +1,4 @@
-"""One input traced through the firmware, tensor by tensor."""
+"""Trace one input through the firmware, tensor by tensor."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from emu.targets import Target
 
 
 def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: Limits) -> list[LayerError]:
-    """Run one input x (T, F) through firmware that hands out its intermediate tensors, and compare them with PyTorch's.
+    """Run one input x (T, F) through firmware that exposes its intermediate tensors; compare them with PyTorch's.
 
-    Raises InputError for a model that is only an image, and where the firmware does not get through the input.
+    Raises InputError if the model is only an image, or if the firmware stops before the end of the input.
     """
     checkpoint = require_checkpoint(model)
     info = read_image_info(model.image)
@@ -45,7 +45,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
 
 
 def require_checkpoint(model: Model) -> Checkpoint:
-    """Return the model's trained weights; raises InputError for a model that is only an image."""
+    """Return the model's trained weights. Raises InputError if the model is only an image."""
     if model.checkpoint is None:
         raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")
     return model.checkpoint

@@ -1,4 +1,4 @@
-"""What a user can choose about a run."""
+"""The options of a run."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from emu.verdicts import DEFAULT_TOLERANCE
 
 @dataclass(frozen=True)
 class RunOptions(Instruments):
-    """What a user can choose about a run: what is measured, and what is made of it afterwards."""
+    """The options of a run: what is measured, and how the measurements are judged."""
 
     suppressions: tuple[Suppression, ...] = field(
         default=(),

@@ -1,4 +1,4 @@
-"""The record of a run: what was measured, together with what came of the inputs."""
+"""The record of a run, made from its measurements and its answers."""
 
 import platform
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
 
 
 def _share(by_region: Mapping[str, int | None] | None, region: Region) -> int | None:
-    """Return how much of the heap or of the stacks is in a memory, or None if nobody knows."""
+    """Return the bytes of the heap or the stacks in a memory, or None if they are not known."""
     if by_region is None:
         return None if region.writable else 0
     return by_region.get(region.name, 0)

@@ -1,4 +1,4 @@
-"""A request: what a user wants to run, read once from the text and the inputs that were given."""
+"""A request: what a user wants to run, read once from the user's text and inputs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from emu.targets import Target
 
 @dataclass(frozen=True, eq=False)
 class FirmwareRequest:
-    """An ELF that exists."""
+    """Firmware that is already built."""
 
     elf: Path
     name: str
-    """What records and reports call it."""
+    """The name in records and reports."""
     inputs: EvaluationInputs | None
 
     @property
@@ -26,20 +26,20 @@ class FirmwareRequest:
         return [self.elf]
 
     def elf_for(self, _target: Target) -> Path:
-        """Return the ELF: it is what it is on every target."""
+        """Return the ELF, which is the same for every target."""
         return self.elf
 
 
 @dataclass(frozen=True, eq=False)
 class ModelRequest:
-    """A model, for which firmware is built."""
+    """A model, whose firmware emu builds."""
 
     model: Model
     inputs: EvaluationInputs
 
     @property
     def name(self) -> str:
-        """What records and reports call it."""
+        """The name in records and reports."""
         return self.model.name
 
     @property
@@ -48,7 +48,7 @@ class ModelRequest:
         return [self.model.path, self.model.inputs]
 
     def elf_for(self, target: Target) -> Path:
-        """Return the firmware that is built for the target's board, from the cache if it was built before."""
+        """Return the firmware for the target's board: from the cache, or newly built."""
         options = BuildOptions(input_rows=self.inputs.x.shape[1])
         return build_firmware(self.model.image, target.board, options)
 
@@ -62,13 +62,13 @@ def read_request(
     limit: int | None = None,
     name: str | None = None,
 ) -> Request:
-    """Return what ``text`` asks for: firmware by its path, or a demo, a checkpoint or an image.
+    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint or an image.
 
-    A demo comes with inputs of its own, which ``inputs`` replace; ``limit`` takes the first of them. Raises InputError
-    if there is nothing of that name, if a model has no inputs, or if the inputs cannot be read.
+    A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. Raises InputError
+    if nothing has that name, if a model has no inputs, or if the inputs cannot be read.
     """
     path = Path(text)
-    if path.suffix == ".elf" or is_elf(path):  # a file that is called so is meant to be one
+    if path.suffix == ".elf" or is_elf(path):  # a name that ends in .elf means an ELF
         return FirmwareRequest(path, name or path.stem, None if inputs is None else _first(inputs, limit))
     model = find_model(str(text))
     chosen = model.inputs if inputs is None else inputs

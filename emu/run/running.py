@@ -41,10 +41,10 @@ def run_firmware(
     options: RunOptions,
     progress: Progress,
 ) -> Run:
-    """Run an ELF: with a mailbox and inputs, every input; without, from reset to its end.
+    """Run an ELF. With a mailbox and inputs: run every input; otherwise run from reset to the end.
 
-    Raises InputError if the ELF or the inputs are not for this target or firmware. What the firmware does wrong is no
-    exception but a fault in the record.
+    Raises InputError if the ELF or the inputs are not for this target or firmware. An error of the firmware is not an
+    exception, but a fault in the record.
     """
     return _judged(_measure(elf, name, target, inputs, options, progress), options)
 
@@ -85,7 +85,7 @@ def _judged(run: Run, options: RunOptions) -> Run:
 
 
 def _halves(progress: Progress) -> tuple[Progress, Progress]:
-    """Return what tells of two runs, one after the other, as of one that is twice as long."""
+    """Return two callbacks that report two runs, one after the other, as one run of twice the length."""
     return (
         lambda done, total: progress(done, 2 * total),
         lambda done, total: progress(total + done, 2 * total),

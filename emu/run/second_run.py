@@ -1,6 +1,6 @@
-"""The stack of a second run: an emulator that sees SP only in a slow run makes the same run again for it.
+"""The stack of a second run. Some emulators see SP only in a slow run, so they repeat the run for the stack.
 
-All other figures stay those of the first one, which nothing slowed down or looked at.
+All other figures come from the first run, which nothing slowed down or observed.
 """
 
 from dataclasses import replace
@@ -23,7 +23,10 @@ def needs_second_run(target: Target) -> bool:
 def begin_second_run(
     firmware: Firmware, target: Target, limits: Limits, measured: Measurements
 ) -> tuple[Machine | None, Measurements]:
-    """Return the machine for it, or None where there is no use in one; then what was ``measured`` says why."""
+    """Return the machine for the second run, and ``measured``.
+
+    If a second run has no use, return None, and ``measured`` with the reason.
+    """
     total = measured.instructions.total
     endless = next((fault.kind for fault in measured.faults if fault.kind in _ENDLESS), None)
     if total is None or endless is not None:
@@ -31,13 +34,13 @@ def begin_second_run(
             f"the run did not end by itself ({endless or 'its instructions are not known'}), so there was no second"
         )
         return None, _without(measured, reason)
-    # No part of the run is longer than all of it. The seconds are for each slice of it.
+    # No part of the second run is longer than the whole first run. The seconds limit each slice, so they stay.
     limits = Limits(total + 1, limits.seconds)
     return open_machine(firmware, target, Instruments(stack_peak=True, limits=limits)), measured
 
 
 def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measurements:
-    """Return ``first`` with the stack of ``second``, if that was the ``same`` run as far as can be told."""
+    """Return ``first`` with the stack of ``second``, if ``same`` and the figures show that both runs were equal."""
     totals = (first.instructions.total, second.instructions.total)
     places = [[(fault.kind, fault.pc, fault.address) for fault in measured.faults] for measured in (first, second)]
     if not same or totals[0] != totals[1] or places[0] != places[1]:

@@ -21,35 +21,35 @@ _INSTALL = {
 
 
 WORKING_DIRECTORY = "/proc/self/cwd"
-"""A name that is right for every directory: GCC takes over $PWD if it is one. So output does not depend on a path, and
-no option has to quote a comma or an equals sign in it."""
+"""A name for the current directory that is the same in every directory. GCC uses $PWD if $PWD names the directory. So
+output does not depend on a path, and no option has to quote a comma or an equals sign in a path."""
 
 _NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 class CompilerError(EmuError):
-    """A compiler or linker that failed; the message has the first error that it printed."""
+    """A compiler or linker failed. The message has the first error that the program printed."""
 
     def __init__(self, compiler: str, status: int, output: str):
         super().__init__(f"{compiler} failed: {_first_error(output) or f'exit status {status}'}")
         self.output = output
-        """All that it printed."""
+        """The complete text that the program printed."""
         self.add_note(output)  # for a traceback
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler driver that also assembles and links."""
+    """A compiler driver, which also assembles and links."""
 
     name: str
     compiler: Path
     version: str
 
     def run(self, arguments: list[str], directory: Path) -> None:
-        """Run the compiler in ``directory``, which its debug information calls ``WORKING_DIRECTORY``.
+        """Run the compiler in ``directory``; debug information calls the directory ``WORKING_DIRECTORY``.
 
-        Its temporary files are in ``directory``, too. Raises CompilerError if it fails, and OutputError if the disk is
-        full.
+        Temporary files go to ``directory``, too. Raises CompilerError if the compiler fails, and OutputError if the
+        disk is full.
         """
         command, environment = [self.compiler, *arguments], {**os.environ, "PWD": WORKING_DIRECTORY, "TMPDIR": "."}
         outcome = subprocess.run(
@@ -63,11 +63,13 @@ class Toolchain:
 
 
 def find_toolchain(name: str) -> Toolchain:
-    """Return the toolchain ``host``, ``xtensa``, or one whose GCC is called ``<name>-gcc`` (``arm-none-eabi``).
+    """Return the toolchain called ``name``. Raises MissingToolError with the command that installs the toolchain.
 
-    ``host-sanitizers`` is the host's GCC, if that has AddressSanitizer and UndefinedBehaviorSanitizer.
-    ``xtensa`` is the compiler that ``emu toolchain install xtensa`` built, or else Espressif's: see
-    :mod:`emu.toolchains.espressif` for why in this order. Raises MissingToolError with the command that installs it.
+    - ``host``: the compiler of this machine.
+    - ``host-sanitizers``: the GCC of this machine, with AddressSanitizer and UndefinedBehaviorSanitizer.
+    - ``xtensa``: the compiler that ``emu toolchain install xtensa`` built, or else Espressif's;
+      :mod:`emu.toolchains.espressif` gives the reason for this order.
+    - another name: the GCC called ``<name>-gcc``, for example ``arm-none-eabi-gcc``.
     """
     for compiler in _compilers(name):
         version = _version(compiler)
@@ -79,7 +81,7 @@ def find_toolchain(name: str) -> Toolchain:
 
 
 def _first_error(output: str) -> str:
-    """Return the first line that calls itself an error, or else the last line that says anything."""
+    """Return the first line that contains ``error: ``, or else the last line that is not empty."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next((line for line in lines if "error: " in line), "".join(lines[-1:]))
 
@@ -103,7 +105,7 @@ def _command(name: str) -> str:
 
 
 def _version(compiler: Path) -> str | None:
-    """Return the first line of what the compiler says of itself, or None if it does not run here."""
+    """Return the first line of the compiler's ``--version``, or None if the compiler does not run here."""
     try:
         answer = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
@@ -112,7 +114,7 @@ def _version(compiler: Path) -> str | None:
 
 
 def _has_sanitizers(compiler: Path) -> bool:
-    """Return whether the compiler finds their libraries: of one that is missing it says no more than the name."""
+    """Return whether the compiler finds the sanitizers' libraries. GCC prints no path for a missing library."""
     libraries = ("libasan.so", "libubsan.so")
     asked = [[compiler, f"-print-file-name={library}"] for library in libraries]
     answers = [subprocess.run(command, check=False, capture_output=True, text=True).stdout for command in asked]

@@ -1,4 +1,4 @@
-"""Show how far a build is: a line that moves on a terminal, a line for each step elsewhere."""
+"""Show the progress of a build: on a terminal a line that changes, elsewhere a line for each step."""
 
 import time
 from types import TracebackType
@@ -10,7 +10,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 
 class BuildDisplay:
-    """A watcher that shows the steps of a build on ``console``, and while it lasts the last line that one printed."""
+    """A watcher that shows the steps of a build on ``console``, and the last line that the current step printed."""
 
     def __init__(self, console: Console):
         self._console = console
@@ -30,11 +30,11 @@ class BuildDisplay:
         self._progress.stop()
 
     def waits(self) -> None:
-        """Say that another process builds the same."""
+        """Say that another process builds this toolchain."""
         self._say("waiting for another process that builds the same toolchain")
 
     def begins(self, number: int, count: int, title: str) -> None:
-        """Say what is done now."""
+        """Say which step begins."""
         self._began = time.monotonic()
         self._step = f"{number}/{count} {title}"
         if not self._console.is_terminal:
@@ -42,7 +42,7 @@ class BuildDisplay:
         self._progress.reset(self._task, total=count, completed=number, description=escape(title), visible=True)
 
     def prints(self, line: str) -> None:
-        """Show the end of the line, which for a compiler is the file that it compiles."""
+        """Show the end of the line: in a compiler's command line, the name of the source file."""
         title = self._step.partition(" ")[2]
         room = max(0, self._console.width - len(title) - 30)
         description = f"{escape(title)} [dim]{escape(line[-room:] if room else '')}[/]"

@@ -1,13 +1,17 @@
-"""Espressif's GCC for the ESP32-S3, where ESP-IDF put it.
+"""Find Espressif's GCC for the ESP32-S3 in the folders of ESP-IDF.
 
-It compiles for the S3's own core. The one that QEMU emulates (``de233_fpu``) differs in two ways that compiled code can
-tell: it has 32 address registers and not 64, which all code for the windowed ABI bears, and it lacks the products of 64
-bits (``muluh``, ``mulsh``). GCC uses those to multiply to 64 bits and to divide by constants, and so does its libgcc:
-such code ends in an illegal instruction under QEMU, and no option avoids it. This is what the two cores' descriptions
-say; nobody has run it. So a compiler that was built for the emulated core goes first if there is one.
+Espressif's GCC compiles for the ESP32-S3's own core. QEMU emulates the core ``de233_fpu``, which differs in two ways:
 
-``xtensa-esp-elf-gcc``, the compiler for all of Espressif's chips, is not looked for: it must be told the chip, and
-``xtensa-esp32s3-elf-gcc``, which stands beside it in every release, is the command that does.
+- The emulated core has 32 address registers instead of 64. All code for the windowed ABI works with 32.
+- The emulated core lacks the products of 64 bits (``muluh``, ``mulsh``). GCC and its libgcc use these instructions to
+  multiply to 64 bits and to divide by constants. Such code ends in an illegal instruction under QEMU; no GCC option
+  avoids the instructions.
+
+These differences come from the descriptions of the two cores; nobody has tried them. So a compiler that was built for
+the emulated core is used first, if there is one.
+
+``xtensa-esp-elf-gcc``, the compiler for all Espressif chips, needs an option for the chip. The command
+``xtensa-esp32s3-elf-gcc``, which every release also has, sets this option, so only this command is looked for.
 """
 
 import os
@@ -17,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _COMMAND = "xtensa-esp32s3-elf-gcc"
-_PACKAGES = ("xtensa-esp-elf", "xtensa-esp32s3-elf")  # as ESP-IDF 5.2 and later call it, and as earlier ones did
+_PACKAGES = ("xtensa-esp-elf", "xtensa-esp32s3-elf")  # the names in ESP-IDF 5.2 and later, and in earlier versions
 
 
 def espressif_compilers() -> Iterator[Path]:
-    """Yield the compilers that are there: on the PATH, under ``IDF_TOOLS_PATH``, in ``~/.espressif``; newest first."""
+    """Yield the installed compilers: on the PATH, under ``IDF_TOOLS_PATH``, in ``~/.espressif``; newest first."""
     on_path = shutil.which(_COMMAND)
     if on_path is not None:
         yield Path(on_path)
@@ -34,7 +38,7 @@ def espressif_compilers() -> Iterator[Path]:
 
 
 def _release(compiler: Path) -> tuple[list[int], list[int]]:
-    """Return what a release is ordered by: GCC's version, then all numbers of its name (``esp-2022r1-11.2.0``)."""
+    """Return the sort key of a release: GCC's version, then all numbers of its name (``esp-2022r1-11.2.0``)."""
     name = compiler.parents[2].name
     version = re.search(r"\d+\.\d+\.\d+", name)
     return _numbers(version[0] if version else ""), _numbers(name)

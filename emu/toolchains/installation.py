@@ -1,7 +1,8 @@
-"""Build a toolchain from its recipe: once, whole or not at all, and from where an earlier attempt ended.
+"""Build a toolchain from its recipe, once. An interrupted build continues after its last finished step.
 
-While it is built it lives in a scratch directory beside its home, where each finished step leaves a stamp. Only when
-the last step, which tries the compiler, is done, its files are sealed and moved to the home in one rename.
+The build runs in a scratch directory next to the toolchain's home; each finished step leaves a stamp there. The last
+step tries the compiler. After that step the files are sealed and moved to the home in one rename, so the home is either
+complete or absent.
 """
 
 import contextlib
@@ -35,27 +36,27 @@ exec bash "$1"
 
 
 class Watcher(Protocol):
-    """Is told how far the build is."""
+    """An object that follows the progress of a build."""
 
     def waits(self) -> None:
-        """Hear that another process builds the same toolchain, and that this one waits for it."""
+        """Report that another process builds this toolchain, and that this process waits for it."""
         ...
 
     def begins(self, number: int, count: int, title: str) -> None:
-        """Hear that step ``number`` of ``count``, counted from 1, begins."""
+        """Report that step ``number`` of ``count``, counted from 1, begins."""
         ...
 
     def prints(self, line: str) -> None:
-        """Hear what the step printed."""
+        """Report a line that the step printed."""
         ...
 
     def ends(self) -> None:
-        """Hear that the step is done."""
+        """Report that the step is done."""
         ...
 
 
 def install(recipe: Recipe, watcher: Watcher) -> None:
-    """Build the recipe's toolchain into its home, unless it is there.
+    """Build the recipe's toolchain into its home, unless the home has a built toolchain.
 
     Raises MissingToolError with the fix if a package is missing or a step fails (no network, no room on the disk),
     and OutputError if the cache cannot be written. What is done is kept; the next call goes on from there.
@@ -77,7 +78,7 @@ def install(recipe: Recipe, watcher: Watcher) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path, watcher: Watcher) -> Iterator[IO[str]]:
-    """Hold the lock. The steps inherit it, so that it is free only when the last of their processes has ended."""
+    """Hold the lock. The steps inherit the lock, which is free only after all their processes have ended."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,7 +126,7 @@ def _build(recipe: Recipe, scratch: Path, lock: IO[str], watcher: Watcher) -> No
         stamp.touch()
         watcher.ends()
     seal(result)
-    if recipe.home.exists():  # damaged, or it would not be built again
+    if recipe.home.exists():  # the home exists although a build was needed: its files are damaged
         shutil.rmtree(recipe.home)
     result.rename(recipe.home)
 
@@ -133,7 +134,7 @@ def _build(recipe: Recipe, scratch: Path, lock: IO[str], watcher: Watcher) -> No
 def _run(
     step: Step, scratch: Path, environment: dict[str, str], log: Path, lock: IO[str], watcher: Watcher
 ) -> str | None:
-    """Run the step; return None, or what it printed that tells most about why it failed."""
+    """Run the step. Return None, or if the step failed, the line of its output that best explains why."""
     lines: deque[str] = deque(maxlen=100)
     alive, keep_alive = os.pipe()
     with (
@@ -163,7 +164,7 @@ def _run(
 
 
 def _telling(lines: list[str]) -> str:
-    """Return the last line that names an error, or else what first made ``make`` stop, or else the last line."""
+    """Return the last line that names an error, or else the first stop of ``make``, or else the last line."""
     errors = [line for line in lines if re.search(r"\berror: |^E: |No space left", line)]
     stops = [line for line in lines if re.match(r"make.*\*\*\* ", line)]
     return [*lines[-1:], *reversed(stops), *errors][-1].removeprefix("error: ") if lines else ""

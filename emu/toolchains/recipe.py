@@ -1,4 +1,4 @@
-"""Recipes: how a toolchain is built if no package of it exists."""
+"""Recipes: scripts that build a toolchain for which no package exists."""
 
 import platform
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from emu.cache import cache_root, content_key, is_sealed
 
 @dataclass(frozen=True)
 class Step:
-    """One shell script of a recipe. What it does stands in its first comment."""
+    """One shell script of a recipe. The first comment of the script is the step's title."""
 
     script: Path
 
@@ -23,11 +23,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A directory of shell scripts that build a toolchain, run in the order of their numbers.
+    """A directory of shell scripts that build a toolchain. The scripts run in the order of their numbers.
 
-    Each runs in the same scratch directory, with ``RECIPE`` (the directory of the recipe), ``RECIPE_KEY``, ``RESULT``
-    (the directory to fill) and ``JOBS`` (how much to do at a time) in its environment, and ends at the first command
-    that fails. One that was interrupted runs again from its start. ``packages`` lists the Debian packages they need.
+    All scripts run in one scratch directory. Their environment has these variables:
+
+    - ``RECIPE``: the directory of the recipe;
+    - ``RECIPE_KEY``: the key of the recipe;
+    - ``RESULT``: the directory to fill;
+    - ``JOBS``: the number of jobs to run at a time.
+
+    A script ends at the first command that fails. An interrupted script runs again from its start. The file
+    ``packages`` lists the Debian packages that the scripts need.
     """
 
     name: str
@@ -49,18 +55,18 @@ class Recipe:
 
     @cached_property
     def key(self) -> str:
-        """A hash of the recipe, and of the system whose compiler and libraries it uses."""
+        """A hash of the recipe, and of the system whose compiler and libraries the recipe uses."""
         paths = sorted(path for path in self.directory.rglob("*") if path.is_file())
         contents = (part for path in paths for part in (str(path.relative_to(self.directory)), path.read_bytes()))
         return content_key([platform.machine(), *_system(), *contents])
 
     @property
     def home(self) -> Path:
-        """Where the toolchain is once it has been built."""
+        """The directory of the built toolchain."""
         return cache_root() / "toolchains" / self.key
 
     def built(self) -> Path | None:
-        """Return the compiler, or None if the toolchain has not been built, or is no longer as it was."""
+        """Return the compiler, or None if the toolchain was never built or has been changed since."""
         return self.home / self.compiler if is_sealed(self.home) else None
 
 

@@ -1,1 +1,1 @@
-"""Data sets for the demo models: two that packages ship, two that the literature uses and the user downloads."""
+"""Data sets for the demo models: two come with packages; the user downloads the two from the literature."""

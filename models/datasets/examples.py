@@ -1,4 +1,4 @@
-"""What a loader returns: sequences with labels, or one-second sound clips with labels."""
+"""The results of a loader: labelled sequences, or labelled sound clips of one second."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 StringArray = npt.NDArray[np.str_]
 
 SAMPLE_RATE = 16_000
-"""Samples a second of every clip; a clip is one second long."""
+"""Samples per second of every clip; a clip is one second long."""
 
 CACHE = Path.home() / ".cache" / "emu" / "datasets"
 
@@ -27,7 +27,7 @@ class Examples:
     y: IntArray
     """(N,): index into the data set's classes."""
     source: StringArray
-    """(N,): who or what each example comes from; a source is never in two splits."""
+    """(N,): the person or thing that each example comes from; a source is never in two splits."""
 
     def __len__(self) -> int:
         return len(self.y)
@@ -39,7 +39,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Clips:
-    """N labelled sound clips of at most one second, each at the start of its row, zeros after it."""
+    """N labelled sound clips of at most one second. Each begins its row; zeros fill the rest."""
 
     pcm: npt.NDArray[np.int16]
     """(N, SAMPLE_RATE)."""
@@ -70,7 +70,7 @@ def joined(parts: Sequence[Examples]) -> Examples:
 def balanced(y: IntArray, per_class: int) -> IntArray:
     """Return the indices of ``per_class`` examples of every class, spread evenly over the class's order.
 
-    A class with fewer examples gives all it has. The rule sees labels only, never what a model makes of them.
+    A class with fewer examples gives all of them. The choice uses labels only, never the answers of a model.
     """
     chosen = []
     for label in np.unique(y):

@@ -1,8 +1,8 @@
 """The log-mel front end of the keyword model: 1 s of sound at 16 kHz -> 100 frames of 40 bands.
 
-Each frame is 25 ms under a periodic Hann window, every 10 ms from the first sample on (the end is zero-padded, so that
-the hundredth frame is whole), a 512-point FFT, and the power in 40 triangular bands of height 1, evenly spaced on the
-HTK mel scale from 60 to 7600 Hz. A feature is ln(power + 1e-6), where full scale is 1.
+A frame begins every 10 ms, from the first sample on, and has 25 ms under a periodic Hann window. Zeros at the end fill
+the hundredth frame. A 512-point FFT gives the power in 40 triangular bands of height 1, evenly spaced on the HTK mel
+scale from 60 to 7600 Hz. A feature is ln(power + 1e-6), with a full scale of 1.
 """
 
 import numpy as np

@@ -30,10 +30,10 @@ ACCENTS = (
 FLITE_VOICES = ("kal16", "awb", "rms", "slt")
 FLITE_STRETCHES = (0.8, 0.9, 1.0, 1.15, 1.3)
 ENDINGS = ("", "?", "!", ",")
-"""Punctuation is the way to espeak's intonation contours."""
+"""Punctuation selects espeak's intonation contours."""
 
 REPEATS = {"train": 3, "validation": 1, "test": 1}
-"""How often each voice says each word in each accent, every time at another speed, pitch and intonation."""
+"""How often each voice says each word in each accent; each time at another speed, pitch and intonation."""
 
 Pcm = npt.NDArray[np.int16]
 
@@ -66,7 +66,7 @@ class Utterance:
 def load(cache: Path = CACHE) -> dict[str, Clips]:
     """Return the splits ``train``, ``validation``, ``test`` (espeak) and ``flite``, synthesised once and then cached.
 
-    Raises MissingToolError where a synthesiser is not installed.
+    Raises MissingToolError if a synthesiser is not installed.
     """
     for tool in ("espeak-ng", "flite"):
         if shutil.which(tool) is None:
@@ -124,7 +124,7 @@ def espeak_variants() -> list[str]:
 
 
 def family(variant: str) -> str:
-    """Return the timbre that a variant belongs to: ``robosoft7`` -> ``robosoft``; f1..f5 and m1..m8 stand alone."""
+    """Return the timbre that a variant belongs to: ``robosoft7`` -> ``robosoft``; f1..f5 and m1..m8 have their own."""
     if re.fullmatch(r"[fm]\d", variant):
         return variant
     stem = variant.rstrip("0123456789").lower()
@@ -133,7 +133,7 @@ def family(variant: str) -> str:
 
 
 def split_by_family(variants: list[str]) -> dict[str, str]:
-    """Assign every variant to a split: of each ten families in alphabetical order two to test, one to validation."""
+    """Assign every variant to a split: in each ten families, by alphabet, two are for test, one for validation."""
     families = sorted({family(variant) for variant in variants})
     of_ten = {name: position % 10 for position, name in enumerate(families)}
     names = {3: "test", 5: "validation", 8: "test"}
@@ -154,6 +154,6 @@ def synthesise(utterance: Utterance) -> Pcm:
 
 
 def _trim(samples: FloatArray, threshold: float = 0.01, margin: int = SAMPLE_RATE // 20) -> FloatArray:
-    """Cut what is quieter than ``threshold`` of the peak at both ends, but for a margin (soft onsets count)."""
+    """Cut sound quieter than ``threshold`` of the peak at both ends, except a margin (soft onsets count)."""
     loud = np.flatnonzero(np.abs(samples) > threshold * np.abs(samples).max())
     return samples[max(0, loud[0] - margin) : loud[-1] + margin]

@@ -21,7 +21,7 @@ def load(directory: Path) -> dict[str, Examples]:
     """Return ``train``, ``validation`` and ``test``; x is (N, 10, 57), as distributed (within [-1, 1]).
 
     The test split is the official one; validation takes the last four of the official training subjects.
-    Raises InputError where a file is missing or does not hold what it should.
+    Raises InputError if a file is missing or has the wrong content.
     """
     official, test = _read(directory, "train"), _read(directory, "test")
     subjects = np.unique(official.source)
@@ -43,7 +43,7 @@ def _read(directory: Path, split: str) -> Examples:
     if labels.min() < 1 or labels.max() > len(CLASSES):
         raise InputError(f"{directory / split / f'y_{split}.txt'}: labels must be 1..{len(CLASSES)}")
     x = np.pad(features, ((0, 0), (0, STEPS * STEP_FEATURES - FEATURES))).reshape(-1, STEPS, STEP_FEATURES)
-    # Two digits, so that the order of the names is the order of the numbers.
+    # Two digits, so that names sort like numbers.
     return Examples(x, labels - 1, np.array([f"subject:{subject:02d}" for subject in subjects]))
 
 

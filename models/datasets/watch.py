@@ -1,7 +1,7 @@
-"""Seven shoulder exercises, recorded by a smartwatch's accelerometer and gyroscope at 50 Hz on ten people's two arms.
+"""Seven shoulder exercises of ten people, both arms, from a smartwatch's accelerometer and gyroscope at 50 Hz.
 
 The data (D. M. Burns et al., arXiv 1802.01489; BSD-3-Clause) ships inside the wheel of ``seglearn`` 1.2.5. Only the
-file is read; the package is neither installed nor imported.
+wheel file is read; the package is neither installed nor imported.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ CLASSES = ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
 STEPS = 128
 """One window: 2.56 s."""
 MARGIN = 32
-"""Training windows are this much longer, for the augmentation to cut and stretch."""
+"""Training windows are longer by this number of steps, which the augmentation cuts and stretches."""
 STRIDE = {"train": 32, "validation": 64, "test": 64}
 SPLITS = {"train": (1, 2, 3, 4, 5, 6, 7), "validation": (8,), "test": (9, 10)}
 """Subjects: nobody is in two splits."""
@@ -35,8 +35,8 @@ MEMBER = "seglearn/data/watch_dataset.npy"
 def load(cache: Path = CACHE) -> dict[str, Examples]:
     """Return the splits; x is (N, 128, 6), in training (N, 160, 6): acceleration, then angular velocity, as recorded.
 
-    Raises MissingToolError where the wheel is neither cached nor to be downloaded, InputError where it is not the
-    one that the demo was made with.
+    Raises MissingToolError if the wheel is not cached and cannot be downloaded, and InputError if the file is not the
+    wheel that the demo was made with.
     """
     wheel = cache / WHEEL
     if not wheel.exists():
@@ -45,7 +45,7 @@ def load(cache: Path = CACHE) -> dict[str, Examples]:
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
         raise InputError(f"{wheel} is not the published seglearn 1.2.5 wheel: delete it and run again")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # A pickle: safe only because the digest above says whose it is.
+        # Unpickling is safe only because the digest above proves the origin of the file.
         recordings = np.load(io.BytesIO(archive.read(MEMBER)), allow_pickle=True).item()
     return {split: _windows(recordings, split) for split in SPLITS}
 

@@ -18,7 +18,7 @@ def main() -> None:
     """Train, measure on people that the model has never seen, and write the demo's files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a 'UCI HAR Dataset' directory instead of the smartwatch data")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="where the files go")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="the directory for the files")
     parser.add_argument("--epochs", type=int, default=24)
     arguments = parser.parse_args()
     recipe = Recipe(epochs=arguments.epochs)

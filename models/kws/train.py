@@ -13,14 +13,14 @@ from models.training import Epoch, Normalisation, Recipe, run, train, write_demo
 
 INPUTS_PER_CLASS = {"test": 30, "flite": 6}
 BATCH = 512
-"""Clips whose sound is in memory at a time."""
+"""The number of clips whose sound is in memory at a time."""
 
 
 def main() -> None:
     """Train, measure on voices that the model has never heard, and write the demo's files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a Speech Commands directory instead of synthetic speech")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="where the files go")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="the directory for the files")
     parser.add_argument("--epochs", type=int, default=10)
     arguments = parser.parse_args()
     recipe = Recipe(epochs=arguments.epochs)

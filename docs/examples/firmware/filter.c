@@ -1,4 +1,4 @@
-/* Smooths a signal. Two mistakes are in it, of the kind that works on the desk and not in the field. */
+/* Smooths a signal. The code has two mistakes of a kind that works on the desk and fails in the field. */
 #include <stdio.h>
 #include <stdlib.h>
 

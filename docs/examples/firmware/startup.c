@@ -1,9 +1,9 @@
-/* What runs before the C library: the vector table, and the values that variables begin with. */
+/* Code before the C library: the vector table, and the copy of the initial values of variables. */
 #include <stdint.h>
 
 extern uint32_t _estack[], _data_start[], _data_end[], _data_load[];
 
-void _start(void); /* of the C library: clears .bss and calls main() */
+void _start(void); /* in the C library: clears .bss and calls main() */
 void reset_handler(void);
 
 __attribute__((section(".isr_vector"), used)) static const uintptr_t vectors[2] = {
