@@ -13,6 +13,8 @@ REWORDED = (
     "docs/explanation",
     "docs/tutorial.md",
     "ci/comment",
+    "conftest.py",
+    "tests/faults",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 
