@@ -14,7 +14,10 @@ REWORDED = (
     "docs/tutorial.md",
     "ci/comment",
     "conftest.py",
+    "tests/ci",
     "tests/faults",
+    "tests/fuzz",
+    "tests/machines",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 
