@@ -1,6 +1,6 @@
-"""``--target`` for this repository's own tests: ``--emu-target`` under the name that its documents use.
+"""``--target`` is a short name of ``--emu-target`` for this repository's own tests; its documents use the short name.
 
-pytest-embedded has an option of that name, which then chooses the target: one, the last that is given.
+If pytest-embedded is installed, its own ``--target`` chooses the target: only the last value counts.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from emu import pytest_plugin
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Register the option, and the plugin itself where the checkout is not installed."""
+    """Register the option, and the plugin itself if the checkout is not installed."""
     if not pluginmanager.has_plugin("emu"):
         pluginmanager.register(pytest_plugin, "emu")
     with contextlib.suppress(ValueError, argparse.ArgumentError):
@@ -21,6 +21,6 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Take over what pytest-embedded was given."""
+    """Take over the target that pytest-embedded was given."""
     if target := config.getoption("target", default=None):
         config.option.emu_target.append(target)

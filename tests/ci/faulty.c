@@ -1,4 +1,4 @@
-/* Prints what GitHub's runner takes for commands, decides by a value that nobody set, writes where no memory is. */
+/* Prints what GitHub's runner takes for commands, branches on an uninitialised value, writes to unmapped memory. */
 static volatile int decisions;
 
 __attribute__((noipa)) static void print(const char *text)

@@ -18,7 +18,7 @@ def load(path: str) -> dict[str, Any]:
 
 @dataclass
 class Job:
-    """What is left behind by an action."""
+    """What an action leaves."""
 
     outputs: dict[str, str] = field(default_factory=dict)
     step_outputs: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Where the runner has the action: with this Python's emu, and nothing to install."""
+    """The place of the action on the runner, with this Python's emu and nothing to install."""
     checkout = tmp_path / "action"
     (checkout / "ci").mkdir(parents=True)
     (checkout / "emu").symlink_to(REPOSITORY / "emu")
@@ -131,7 +131,7 @@ def test_faulty_firmware_is_annotated_at_its_lines(act, workspace: Path):
 
 
 def test_the_log_obeys_nothing_while_firmware_runs(act, checkout: Path):
-    """Also where the program printed whole lines as they are, which emu's report does not."""
+    """Also if the program printed whole lines as they are, which emu's report does not."""
     prints = "echo ::error::from stdout; echo '  ::warning::from stderr' >&2"
     install(checkout, f"{prints}; mkdir -p emu-report; echo {{}} >emu-report/run.json; exit 1")
     job = act(run="a.elf", summary="false")

@@ -36,7 +36,7 @@ def steps() -> list[Any]:
 
 
 def find(tool: str) -> str:
-    """Return where a checker is: beside this Python, or in PATH."""
+    """Return where a checker is: next to this Python, or in PATH."""
     found = shutil.which(tool, path=str(Path(sys.executable).parent)) or shutil.which(tool)
     return found or pytest.skip(f"{tool} is not installed")
 

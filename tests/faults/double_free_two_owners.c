@@ -1,4 +1,4 @@
-/* One event stands in two queues, and each queue believes that it owns it. */
+/* One event is in two queues, and each queue believes that it owns the event. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

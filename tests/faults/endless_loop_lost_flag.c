@@ -1,4 +1,4 @@
-/* A driver polls a ready bit without a time limit; the bit was cleared by the code that started the conversion. */
+/* A driver polls a ready bit without a time limit. The code that started the conversion has cleared the bit. */
 #include <stdint.h>
 
 struct converter {

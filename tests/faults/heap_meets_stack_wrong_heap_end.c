@@ -1,4 +1,4 @@
-/* The heap lies below the stack, and its end was set to the end of the memory: _sbrk gives away the stack's part too. */
+/* The heap is below the stack, but its end is set to the end of the memory: _sbrk gives away the stack's part. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

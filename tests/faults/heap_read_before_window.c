@@ -1,4 +1,4 @@
-/* A slope filter looks at the sample before each one, and at the first sample there is none. */
+/* A slope filter reads the sample before each sample; the first sample has none before it. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* A name is copied by its length, without the zero; whoever hashes it later looks for the zero behind the block. */
+/* A name is copied by its length, without the zero. The hash function later looks for the zero past the block. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* A receive buffer is shrunk to the bytes that came; the writer still believes in the old capacity. */
+/* A receive buffer is shrunk to the bytes that came; the writer still uses the old capacity. */
 #include <stdint.h>
 #include <stdlib.h>
 

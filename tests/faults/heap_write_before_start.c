@@ -1,4 +1,4 @@
-/* Trailing blanks are cut from the end on, without a look at where the text begins: a blank line has no end. */
+/* Trailing blanks are cut without a check for the start of the text: a blank line is cut past its start. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ __attribute__((noipa)) static void trim(char *text)
     int length = (int)strlen(text);
     while (length > 0 && text[length - 1] == ' ') length--;
 #ifdef FAULT
-    length--; /* the line's end, which a blank line does not have */
+    length--; /* drops the line's end; a blank line has none */
 #endif
     end_at(text, length);
 }

@@ -1,4 +1,4 @@
-/* A histogram with one bin too few: the largest value that the converter gives has no bin of its own. */
+/* A histogram has one bin too few: the largest value of the converter has no bin. */
 #include <stdint.h>
 #include <stdlib.h>
 

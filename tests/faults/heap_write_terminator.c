@@ -1,4 +1,4 @@
-/* malloc(strlen(text)), and then a copy with its zero: the zero has no room. */
+/* malloc(strlen(text)) leaves no room for the zero, but the copy writes the zero. */
 #include <stdlib.h>
 #include <string.h>
 

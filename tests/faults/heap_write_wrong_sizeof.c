@@ -1,4 +1,4 @@
-/* Room for the header, where room for the whole message was meant: sizeof of the wrong type. */
+/* sizeof of the wrong type: malloc gets the size of the header, not of the whole message. */
 #include <stdint.h>
 #include <stdlib.h>
 

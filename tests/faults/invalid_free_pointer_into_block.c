@@ -1,4 +1,4 @@
-/* The pointer that skipped the leading blanks is freed, not the one that malloc gave. */
+/* The program frees the pointer that skipped the leading blanks, not the pointer from malloc. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Short messages are put together on the stack, long ones on the heap; the clean-up forgets which it was. */
+/* Short messages are built on the stack, long ones on the heap; the clean-up frees both. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

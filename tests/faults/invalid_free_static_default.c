@@ -1,4 +1,4 @@
-/* A setting that was never changed still points to its static default, and is freed like the others. */
+/* A setting that was never changed still points to its static default, and is freed like the other settings. */
 #include <stdlib.h>
 #include <string.h>
 

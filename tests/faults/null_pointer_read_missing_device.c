@@ -1,4 +1,4 @@
-/* A device is looked up by name and not found; its member is read through the null pointer, out of the memory at 0. */
+/* A device is looked up by name and not found; its member is read through the null pointer, from address 0. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The filter's coefficients are set when a mode is chosen; the first block is filtered before anyone has chosen. */
+/* Choosing a mode sets the filter's coefficients; the first block is filtered before a mode is chosen. */
 #include <stddef.h>
 #include <stdint.h>
 

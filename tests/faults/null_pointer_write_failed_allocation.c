@@ -1,4 +1,4 @@
-/* The largest log that fits is asked for, and one size beyond: malloc's answer is used without a look. */
+/* A log is larger than the heap; the program does not check what malloc returns. */
 #include <stdint.h>
 #include <stdlib.h>
 

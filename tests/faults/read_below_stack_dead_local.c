@@ -1,4 +1,4 @@
-/* The last error points to a text that was put together in a function's local array; the function has returned. */
+/* The last error points to a text in the local array of a function; the function has returned. */
 #include <stdint.h>
 
 static const char *last_error = "";

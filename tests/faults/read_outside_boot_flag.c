@@ -1,4 +1,4 @@
-/* A flag that the boot loader is said to leave at a fixed address in RAM; no part of this image reserves the place. */
+/* The program reads a flag of the boot loader at a fixed address in RAM; this image does not reserve that address. */
 #include <stdint.h>
 
 struct boot_record {

@@ -1,4 +1,4 @@
-/* A table of sines for one quadrant, aligned for the DMA, is read at 90 degrees, one entry behind its end. */
+/* A table of sines for one quadrant, aligned for the DMA, is read at 90 degrees, one entry past its end. */
 #include <stdint.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001f000"); /* 4 KB */

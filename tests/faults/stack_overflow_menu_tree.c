@@ -1,4 +1,4 @@
-/* A walk over a tree of menus whose last entry leads back to the root: the recursion has no end. */
+/* The program walks a tree of menus whose last entry leads back to the root: the recursion has no end. */
 #include <stddef.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001fc00"); /* 1 KB */

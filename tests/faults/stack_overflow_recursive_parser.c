@@ -1,4 +1,4 @@
-/* A recursive parser without a depth limit: how deep the stack gets is decided by whoever sends the text. */
+/* A recursive parser has no depth limit: the text that it receives decides how deep the stack gets. */
 #include <string.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001f000"); /* 4 KB */

@@ -1,4 +1,4 @@
-/* A report is put together in a local array that alone is larger than the task's whole stack. */
+/* A report is built in a local array that is larger than the task's whole stack. */
 #include <stdio.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001e000"); /* 8 KB */

@@ -1,4 +1,4 @@
-/* A work array on the stack, as long as the block that arrived: nobody checked what the longest block is. */
+/* A work array on the stack is as long as the block that arrived; no code limits the length of a block. */
 #include <stdint.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001f000"); /* 4 KB */

@@ -24,7 +24,7 @@ TARGET = find_target("stm32h7-unicorn")
 LEVELS = ("-O0", "-O2", "-Os")
 LIMITS = Limits(instructions=5_000_000, seconds=20)
 WRONG_FREES = ("double_free", "invalid_free")
-"""What is found behind these is the firmware's own allocator at work on what it was given."""
+"""After these faults, further findings come from the firmware's own allocator, which works on damaged data."""
 OF_THE_HEAP = (*WRONG_FREES, "heap_out_of_bounds_", "use_after_free_")
 
 FUNCTION = {".c": re.compile(r"(?:__attribute__|\w).*?(\w+)\((?!\()"), ".S": re.compile(r"([a-z_]\w*):")}

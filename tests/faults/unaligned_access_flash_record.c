@@ -1,4 +1,4 @@
-/* A record is put into a page buffer word pair by word pair, with STRD, behind a label of odd length. */
+/* A record is put into a page buffer with STRD, two words at a time, after a label of odd length. */
 #include <stdint.h>
 
 struct sample {

@@ -1,4 +1,4 @@
-/* Four words at once, with LDM, from where a message's body happens to begin: behind a header of six bytes. */
+/* LDM reads four words at once from the start of a message's body, which follows a header of six bytes. */
 #include <stdint.h>
 
 static uint8_t message[32] __attribute__((aligned(8)));

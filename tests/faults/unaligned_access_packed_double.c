@@ -1,4 +1,4 @@
-/* A double in a byte stream is read through a cast: VLDR needs a word's alignment, and the byte before it shifts it. */
+/* A double in a byte stream is read through a cast: VLDR needs a word's alignment; one byte comes before the double. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* One of a pixel's colours is never set before it is the index into the gamma table. */
+/* One of a pixel's colours indexes the gamma table before it is set. */
 #include <stdint.h>
 
 struct pixel {

@@ -1,4 +1,4 @@
-/* A session's state, from malloc, selects the handler before anything has set it. */
+/* A session's state, from malloc, selects the handler before the state is set. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* The largest of eight channels is looked for, but the scan filled in only the six that are connected. */
+/* The program looks for the largest of eight channels, but the scan sets only the six that are connected. */
 #include <stdint.h>
 
 static const uint8_t connected = 0x3f;

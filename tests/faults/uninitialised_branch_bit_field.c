@@ -1,4 +1,4 @@
-/* A frame header is put together bit-field by bit-field in a local; the priority's bits are left out. */
+/* A frame header is built bit-field by bit-field in a local; the bits of the priority are never set. */
 #include <stdint.h>
 
 struct header {

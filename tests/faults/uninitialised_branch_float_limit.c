@@ -1,4 +1,4 @@
-/* A controller's state has a limit that only one of its two constructors sets; the comparison reads what was there. */
+/* Only one of two constructors sets the limit in a controller's state; the comparison reads the unset limit. */
 #include <stdint.h>
 
 struct controller {

@@ -1,4 +1,4 @@
-/* A connection comes from malloc, not from calloc; its `closing` flag is never set before it is looked at. */
+/* A connection comes from malloc, not from calloc; its `closing` flag is read before it is set. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* A parser fills in a number only where it finds a digit; an empty field of the message leaves it as it was. */
+/* A parser sets a number only if it finds a digit; an empty field of the message leaves the number unset. */
 #include <stdint.h>
 
 static const char *const sentence = "4807,,1131";

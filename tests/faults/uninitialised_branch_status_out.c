@@ -1,4 +1,4 @@
-/* A status that is handed back by pointer is set on every path but one: a time-out leaves the caller's local as it was. */
+/* A function returns a status by pointer on every path but one: a time-out leaves the caller's local unset. */
 #include <stdint.h>
 
 enum { OK, NOT_ACKNOWLEDGED, TIMED_OUT };

@@ -1,4 +1,4 @@
-/* A configuration is filled in member by member; the member that was added last year is not among them. */
+/* A configuration is set member by member; the newest member is forgotten. */
 #include <stdint.h>
 
 struct uart_config {

@@ -1,4 +1,4 @@
-/* A log line of fixed length goes out through the debugger; behind the text the buffer was never written. */
+/* A log line of fixed length goes out through the debugger; the buffer was never written after the text. */
 #include <stdint.h>
 
 #define LINE_BYTES 24

@@ -1,4 +1,4 @@
-/* A name that is too long for its field runs over the callback behind it, in the same structure. */
+/* A name that is too long for its field overwrites the callback after the field, in the same structure. */
 #include <stdint.h>
 
 struct device {

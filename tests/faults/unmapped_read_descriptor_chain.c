@@ -1,4 +1,4 @@
-/* A chain of buffer descriptors that ends with the erased-flash value instead of null: the walk follows it. */
+/* A chain of buffer descriptors ends with the erased-flash value instead of null: the walk follows that value. */
 #include <stddef.h>
 #include <stdint.h>
 

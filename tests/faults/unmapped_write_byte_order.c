@@ -1,4 +1,4 @@
-/* A loader takes the address of a record in the wrong byte order and writes where there is no memory. */
+/* A loader takes the address of a record in the wrong byte order and writes to an address without memory. */
 #include <stdint.h>
 
 static uint32_t image[16];

@@ -1,4 +1,4 @@
-/* A list is freed node by node, and the way to the next node leads through the one that is gone. */
+/* A list is freed node by node; the address of the next node is read from the freed node. */
 #include <stdint.h>
 #include <stdlib.h>
 

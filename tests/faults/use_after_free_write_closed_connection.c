@@ -1,4 +1,4 @@
-/* A handler closes the connection; its caller then counts the bytes that it handled, in the connection. */
+/* A handler closes the connection; its caller then counts the handled bytes in the closed connection. */
 #include <stdint.h>
 #include <stdlib.h>
 

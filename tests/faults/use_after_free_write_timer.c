@@ -1,4 +1,4 @@
-/* A job is freed when it is cancelled, but its timer stays in the list and counts it down. */
+/* A job is freed when it is cancelled, but its timer stays in the list and still writes to the job. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* A transfer is started into a local buffer; it completes, in a callback, when the function has long returned. */
+/* A transfer into a local buffer completes, in a callback, after the function has returned. */
 #include <stdint.h>
 
 struct transfer {

@@ -1,4 +1,4 @@
-/* A constructor hands out the address of its own local; the caller sets a member through it. */
+/* A constructor returns the address of its own local; the caller sets a member through that address. */
 #include <stdint.h>
 
 struct task {
@@ -16,7 +16,7 @@ __attribute__((noipa)) static struct task *make_task(uint32_t fill)
         struct task task;
     struct task *made = &task;
     for (unsigned i = 0; i < 40; i++) ((volatile struct task *)made)->stack[i] = fill;
-    __asm__ volatile("" : "+r"(made)::"memory"); /* the compiler would return null, knowing better */
+    __asm__ volatile("" : "+r"(made)::"memory"); /* otherwise the compiler returns null */
     return made;
 }
 

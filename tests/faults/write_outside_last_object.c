@@ -1,4 +1,4 @@
-/* A log of eight records wraps one record too late: the ninth lies in memory behind the last variable. */
+/* A log of eight records wraps one record too late: the ninth record is in memory after the last variable. */
 #include <stdint.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001f000"); /* 4 KB */

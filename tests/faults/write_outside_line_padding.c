@@ -1,4 +1,4 @@
-/* A DMA buffer is aligned to cache lines, so the zero behind a full line falls into the gap after it, and seems to work. */
+/* A DMA buffer is aligned to cache lines: the zero after a full line falls into the gap and seems to work. */
 #include <stdint.h>
 
 __asm__(".global __stack_limit\n.set __stack_limit, 0x2001f000"); /* 4 KB */

@@ -1,4 +1,4 @@
-/* The descriptors' address is written into the source; the linker script has moved them, and nothing is there now. */
+/* The source holds the descriptors' old address; the linker script has moved them, and nothing is there now. */
 #include <stdint.h>
 
 struct descriptor {

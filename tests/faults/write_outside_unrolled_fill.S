@@ -19,7 +19,7 @@ taps: .space 40
     .text
     .thumb_func
     .type fill, %function
-fill: @ r0: where, r1: words, r2: value
+fill: @ r0: address, r1: words, r2: value
     push {r4, lr}
     mov r3, r2
     mov r4, r2

@@ -1,4 +1,4 @@
-/* The default calibration is const, in flash; a cast lets the trim routine write to it as if it were the copy in RAM. */
+/* The default calibration is const, in flash; a cast lets the trim routine write to it as if it were in RAM. */
 #include <stdint.h>
 
 struct calibration {

@@ -1,4 +1,4 @@
-/* A command is put into upper case in place; the command is a string literal. */
+/* A command is changed to upper case in place; the command is a string literal. */
 #include <string.h>
 
 #ifdef FAULT

@@ -51,7 +51,7 @@ class Face:
     mutations: Sequence[mutations.Mutate]
     read: Callable[[Path], Outcome]
     share: int
-    """Of all cases, in proportion to the other faces'."""
+    """The share of all cases, in proportion to the other faces'."""
     command: Callable[[Path], list[str]] | None = None
     """The arguments with which the command line reads it."""
 

@@ -32,7 +32,7 @@ class Truth:
     by_function: Counter[str] = field(default_factory=Counter)
     by_address: Counter[int] = field(default_factory=Counter)
     by_path: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """Of the functions that had called each other, outermost first."""
+    """The functions that had called each other, outermost first."""
     stack_pointers: set[int] = field(default_factory=set)
     """Every value that SP had."""
     lowest_sp: int = 0xFFFF_FFFF
@@ -114,7 +114,7 @@ class Calls:
     returns: list[tuple[int, int]] = field(default_factory=list)
     """Address and SP with which each function but the first goes back to its caller."""
     depths: dict[int, int] = field(default_factory=dict)
-    """Of the callers of setjmp, by its buffer."""
+    """The depth of each caller of setjmp, by the address of the buffer."""
     target: int | None = None
     jumped_from: str | None = None
     """The function that has just ended with a jump to another one (a tail call)."""

@@ -216,7 +216,7 @@ def test_of_allocators_that_call_each_other_the_outermost_counts(tmp_path: Path,
 
 @pytest.mark.parametrize("large", [100, 20_000, 60_000])
 def test_thousands_of_call_paths(tmp_path: Path, large: int) -> None:
-    """Of 2000 paths 500 are unwound; the bytes and the blocks of the others are not lost."""
+    """The program unwinds 500 of 2000 paths; the bytes and blocks of the other paths are not lost."""
     program = firmware(tmp_path, "heap_paths.c", "-DPATHS=2000", f"-DLARGE={large}")
     with UnicornMachine(program, TARGET) as machine:
         machine.boot()

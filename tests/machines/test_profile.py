@@ -1,4 +1,4 @@
-"""Where the instructions go: by line and by call path, known by construction and against the watch on every one."""
+"""Instructions by line and by call path: known by construction, and compared with a watch on every instruction."""
 
 import subprocess
 from collections import Counter
@@ -19,7 +19,7 @@ PROGRAMS += [("exact_calls.S", "-O2"), ("heap_values.c", "-O2"), ("page_crossing
 
 
 OWN_SOURCES = {path.name for path in SOURCES.iterdir()}
-"""Of newlib's memset, addr2line does not know the line at its start, which the line table gives."""
+"""addr2line does not know the first line of newlib's memset, but the line table does."""
 
 
 def profiled(program: Firmware) -> tuple[Profile, Coverage, int]:

@@ -44,6 +44,11 @@ REWORDED = (
     "models",
     "robot",
     "targets/",
+    "conftest.py",
+    "tests/ci",
+    "tests/faults",
+    "tests/fuzz",
+    "tests/machines",
 )
 """Files and folders whose prose follows the patterns; a newly reworded one is added here."""
 

@@ -1,4 +1,4 @@
-/* A program that asks the allocator for its own view of the heap, which looks at its bookkeeping. */
+/* A program asks the allocator for statistics of the heap; the allocator reads its own bookkeeping. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Bit-fields of a local are set one after the other: each step reads a word that is still partly without a value. */
+/* Bit-fields of a local are set one after the other: each step reads a word that is still partly uninitialised. */
 #include <stdint.h>
 
 struct control {

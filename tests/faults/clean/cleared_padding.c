@@ -1,4 +1,4 @@
-/* A structure that was cleared before it was filled in has holes with a value: its checksum by words may use them. */
+/* A structure is cleared before its members are set, so its holes have a value: a checksum by words may use them. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* A value that is only there when a flag says so, in a condition that the compiler computes without a branch. */
+/* A value is set only if a flag is set; the compiler computes a condition on both without a branch. */
 #include <stdint.h>
 
 struct optional {

@@ -1,4 +1,4 @@
-/* A table grows with realloc, element by element, and calloc's zeros are relied upon, also in blocks used before. */
+/* A table grows with realloc, element by element; the program relies on the zeros of calloc, also in reused blocks. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Whole buffers are copied and moved although only their beginning has been written; only that is looked at. */
+/* Whole buffers are copied and moved, but only their beginning is initialised; only the beginning is used. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

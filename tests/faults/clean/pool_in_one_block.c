@@ -1,4 +1,4 @@
-/* A pool of fixed blocks carved out of one malloc; a block that is given back holds the link to the next free one. */
+/* A pool of fixed blocks is made from one malloc; a free block holds the link to the next free block. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Structs of some bytes in registers, whose upper bits nobody has set, in sums and products that use the lower ones. */
+/* Small structs in registers have uninitialised upper bits; sums and products use only the lower bits. */
 #include <stdint.h>
 
 typedef struct {

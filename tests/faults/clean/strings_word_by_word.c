@@ -1,4 +1,4 @@
-/* The library reads strings a word at a time, and so up to three bytes behind those that end their heap block. */
+/* The library reads strings a word at a time: up to three bytes past a string that ends its heap block. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

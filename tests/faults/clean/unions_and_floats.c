@@ -1,4 +1,4 @@
-/* A union of which the short member is written, the long one copied and the short one read; floats without a number. */
+/* A union: the short member is written, the long one copied, the short one read. Also floats that are not a number. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

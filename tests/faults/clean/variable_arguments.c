@@ -1,4 +1,4 @@
-/* A function with variable arguments saves all argument registers, those without an argument among them. */
+/* A function with variable arguments saves all argument registers, also those that hold no argument. */
 #include <stdarg.h>
 #include <stdint.h>
 
