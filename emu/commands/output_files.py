@@ -57,7 +57,11 @@ def _overwrites(output: Path, other: Path) -> bool:
 
 
 def _is_stream(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # nothing is there, or nothing can be: a name that is too long
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _is_replaceable(path: Path) -> bool:

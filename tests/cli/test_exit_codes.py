@@ -137,3 +137,12 @@ def test_a_compiler_that_fails(tmp_path: Path, script: str, code: int, line: str
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_root() == tmp_path / "emu"
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path):
+    record = tmp_path / "record.json"
+    record.write_text('{"schema": 1, "runs": []}')
+    command = [sys.executable, "-m", "emu", "report", str(record), "--html", "x" * 5000]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert outcome.returncode == 74
+    assert outcome.stderr.count("\n") == 1
