@@ -62,6 +62,17 @@ class Instruments:
 
 NOTHING_ON_REQUEST = Instruments()
 
+_MEASURED_BY = {
+    "profile": "profile",
+    "coverage": "coverage",
+    "memory_check": "memcheck",
+    "timeline": "timeline",
+    "by_function": "by_function",
+    "loads_by_region": "traffic",
+    "stores_by_region": "traffic",
+}
+"""Names in a record that only some emulators measure, each with its name in ``Emulator.measures``."""
+
 
 def help_of(options: type[Instruments], name: str) -> str:
     """Return the help of the option ``name``, and for an instrument which emulators have it."""
@@ -96,6 +107,11 @@ def why_not(target: Target, names: Sequence[str]) -> str:
     if not found:
         return f"{lacks}, and no target has"
     return f"{lacks}; {_listed(found)} {'has' if len(found) == 1 else 'have'} it"
+
+
+def never_measured(target: Target) -> dict[str, str]:
+    """Return the reason for each name in a record that the target never measures."""
+    return {figure: why_not(target, [name]) for figure, name in _MEASURED_BY.items() if how(target, name) is None}
 
 
 def spelling(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from emu.emulators import EMULATORS
 from emu.errors import InputError
 from emu.inputs import load_inputs
-from emu.instruments import Instruments, Limits, help_of, require, why_not
+from emu.instruments import Instruments, Limits, help_of, never_measured, require, why_not
 from emu.model.sources import find_model
 from emu.record import Instructions, Run
 from emu.run import RunOptions, run_firmware, run_model
@@ -78,6 +78,17 @@ def test_what_can_be_had_is_not_refused(target: str, options: RunOptions) -> Non
 
 def test_what_is_measured_nowhere_is_not_said_to_be_elsewhere() -> None:
     assert why_not(find_target("stm32h7-qemu"), ["taste"]) == "stm32h7-qemu has no taste, and no target has"
+
+
+def test_what_a_record_lacks_follows_from_what_the_emulator_measures() -> None:
+    targets = load_targets()
+    assert never_measured(targets["stm32h7-unicorn"]) == {}
+    assert never_measured(targets["stm32h7-qemu"]) == {
+        "memory_check": "stm32h7-qemu has no --memcheck; stm32h7-unicorn has it"
+    }
+    assert never_measured(targets["stm32h7-renode"]).keys() == {
+        *("by_function", "coverage", "loads_by_region", "memory_check", "profile", "stores_by_region", "timeline")
+    }
 
 
 @pytest.mark.parametrize("name", sorted(SWITCHES))

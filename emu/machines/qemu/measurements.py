@@ -1,6 +1,6 @@
 """Measurements from the plugin's counters."""
 
-from emu.instruments import Instruments, why_not
+from emu.instruments import Instruments, never_measured
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
@@ -26,7 +26,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         peek=run.peek,
     )
     counts = measure_counts(firmware, counters, instruments)
-    not_measured = {"memory_check": why_not(target, ["memcheck"]), **counts.not_measured}
+    not_measured = never_measured(target) | counts.not_measured
     stack = _stack(run)
     heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
     timeline = None

@@ -8,7 +8,7 @@ from emu.architectures.core import CoreError
 from emu.architectures.cores import core_of
 from emu.errors import EmuError, MissingToolError
 from emu.firmware import Firmware
-from emu.instruments import NOTHING_ON_REQUEST, Instruments, why_not
+from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
 from emu.machines import Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.core import Stopped
@@ -36,16 +36,6 @@ _ANSWER_SECONDS = 30.0
 """How long Renode may take beyond the firmware's own time."""
 _LOG_SECONDS = 2.0
 """How long a line may take to reach the log."""
-_NEVER = {
-    "profile": "profile",
-    "coverage": "coverage",
-    "memory_check": "memcheck",
-    "timeline": "timeline",
-    "by_function": "by_function",
-    "loads_by_region": "traffic",
-    "stores_by_region": "traffic",
-}
-"""Figures that Renode does not give, each with a way to measure it."""
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
@@ -164,7 +154,7 @@ class RenodeMachine(Machine):
         """Return what was measured since ``boot``."""
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
-        not_measured = {figure: why_not(self._target, [name]) for figure, name in _NEVER.items()}
+        not_measured = never_measured(self._target)
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
