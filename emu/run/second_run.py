@@ -45,8 +45,7 @@ def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measu
     places = [[(fault.kind, fault.pc, fault.address) for fault in measured.faults] for measured in (first, second)]
     if not same or totals[0] != totals[1] or places[0] != places[1]:
         faults = "".join(f"; {fault.kind}: {fault.detail}" for fault in second.faults)
-        differ = f"{totals[1]} instructions in the second run, {totals[0]} in the first{faults}"
-        return _without(first, f"the second run, for the stack, was not the same: {differ}")
+        return _without(first, f"the second run, for the stack, was not the same: {_difference(*totals)}{faults}")
     reasons = {name: reason for name, reason in first.not_measured.items() if name != _FIGURE}
     peak, touched = second.stack_peak_bytes, first.stack_touched_bytes
     if peak is None:
@@ -64,6 +63,14 @@ def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measu
         stack_bytes_by_region=second.stack_bytes_by_region,
         not_measured=reasons,
     )
+
+
+def _difference(first: int | None, second: int | None) -> str:
+    if second is None:
+        return "its instructions are not known"
+    if first == second:
+        return f"{second} instructions in both, but not the same answers, instructions per input and faults"
+    return f"{second} instructions in the second run, {first} in the first"
 
 
 def _without(measured: Measurements, reason: str) -> Measurements:

@@ -24,9 +24,10 @@ from emu.machines import Limits, Measurements
 from emu.machines.renode import RenodeMachine
 from emu.machines.renode.heap import measure_heap
 from emu.machines.unicorn import UnicornMachine
-from emu.record import Run
+from emu.record import Instructions, Run
 from emu.resources import resource
 from emu.run import RunOptions, run_firmware
+from emu.run.second_run import add_stack
 from emu.targets import find_target
 
 FAKE = Path(__file__).with_name("fake_renode.py")
@@ -160,6 +161,20 @@ def test_a_second_run_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert run.memory.ram_peak_bytes is None
     assert run.memory.stack_touched_bytes is not None
     assert re.search(said, run.not_measured["stack_peak_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (7, "7 instructions in the second run, 5 in the first"),
+        (5, "5 instructions in both, but not the same answers, instructions per input and faults"),
+        (None, "its instructions are not known"),
+    ],
+)
+def test_what_differs_in_a_second_run_is_said(second: int | None, said: str) -> None:
+    runs = [Measurements(instructions=Instructions(total=total)) for total in (5, second)]
+    reason = add_stack(*runs, same=False).not_measured["stack_peak_bytes"]
+    assert reason == f"the second run, for the stack, was not the same: {said}"
 
 
 @pytest.mark.parametrize(
