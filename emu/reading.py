@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
 MOST_BYTES = 1 << 30
-"""Of any file: more than a board has, and little enough to be in memory twice."""
+"""The most bytes of a file: more than a board has, and few enough to be in memory twice."""
 _MOST_TEXT_BYTES = 1 << 20
 _MOST_RECORD_BYTES = 1 << 27
 _CHUNK = 1 << 20

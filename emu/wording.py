@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from emu.printable import printable as printable
+from emu.printable import printable
 from emu.record import Frame, Location, MemoryCheck, RegionUse, Run, Verdict
 
 _NEAREST = 6

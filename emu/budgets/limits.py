@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from emu.budgets.usage import Part, Usage
 from emu.figures import BUDGETS, NotMeasured, written
+from emu.printable import printable
 from emu.record import Fault, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import kind, place, printable
+from emu.wording import kind, place
 
 _MOST_PARTS = 8
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from emu.printable import printable
 from emu.record import Fault, Frame, Location, Run, Verdict
 from emu.reports.evidence import fault_lines, finding_lines, frame_lines
-from emu.wording import counted, kind, margin, printable, title
+from emu.wording import counted, kind, margin, title
 
 _MOST = 10
 """GitHub shows no more annotations of one step and level."""

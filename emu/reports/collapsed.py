@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from emu.printable import printable
 from emu.record import CallPath, Run
-from emu.wording import printable, title
+from emu.wording import title
 
 
 def render_collapsed(runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from emu.budgets.comparison import Change, Comparison, PartChange
 from emu.budgets.limits import amount
 from emu.figures import BUDGETS
-from emu.wording import printable
+from emu.printable import printable
 
 _MOST_PARTS = 5
 

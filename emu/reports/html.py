@@ -17,6 +17,7 @@ from markupsafe import Markup
 import emu
 from emu import wording
 from emu.figures import readings, reasons, why_not, written
+from emu.printable import printable
 from emu.record import Run
 from emu.reports import comparison, evidence
 from emu.reports.charts import coverage_by_file, hottest_lines, level_path, region_parts
@@ -69,7 +70,7 @@ def _environment() -> Environment:
 
 def _safe(value: Any) -> Any:
     """Return a value for a template to print: text loses control characters, and is cut if it is very long."""
-    return wording.printable(value) if type(value) is str else value
+    return printable(value) if type(value) is str else value
 
 
 def _percent(share: float) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from emu.figures import NotMeasured, readings
+from emu.printable import printable
 from emu.record import Fault, Run, Verdict
 from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, refusals, worst_inputs
-from emu.wording import counted, last_lines, margin, printable, title
+from emu.wording import counted, last_lines, margin, title
 
 _FAULTS, _OUTPUT_LINES = 20, 200
 

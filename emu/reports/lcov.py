@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from emu.printable import printable
 from emu.record import Coverage, CoveredFunction, Run
-from emu.wording import printable
 
 _LONGEST_PATH = 4096
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
+from emu.printable import printable
 from emu.record import Frame, Run
 from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
-from emu.wording import call_path, counted, function_of, kind, margin, place, printable, title
+from emu.wording import call_path, counted, function_of, kind, margin, place, title
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160

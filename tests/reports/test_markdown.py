@@ -6,9 +6,9 @@ from pathlib import Path
 from hostile import ATTACK, hostile
 from markdown_it import MarkdownIt
 
+from emu.printable import printable
 from emu.record import Run, read_run_file
 from emu.reports.markdown import MOST_BYTES, render_markdown
-from emu.wording import printable
 
 IN_A_CELL = 4  # how deep the parser has the text of a table
 PARSER = MarkdownIt("commonmark").enable("table")
