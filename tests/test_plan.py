@@ -1,6 +1,6 @@
 """What is to be run: read once, refused before the first run, and made once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import pytest
 
 from emu.errors import InputError
 from emu.model.sources import find_model
+from emu.probes import instructions
+from emu.probes.instructions import ContradictionError
 from emu.record import Run
 from emu.run import RunOptions, execute, plan, read_request
 from emu.run.driving import Progress
@@ -59,6 +61,23 @@ def test_what_was_run_before_an_interrupt_is_kept() -> None:
     with pytest.raises(KeyboardInterrupt):
         execute(jobs, audience.progress, audience.show, audience.keep)
     assert audience.started == ["har", "har"]
+    assert audience.kept == audience.shown
+
+
+def test_a_run_whose_counts_contradict_each_other_costs_no_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    audience = Audience()
+    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions())
+    made = []
+
+    def check_sum(total: int, what: str, parts: Iterable[int]) -> None:
+        made.append(what)
+        instructions.check_sum(total + len(made) - 1, what, parts)
+
+    monkeypatch.setattr("emu.machines.counts.check_sum", check_sum)
+    with pytest.raises(ContradictionError) as error:
+        execute(jobs, audience.progress, audience.show, audience.keep)
+    assert error.value.exit_code == 70
+    assert [run.instructions.inferences for run in audience.kept] == [1]
     assert audience.kept == audience.shown
 
 

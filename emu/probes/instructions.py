@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from emu.errors import EmuError
 from emu.firmware import Firmware
 
 UNNAMED = "(no symbol)"
@@ -17,8 +18,8 @@ class CodeChangedError(Exception):
     """Memory no longer holds the code that ran, so the addresses of its instructions are not known."""
 
 
-class ContradictionError(RuntimeError):
-    """Two counts of the same instructions differ: an error in emu."""
+class ContradictionError(EmuError):
+    """Two counts of the same instructions differ: an error in emu, so exit code 70."""
 
 
 def instructions_by_function(firmware: Firmware, blocks: Iterable[Block], read: Memory) -> dict[str, int]:
