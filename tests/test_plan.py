@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emu.errors import InputError
+from emu.instruments import Limits
 from emu.model.sources import find_model
 from emu.probes import instructions
 from emu.probes.instructions import ContradictionError
@@ -95,6 +96,13 @@ def test_layers_are_compared_inside_the_run_and_judged_with_the_rest() -> None:
     run = job.run(lambda _done, _total: None)
     assert run.layers
     assert [verdict.name for verdict in run.verdicts].count("layers agree with PyTorch") == 1
+
+
+def test_firmware_that_cannot_start_tells_why_its_layers_are_not_compared() -> None:
+    options = RunOptions(trace_input=0, limits=Limits(instructions=1000))
+    (job,) = plan([read_request("har", limit=1)], [TARGET], options)
+    with pytest.raises(InputError, match="before its first step: the run has not ended after 1000 instructions"):
+        job.run(lambda _done, _total: None)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import Instruments, Limits
+from emu.machines import Stop
 from emu.mailbox import Mailbox
 from emu.model.checkpoint import Checkpoint
 from emu.model.image import read_image_info
@@ -29,19 +30,25 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     address = find_mailbox(firmware, None)
     assert address is not None, "our own firmware has a mailbox"
     with open_machine(firmware, target, Instruments(limits=limits)) as machine:
-        machine.boot()
+        stop = machine.boot()
+        if stop.reason != "yield":
+            raise InputError(f"the firmware stopped before its first step: {_why(stop)}")
         mailbox = Mailbox.open(machine, address, firmware.ram)
         require_width(x, mailbox.columns)
         steps = []
         for index, row in enumerate(x):
             reply, trace = mailbox.step(row, first=index == 0, last=index == len(x) - 1)
             if not reply.ok:
-                detail = reply.stop.fault.detail if reply.stop.fault else f"status {reply.status}"
-                raise InputError(f"the firmware stopped at step {index}: {detail}")
+                why = f"status {reply.status}" if reply.stop.reason == "yield" else _why(reply.stop)
+                raise InputError(f"the firmware stopped at step {index}: {why}")
             steps.append(trace)
         traced = split_trace(np.stack(steps), info)
         traced["logits"] = mailbox.read_outputs()[np.newaxis]
     return compare_layers(traced, checkpoint, x)
+
+
+def _why(stop: Stop) -> str:
+    return stop.fault.detail if stop.fault is not None else f"it ended with exit status {stop.exit_status}"
 
 
 def require_checkpoint(model: Model) -> Checkpoint:
