@@ -9,9 +9,10 @@ from emu.record import Heap
 SYMBOL = "emu_heap"
 _COUNTERS = struct.Struct("<6I")
 
+NOT_TAKEN = "the firmware's own counters do not tell what the allocator took"
 BEYOND_COUNTERS = {
-    "heap_region_bytes": "the firmware's own counters do not tell what the allocator took",
-    "overhead_bytes": "the firmware's own counters do not tell what the allocator took",
+    "heap_region_bytes": NOT_TAKEN,
+    "overhead_bytes": NOT_TAKEN,
     "leaks": "the firmware's own counters do not tell who allocated",
 }
 """The figures that the firmware's counters do not give, and why."""
@@ -35,12 +36,12 @@ def read_heap_counters(firmware: Firmware, read: Callable[[int, int], bytes]) ->
     if live > peak or frees > allocations or (peak and not block):
         return None
     region = firmware.board.region_at(block) if allocations else None
-    beside_static = 0 if firmware.is_static(block) else peak
+    is_counted = not allocations or firmware.is_static(block)
     heap = Heap(
         attached=True,
         peak_live_bytes=peak,
-        peak_beside_static_bytes=beside_static,
-        taken_beside_static_bytes=beside_static,
+        peak_beside_static_bytes=0 if is_counted else peak,
+        taken_beside_static_bytes=0 if is_counted else None,  # headers and rounding come on top of the peak
         allocations=allocations,
         frees=frees,
         failed_allocations=failures,

@@ -87,7 +87,8 @@ def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
             stack_bytes=_share(stacks, region),
             heap_bytes=_share(heaps, region),
         )
-        if use.static_bytes or use.mailbox_bytes or use.stack_bytes or use.heap_bytes:
+        has_heap = use.heap_bytes or region.name == measured.heap_region
+        if use.static_bytes or use.mailbox_bytes or use.stack_bytes or has_heap:
             uses.append(use)
     return uses
 

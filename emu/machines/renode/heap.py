@@ -7,7 +7,7 @@ from emu.architectures.cores import core_of
 from emu.firmware import Firmware
 from emu.probes.allocators import allocates, allocator_entries
 from emu.probes.heap import HeapLedger
-from emu.probes.heap_counters import BEYOND_COUNTERS, SYMBOL, has_heap_counters, read_heap_counters
+from emu.probes.heap_counters import BEYOND_COUNTERS, NOT_TAKEN, SYMBOL, has_heap_counters, read_heap_counters
 from emu.record import Heap
 
 _NO_COUNTERS = (
@@ -33,7 +33,9 @@ def measure_heap(firmware: Firmware, read: Callable[[int, int], bytes]) -> Measu
         counted = read_heap_counters(firmware, read)
         if counted is None:
             return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _CONTRADICTION})
-        return MeasuredHeap(*counted, BEYOND_COUNTERS)
+        heap, region = counted
+        no_sum = {} if heap.taken_beside_static_bytes is not None else {"ram_peak_bytes": NOT_TAKEN}
+        return MeasuredHeap(heap, region, BEYOND_COUNTERS | no_sum)
     if allocates(firmware):
         return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _NO_COUNTERS})
     ledger = HeapLedger(firmware, core_of(firmware))
