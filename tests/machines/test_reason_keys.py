@@ -4,11 +4,11 @@ import ast
 import inspect
 import re
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import stand_in
 from builds import SOURCES, TARGET, build
 
 from emu.build import BuildOptions, build_firmware
@@ -22,7 +22,6 @@ from emu.record import Run
 from emu.run import RunOptions, run_firmware
 from emu.targets import find_target
 
-FAKE = Path(__file__).with_name("fake_renode.py")
 LIMITS = Limits(instructions=2_000_000, seconds=60)
 WITH_FPU = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"))
 
@@ -54,12 +53,7 @@ def run(elf: Path, target: str, *, count: bool = False, memcheck: bool = False, 
 @pytest.fixture
 def renode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The target of a program that speaks Renode's protocol."""
-    command = tmp_path / "bin" / "renode"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\n"{sys.executable}" "{FAKE}" "$@"\nexit $?\n')
-    command.chmod(0o755)
-    monkeypatch.setenv("EMU_RENODE", str(command))
-    monkeypatch.delenv("MISBEHAVE", raising=False)
+    stand_in.install(tmp_path, monkeypatch)
     return "stm32h7-renode"
 
 

@@ -5,11 +5,11 @@ rightly from what Renode shows is seen by comparison with QEMU's machine, which 
 """
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_in
 from xtensa_builds import TARGET, build
 
 from emu.build import BuildOptions, build_firmware
@@ -26,7 +26,6 @@ from emu.record import Fault, Frame
 from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
-FAKE = Path(__file__).with_name("fake_renode.py")
 RENODE = find_target("esp32s3-renode")
 LIMITS = Limits(instructions=2_000_000, seconds=60)
 
@@ -46,13 +45,7 @@ pytestmark = pytest.mark.skipif(bool(_missing()), reason=_missing())
 
 @pytest.fixture(autouse=True)
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = tmp_path / "bin" / "renode"
-    command.parent.mkdir()
-    package = Path(__file__).parents[2]
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{package}" "{sys.executable}" "{FAKE}" "$@"\nexit $?\n')
-    command.chmod(0o755)
-    monkeypatch.setenv("EMU_RENODE", str(command))
-    monkeypatch.delenv("MISBEHAVE", raising=False)
+    stand_in.install(tmp_path, monkeypatch)
 
 
 def run_through(machine: Machine) -> tuple[list[Stop], Measurements]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_in
 from builds import SOURCES, build, line_of
 from builds import TARGET as UNICORN
 
@@ -26,7 +27,6 @@ from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.targets import find_target
 
-FAKE = Path(__file__).with_name("fake_renode.py")
 TARGET = find_target("stm32h7-renode")
 LIMITS = Limits(instructions=2_000_000, seconds=20)
 FLAGS = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"), "-Wl,--defsym=__stack_limit=0x2001F000")
@@ -35,12 +35,7 @@ FLAGS = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"), "-Wl,--defsym=__stack_limit=
 @pytest.fixture(autouse=True)
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renode's command is a script that starts another process."""
-    command = tmp_path / "bin" / "renode"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\n"{sys.executable}" "{FAKE}" "$@"\nexit $?\n')
-    command.chmod(0o755)
-    monkeypatch.setenv("EMU_RENODE", str(command))
-    monkeypatch.delenv("MISBEHAVE", raising=False)
+    stand_in.install(tmp_path, monkeypatch)
 
 
 @pytest.fixture

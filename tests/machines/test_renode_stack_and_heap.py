@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_in
 from builds import LEVELS, TARGET, build
 
 from emu.errors import MissingToolError
@@ -30,7 +31,6 @@ from emu.run import RunOptions, run_firmware
 from emu.run.second_run import add_stack
 from emu.targets import find_target
 
-FAKE = Path(__file__).with_name("fake_renode.py")
 RENODE = find_target("stm32h7-renode")
 LIMITS = Limits(instructions=2_000_000, seconds=60)
 WITH_FPU = ("-Wl,--wrap=main", str(Path(__file__).parents[1] / "firmware" / "fpu.c"))
@@ -39,12 +39,7 @@ COUNTED = ("-DCOUNTED", "-Wl,--wrap=malloc,--wrap=free", f"-I{resource('runtime'
 
 @pytest.fixture(autouse=True)
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = tmp_path / "bin" / "renode"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\n"{sys.executable}" "{FAKE}" "$@"\nexit $?\n')
-    command.chmod(0o755)
-    monkeypatch.setenv("EMU_RENODE", str(command))
-    monkeypatch.delenv("MISBEHAVE", raising=False)
+    stand_in.install(tmp_path, monkeypatch)
 
 
 def record(elf: Path, *, stack_peak: bool = True) -> Run:
