@@ -1,5 +1,6 @@
 """What is to be run: read once, refused before the first run, and made once."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_nothing_is_started_if_a_later_run_cannot_be_made(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"later\.elf"):
         execute(plan(requests, [TARGET], RunOptions()), audience.progress, audience.show, audience.keep)
     assert not audience.started
+
+
+def test_each_tool_is_asked_for_once_however_many_runs_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    module = sys.modules[plan.__module__]  # the package has the function under the module's name
+    monkeypatch.setattr(module, "emulator_version", lambda target: asked.append(target.name))
+    monkeypatch.setattr(module, "find_toolchain", asked.append)
+    audience = Audience()
+    jobs = plan([read_request("har", limit=1), read_request("har", limit=1)], [TARGET], RunOptions())
+    execute(jobs, audience.progress, audience.show, audience.keep)
+    assert asked == ["stm32h7-unicorn", "arm-none-eabi"]
 
 
 def test_layers_are_compared_inside_the_run_and_judged_with_the_rest() -> None:

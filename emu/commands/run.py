@@ -97,15 +97,21 @@ def run(
     if report is not None:
         make_directory(report)
 
+    kept: list[Run] = []
+
     def keep(runs: list[Run]) -> None:
+        kept[:] = runs
         for path in (json, record):
             if path is not None:
                 write_file(path, _records(runs))
-        for path, render in reports.items():
-            write_file(path, render(runs).encode())
 
-    runs = execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
-    if not all(run.ok for run in runs):
+    try:
+        execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
+    finally:  # the reports of what was made, whatever ended the runs
+        if kept:
+            for path, render in reports.items():
+                write_file(path, render(kept).encode())
+    if not all(run.ok for run in kept):
         raise typer.Exit(1)
 
 

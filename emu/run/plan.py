@@ -74,8 +74,9 @@ def execute(
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
     ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
     """
+    _require_tools(jobs)
     for job in jobs:
-        _require_ready(job)
+        _require_fit(job)
     runs: list[Run] = []
     made: dict[str, Run] = {}
     for job in jobs:
@@ -101,14 +102,22 @@ def _require_input_to_trace(request: Request, options: RunOptions) -> None:
         raise InputError(f"--trace-input {options.trace_input}: there are {len(request.inputs)} inputs")
 
 
-def _require_ready(job: Job) -> None:
-    """Raise MissingToolError or InputError for what would end the run before its firmware starts."""
-    request, target = job.request, job.target
-    emulator_version(target)
+def _require_tools(jobs: Sequence[Job]) -> None:
+    """Raise MissingToolError if a job lacks its emulator or compiler. Each is asked once: it is a process."""
+    for target in {job.target.name: job.target for job in jobs}.values():
+        emulator_version(target)
+    for name in dict.fromkeys(
+        job.target.board.build.toolchain for job in jobs if not isinstance(job.request, FirmwareRequest)
+    ):
+        find_toolchain(name)
+
+
+def _require_fit(job: Job) -> None:
+    """Raise InputError if the firmware or the inputs are not for the target or the model."""
+    request = job.request
     if isinstance(request, FirmwareRequest):
-        find_mailbox(Firmware.load(request.elf, target), request.inputs)
+        find_mailbox(Firmware.load(request.elf, job.target), request.inputs)
     else:
-        find_toolchain(target.board.build.toolchain)
         info = read_image_info(request.model.image)
         require_width(request.inputs.x, info.n_features)
         require_reference_width(request.inputs, info.n_outputs)
