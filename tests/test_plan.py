@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from emu.errors import InputError
+from emu.errors import EmuError, InputError, MissingToolError
 from emu.instruments import Limits
 from emu.model.sources import find_model
 from emu.probes import instructions
-from emu.probes.instructions import ContradictionError
 from emu.record import Run
-from emu.run import RunOptions, execute, plan, read_request
+from emu.run import RunOptions, execute, plan, read_request, run_model
 from emu.run.driving import Progress
 from emu.targets import Target, find_target
 
@@ -66,21 +65,42 @@ def test_what_was_run_before_an_interrupt_is_kept() -> None:
     assert audience.kept == audience.shown
 
 
-def test_a_run_whose_counts_contradict_each_other_costs_no_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "lost"),
+    [
+        ("function", {"by_function", "instructions", "per_inference"}),
+        ("line", {"profile"}),
+        ("call path", {"profile"}),
+    ],
+)
+def test_counts_that_contradict_each_other_cost_only_themselves(
+    wrong: str, lost: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     audience = Audience()
-    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions())
+    options = RunOptions(profile=True, coverage=True)
+    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], options)
     made = []
 
     def check_sum(total: int, what: str, parts: Iterable[int]) -> None:
         made.append(what)
-        instructions.check_sum(total + len(made) - 1, what, parts)
+        is_first = made.count(what) == 1
+        instructions.check_sum(total + 1 if what == wrong and is_first else total, what, parts)
 
     monkeypatch.setattr("emu.machines.counts.check_sum", check_sum)
-    with pytest.raises(ContradictionError) as error:
+    with pytest.raises(EmuError, match=f"counts: .* instructions ran, but those by {wrong}") as error:
         execute(jobs, audience.progress, audience.show, audience.keep)
     assert error.value.exit_code == 70
-    assert [run.instructions.inferences for run in audience.kept] == [1]
+    first, second = audience.kept
     assert audience.kept == audience.shown
+    assert {name for name, why in first.not_measured.items() if "add up to" in why} == lost
+    assert first.instructions.total is None if "instructions" in lost else first.instructions.total
+    assert first.instructions.per_inference is None if "per_inference" in lost else first.instructions.per_inference
+    assert (first.profile is None) == ("profile" in lost)
+    assert first.coverage is not None
+    assert first.parity is not None
+    assert [verdict.name for verdict in first.verdicts if not verdict.ok] == ["every part was made"]
+    assert second.ok
+    assert not second.failures
 
 
 def test_nothing_is_started_if_a_later_run_cannot_be_made(tmp_path: Path) -> None:
@@ -113,8 +133,35 @@ def test_layers_are_compared_inside_the_run_and_judged_with_the_rest() -> None:
 def test_firmware_that_cannot_start_tells_why_its_layers_are_not_compared() -> None:
     options = RunOptions(trace_input=0, limits=Limits(instructions=1000))
     (job,) = plan([read_request("har", limit=1)], [TARGET], options)
-    with pytest.raises(InputError, match="before its first step: the run has not ended after 1000 instructions"):
-        job.run(lambda _done, _total: None)
+    run = job.run(lambda _done, _total: None)
+    assert run.layers is None
+    assert "before its first step: the run has not ended after 1000 instructions" in run.not_measured["layers"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (InputError("no such tensor"), InputError, "no such tensor"),
+        (MissingToolError("no torch"), MissingToolError, "no torch"),
+        (KeyError("logits"), EmuError, "an error in emu: KeyError: 'logits'"),
+    ],
+)
+def test_layers_that_cannot_be_compared_cost_no_run(
+    error: Exception, kind: type[EmuError], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules[run_model.__module__], "trace_layers", fail)
+    audience = Audience()
+    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions(trace_input=0))
+    with pytest.raises(kind) as raised:
+        execute(jobs, audience.progress, audience.show, audience.keep)
+    assert type(raised.value) is kind
+    assert str(raised.value) == f"layers: {told}"
+    assert [run.not_measured["layers"] for run in audience.kept] == [told, told]
+    assert [run.instructions.inferences for run in audience.shown] == [1, 2]
+    assert all(run.parity is not None for run in audience.kept)
 
 
 @pytest.mark.parametrize(

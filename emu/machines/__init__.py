@@ -39,6 +39,8 @@ class Measurements:
     profile: Profile | None = None
     coverage: Coverage | None = None
     memory_check: MemoryCheck | None = None
+    failures: tuple[Exception, ...] = ()
+    """Errors in emu that cost some of the figures; ``not_measured`` names them."""
     faults: tuple[Fault, ...] = ()
     output: str = ""
     output_cut_bytes: int = 0

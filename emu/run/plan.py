@@ -14,6 +14,7 @@ from emu.reading import read_bytes
 from emu.record import Run
 from emu.run.driving import Progress, find_mailbox, require_reference_width, require_width
 from emu.run.emulators import emulator_version
+from emu.run.failures import raise_first_failure
 from emu.run.layers import require_checkpoint
 from emu.run.options import RunOptions
 from emu.run.request import FirmwareRequest, Request
@@ -71,6 +72,7 @@ def execute(
 ) -> list[Run]:
     """Make the runs one after the other, and return their records.
 
+    If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
     ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
     """
@@ -89,6 +91,7 @@ def execute(
             keep(runs)
         finally:  # what cannot be kept can still be seen
             show(made[content], job.target)
+    raise_first_failure(runs)
     return runs
 
 

@@ -50,6 +50,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         instructions=counts.instructions,
         profile=counts.profile,
         coverage=counts.coverage,
+        failures=counts.failures,
         faults=(*(run.ledger.faults if heap.attached else ()), *run.faults),
         output=run.output.text,
         output_cut_bytes=run.output.cut_bytes,
