@@ -21,6 +21,9 @@ _FIGURES = (
     "ram_peak_bytes",
     "instructions",
     "per_inference",
+    "profile",
+    "coverage",
+    "timeline",
 )
 _WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
 _OTHER_ERRORS = (

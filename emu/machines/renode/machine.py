@@ -21,7 +21,7 @@ from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
-from emu.probes.main_stack import main_stack_by_region
+from emu.probes.main_stack import main_stack_by_region, why_no_limit
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions, Stack
 from emu.targets import Target
@@ -154,7 +154,7 @@ class RenodeMachine(Machine):
         """Return what was measured since ``boot``."""
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
-        not_measured = never_measured(self._target)
+        not_measured = never_measured(self._target) | why_no_limit(firmware)
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
