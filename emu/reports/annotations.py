@@ -1,14 +1,13 @@
 """Failures as GitHub's workflow commands: each becomes an annotation on a line of the source."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Run, Verdict
 from emu.reports.evidence import fault_lines, finding_lines, frame_lines
+from emu.reports.sources import Sources
 from emu.wording import counted, kind, margin, title
 
 _MOST = 10
@@ -35,7 +34,7 @@ def render_annotations(runs: Sequence[Run], checkout: Path) -> str:
     if left > 0:
         more = _Annotation(counted(left + 1, "more failure"), ["The step summary and the HTML report have them."])
         annotations = [*annotations[: _MOST - 1], more]
-    sources = _Sources(checkout)
+    sources = Sources(checkout)
     return "".join(f"{_command(annotation, sources)}\n" for annotation in annotations)
 
 
@@ -70,44 +69,17 @@ def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
     return run.stack.backtrace if verdict.name == "stack fits" else []
 
 
-class _Sources:
-    """The source files of a checkout, found by their names in debug information."""
-
-    def __init__(self, checkout: Path):
-        self._checkout = checkout.resolve()
-
-    def first(self, places: Sequence[Location]) -> tuple[str, int] | None:
-        """Return the file (relative to the checkout) and line of the first place in the checkout, or None."""
-        for location in places:
-            file = self._find(location.file) if location.file else None
-            if file is not None and location.line is not None:
-                return file, location.line
-        return None
-
-    def _find(self, name: str) -> str | None:
-        path = Path(os.path.normpath(self._checkout / name))
-        if path.is_relative_to(self._checkout) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
-            return path.relative_to(self._checkout).as_posix()
-        # A name is relative to the directory of the compilation, which may be another directory than the checkout.
-        ending = PurePosixPath(name).parts
-        if not ending or PurePosixPath(name).is_absolute() or ".." in ending:
-            return None
-        found = [each for each in self._files.get(ending[-1], []) if each.parts[-len(ending) :] == ending]
-        return found[0].as_posix() if len(found) == 1 else None
-
-    @cached_property
-    def _files(self) -> dict[str, list[PurePosixPath]]:
-        files: dict[str, list[PurePosixPath]] = {}
-        for directory, subdirectories, names in os.walk(self._checkout):
-            subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-            for name in names:
-                path = Path(directory, name).relative_to(self._checkout)
-                files.setdefault(name, []).append(PurePosixPath(path))
-        return files
+def _first(places: Sequence[Location], sources: Sources) -> tuple[str, int] | None:
+    """Return the file (relative to the checkout) and line of the first place in the checkout, or None."""
+    for location in places:
+        file = sources.find(location.file) if location.file else None
+        if file is not None and location.line is not None:
+            return file, location.line
+    return None
 
 
-def _command(annotation: _Annotation, sources: _Sources) -> str:
-    place = sources.first(annotation.places)
+def _command(annotation: _Annotation, sources: Sources) -> str:
+    place = _first(annotation.places, sources)
     properties = {"file": place[0], "line": str(place[1])} if place is not None else {}
     properties["title"] = printable(annotation.title)
     named = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
