@@ -1,12 +1,16 @@
 """What is to be run: read once, refused before the first run, and made once."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
+from emu.build import build_firmware
 from emu.errors import EmuError, InputError, MissingToolError
 from emu.instruments import Limits
 from emu.model.sources import find_model
@@ -14,6 +18,7 @@ from emu.probes import instructions
 from emu.record import Run
 from emu.run import RunOptions, execute, plan, read_request, run_model
 from emu.run.driving import Progress
+from emu.run.request import ModelRequest
 from emu.targets import Target, find_target
 
 TARGET = find_target("stm32h7-unicorn")
@@ -48,6 +53,42 @@ def test_what_is_asked_for_twice_is_made_once_and_shown_twice() -> None:
     assert audience.started == ["har", "har"]
     assert [run.instructions.inferences for run in runs] == [1, 1, 1, 1, 2, 2]
     assert runs == audience.shown == audience.kept
+
+
+def test_the_same_firmware_in_two_files_is_two_runs(tmp_path: Path) -> None:
+    built = build_firmware(find_model("har").image, TARGET.board)
+    paths = [tmp_path / directory / "firmware.elf" for directory in ("debug", "release")]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(built, path)
+    audience = Audience()
+    execute(
+        plan([read_request(path) for path in paths], [TARGET], RunOptions()),
+        audience.progress,
+        audience.show,
+        audience.keep,
+    )
+    assert [run.firmware.path for run in audience.shown] == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(("options", "runs"), [(RunOptions(), 1), (RunOptions(trace_input=0), 2)])
+def test_two_checkpoints_of_one_image_are_two_runs_only_if_they_are_compared_with_pytorch(
+    tmp_path: Path, options: RunOptions, runs: int
+) -> None:
+    har = find_model("har")
+    requests = []
+    for note in ("first", "second"):
+        path = tmp_path / note / "model.safetensors"
+        path.parent.mkdir()
+        with safe_open(har.path, "numpy") as tensors:
+            metadata = {**(tensors.metadata() or {}), "note": note}
+        save_file(load_file(har.path), path, metadata)
+        requests.append(read_request(path, har.inputs, 1))
+    assert len({request.model.image for request in requests if isinstance(request, ModelRequest)}) == 1
+    audience = Audience()
+    execute(plan(requests, [TARGET], options), audience.progress, audience.show, audience.keep)
+    assert len(audience.started) == runs
+    assert len(audience.shown) == 2
 
 
 def test_what_was_run_before_an_interrupt_is_kept() -> None:

@@ -32,13 +32,16 @@ class Job:
     options: RunOptions
 
     def content(self) -> str:
-        """Return a hash of all that the run depends on, a model's firmware among it, which is built for this.
+        """Return a hash of all that the record depends on. A model's firmware is built for this.
 
         Raises InputError if the firmware cannot be read.
         """
-        elf, inputs = self.request.elf_for(self.target), self.request.inputs
+        request, elf, inputs = self.request, self.request.elf_for(self.target), self.request.inputs
         board = self.target.board.model_dump_json()
-        parts: list[bytes | str] = [read_bytes(elf), self.request.name, self.target.name, board, repr(self.options)]
+        parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
+        parts.append(repr(self.options))
+        if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
+            parts.append(read_bytes(request.model.path))  # the same image can be another model's in PyTorch
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
