@@ -16,7 +16,21 @@ from emu.errors import EmuError, as_emu_error
 
 _INTERNAL = EmuError.exit_code
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_STDERR = 2
 _HINT = "`emu --debug ...` shows more"
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null in the place of each standard stream that is closed: nobody wants what would go there.
+
+    Else the first file that emu opens would take the stream's number, and get what is printed.
+    """
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(file, True)
+    os.close(file)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def signals_end_in_order() -> None:

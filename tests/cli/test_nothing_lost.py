@@ -128,6 +128,23 @@ def test_a_full_disk_behind_the_output_loses_no_record(tmp_path: Path):
     assert len(read_runs(tmp_path / "r.json")) == 1
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_stream_that_is_closed_loses_nothing_and_no_file_takes_its_place(tmp_path: Path, closed: tuple[int, ...]):
+    streams = " ".join(f"{number}>&-" for number in closed)
+    command = ["run", "har", *ON_UNICORN, "-t", "stm32h7-qemu", "--json", str(tmp_path / "r.json")]
+    script = f'"$@" {streams}'
+    outcome = subprocess.run(["sh", "-c", script, "sh", *EMU, *command], capture_output=True, check=False, text=True)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert ("✓" in outcome.stdout) == (1 not in closed)
+    assert len(read_runs(tmp_path / "r.json")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_failure_that_nobody_can_read_has_its_exit_code():
+    outcome = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *EMU, "run", "nothing.elf"], check=False)
+    assert outcome.returncode == 2
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
 def test_a_terminal_without_the_marks_shows_others(tmp_path: Path, encoding: str):
     outcome = run_har(tmp_path / "r.json", subprocess.PIPE, PYTHONIOENCODING=encoding)
