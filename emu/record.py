@@ -460,6 +460,17 @@ class Verdict(_Part):
     """The value allowed, as text for people."""
 
 
+class Failure(_Part):
+    """A part of a run that emu could not make."""
+
+    part: str
+    """The part: ``layers``, ``second run`` or ``counts``."""
+    detail: str
+    """What went wrong, in a sentence."""
+    exit_code: int
+    """The exit code that `emu run` ends with because of this failure."""
+
+
 class Run(_Part):
     """One model (or firmware) on one target."""
 
@@ -478,7 +489,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
+    """The tensors of one input; None without ``--trace-layers``."""
     faults: list[Fault] = []
+    failures: list[Failure] = []
+    """The parts that emu could not make. ``not_measured`` has the reason for what they leave out."""
     output: str = ""
     """The text that the firmware printed, or the end of a long text."""
     output_cut_bytes: int = 0
@@ -490,8 +504,8 @@ class Run(_Part):
     The name is one of these:
 
     - a figure: a field of ``memory``, ``instructions`` or ``parity`` that holds a number;
-    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``memory_check``, ``parity``, ``profile``,
-      ``stacks``, ``timeline``;
+    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``layers``, ``memory_check``, ``parity``,
+      ``profile``, ``stacks``, ``timeline``;
     - a part of a section: ``by_function``, ``leaks``, ``heap_region_bytes``, ``loads_by_region``, ``overhead_bytes``,
       ``stack_limit_bytes``, ``stores_by_region``;
     - ``limit of NAME``: the limit of the stack NAME;

@@ -13,6 +13,9 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     ``tolerance`` limits the mean logit error, relative to the reference's largest absolute logit.
     """
     verdicts = [Verdict(name="no fault", ok=not run.faults, value=counted(len(run.faults), "fault"), limit="0")]
+    if run.failures:
+        told = "; ".join(f"{failure.part}: {failure.detail}" for failure in run.failures)
+        verdicts.append(Verdict(name="every part was made", ok=False, value=told, limit="all"))
     if run.memory_check is not None:
         found = len(run.memory_check.findings)
         verdicts.append(Verdict(name="no memory error", ok=not found, value=counted(found, "memory error"), limit="0"))

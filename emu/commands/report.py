@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import require_distinct, write_file
 from emu.commands.page import render_page
 from emu.errors import InputError
 from emu.record import Run, read_run_file
@@ -20,6 +19,7 @@ from emu.reports.robot import add_robot_results
 from emu.reports.sources import Sources, with_own_sources
 from emu.reports.speedscope import render_speedscope
 from emu.wording import counted
+from emu.writing import require_distinct, write_file
 
 
 def report(

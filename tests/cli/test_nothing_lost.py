@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from records import read_runs
 
-from emu.commands.output_files import write_file
 from emu.errors import OutputError
 from emu.resources import resource
+from emu.writing import write_file
 
 EMU = [sys.executable, "-m", "emu"]
 ON_UNICORN = ("-t", "stm32h7-unicorn", "--limit", "1")
