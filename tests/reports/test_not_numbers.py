@@ -13,6 +13,7 @@ from emu.reports.annotations import render_annotations
 from emu.reports.html import render_html
 from emu.reports.junit import render_junit
 from emu.reports.markdown import render_markdown
+from emu.reports.sources import Sources
 from emu.reports.terminal import print_run
 from emu.targets import find_target
 
@@ -31,7 +32,7 @@ REPORTS = {
     "markdown": lambda run: render_markdown([run]),
     "html": lambda run: re.sub("<[^>]*>", " ", render_html([run])),
     "junit": lambda run: render_junit([run]),
-    "annotations": lambda run: render_annotations([run], Path()),
+    "annotations": lambda run: render_annotations([run], Sources(Path())),
     "plugin": lambda run: out_of_parity(run.parity, 1e-4, argmax=True),
 }
 

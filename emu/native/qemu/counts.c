@@ -94,8 +94,8 @@ static void on_block(unsigned vcpu, void *data)
 
 /* The instruction of the current block at which QEMU has left that block, because the instruction accesses a device.
  *
- * QEMU 10 runs this instruction in a block of its own, and goes on with another block after it. Of the block with this
- * one instruction QEMU reports the accesses only. So the block counts when it makes its first access.
+ * QEMU 10 runs this instruction in a block of its own, and goes on with another block after it. QEMU reports
+ * only the accesses of the block with this one instruction. So the block counts when it makes its first access.
  */
 static void on_lone_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
