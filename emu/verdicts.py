@@ -1,7 +1,7 @@
 """Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
-from emu.wording import counted
+from emu.wording import counted, without_numbers
 
 DEFAULT_TOLERANCE = 1e-6
 """The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
@@ -34,7 +34,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             Verdict(
                 name="mean logit error",
                 ok=relative <= tolerance,
-                value=f"{relative:.1e}",
+                value="; ".join(without_numbers(run.parity)) or f"{relative:.1e}",
                 limit=f"{tolerance:.0e} relative",
             )
         )

@@ -10,6 +10,7 @@ from emu.errors import InputError
 from emu.record import Run, read_run_file
 from emu.reports.annotations import render_annotations
 from emu.reports.cobertura import render_cobertura
+from emu.reports.code_quality import render_code_quality
 from emu.reports.collapsed import render_collapsed
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
@@ -40,13 +41,16 @@ def report(
             "line of --sources."
         ),
     ] = None,
+    code_quality: Annotated[
+        Path | None, typer.Option(help="Write failures as a Code Quality report (for GitLab's merge requests).")
+    ] = None,
     sources: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
             file_okay=False,
             exists=True,
-            help="Your sources: coverage and --annotations are about these.",
+            help="Your sources: coverage, --annotations and --code-quality are about these.",
         ),
     ] = Path(),
     all_sources: Annotated[
@@ -58,11 +62,11 @@ def report(
 
     Several runs of one model are compared with the first one.
     """
-    outputs = [html, markdown, junit, lcov, cobertura, speedscope, collapsed, annotations]
+    outputs = [html, markdown, junit, lcov, cobertura, speedscope, collapsed, annotations, code_quality]
     if not any(outputs):
         raise InputError(
-            "say what to write: --html, --markdown, --junit, --lcov, --cobertura, --speedscope, --collapsed or "
-            "--annotations, each with a FILE"
+            "say what to write: --html, --markdown, --junit, --lcov, --cobertura, --speedscope, --collapsed, "
+            "--annotations or --code-quality, each with a FILE"
         )
     if robot is not None and junit is None:
         raise InputError("--robot needs --junit")
@@ -76,7 +80,9 @@ def report(
         cases = render_junit(runs)
         write_file(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
     if annotations is not None:
-        write_file(annotations, render_annotations(runs, sources).encode())
+        write_file(annotations, render_annotations(runs, Sources(sources)).encode())
+    if code_quality is not None:
+        write_file(code_quality, render_code_quality(runs, Sources(sources)).encode())
     if lcov is not None or cobertura is not None:
         covered = _with_coverage(runs, given, None if all_sources else sources)
         if lcov is not None:
