@@ -9,7 +9,7 @@ from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.printable import printable
 from emu.record import Frame, Run
 from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
-from emu.wording import call_path, counted, function_of, kind, margin, place, title
+from emu.wording import call_path, counted, frame_note, function_of, kind, margin, place, title
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160
@@ -151,7 +151,11 @@ def _frames(frames: Sequence[Frame]) -> str:
     if not frames:
         return ""
     rows = [
-        ("?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B", function_of(frame), place(frame))
+        (
+            "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B",
+            function_of(frame),
+            f"{place(frame)} {frame_note(frame)}".rstrip(),
+        )
         for frame in frames[:_MOST_FRAMES]
     ]
     return "\n\n" + _table(["frame", "function", "at"], rows, right=(0,)) + _and_more(len(frames), _MOST_FRAMES)
