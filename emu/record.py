@@ -54,6 +54,11 @@ class Frame(Location):
     """The address of the call; in the innermost frame, the address of the current instruction."""
     frame_bytes: int | None
     """The frame's size; None if there is no unwind information for the frame."""
+    interrupted_by: str | None = None
+    """The exception that interrupted the function at ``pc``, such as PendSV; ``frame_bytes`` counts the frame that the
+    core pushed. None if the function made a call."""
+    walk_ends: str | None = None
+    """Why no frame follows although the function has a caller; None if one follows, or if the stack begins here."""
 
 
 class Fault(Location):

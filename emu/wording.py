@@ -45,6 +45,14 @@ def function_of(frame: Frame) -> str:
     return frame.function or f"{frame.pc:#010x}"
 
 
+def frame_note(frame: Frame) -> str:
+    """Return what interrupted a frame's function, and why no frame follows, in brackets; or an empty text."""
+    notes = [f"interrupted by {frame.interrupted_by}"] if frame.interrupted_by else []
+    if frame.walk_ends or frame.frame_bytes is None:
+        notes.append(frame.walk_ends or "no unwind information")
+    return f"({'; '.join(notes)})" if notes else ""
+
+
 def call_path(backtrace: Sequence[Frame]) -> list[str]:
     """Return the six innermost functions of a call path, innermost first, then ``...`` if the path goes on."""
     return [function_of(frame) for frame in backtrace[:_NEAREST]] + ["..."] * (len(backtrace) > _NEAREST)
