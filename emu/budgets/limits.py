@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from emu.budgets.usage import Part, Usage
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
-from emu.record import Fault, Location, Parity
+from emu.record import Fault, Frame, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import kind, place
+from emu.wording import function_of, kind, place
 
 _MOST_PARTS = 8
 
@@ -102,4 +102,5 @@ def describe_fault(fault: Fault) -> str:
 
 
 def _where(location: Location) -> str:
-    return printable(f"{location.function or '?'} {place(location)}".rstrip())
+    name = function_of(location) if isinstance(location, Frame) else location.function or "?"
+    return printable(f"{name} {place(location)}".rstrip())
