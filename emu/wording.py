@@ -5,7 +5,18 @@ import re
 from collections.abc import Sequence
 
 from emu.printable import printable
-from emu.record import CallPath, Frame, Location, MemoryCheck, RegionUse, Run, Verdict
+from emu.record import (
+    CallPath,
+    Frame,
+    LayerError,
+    Location,
+    MemoryCheck,
+    Parity,
+    RegionUse,
+    Run,
+    Verdict,
+    WorstInput,
+)
 
 _NEAREST = 6
 
@@ -77,6 +88,40 @@ def allocator(check: MemoryCheck) -> str:
         "replaced": "an allocator that keeps blocks apart",
         "sanitizer": "AddressSanitizer's allocator",
     }[check.allocator]
+
+
+def without_numbers(parity: Parity) -> list[str]:
+    """Return a line about outputs that are NaN or infinite, and a line about inputs without an answer."""
+    lines, found = [], parity.not_numbers
+    if found is not None:
+        inputs = ", ".join([*(f"#{index}" for index in found.first_inputs), *["..."] * (found.inputs > 10)])
+        outputs = f"NaN or infinite: {found.outputs:,} of {counted(found.all_outputs, 'output')}"
+        lines.append(f"{outputs}, in {counted(found.inputs, 'input')}: {inputs}")
+    if parity.unanswered:
+        lines.append(f"no answer to {parity.unanswered:,} of {counted(parity.inputs, 'input')}: the fault says why")
+    return lines
+
+
+def error_of(worst: WorstInput) -> str:
+    """Return an input's error, or why it has none: ``error 1.20e-07``, ``no answer``."""
+    if not worst.answered:
+        return "no answer"
+    if worst.not_numbers:
+        are = "is" if worst.not_numbers == 1 else "are"
+        return f"{counted(worst.not_numbers, 'output')} {are} NaN or infinite"
+    return f"error {worst.max_abs_error:.2e}"
+
+
+def class_number(index: int) -> str:
+    """Return ``class 2``, or ``no class`` for -1."""
+    return f"class {index}" if index >= 0 else "no class"
+
+
+def layer_error(layer: LayerError) -> str:
+    """Return the error of a tensor beside the tensor's largest value."""
+    if not math.isfinite(layer.max_abs_error):
+        return "some of it is NaN or infinite"
+    return f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
 
 
 def margin(verdict: Verdict) -> str:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import require_distinct, write_file
 from emu.model.checkpoint import load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
 from emu.printable import printable
+from emu.writing import require_distinct, write_file
 
 
 def export(

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from emu.commands.output_files import make_directory, require_distinct, write_file
 from emu.commands.page import render_page
 from emu.commands.parameters import BoardFiles, board_files
 from emu.commands.progress_bar import progress_bar
@@ -21,6 +20,7 @@ from emu.reports.terminal import print_run
 from emu.run import RunOptions, execute, plan, read_request
 from emu.suppressions import load_suppressions
 from emu.targets import find_target, load_targets
+from emu.writing import make_directory, require_distinct, write_file
 
 _REPORTS = {"report.html": render_page, "report.md": render_markdown, "junit.xml": render_junit}
 

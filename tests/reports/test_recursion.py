@@ -15,10 +15,12 @@ from emu.budgets.usage import usages
 from emu.commands.page import render_page
 from emu.record import Fault, Frame, Run, RunFile, Stack, StackUse
 from emu.reports.annotations import render_annotations
+from emu.reports.code_quality import render_code_quality
 from emu.reports.collapsed import render_collapsed
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
 from emu.reports.markdown import render_markdown
+from emu.reports.sources import Sources
 from emu.reports.speedscope import render_speedscope
 from emu.reports.terminal import print_run
 from emu.targets import find_target
@@ -45,7 +47,8 @@ REPORTS: dict[str, Callable[[Run], str]] = {
     "html": lambda run: render_page([run]),
     "markdown": lambda run: render_markdown([run]),
     "junit": lambda run: render_junit([run]),
-    "annotations": lambda run: render_annotations([run], HERE),
+    "annotations": lambda run: render_annotations([run], Sources(HERE)),
+    "code quality": lambda run: render_code_quality([run], Sources(HERE)),
     "collapsed": lambda run: render_collapsed([run]),
     "speedscope": lambda run: render_speedscope([run]),
     "lcov": lambda run: render_lcov([run]),

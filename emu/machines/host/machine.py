@@ -5,7 +5,7 @@ import signal
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
-from emu.machines import Machine, Measurements, Stop
+from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.host.process import HostProcess
 from emu.machines.host.reports import read_report
 from emu.record import Fault, MemoryCheck, MemoryFinding
@@ -21,6 +21,9 @@ _FIGURES = (
     "ram_peak_bytes",
     "instructions",
     "per_inference",
+    "profile",
+    "coverage",
+    "timeline",
 )
 _WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
 _OTHER_ERRORS = (
@@ -69,8 +72,16 @@ class HostMachine(Machine):
         return self._run()
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the process's memory; raises ValueError if there is none."""
-        return self._running.read(address, size)
+        """Return ``size`` bytes of the process's memory; raises ValueError if there is none.
+
+        Raises LostError if the process was ended from outside.
+        """
+        try:
+            return self._running.read(address, size)
+        except LostError:
+            if self._waiting:
+                self._run()  # finds how it ended
+            raise
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError if there is none."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from emu.errors import EmuError, InputError, MissingToolError
+from emu.machines import LostError
 from emu.machines.output import Output
 from emu.machines.process_group import end_group
 from emu.machines.process_time import ProcessTime
@@ -118,12 +119,12 @@ class HostProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError if there is no such memory, EmuError if the process has ended."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory, LostError if the process has ended."""
         try:
             with self._memory(address) as memory:
                 data = _unless_gone(os.pread(memory, size, address))
         except ProcessLookupError as error:
-            raise EmuError("the firmware's process was ended from outside while it waited") from error
+            raise LostError("the firmware's process was ended from outside while it waited") from error
         if len(data) < size:
             raise ValueError(f"there is no memory at {address + len(data):#010x}")
         return data

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from emu.architectures.core import CoreError
 from emu.architectures.cores import core_of
-from emu.errors import EmuError, MissingToolError
+from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
-from emu.machines import Machine, Measurements, Stop
+from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
@@ -21,7 +21,7 @@ from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
-from emu.probes.main_stack import main_stack_by_region
+from emu.probes.main_stack import main_stack_by_region, why_no_limit
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions, Stack
 from emu.targets import Target
@@ -109,17 +109,17 @@ class RenodeMachine(Machine):
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none.
 
-        Raises EmuError if Renode is lost, as its memory is lost, too.
+        Raises LostError if Renode is lost, as its memory is lost, too.
         """
         run = self._running
         self._require_memory(address, size)
         if run.lost:
-            raise EmuError(_LOST)
+            raise LostError(_LOST)
         try:
             return run.memory.read(address, size)
         except RenodeError as error:
-            run.lost = True
-            raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
+            self._lose(run, error)
+            raise LostError(run.faults[-1].detail) from error
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError if there is none."""
@@ -158,11 +158,11 @@ class RenodeMachine(Machine):
         """Return what was measured since ``boot``."""
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
-        not_measured = never_measured(self._target)
+        not_measured = never_measured(self._target) | why_no_limit(firmware)
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
-        measured = self._heap(run)
+        measured = self._heap()
         heap, not_measured = measured.heap, not_measured | measured.not_measured
         touched = self._touched(run, heap)
         if isinstance(touched, str):
@@ -187,11 +187,10 @@ class RenodeMachine(Machine):
             not_measured=not_measured,
         )
 
-    def _heap(self, run: _Run) -> MeasuredHeap:
+    def _heap(self) -> MeasuredHeap:
         try:
             return measure_heap(self._firmware, self.read)
-        except EmuError:
-            assert run.lost, "else memory can be read"
+        except LostError:
             return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:
@@ -211,8 +210,8 @@ class RenodeMachine(Machine):
         try:
             addresses = self._differences(run.memory, only_constants=True)
         except RenodeError as error:
-            run.lost = True
-            return [lost_fault(self._firmware, error, run.process.log.abort(), run.process.log.tail())]
+            self._lose(run, error)
+            return []
         return [changed_constant(self._firmware, address) for address in addresses]
 
     def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
@@ -284,18 +283,15 @@ class RenodeMachine(Machine):
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def _go(self, run: _Run, commands: list[str]) -> Stop:
-        before = run.state.instructions
+        before, known = run.state.instructions, len(run.faults)
         run.waiting = False
         try:
-            faults = self._run_on(run, commands, before)
+            run.faults += self._run_on(run, commands, before)
             if run.paint is not None:
                 run.paint.look()
-        except (CoreError, EmuError) as error:
-            run.lost = True
-            process = run.process
-            process.end()
-            faults = [lost_fault(self._firmware, error, process.log.abort(), process.log.tail())]
-        run.faults += faults
+        except (CoreError, LostError) as error:
+            self._lose(run, error)
+        faults = run.faults[known:]
         count = None if run.lost else run.state.instructions - before
         if faults:
             return Stop("fault", count, fault=faults[0])
@@ -372,6 +368,14 @@ class RenodeMachine(Machine):
         accesses = log.unexpected_accesses()[run.accesses_seen :]
         run.accesses_seen += len(accesses)
         return access_faults(self._firmware, accesses, counted, log.tail())
+
+    def _lose(self, run: _Run, error: Exception) -> None:
+        """Note that Renode is lost, once, with the fault that says why, and end what is left of it."""
+        if not run.lost:
+            run.lost = True
+            run.process.end()
+            log = run.process.log
+            run.faults.append(lost_fault(self._firmware, error, log.abort(), log.tail()))
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
