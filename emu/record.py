@@ -41,7 +41,9 @@ class Location(_Part):
     """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
-    """The function's name."""
+    """The function's name; C++ and Rust names are demangled."""
+    symbol: str | None = None
+    """The linker's name of the function; None if it is the same name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
