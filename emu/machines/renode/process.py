@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emu.errors import MissingToolError
+from emu.machines.process_time import ProcessTime
 from emu.machines.renode.installation import find_renode, renode_version
 from emu.machines.renode.log import Log
 from emu.machines.renode.robot_server import RenodeError, RobotServer
+from emu.machines.time_limit import TimeLimit
 from emu.processes import end_group, guarded
 from emu.temporary import temporary_directory
 
@@ -41,7 +43,7 @@ class RenodeProcess:
             (self.directory / "config").touch()
             self._process = undo.enter_context(self._started(path))
             try:
-                self.robot = RobotServer(self._port(), self.check)
+                self.robot = RobotServer(self._port(), self.check, self.time_limit)
                 self._check_keywords()
             except RenodeError as error:
                 raise MissingToolError(f"{path} (Renode {self.version}) cannot be used: {error}") from error
@@ -51,6 +53,10 @@ class RenodeProcess:
     def process_id(self) -> int:
         """The process group."""
         return self._process.pid
+
+    def time_limit(self, seconds: float) -> TimeLimit:
+        """Return a limit of Renode's time that begins now."""
+        return TimeLimit(seconds, ProcessTime(self.process_id).spent)
 
     def check(self) -> None:
         """Raise RenodeError if the process has ended, or if its core has stopped for good."""
