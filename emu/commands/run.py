@@ -56,7 +56,7 @@ def run(
         int, typer.Option(min=1, help="End any one input (and the boot) after so many instructions.")
     ] = Limits.instructions,
     max_seconds: Annotated[
-        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of the host.")
+        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of work.")
     ] = Limits.seconds,
     json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
     report: Annotated[

@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
 _NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
 _REGISTERS = {number: getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(16)} | {
-    25: arm_const.UC_ARM_REG_XPSR
+    22: arm_const.UC_ARM_REG_PSP,
+    25: arm_const.UC_ARM_REG_XPSR,
 }
 _INSTRUCTIONS_A_SECOND = 100_000_000
 
@@ -59,6 +61,11 @@ _SYSTEM = SimpleNamespace(
     ),
     Convert=SimpleNamespace(ToByte=int),
 )
+
+
+@cache
+def _compiled(script: Path) -> CodeType:
+    return compile(script.read_text(), str(script), "exec")
 
 
 class FakeMachine:
@@ -110,7 +117,7 @@ class FakeMachine:
         if script is None:
             self.reads += 1
             return request
-        code = compile(script.read_text(), str(script), "exec")
+        code = _compiled(script)
         if script not in self.scopes:
             first = SimpleNamespace(**vars(request) | {"IsInit": True})
             self.scopes[script] = {"System": _SYSTEM, "request": first}

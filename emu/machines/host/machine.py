@@ -118,11 +118,12 @@ class HostMachine(Machine):
 
     def _run(self) -> Stop:
         process = self._running
+        time_limit = process.time_limit(self._limits.seconds)
         try:
-            self._waiting = process.wait(self._limits.seconds)
+            self._waiting = process.wait(time_limit)
         except TimeoutError:
             self._waiting = False
-            return self._time_is_up()
+            return self._time_is_up(time_limit.words)
         if self._waiting:
             return Stop("yield", None)
         self._finding = read_report(process.said, self._firmware)
@@ -136,12 +137,12 @@ class HostMachine(Machine):
             return self._stop_at(Fault(kind="signal", detail=detail))
         return Stop("exit", None, exit_status=code)
 
-    def _time_is_up(self) -> Stop:
+    def _time_is_up(self, limit: str) -> Stop:
         """End the process with a signal, so that the sanitizer reports the current place."""
         self._running.interrupt()
         place = read_report(self._running.said, self._firmware)
         known = place.model_dump(include={"function", "file", "line", "pc", "backtrace"}) if place else {}
-        detail = f"the run has not ended after {self._limits.seconds:g} seconds"
+        detail = f"the run has not ended after {limit}"
         return self._stop_at(Fault(**known, kind="time_limit", detail=detail))
 
     def _stop_at(self, fault: Fault) -> Stop:

@@ -28,12 +28,16 @@ from emu.targets import Target
 
 _MIPS = 100
 """Instructions in a microsecond of virtual time."""
-_FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
+_FIRST_SLICE, _LAST_SLICE = 100_000, 50_000_000
 """Instructions between checks of a running machine: the first and the largest number."""
+_SLICE_SECONDS = 0.25
+"""How long a slice should take: nothing can interrupt it."""
 _WATCHED_SLICE = 200_000
 """Instructions between checks when Python looks at SP before each instruction."""
 _ANSWER_SECONDS = 30.0
-"""How long Renode may take beyond the firmware's own time."""
+"""How long Renode may take for an answer that runs nothing."""
+_LAST_WORDS_SECONDS = 1.0
+"""How long Renode may run on after the limit of time; if the limit is longer, as long as that."""
 _LOG_SECONDS = 2.0
 """How long a line may take to reach the log."""
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
@@ -297,7 +301,8 @@ class RenodeMachine(Machine):
 
     def _run_on(self, run: _Run, commands: list[str], before: int) -> list[Fault]:
         """Run until the firmware yields, ends or faults; the limits are checked between slices of time."""
-        deadline = time.monotonic() + self._instruments.limits.seconds
+        most_seconds = self._instruments.limits.seconds
+        time_limit = run.process.time_limit(most_seconds)
         budget, executed, length = self._instruments.limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
@@ -305,14 +310,14 @@ class RenodeMachine(Machine):
         while True:
             length = min(max(length, shortest), longest, budget - executed)
             files = run.memory.new_files(places)
-            seconds = max(0.0, deadline - time.monotonic()) + _ANSWER_SECONDS
-            unexpected, advanced = run.state.unexpected, executed
+            seconds = time_limit.left + max(_LAST_WORDS_SECONDS, most_seconds)
+            unexpected, advanced, began = run.state.unexpected, executed, time.monotonic()
             commands.append(run_for(-(-length // _MIPS)))
             run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
             if run.watch is not None and executed > advanced:
-                deadline = time.monotonic() + self._instruments.limits.seconds
+                time_limit = run.process.time_limit(most_seconds)
             if state.unexpected != unexpected:
                 return self._access_faults(run, state.unexpected - unexpected)
             if state.halted and run.watch is not None and run.watch.has_halted(state):
@@ -325,9 +330,9 @@ class RenodeMachine(Machine):
                 commands = [f"{CPU} IsHalted false"]
             elif executed >= budget:
                 return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
-            elif time.monotonic() >= deadline:
-                return [self._limit_fault(run, "time_limit", f"{self._instruments.limits.seconds:g} seconds")]
-            length *= 2
+            elif time_limit.is_over:
+                return [self._limit_fault(run, "time_limit", time_limit.words)]
+            length = int(length * min(2.0, _SLICE_SECONDS / (time.monotonic() - began)))
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
         """Return the faults of a core that a hook has halted; None if the firmware can go on.
