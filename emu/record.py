@@ -109,9 +109,9 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine also
-    ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free`` and
-    ``heap_meets_stack`` the firmware runs on."""
+    ``wait_for_interrupt``, ``reset``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine
+    also ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free``
+    and ``heap_meets_stack`` the firmware runs on."""
     address: int | None = None
     """The address that was accessed; None if the fault is not an access."""
     pc: int | None = None
