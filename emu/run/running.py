@@ -9,7 +9,7 @@ from emu.inputs import EvaluationInputs
 from emu.instruments import require
 from emu.model.sources import Model
 from emu.parity import compare
-from emu.record import Run
+from emu.record import Reading, Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
 from emu.run.emulators import open_machine
 from emu.run.layers import trace_layers
@@ -21,13 +21,23 @@ from emu.targets import Target
 from emu.verdicts import judge
 
 
-def run_model(model: Model, target: Target, inputs: EvaluationInputs, options: RunOptions, progress: Progress) -> Run:
+def run_model(
+    model: Model,
+    target: Target,
+    inputs: EvaluationInputs,
+    options: RunOptions,
+    progress: Progress,
+    reading: Reading | None = None,
+) -> Run:
     """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
+
+    ``reading`` is what the model is taken to compute, for the record.
 
     Raises InputError if the inputs are not for the model, or if its layers cannot be compared.
     """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
     run = _measure(elf, model.name, target, inputs, options, progress)
+    run.reading = reading
     if options.trace_input is not None:
         run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
     return _judged(run, options)
