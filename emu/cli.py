@@ -1,7 +1,7 @@
 """The command line: the commands of ``emu.commands``, and how a mistake ends."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,8 +15,12 @@ from emu.commands.robot import robot
 from emu.commands.run import run
 from emu.commands.targets import targets
 from emu.commands.toolchain import toolchain
-from emu.ending import one_line_for_failures, signals_end_in_order
+from emu.ending import one_line_for_failures, open_standard_streams, signals_end_in_order
+from emu.errors import InputError
 from emu.marks import print_marks_everywhere
+
+_WRONG_CALL: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+"""Typer does not export the base of its errors, and newer versions have a copy of click of their own."""
 
 app = typer.Typer(
     name="emu",
@@ -34,10 +38,33 @@ app.add_typer(toolchain, name="toolchain")
 
 def main() -> None:
     """Run the command line; a failure ends in one line on stderr, and in a traceback only with ``--debug``."""
+    open_standard_streams()
     print_marks_everywhere()
     signals_end_in_order()
     with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
-        app()
+        sys.exit(_call())
+
+
+def _call() -> int:
+    """Run the command that was typed, and return its exit code; raises InputError if the call is wrong."""
+    try:
+        return app(prog_name="emu", standalone_mode=False) or 0
+    except _WRONG_CALL as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its help is printed
+            return InputError.exit_code
+        raise InputError(_what_is_wrong(error)) from None
+    except typer.Abort:  # older versions of typer raise it for an interrupt
+        return 130
+
+
+def _what_is_wrong(error: Any) -> str:
+    """Return what typer would put into a box, and what to type."""
+    message, similar = error.format_message(), getattr(error, "possibilities", None)
+    if similar:
+        message = f"{error.message.rstrip('.')}; did you mean {' or '.join(similar)}?"
+    message = message.replace(". Did you", "; did you").replace("Value error, ", "").strip().rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "emu"
+    return f"{message[:1].lower()}{message[1:]} (`{command} --help` shows what to type)"
 
 
 def _show_version(wanted: bool) -> None:

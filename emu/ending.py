@@ -4,7 +4,7 @@ Exit code 1 says that a verdict failed, and nothing else does.
 """
 
 import contextlib
-import errno
+import logging
 import os
 import signal
 import sys
@@ -12,12 +12,25 @@ import traceback
 from collections.abc import Iterator
 from typing import NoReturn
 
-from emu.errors import EmuError, OutputError
+from emu.errors import EmuError, as_emu_error
 
 _INTERNAL = EmuError.exit_code
-_OUTPUT_LOST = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_STDERR = 2
 _HINT = "`emu --debug ...` shows more"
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null in the place of each standard stream that is closed: nobody wants what would go there.
+
+    Else the first file that emu opens would take the stream's number, and get what is printed.
+    """
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(file, True)
+    os.close(file)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def signals_end_in_order() -> None:
@@ -36,6 +49,9 @@ def _end(number: int, _frame: object) -> NoReturn:
 @contextlib.contextmanager
 def one_line_for_failures(debug: bool) -> Iterator[None]:
     """Turn what is raised inside into a line on stderr and an exit code, and with ``debug`` a traceback before it."""
+    if debug:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("emu").setLevel(logging.DEBUG)
     try:
         try:
             yield
@@ -45,7 +61,7 @@ def one_line_for_failures(debug: bool) -> Iterator[None]:
             sys.stdout.flush()  # now: the interpreter would end with a code of its own
             raise
     except Exception as error:
-        failure = _failure(error)
+        failure = as_emu_error(error)
         if debug:
             traceback.print_exception(error)
         hint = "" if debug or failure.exit_code != _INTERNAL else f" ({_HINT})"
@@ -53,16 +69,6 @@ def one_line_for_failures(debug: bool) -> Iterator[None]:
             print(f"error: {failure}{hint}", file=sys.stderr, flush=True)
         _forget_what_cannot_be_printed()
         sys.exit(failure.exit_code)
-
-
-def _failure(error: Exception) -> EmuError:
-    if isinstance(error, EmuError):
-        return error
-    if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
-        return OutputError(f"{error.filename or 'what emu prints'}: cannot be written: {error.strerror}")
-    if isinstance(error, MemoryError):
-        return EmuError("there is not enough memory")
-    return EmuError(f"an error in emu: {type(error).__name__}: {error}")
 
 
 def _forget_what_cannot_be_printed() -> None:

@@ -3,9 +3,12 @@
 Exit code 1 is none of them: it says that a verdict failed, and nothing else.
 """
 
+import errno
+
 from emu.printable import printable
 
 _LONGEST = 2000
+_OUTPUT_LOST = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class EmuError(Exception):
@@ -36,3 +39,14 @@ class OutputError(EmuError):
     """A file or the cache cannot be written: exit code 74."""
 
     exit_code = 74
+
+
+def as_emu_error(error: Exception) -> EmuError:
+    """Return ``error`` if it is an EmuError, else the EmuError that says in one line what ``error`` means to a user."""
+    if isinstance(error, EmuError):
+        return error
+    if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
+        return OutputError(f"{error.filename or 'what emu prints'}: cannot be written: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return EmuError("there is not enough memory")
+    return EmuError(f"an error in emu: {type(error).__name__}: {error}")

@@ -202,6 +202,7 @@ SECTIONS: Mapping[str, str] = {
     "coverage": "",
     "heap": "heap_peak_bytes",
     "instructions": "total",
+    "layers": "",
     "memory_check": "",
     "parity": "",
     "profile": "",

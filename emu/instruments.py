@@ -22,6 +22,7 @@ class Limits:
 
     instructions: int = 10_000_000_000
     seconds: float = 60.0
+    """Seconds of the emulator's work (see ``emu.machines.time_limit``)."""
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.inputs import EvaluationInputs
-from emu.record import ClassParity, Errors, Parity, WorstInput
+from emu.record import ClassParity, Errors, NotNumbers, Parity, WorstInput
 
-_WORST_INPUTS = 10
+_WORST_INPUTS, _FIRST_INPUTS = 10, 10
 
 
-def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | None:
-    """Compare outputs (N, C) with the reference logits; None if the inputs have no logits.
+def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs, answered: int | None = None) -> Parity | None:
+    """Compare outputs (N, C) with the reference logits; return None if the inputs have no logits.
 
-    The reference is PyTorch's float64 output if the inputs have it, else the float32 output. An output that is not a
-    number agrees with no class, and its error is infinite.
+    The firmware answered the first ``answered`` inputs; None stands for all. The reference is PyTorch's float64 output
+    if the inputs have it, else the float32 output. An input without an answer agrees with no class, and neither does an
+    input with an output that is NaN or infinite. The error of such an output is infinite.
     """
     reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
     if reference is None:
         return None
     error = _absolute_error(outputs, reference)  # (N, C)
+    not_numbers = _not_numbers(outputs, len(outputs) if answered is None else answered)  # (N,)
     predicted, expected = _argmax(outputs), reference.argmax(axis=1)
     agrees = predicted == expected
     labels = inputs.labels
@@ -31,6 +33,8 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | 
             predicted=int(predicted[index]),
             expected=int(expected[index]),
             label=int(labels[index]) if labels is not None else None,
+            not_numbers=int(not_numbers[index]),
+            answered=answered is None or bool(index < answered),
         )
         for index in worst_first[:_WORST_INPUTS]
     ]
@@ -49,6 +53,27 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs) -> Parity | 
         ],
         float32=_errors(outputs, inputs.logits32) if inputs.logits32 is not None else None,
         label_accuracy=float((predicted == labels).mean()) if labels is not None else None,
+        not_numbers=_describe(not_numbers, outputs[:answered].size),
+        unanswered=0 if answered is None else len(outputs) - answered,
+    )
+
+
+def _not_numbers(outputs: NDArray[np.float32], answered: int) -> NDArray[np.int64]:
+    """Return how many outputs of each input are NaN or infinite; 0 for inputs without an answer."""
+    counts = (~np.isfinite(outputs)).sum(axis=1)
+    counts[answered:] = 0
+    return counts
+
+
+def _describe(not_numbers: NDArray[np.int64], all_outputs: int) -> NotNumbers | None:
+    having = np.flatnonzero(not_numbers)
+    if not len(having):
+        return None
+    return NotNumbers(
+        outputs=int(not_numbers.sum()),
+        all_outputs=all_outputs,
+        inputs=len(having),
+        first_inputs=having[:_FIRST_INPUTS].tolist(),
     )
 
 

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 class _Part(BaseModel):
-    # An output that is not a number has an infinite error, which JSON has to keep.
+    # An output that is NaN has an infinite error, which JSON has to keep.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     @model_validator(mode="after")
@@ -375,11 +375,15 @@ class WorstInput(_Part):
     max_abs_error: float
     """The input's largest logit error."""
     predicted: int
-    """The class of the firmware's largest logit; -1 if an output is not a number."""
+    """The class of the firmware's largest logit; -1 if an output is NaN or infinite, or there is no answer."""
     expected: int
     """The class of the reference's largest logit."""
     label: int | None = None
     """The true class, if labels are given."""
+    not_numbers: int = 0
+    """The number of the input's outputs that are NaN or infinite."""
+    answered: bool = True
+    """Whether the firmware answered the input; if not, its error is infinite."""
 
 
 class ClassParity(_Part):
@@ -392,8 +396,8 @@ class ClassParity(_Part):
     inputs: int
     """The number of inputs in the class."""
     predictions: dict[int, int]
-    """The number of these inputs that the firmware puts into each class, most first; the class is -1 if an output is
-    not a number."""
+    """The number of these inputs that the firmware puts into each class, most first. The class is -1 if an output is
+    NaN or infinite, or if there is no answer."""
     max_abs_error: float | None
     """The largest logit error; None if the class has no inputs."""
 
@@ -405,6 +409,19 @@ class Errors(_Part):
     """The largest error of a logit."""
     mean_abs_error: float
     """The mean error over all logits of all inputs."""
+
+
+class NotNumbers(_Part):
+    """The outputs that are NaN or infinite."""
+
+    outputs: int
+    """The number of these outputs."""
+    all_outputs: int
+    """The number of all outputs in the firmware's answers."""
+    inputs: int
+    """The number of inputs that have such an output."""
+    first_inputs: list[int]
+    """The indices of the first ten of these inputs."""
 
 
 class Parity(_Part):
@@ -432,6 +449,10 @@ class Parity(_Part):
     """The errors against float32 PyTorch, if the inputs come with its logits."""
     label_accuracy: float | None = Field(default=None, ge=0, le=1)
     """The share of inputs, 0..1, whose true label the firmware finds, if labels are given."""
+    not_numbers: NotNumbers | None = None
+    """The outputs that are NaN or infinite; None if there are none, and in older records."""
+    unanswered: int = 0
+    """The number of inputs without an answer, all at the end: a fault ended the run. Their errors are infinite."""
 
 
 class LayerError(_Part):
@@ -486,6 +507,17 @@ class Verdict(_Part):
     """The value allowed, as text for people."""
 
 
+class Failure(_Part):
+    """A part of a run that emu could not make."""
+
+    part: str
+    """The part: ``layers``, ``second run`` or ``counts``."""
+    detail: str
+    """What went wrong, in a sentence."""
+    exit_code: int
+    """The exit code that `emu run` ends with because of this failure."""
+
+
 class Run(_Part):
     """One model (or firmware) on one target."""
 
@@ -504,10 +536,13 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """One input's intermediate tensors against the model's, as emu reads the checkpoint."""
+    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
+    ``--trace-layers``."""
     reading: Reading | None = None
     """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []
+    failures: list[Failure] = []
+    """The parts that emu could not make. ``not_measured`` has the reason for what they leave out."""
     output: str = ""
     """The text that the firmware printed, or the end of a long text."""
     output_cut_bytes: int = 0
@@ -519,8 +554,8 @@ class Run(_Part):
     The name is one of these:
 
     - a figure: a field of ``memory``, ``instructions`` or ``parity`` that holds a number;
-    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``memory_check``, ``parity``, ``profile``,
-      ``stacks``, ``timeline``;
+    - a section of a run: ``coverage``, ``heap``, ``instructions``, ``layers``, ``memory_check``, ``parity``,
+      ``profile``, ``stacks``, ``timeline``;
     - a part of a section: ``by_function``, ``leaks``, ``heap_region_bytes``, ``loads_by_region``, ``overhead_bytes``,
       ``stack_limit_bytes``, ``stores_by_region``;
     - ``limit of NAME``: the limit of the stack NAME;

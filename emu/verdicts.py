@@ -1,7 +1,7 @@
 """Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
-from emu.wording import counted
+from emu.wording import counted, without_numbers
 
 DEFAULT_TOLERANCE = 1e-6
 """The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
@@ -18,6 +18,9 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     ``tolerance`` limits the mean logit error, relative to the reference's largest absolute logit.
     """
     verdicts = [Verdict(name="no fault", ok=not run.faults, value=counted(len(run.faults), "fault"), limit="0")]
+    if run.failures:
+        told = "; ".join(f"{failure.part}: {failure.detail}" for failure in run.failures)
+        verdicts.append(Verdict(name="every part was made", ok=False, value=told, limit="all"))
     if run.memory_check is not None:
         found = len(run.memory_check.findings)
         verdicts.append(Verdict(name="no memory error", ok=not found, value=counted(found, "memory error"), limit="0"))
@@ -36,7 +39,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             Verdict(
                 name="mean logit error",
                 ok=relative <= tolerance,
-                value=f"{relative:.1e}",
+                value="; ".join(without_numbers(run.parity)) or f"{relative:.1e}",
                 limit=f"{tolerance:.0e} relative",
             )
         )

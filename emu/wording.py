@@ -5,7 +5,18 @@ import re
 from collections.abc import Sequence
 
 from emu.printable import printable
-from emu.record import Frame, Location, MemoryCheck, Reading, RegionUse, Run, Verdict
+from emu.record import (
+    Frame,
+    LayerError,
+    Location,
+    MemoryCheck,
+    Parity,
+    Reading,
+    RegionUse,
+    Run,
+    Verdict,
+    WorstInput,
+)
 
 _NEAREST = 6
 
@@ -89,6 +100,40 @@ def reading_lines(reading: Reading) -> list[tuple[str, str]]:
             ("checked", f"the logits of {counted_inputs} agree with it within {reading.max_relative_error:.1e}")
         )
     return lines
+
+
+def without_numbers(parity: Parity) -> list[str]:
+    """Return a line about outputs that are NaN or infinite, and a line about inputs without an answer."""
+    lines, found = [], parity.not_numbers
+    if found is not None:
+        inputs = ", ".join([*(f"#{index}" for index in found.first_inputs), *["..."] * (found.inputs > 10)])
+        outputs = f"NaN or infinite: {found.outputs:,} of {counted(found.all_outputs, 'output')}"
+        lines.append(f"{outputs}, in {counted(found.inputs, 'input')}: {inputs}")
+    if parity.unanswered:
+        lines.append(f"no answer to {parity.unanswered:,} of {counted(parity.inputs, 'input')}: the fault says why")
+    return lines
+
+
+def error_of(worst: WorstInput) -> str:
+    """Return an input's error, or why it has none: ``error 1.20e-07``, ``no answer``."""
+    if not worst.answered:
+        return "no answer"
+    if worst.not_numbers:
+        are = "is" if worst.not_numbers == 1 else "are"
+        return f"{counted(worst.not_numbers, 'output')} {are} NaN or infinite"
+    return f"error {worst.max_abs_error:.2e}"
+
+
+def class_number(index: int) -> str:
+    """Return ``class 2``, or ``no class`` for -1."""
+    return f"class {index}" if index >= 0 else "no class"
+
+
+def layer_error(layer: LayerError) -> str:
+    """Return the error of a tensor beside the tensor's largest value."""
+    if not math.isfinite(layer.max_abs_error):
+        return "some of it is NaN or infinite"
+    return f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
 
 
 def margin(verdict: Verdict) -> str:

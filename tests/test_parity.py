@@ -75,6 +75,27 @@ def test_an_output_that_is_no_number_agrees_with_nothing(value: float):
     assert parity.max_abs_error == np.inf
 
 
+def test_outputs_without_a_number_are_counted_for_each_input_that_was_answered():
+    outputs = np.zeros((13, 3), np.float32)
+    outputs[1] = [np.nan, np.inf, 0]
+    outputs[4, 2] = -np.inf
+    outputs[11:] = np.nan  # the firmware stopped before these
+    parity = compare(outputs, EvaluationInputs(np.zeros((13, 4, 1), np.float32), logits64=np.eye(13, 3)), answered=11)
+    assert parity is not None
+    found = parity.not_numbers
+    assert found is not None
+    assert (found.outputs, found.all_outputs, found.inputs, found.first_inputs) == (3, 33, 2, [1, 4])
+    assert parity.unanswered == 2
+    worst = {each.index: (each.not_numbers, each.answered) for each in parity.worst_inputs}
+    assert [worst[index] for index in (0, 1, 4, 11, 12)] == [(0, True), (2, True), (1, True), (0, False), (0, False)]
+
+
+def test_numbers_alone_are_not_counted():
+    parity = compare(LOGITS.astype(np.float32), inputs(logits64=LOGITS), answered=2)
+    assert parity is not None
+    assert (parity.not_numbers, parity.unanswered) == (None, 0)
+
+
 def test_without_logits_there_is_no_parity():
     assert compare(LOGITS.astype(np.float32), inputs()) is None
 

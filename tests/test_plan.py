@@ -1,20 +1,24 @@
 """What is to be run: read once, refused before the first run, and made once."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
-from emu.errors import InputError
+from emu.build import build_firmware
+from emu.errors import EmuError, InputError, MissingToolError
 from emu.instruments import Limits
 from emu.model.sources import find_model
 from emu.probes import instructions
-from emu.probes.instructions import ContradictionError
 from emu.record import Run
-from emu.run import RunOptions, execute, plan, read_request
+from emu.run import RunOptions, execute, plan, read_request, run_model
 from emu.run.driving import Progress
+from emu.run.request import ModelRequest
 from emu.targets import Target, find_target
 
 TARGET = find_target("stm32h7-unicorn")
@@ -51,6 +55,42 @@ def test_what_is_asked_for_twice_is_made_once_and_shown_twice() -> None:
     assert runs == audience.shown == audience.kept
 
 
+def test_the_same_firmware_in_two_files_is_two_runs(tmp_path: Path) -> None:
+    built = build_firmware(find_model("har").image, TARGET.board)
+    paths = [tmp_path / directory / "firmware.elf" for directory in ("debug", "release")]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(built, path)
+    audience = Audience()
+    execute(
+        plan([read_request(path) for path in paths], [TARGET], RunOptions()),
+        audience.progress,
+        audience.show,
+        audience.keep,
+    )
+    assert [run.firmware.path for run in audience.shown] == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(("options", "runs"), [(RunOptions(), 1), (RunOptions(trace_input=0), 2)])
+def test_two_checkpoints_of_one_image_are_two_runs_only_if_they_are_compared_with_pytorch(
+    tmp_path: Path, options: RunOptions, runs: int
+) -> None:
+    har = find_model("har")
+    requests = []
+    for note in ("first", "second"):
+        path = tmp_path / note / "model.safetensors"
+        path.parent.mkdir()
+        with safe_open(har.path, "numpy") as tensors:
+            metadata = {**(tensors.metadata() or {}), "note": note}
+        save_file(load_file(har.path), path, metadata)
+        requests.append(read_request(path, har.inputs, 1))
+    assert len({request.model.image for request in requests if isinstance(request, ModelRequest)}) == 1
+    audience = Audience()
+    execute(plan(requests, [TARGET], options), audience.progress, audience.show, audience.keep)
+    assert len(audience.started) == runs
+    assert len(audience.shown) == 2
+
+
 def test_what_was_run_before_an_interrupt_is_kept() -> None:
     class Interrupted(Audience):
         def show(self, run: Run, target: Target) -> None:
@@ -66,21 +106,42 @@ def test_what_was_run_before_an_interrupt_is_kept() -> None:
     assert audience.kept == audience.shown
 
 
-def test_a_run_whose_counts_contradict_each_other_costs_no_earlier_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "lost"),
+    [
+        ("function", {"by_function", "instructions", "per_inference"}),
+        ("line", {"profile"}),
+        ("call path", {"profile"}),
+    ],
+)
+def test_counts_that_contradict_each_other_cost_only_themselves(
+    wrong: str, lost: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     audience = Audience()
-    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions())
+    options = RunOptions(profile=True, coverage=True)
+    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], options)
     made = []
 
     def check_sum(total: int, what: str, parts: Iterable[int]) -> None:
         made.append(what)
-        instructions.check_sum(total + len(made) - 1, what, parts)
+        is_first = made.count(what) == 1
+        instructions.check_sum(total + 1 if what == wrong and is_first else total, what, parts)
 
     monkeypatch.setattr("emu.machines.counts.check_sum", check_sum)
-    with pytest.raises(ContradictionError) as error:
+    with pytest.raises(EmuError, match=f"counts: .* instructions ran, but those by {wrong}") as error:
         execute(jobs, audience.progress, audience.show, audience.keep)
     assert error.value.exit_code == 70
-    assert [run.instructions.inferences for run in audience.kept] == [1]
+    first, second = audience.kept
     assert audience.kept == audience.shown
+    assert {name for name, why in first.not_measured.items() if "add up to" in why} == lost
+    assert first.instructions.total is None if "instructions" in lost else first.instructions.total
+    assert first.instructions.per_inference is None if "per_inference" in lost else first.instructions.per_inference
+    assert (first.profile is None) == ("profile" in lost)
+    assert first.coverage is not None
+    assert first.parity is not None
+    assert [verdict.name for verdict in first.verdicts if not verdict.ok] == ["every part was made"]
+    assert second.ok
+    assert not second.failures
 
 
 def test_nothing_is_started_if_a_later_run_cannot_be_made(tmp_path: Path) -> None:
@@ -113,8 +174,35 @@ def test_layers_are_compared_inside_the_run_and_judged_with_the_rest() -> None:
 def test_firmware_that_cannot_start_tells_why_its_layers_are_not_compared() -> None:
     options = RunOptions(trace_input=0, limits=Limits(instructions=1000))
     (job,) = plan([read_request("har", limit=1)], [TARGET], options)
-    with pytest.raises(InputError, match="before its first step: the run has not ended after 1000 instructions"):
-        job.run(lambda _done, _total: None)
+    run = job.run(lambda _done, _total: None)
+    assert run.layers is None
+    assert "before its first step: the run has not ended after 1000 instructions" in run.not_measured["layers"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (InputError("no such tensor"), InputError, "no such tensor"),
+        (MissingToolError("no torch"), MissingToolError, "no torch"),
+        (KeyError("logits"), EmuError, "an error in emu: KeyError: 'logits'"),
+    ],
+)
+def test_layers_that_cannot_be_compared_cost_no_run(
+    error: Exception, kind: type[EmuError], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules[run_model.__module__], "trace_layers", fail)
+    audience = Audience()
+    jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions(trace_input=0))
+    with pytest.raises(kind) as raised:
+        execute(jobs, audience.progress, audience.show, audience.keep)
+    assert type(raised.value) is kind
+    assert str(raised.value) == f"layers: {told}"
+    assert [run.not_measured["layers"] for run in audience.kept] == [told, told]
+    assert [run.instructions.inferences for run in audience.shown] == [1, 2]
+    assert all(run.parity is not None for run in audience.kept)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from emu.printable import printable
 from emu.record import Fault, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import kind, place
+from emu.wording import class_number, error_of, kind, place, without_numbers
 
 _MOST_PARTS = 8
 
@@ -74,9 +74,11 @@ def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool
     complaints = []
     if argmax and wrong:
         complaints.append(f"parity: {wrong} of {parity.inputs} inputs have another class than {parity.reference}'s")
-    if atol is not None and not parity.max_abs_error <= atol:
+    if lines := without_numbers(parity):
+        complaints += [f"parity: {line}" for line in lines]
+    elif atol is not None and not parity.max_abs_error <= atol:
         complaints.append(f"parity: largest logit error {parity.max_abs_error:.2e}, limit {atol:.2e}")
-    if atol is None and not parity.relative_mean_error <= DEFAULT_TOLERANCE:
+    elif atol is None and not parity.relative_mean_error <= DEFAULT_TOLERANCE:
         complaints.append(
             f"parity: mean logit error {parity.relative_mean_error:.1e} of the largest logit, "
             f"limit {DEFAULT_TOLERANCE:.0e}"
@@ -86,8 +88,8 @@ def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool
     return "\n".join(
         [
             *complaints,
-            f"  worst input: #{worst.index}, error {worst.max_abs_error:.2e}, "
-            f"class {worst.predicted}, {parity.reference} says {worst.expected}",
+            f"  worst input: #{worst.index}, {error_of(worst)}, "
+            f"{class_number(worst.predicted)}, {parity.reference} says {worst.expected}",
             f"  which layer diverges first: emu run MODEL --trace-layers --trace-input {worst.index}",
         ]
     )

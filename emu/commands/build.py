@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from emu.build import build_firmware
-from emu.commands.output_files import require_distinct, write_file
 from emu.commands.parameters import BoardFiles, Settings, TargetName, board_files
 from emu.model.sources import find_model
 from emu.model.stated import parse_settings
 from emu.printable import printable
 from emu.targets import find_target, load_targets
+from emu.writing import require_distinct, write_file
 
 
 def build(

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import require_distinct, write_file
 from emu.commands.parameters import Settings
 from emu.model.checkpoint import files_beside, load_checkpoint
 from emu.model.config import Pooling
@@ -15,6 +14,7 @@ from emu.model.stated import from_table, parse_settings
 from emu.printable import printable
 from emu.record import Reading
 from emu.wording import reading_lines
+from emu.writing import require_distinct, write_file
 
 
 def export(

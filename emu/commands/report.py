@@ -5,17 +5,21 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import require_distinct, write_file
 from emu.commands.page import render_page
 from emu.errors import InputError
-from emu.record import read_run_file
+from emu.record import Run, read_run_file
 from emu.reports.annotations import render_annotations
+from emu.reports.cobertura import render_cobertura
+from emu.reports.code_quality import render_code_quality
 from emu.reports.collapsed import render_collapsed
 from emu.reports.junit import render_junit
 from emu.reports.lcov import render_lcov
 from emu.reports.markdown import render_markdown
 from emu.reports.robot import add_robot_results
+from emu.reports.sources import Sources, with_own_sources
 from emu.reports.speedscope import render_speedscope
+from emu.wording import counted
+from emu.writing import require_distinct, write_file
 
 
 def report(
@@ -25,28 +29,48 @@ def report(
     junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,
     robot: Annotated[Path | None, typer.Option(help="With --junit: add the robot.xml of `emu robot` to it.")] = None,
     lcov: Annotated[Path | None, typer.Option(help="Write coverage as an lcov tracefile (for genhtml).")] = None,
+    cobertura: Annotated[
+        Path | None, typer.Option(help="Write coverage as Cobertura XML (for GitLab, Jenkins, Azure).")
+    ] = None,
     speedscope: Annotated[Path | None, typer.Option(help="Write call paths for speedscope.app (JSON).")] = None,
     collapsed: Annotated[Path | None, typer.Option(help="Write call paths as collapsed stacks (flame graphs).")] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
             help="Write failures as commands for a GitHub workflow. A step that prints them shows each failure at its "
-            "line of the sources in this directory."
+            "line of --sources."
         ),
     ] = None,
+    code_quality: Annotated[
+        Path | None, typer.Option(help="Write failures as a Code Quality report (for GitLab's merge requests).")
+    ] = None,
+    sources: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            exists=True,
+            help="Your sources: coverage, --annotations and --code-quality are about these.",
+        ),
+    ] = Path(),
+    all_sources: Annotated[
+        bool,
+        typer.Option("--all-sources", help="Write coverage of files outside --sources too, such as the C library's."),
+    ] = False,
 ) -> None:
     """Render run records for people and other tools. Reports come from the records alone: nothing runs again.
 
     Several runs of one model are compared with the first one.
     """
-    if not any((html, markdown, junit, lcov, speedscope, collapsed, annotations)):
+    outputs = [html, markdown, junit, lcov, cobertura, speedscope, collapsed, annotations, code_quality]
+    if not any(outputs):
         raise InputError(
-            "say what to write: --html, --markdown, --junit, --lcov, --speedscope, --collapsed or --annotations, "
-            "each with a FILE"
+            "say what to write: --html, --markdown, --junit, --lcov, --cobertura, --speedscope, --collapsed, "
+            "--annotations or --code-quality, each with a FILE"
         )
     if robot is not None and junit is None:
         raise InputError("--robot needs --junit")
-    require_distinct([*records, robot], [html, markdown, junit, lcov, speedscope, collapsed, annotations])
+    require_distinct([*records, robot], outputs)
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
     for path, render in ((html, render_page), (markdown, render_markdown)):
@@ -56,11 +80,15 @@ def report(
         cases = render_junit(runs)
         write_file(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
     if annotations is not None:
-        write_file(annotations, render_annotations(runs, Path.cwd()).encode())
-    if lcov is not None:
-        if not any(run.coverage for run in runs):
-            raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
-        write_file(lcov, render_lcov(runs).encode())
+        write_file(annotations, render_annotations(runs, Sources(sources)).encode())
+    if code_quality is not None:
+        write_file(code_quality, render_code_quality(runs, Sources(sources)).encode())
+    if lcov is not None or cobertura is not None:
+        covered = _with_coverage(runs, given, None if all_sources else sources)
+        if lcov is not None:
+            write_file(lcov, render_lcov(covered).encode())
+        if cobertura is not None:
+            write_file(cobertura, render_cobertura(covered, sources.resolve()).encode())
     if speedscope is not None or collapsed is not None:
         if not any(run.profile for run in runs):
             raise InputError(f"{given}: no profile in it; record it with `emu run --profile --json RUN.json`")
@@ -68,3 +96,22 @@ def report(
             write_file(speedscope, render_speedscope(runs).encode())
         if collapsed is not None:
             write_file(collapsed, render_collapsed(runs).encode())
+
+
+def _with_coverage(runs: list[Run], given: str, sources: Path | None) -> list[Run]:
+    """Return the runs with the coverage of the files in ``sources``, or of all files if it is None.
+
+    Raises InputError if no run has coverage, or none of a file in ``sources``.
+    """
+    if not any(run.coverage for run in runs):
+        raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
+    if sources is None:
+        return runs
+    own = with_own_sources(runs, Sources(sources))
+    if not any(run.coverage.lines for run in own if run.coverage is not None):
+        named = {file for run in runs if run.coverage is not None for file in run.coverage.lines}
+        raise InputError(
+            f"{given}: its coverage is of {counted(len(named), 'source file')}, none in {sources.resolve()}; name your "
+            "sources with --sources DIR, or take all files with --all-sources"
+        )
+    return own

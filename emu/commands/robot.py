@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.output_files import require_distinct
 from emu.commands.parameters import BoardFiles, board_files
 from emu.printable import printable
 from emu.targets import find_target, load_targets
+from emu.writing import require_distinct
 
 
 def robot(

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from emu.commands.output_files import make_directory, require_distinct, write_file
 from emu.commands.page import render_page
 from emu.commands.parameters import BoardFiles, Settings, board_files
 from emu.commands.progress_bar import progress_bar
@@ -22,6 +21,7 @@ from emu.reports.terminal import print_run
 from emu.run import RunOptions, execute, plan, read_request
 from emu.suppressions import load_suppressions
 from emu.targets import find_target, load_targets
+from emu.writing import make_directory, require_distinct, write_file
 
 _REPORTS = {"report.html": render_page, "report.md": render_markdown, "junit.xml": render_junit}
 
@@ -58,7 +58,7 @@ def run(
         int, typer.Option(min=1, help="End any one input (and the boot) after so many instructions.")
     ] = Limits.instructions,
     max_seconds: Annotated[
-        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of the host.")
+        float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of work.")
     ] = Limits.seconds,
     json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
     report: Annotated[

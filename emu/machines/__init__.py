@@ -4,8 +4,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from emu.errors import EmuError
 from emu.instruments import Limits as Limits
 from emu.record import Coverage, Fault, Heap, Instructions, MemoryCheck, Profile, Stack, Timeline
+
+
+class LostError(EmuError):
+    """What ran the firmware is gone, and the firmware's memory with it; ``Machine.measure`` has the fault."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Measurements:
     profile: Profile | None = None
     coverage: Coverage | None = None
     memory_check: MemoryCheck | None = None
+    failures: tuple[Exception, ...] = ()
+    """Errors in emu that cost some of the figures; ``not_measured`` names them."""
     faults: tuple[Fault, ...] = ()
     output: str = ""
     output_cut_bytes: int = 0
@@ -57,7 +64,7 @@ class Machine(Protocol):
         ...
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none."""
+        """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none, and LostError."""
         ...
 
     def read_output(self, address: int, size: int) -> bytes:

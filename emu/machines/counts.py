@@ -9,6 +9,7 @@ from emu.probes.coverage import measure_coverage
 from emu.probes.instructions import (
     Block,
     CodeChangedError,
+    ContradictionError,
     Memory,
     check_sum,
     executions_by_address,
@@ -44,21 +45,32 @@ class Counts:
     profile: Profile | None = None
     coverage: Coverage | None = None
     not_measured: dict[str, str] = field(default_factory=dict)
+    failures: tuple[ContradictionError, ...] = ()
+    """Counts that contradict each other; they are not measured."""
 
 
 def measure_counts(firmware: Firmware, counters: Counters, instruments: Instruments) -> Counts:
     """Return the counts; ``instruments`` name the counters that were requested.
 
-    Raises ContradictionError if the instructions by function, line or call path do not add up to the total.
+    Instructions by function, line or call path that do not add up to the total are not measured, but a failure.
     """
     not_measured: dict[str, str] = {}
+    failures: list[ContradictionError] = []
+
+    def contradicted(error: ContradictionError, *names: str) -> None:
+        not_measured.update(dict.fromkeys(names, str(error)))
+        failures.append(error)
+
     instructions = Instructions(total=counters.total)
     try:
         by_function = instructions_by_function(firmware, counters.blocks, counters.peek)
+        check_sum(counters.total, "function", by_function.values())
     except CodeChangedError as changed:
         not_measured["by_function"] = str(changed)
+    except ContradictionError as error:
+        instructions.total = None  # nothing tells which of the two counts is wrong
+        contradicted(error, "instructions", "by_function")
     else:
-        check_sum(counters.total, "function", by_function.values())
         if firmware.symbols:
             instructions.by_function = by_function
         else:
@@ -70,31 +82,36 @@ def measure_counts(firmware: Firmware, counters: Counters, instruments: Instrume
     else:
         not_measured["loads_by_region"] = "counted only on request (--traffic)"
         not_measured["stores_by_region"] = "counted only on request (--traffic)"
-    executions = _executions(firmware, counters) if instruments.profile or instruments.coverage else ""
+    requested = [name for name in ("profile", "coverage") if getattr(instruments, name)]
+    for name in ("profile", "coverage"):
+        if name not in requested:
+            not_measured[name] = f"only on request (--{name})"
+    executions: Mapping[int, int] = {}
+    try:
+        executions = executions_by_address(firmware, counters.blocks, counters.peek) if requested else {}
+    except CodeChangedError as changed:
+        not_measured.update(dict.fromkeys(requested, str(changed)))
+        requested = []
+    except ContradictionError as error:
+        contradicted(error, *requested)
+        requested = []
     profiled = covered = None
-    if not instruments.profile:
-        not_measured["profile"] = "only on request (--profile)"
-    elif isinstance(executions, str):
-        not_measured["profile"] = executions
-    else:
-        profiled = measure_profile(firmware, executions, counters.call_paths, cut=counters.call_paths_cut)
-        lines = (sum(counts.values()) for counts in profiled.by_line.values())
-        check_sum(counters.total, "line", (profiled.without_line, *lines))
-        check_sum(counters.total, "call path", (path.self_instructions for path in profiled.call_paths))
-    if not instruments.coverage:
-        not_measured["coverage"] = "only on request (--coverage)"
-    elif isinstance(executions, str):
-        not_measured["coverage"] = executions
-    else:
+    if "profile" in requested:
+        try:
+            profiled = _checked_profile(firmware, counters, executions)
+        except ContradictionError as error:
+            contradicted(error, "profile")
+    if "coverage" in requested:
         covered = measure_coverage(firmware, executions)
         if not covered.lines:
             not_measured["covered_lines"] = "the ELF has no line information (compile it with -g)"
-    return Counts(instructions, profiled, covered, not_measured)
+    return Counts(instructions, profiled, covered, not_measured, tuple(failures))
 
 
-def _executions(firmware: Firmware, counters: Counters) -> Mapping[int, int] | str:
-    """Return how often the instruction at each address ran, or why the number is no longer known."""
-    try:
-        return executions_by_address(firmware, counters.blocks, counters.peek)
-    except CodeChangedError as changed:
-        return str(changed)
+def _checked_profile(firmware: Firmware, counters: Counters, executions: Mapping[int, int]) -> Profile:
+    """Return the profile; raises ContradictionError if its lines or call paths do not add up to the total."""
+    profiled = measure_profile(firmware, executions, counters.call_paths, cut=counters.call_paths_cut)
+    lines = (sum(counts.values()) for counts in profiled.by_line.values())
+    check_sum(counters.total, "line", (profiled.without_line, *lines))
+    check_sum(counters.total, "call path", (path.self_instructions for path in profiled.call_paths))
+    return profiled

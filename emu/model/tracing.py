@@ -71,8 +71,9 @@ def compare_layers(
             expected = _padded_like_the_image(expected, checkpoint.config.dt_rank, checkpoint.config.d_state)
         largest = float(np.abs(expected).max())
         error = float(np.abs(tensor.astype(np.float64) - expected).max())
+        error = error if np.isfinite(error) else np.inf
         errors.append(
-            LayerError(tensor=name, max_abs_error=error, largest=largest, diverged=not error <= DIVERGED * largest)
+            LayerError(tensor=name, max_abs_error=error, largest=largest, diverged=error > DIVERGED * largest)
         )
     return errors
 

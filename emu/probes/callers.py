@@ -51,6 +51,11 @@ class Callers:
             self._backtraces[site.path] = self._unwind(self._captures[site.path - 1])
         return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
+    def caller(self, site: CallSite) -> Frame:
+        """Return the allocator's caller alone, for which nothing is unwound; the frame's size is not known."""
+        jumped = self._jumped_from(self._captures[site.path - 1].jumped_from) if site.path else []
+        return jumped[0] if jumped else self._frame(site.address - 2, None)
+
     def grouped(self, largest_first: Iterable[CallSite]) -> dict[CallSite, list[CallSite]]:
         """Group the calls with equal backtraces under one of them, as a path may have several numbers.
 

@@ -1,5 +1,6 @@
 """The heap, replayed from the calls and returns of the firmware's allocator."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -10,6 +11,7 @@ from emu.firmware import Firmware
 from emu.native import HEAP_BREAK, HEAP_FREE, HEAP_REALLOC, HEAP_REALLOC_BEGINS
 from emu.probes.allocators import why_not_followed
 from emu.probes.callers import Callers, CallSite, Capture
+from emu.probes.free_memory import FreeMemory, Moment
 from emu.probes.heap_faults import Block, HeapFaults
 from emu.probes.heap_region import FAILED_BREAK, HeapRegion
 from emu.probes.timeline import Maxima
@@ -33,8 +35,7 @@ class _Refused(NamedTuple):
 
     size: int
     live: int
-    pieces: list[int]
-    """The largest piece of free memory."""
+    memory: Moment
     by_sbrk: bool
 
 
@@ -101,6 +102,9 @@ class HeapLedger:
         self._judge = HeapFaults(firmware, self._callers)
         self._live: dict[int, _Live] = {}
         self._freed: OrderedDict[int, Block] = OrderedDict()
+        self._addresses: list[int] | None = None
+        """The addresses of the live blocks, sorted; None until somebody asks which block holds an address."""
+        self._memory = FreeMemory()
         self._all = _Composition()
         self._beside_static, self._elsewhere = _Level(), _Level()
         self._is_static = cache(firmware.is_static)
@@ -158,7 +162,7 @@ class HeapLedger:
 
     def _allocate(self, address: int, size: int, site: CallSite, sp: int) -> None:
         self._allocations += 1
-        before = self._live.pop(address, None)
+        before = self._remove(address)
         if before is not None:
             self._count(before, -1)  # two blocks cannot be in one place, so a free was missed
         place = self.place_of(address)
@@ -170,7 +174,8 @@ class HeapLedger:
                 self._judge.heap_grew_into_stack(site, sp)
         self._freed.pop(address, None)
         is_elsewhere = place not in self._region and not self._is_static(place)
-        self._live[address] = live = _Live(size, site, place, is_elsewhere)
+        live = _Live(size, site, place, is_elsewhere)
+        self._insert(address, live)
         self._count(live, 1)
         self._note_place(place)
 
@@ -181,22 +186,10 @@ class HeapLedger:
         self._failures += 1
         refusals = self._failed.get(site)
         if refusals is None or size > refusals.most.size:
-            most = _Refused(size, self._all.live, self._free_pieces(), self._sbrk_refused)
+            memory = self._memory.note(site, (*self._arrays.items(), *self._region.spans))
+            most = _Refused(size, self._all.live, memory, self._sbrk_refused)
             refusals = self._failed[site] = _Refusals(most, 0 if refusals is None else refusals.times)
         refusals.times += 1
-
-    def _free_pieces(self) -> list[int]:
-        """Return the bytes of each piece of the allocator's known memory that is in no live block."""
-        blocks = sorted((live.place, live.place + live.size) for live in self._live.values())
-        pieces = []
-        for start, end in (*self._arrays.items(), *self._region.spans):
-            behind = start
-            for first, last in blocks:
-                if start <= first < end:
-                    pieces.append(max(0, first - behind))
-                    behind = last
-            pieces.append(max(0, end - behind))
-        return pieces
 
     def _free(self, pointer: int, site: CallSite, sp: int, word: str) -> None:
         if pointer in self._live:
@@ -205,7 +198,7 @@ class HeapLedger:
             self._judge_pointer(pointer, site, sp, word)
 
     def _release(self, pointer: int, site: CallSite) -> None:
-        live = self._live.pop(pointer, None)
+        live = self._remove(pointer)
         if live is None:
             return
         self._frees += 1
@@ -214,6 +207,20 @@ class HeapLedger:
         self._freed.move_to_end(pointer)
         if len(self._freed) > _FREED_KEPT:
             self._freed.popitem(last=False)
+
+    def _insert(self, address: int, live: _Live) -> None:
+        self._live[address] = live
+        self._memory.change(live.place, live.place + live.size)
+        if self._addresses is not None:
+            insort(self._addresses, address)
+
+    def _remove(self, address: int) -> _Live | None:
+        live = self._live.pop(address, None)
+        if live is not None:
+            self._memory.change(live.place, None)
+            if self._addresses is not None:
+                del self._addresses[bisect_left(self._addresses, address)]
+        return live
 
     def _count(self, live: _Live, sign: int) -> None:
         self._all.change(live.site, sign * live.size, sign)
@@ -267,7 +274,12 @@ class HeapLedger:
         return (Block(address, live.size, live.site) for address, live in self._live.items())
 
     def _live_block(self, address: int) -> Block | None:
-        return next((b for b in self._live_blocks() if b.address <= address < b.address + b.size), None)
+        if self._addresses is None:
+            self._addresses = sorted(self._live)
+        index = bisect_right(self._addresses, address)
+        start = self._addresses[index - 1] if index else 0
+        live = self._live.get(start)
+        return Block(start, live.size, live.site) if live is not None and address < start + live.size else None
 
     # ---- the figures -------------------------------------------------------------------------------------------------
 
@@ -323,6 +335,7 @@ class HeapLedger:
     @property
     def failed(self) -> list[FailedAllocations]:
         """The calls that the allocator refused, by call path, largest first."""
+        self._memory.count()
         found = []
         for known, sites in self._callers.grouped(self._failed).items():
             refusals = [self._failed[site] for site in sites]
@@ -333,8 +346,8 @@ class HeapLedger:
                     largest_bytes=most.size,
                     failures=sum(of.times for of in refusals),
                     live_bytes=most.live,
-                    free_bytes=sum(most.pieces) if most.pieces else None,
-                    largest_free_bytes=max(most.pieces, default=None),
+                    free_bytes=sum(most.memory.pieces) if most.memory.pieces else None,
+                    largest_free_bytes=max(most.memory.pieces, default=None),
                     sbrk_refused=most.by_sbrk,
                 )
             )

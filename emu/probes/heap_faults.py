@@ -29,8 +29,7 @@ class HeapFaults:
     def bad_pointer(self, pointer: int, site: CallSite, sp: int, word: str, block: Block | None) -> None:
         """Note that ``word`` (free or realloc) got a pointer to no live block; ``block`` holds that address, if any."""
         kind = "double_free" if block is not None and block.freed is not None else "invalid_free"
-        backtrace = self._callers.backtrace(site)
-        place = backtrace[0]
+        place = self._callers.caller(site)
         if not self._first(kind, place.function, place.file, place.line or place.pc):
             return
         if block is None:
@@ -39,13 +38,13 @@ class HeapFaults:
             what = f"{self.describe(block)} before"
         else:
             what = f"{pointer - block.address} bytes into {self.describe(block)}"
-        self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", backtrace)
+        self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", self._callers.backtrace(site))
 
     def heap_grew_into_stack(self, site: CallSite, sp: int) -> None:
         """Note that the allocator returned memory above SP, which the stack uses."""
         detail = f"the heap grows beyond SP ({sp:#010x}): memory of the stack is handed out"
-        backtrace = self._callers.backtrace(site)
         if self._first("heap_meets_stack"):
+            backtrace = self._callers.backtrace(site)
             self._add("heap_meets_stack", sp, f"{detail} by {_name(backtrace[0])}", backtrace)
 
     def stack_grew_into_heap(
@@ -54,7 +53,7 @@ class HeapFaults:
         """Note that SP fell to ``lowest``, below the heap's end."""
         if not self._first("heap_meets_stack"):
             return
-        grown = f", which {_name(self._callers.backtrace(grown_at)[0])} brought there" if grown_at is not None else ""
+        grown = f", which {self._caller(grown_at)} brought there" if grown_at is not None else ""
         detail = f"SP goes to {lowest:#010x}, below the heap's end {heap_end:#010x}{grown}"
         self._add("heap_meets_stack", lowest, detail, backtrace)
 
@@ -64,7 +63,7 @@ class HeapFaults:
         return text if block.freed is None else f"{text}, freed by {self._caller(block.freed)}"
 
     def _caller(self, site: CallSite) -> str:
-        return _name(self._callers.backtrace(site)[0])
+        return _name(self._callers.caller(site))
 
     def _place_of(self, address: int, sp: int) -> str:
         firmware = self._firmware

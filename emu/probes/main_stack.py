@@ -5,6 +5,8 @@ from typing import Literal
 from emu.firmware import Firmware
 from emu.record import Frame, StackUse
 
+NO_LIMIT = "the stack's limit is not known: SP starts inside a section, and no single variable there is the stack"
+
 
 def main_stack_use(
     firmware: Firmware, pointer: Literal["MSP", "a1"], lowest: int, peak: int, backtrace: list[Frame]
@@ -27,6 +29,11 @@ def main_stack_use(
         peak_bytes=peak,
         backtrace=backtrace,
     )
+
+
+def why_no_limit(firmware: Firmware) -> dict[str, str]:
+    """Return the reason why the stack's limit is not known, by the figure's name; nothing if it is known."""
+    return {} if firmware.stack_limit is not None else {"stack_limit_bytes": NO_LIMIT}
 
 
 def main_stack_by_region(firmware: Firmware, stack: StackUse) -> dict[str, int]:

@@ -131,6 +131,7 @@ def _suppressions(item: pytest.Item, file: Path | str | None) -> tuple[Suppressi
 
 
 def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iterator[str]:
+    yield from (f"{failure.part}: {failure.detail}" for failure in run.failures)
     yield from map(describe_fault, run.faults)
     used = usages(run)
     for limit in expected.limits if run.on_board else ():

@@ -9,11 +9,12 @@ import pytest
 from emu.budgets.baseline import Baseline, read_baseline
 from emu.budgets.comparison import NO_INCREASE, Gates, parse_gates
 from emu.budgets.limits import parse_limit
-from emu.errors import EmuError, InputError
+from emu.errors import EmuError, InputError, OutputError
 from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
 from emu.record import read_run_file
 from emu.targets import Target, find_target, load_targets
 from emu.wording import counted
+from emu.writing import write_file
 
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 _WORKER_OUTPUT = "emu_records"
@@ -132,8 +133,8 @@ def update_baseline(session: pytest.Session) -> None:
     try:
         new = Baseline.of(run for record in sorted(made.records) for run in read_run_file(Path(record)).runs)
         old = read_baseline(path) if path.is_file() else Baseline()
-        path.write_text(Baseline(schema=1, runs={**old.runs, **new.runs}).to_json())
-    except (InputError, OSError) as error:
+        write_file(path, Baseline(schema=1, runs={**old.runs, **new.runs}).to_json().encode())
+    except (InputError, OutputError) as error:
         made.summary = f"emu: {path} was not written: {error}"
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
         return

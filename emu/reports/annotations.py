@@ -1,117 +1,38 @@
 """Failures as GitHub's workflow commands: each becomes an annotation on a line of the source."""
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
 
 from emu.printable import printable
-from emu.record import Fault, Frame, Location, Run, Verdict
-from emu.reports.evidence import fault_lines, finding_lines, frame_lines
-from emu.wording import counted, kind, margin, title
+from emu.record import Run
+from emu.reports.failures import Failure, failures
+from emu.reports.sources import Sources
+from emu.wording import counted, title
 
 _MOST = 10
 """GitHub shows no more annotations of one step and level."""
 _LONGEST_LINE, _MOST_LINES = 300, 20
-_COUNT_WHAT_IS_ANNOTATED = ("no fault", "no memory error")
 
 
-@dataclass(frozen=True)
-class _Annotation:
-    title: str
-    lines: Sequence[str]
-    places: Sequence[Location] = ()
-    """The places that can show it, best first."""
+def render_annotations(runs: Sequence[Run], sources: Sources) -> str:
+    """Return a line for each fault, memory error and other failed verdict; a step of a workflow prints them."""
+    found = failures(runs)
+    shown = found if len(found) <= _MOST else found[: _MOST - 1]
+    commands = [_of_failure(failure, sources) for failure in shown]
+    if len(shown) < len(found):
+        headline = {"title": counted(len(found) - len(shown), "more failure")}
+        commands.append(_command(headline, ["The step summary and the HTML report have them."]))
+    return "".join(f"{command}\n" for command in commands)
 
 
-def render_annotations(runs: Sequence[Run], checkout: Path) -> str:
-    """Return a line for each fault, memory error and other failed verdict; a step of a workflow prints them.
-
-    A place outside ``checkout``, such as the C library, gives way to its nearest caller inside.
-    """
-    annotations = [annotation for run in runs for annotation in _annotations(run)]
-    left = len(annotations) - _MOST
-    if left > 0:
-        more = _Annotation(counted(left + 1, "more failure"), ["The step summary and the HTML report have them."])
-        annotations = [*annotations[: _MOST - 1], more]
-    sources = _Sources(checkout)
-    return "".join(f"{_command(annotation, sources)}\n" for annotation in annotations)
-
-
-def _annotations(run: Run) -> Iterator[_Annotation]:
-    for fault in run.faults:
-        yield _of_fault(run, fault, fault_lines(fault))
-    if run.memory_check is not None:
-        for finding in run.memory_check.findings:
-            yield _of_fault(run, finding, finding_lines(finding))
-    for verdict in run.verdicts:
-        if not verdict.ok and verdict.name not in _COUNT_WHAT_IS_ANNOTATED:
-            yield _of_verdict(run, verdict)
-
-
-def _of_fault(run: Run, fault: Fault, lines: Iterator[str]) -> _Annotation:
-    return _Annotation(f"{kind(fault.kind)}: {title(run)}", [*lines], [fault, *fault.backtrace])
-
-
-def _of_verdict(run: Run, verdict: Verdict) -> _Annotation:
-    by_how_much = f" ({margin(verdict)})" if margin(verdict) else ""
-    headline = f"{verdict.name}: {verdict.value}, limit: {verdict.limit}{by_how_much}"
-    frames = _stack_of(run, verdict)
-    largest = sorted(frames, key=lambda frame: -(frame.frame_bytes or 0))
-    return _Annotation(f"{verdict.name}: {title(run)}", [headline, *frame_lines(frames)], largest)
-
-
-def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
-    """Return the frames of the stack that a verdict is about; no frames if it is about no stack."""
-    for stack in run.stack.stacks[1:]:
-        if verdict.name == f"stack {stack.name} fits":
-            return stack.backtrace
-    return run.stack.backtrace if verdict.name == "stack fits" else []
-
-
-class _Sources:
-    """The source files of a checkout, found by their names in debug information."""
-
-    def __init__(self, checkout: Path):
-        self._checkout = checkout.resolve()
-
-    def first(self, places: Sequence[Location]) -> tuple[str, int] | None:
-        """Return the file (relative to the checkout) and line of the first place in the checkout, or None."""
-        for location in places:
-            file = self._find(location.file) if location.file else None
-            if file is not None and location.line is not None:
-                return file, location.line
-        return None
-
-    def _find(self, name: str) -> str | None:
-        path = Path(os.path.normpath(self._checkout / name))
-        if path.is_relative_to(self._checkout) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
-            return path.relative_to(self._checkout).as_posix()
-        # A name is relative to the directory of the compilation, which may be another directory than the checkout.
-        ending = PurePosixPath(name).parts
-        if not ending or PurePosixPath(name).is_absolute() or ".." in ending:
-            return None
-        found = [each for each in self._files.get(ending[-1], []) if each.parts[-len(ending) :] == ending]
-        return found[0].as_posix() if len(found) == 1 else None
-
-    @cached_property
-    def _files(self) -> dict[str, list[PurePosixPath]]:
-        files: dict[str, list[PurePosixPath]] = {}
-        for directory, subdirectories, names in os.walk(self._checkout):
-            subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-            for name in names:
-                path = Path(directory, name).relative_to(self._checkout)
-                files.setdefault(name, []).append(PurePosixPath(path))
-        return files
-
-
-def _command(annotation: _Annotation, sources: _Sources) -> str:
-    place = sources.first(annotation.places)
+def _of_failure(failure: Failure, sources: Sources) -> str:
+    place = failure.place(sources)
     properties = {"file": place[0], "line": str(place[1])} if place is not None else {}
-    properties["title"] = printable(annotation.title)
+    return _command({**properties, "title": printable(f"{failure.name}: {title(failure.run)}")}, failure.lines)
+
+
+def _command(properties: dict[str, str], lines: Sequence[str]) -> str:
     named = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    shown = [printable(line, _LONGEST_LINE) for line in annotation.lines[:_MOST_LINES]]
+    shown = [printable(line, _LONGEST_LINE) for line in lines[:_MOST_LINES]]
     return f"::error {named}::{_data(chr(10).join(shown))}"
 
 

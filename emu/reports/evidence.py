@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
-from emu.wording import call_path, counted, function_of, kind, place
+from emu.wording import call_path, class_number, counted, error_of, function_of, kind, place
 
 
 def where(location: Location, pc: int | None) -> str:
@@ -68,11 +68,9 @@ def finding_notes(finding: MemoryFinding) -> list[str]:
 
 
 def class_name(parity: Parity, index: int) -> str:
-    """Return the name of a class, or its number if it has no name."""
-    if index < 0:
-        return "not a number"
+    """Return the name of a class, or its number if it has no name; ``no class`` for -1."""
     names = {each.index: each.name for each in parity.by_class}
-    return names.get(index) or f"class {index}"
+    return names.get(index) or class_number(index)
 
 
 def disagreements(parity: Parity) -> list[str]:
@@ -92,7 +90,7 @@ def disagreements(parity: Parity) -> list[str]:
 def worst_inputs(parity: Parity) -> list[str]:
     """Return a line for each of the worst inputs, the worst first."""
     return [
-        f"input #{worst.index}: error {worst.max_abs_error:.2e}, {_opinions(parity, worst.expected, worst.predicted)}"
+        f"input #{worst.index}: {error_of(worst)}, {_opinions(parity, worst.expected, worst.predicted)}"
         for worst in parity.worst_inputs or [parity.worst_input]
     ]
 

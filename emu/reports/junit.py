@@ -7,7 +7,7 @@ from emu.figures import NotMeasured, readings
 from emu.printable import printable
 from emu.record import Fault, Run, Verdict
 from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, refusals, worst_inputs
-from emu.wording import counted, last_lines, margin, title
+from emu.wording import counted, last_lines, margin, title, without_numbers
 
 _FAULTS, _OUTPUT_LINES = 20, 200
 
@@ -71,7 +71,7 @@ def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
             for finding in run.memory_check.findings[:_FAULTS]:
                 yield from finding_lines(finding)
         case ["labels", *_] if run.parity is not None:
-            yield from disagreements(run.parity)
+            yield from [*without_numbers(run.parity), *disagreements(run.parity)]
             yield from worst_inputs(run.parity)
         case ["mean", *_] if run.parity is not None:
             yield from worst_inputs(run.parity)

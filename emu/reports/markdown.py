@@ -9,7 +9,17 @@ from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.printable import printable
 from emu.record import Frame, Run
 from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
-from emu.wording import call_path, counted, function_of, kind, margin, place, title
+from emu.wording import (
+    call_path,
+    counted,
+    function_of,
+    kind,
+    layer_error,
+    margin,
+    place,
+    title,
+    without_numbers,
+)
 
 MOST_BYTES = 60_000
 _LONGEST_TEXT = 160
@@ -98,12 +108,12 @@ def _evidence(run: Run) -> Iterator[str]:
             yield _item(kind(finding.kind), finding.detail, notes) + _frames(finding.backtrace)
         yield from _more(len(run.memory_check.findings))
     if run.parity is not None:
-        lines = disagreements(run.parity) + worst_inputs(run.parity)
+        lines = without_numbers(run.parity) + disagreements(run.parity) + worst_inputs(run.parity)
         if not all(verdict.ok for verdict in run.verdicts if verdict.name in _OF_PARITY):
             yield "\n".join(f"- {_text(line)}" for line in lines[:_MOST_OF_A_KIND])
             yield from _more(len(lines))
     for layer in [layer for layer in run.layers or [] if layer.diverged][:1]:
-        yield f"The first tensor to diverge is **{_text(layer.tensor)}**: error {layer.max_abs_error:.1e}."
+        yield f"The first tensor to diverge is **{_text(layer.tensor)}**: {layer_error(layer)}."
 
 
 def _item(name: str, detail: str, notes: Iterable[str]) -> str:

@@ -29,15 +29,19 @@ from emu.verdicts import is_checked
 from emu.wording import (
     allocator,
     call_path,
+    class_number,
     counted,
+    error_of,
     function_of,
     kind,
     last_lines,
+    layer_error,
     left_out,
     memory_size,
     place,
     printable,
     reading_lines,
+    without_numbers,
 )
 
 _BAR_WIDTH = 20
@@ -281,12 +285,16 @@ def _parity(run: Run) -> Table:
     parity = run.parity
     assert parity is not None
     table = _grid("left", "left")
-    table.add_row(
-        f"against {parity.reference}",
-        f"mean {parity.mean_abs_error:.2e}, largest {parity.max_abs_error:.2e}, "
-        f"mean relative {parity.relative_mean_error:.1e}",
-    )
-    if parity.float32 is not None:
+    wrong = without_numbers(parity)
+    for line in wrong:
+        table.add_row(Text("no error", "bold red"), line)
+    if not wrong:
+        table.add_row(
+            f"against {parity.reference}",
+            f"mean {parity.mean_abs_error:.2e}, largest {parity.max_abs_error:.2e}, "
+            f"mean relative {parity.relative_mean_error:.1e}",
+        )
+    if parity.float32 is not None and not wrong:
         table.add_row(
             "against PyTorch float32",
             f"mean {parity.float32.mean_abs_error:.2e}, largest {parity.float32.max_abs_error:.2e}",
@@ -294,7 +302,7 @@ def _parity(run: Run) -> Table:
     worst = parity.worst_input
     table.add_row(
         "worst input",
-        f"#{worst.index}: error {worst.max_abs_error:.2e}, class {worst.predicted}, PyTorch says {worst.expected}",
+        f"#{worst.index}: {error_of(worst)}, {class_number(worst.predicted)}, PyTorch says {worst.expected}",
     )
     if parity.label_accuracy is not None:
         table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.inputs} inputs")
@@ -314,8 +322,7 @@ def _layers(layers: list[LayerError]) -> Table:
     for layer in layers:
         mark = Text("✗", "bold red") if layer.diverged else Text("✓", "green")
         note = "  <- the first to diverge" if layer.tensor == first else ""
-        error = f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"
-        table.add_row(mark, Text(printable(layer.tensor)), error, Text(note, "bold red"))
+        table.add_row(mark, Text(printable(layer.tensor)), layer_error(layer), Text(note, "bold red"))
     return table
 
 

@@ -14,6 +14,7 @@ from emu.reading import read_bytes
 from emu.record import Reading, Run
 from emu.run.driving import Progress, find_mailbox, require_reference_width, require_width
 from emu.run.emulators import emulator_version
+from emu.run.failures import raise_first_failure
 from emu.run.layers import require_checkpoint
 from emu.run.options import RunOptions
 from emu.run.request import FirmwareRequest, Request
@@ -33,14 +34,16 @@ class Job:
     """What the request's checkpoint is taken to compute."""
 
     def content(self) -> str:
-        """Return a hash of all that the run depends on, a model's firmware among it, which is built for this.
+        """Return a hash of all that the record depends on. A model's firmware is built for this.
 
         Raises InputError if the firmware cannot be read.
         """
-        elf, inputs = self.request.elf_for(self.target), self.request.inputs
+        request, elf, inputs = self.request, self.request.elf_for(self.target), self.request.inputs
         board = self.target.board.model_dump_json()
-        parts: list[bytes | str] = [read_bytes(elf), self.request.name, self.target.name, board, repr(self.options)]
-        parts.append(repr(self.reading))
+        parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
+        parts += [repr(self.options), repr(self.reading)]
+        if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
+            parts.append(read_bytes(request.model.path))  # the same image can be another model's in PyTorch
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
@@ -81,6 +84,7 @@ def execute(
 ) -> list[Run]:
     """Make the runs one after the other, and return their records.
 
+    If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
     ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
     """
@@ -99,6 +103,7 @@ def execute(
             keep(runs)
         finally:  # what cannot be kept can still be seen
             show(made[content], job.target)
+    raise_first_failure(runs)
     return runs
 
 

@@ -11,16 +11,18 @@ from emu.record import Firmware as FirmwareRecord
 from emu.record import Instructions, Memory, RegionUse, Run
 from emu.run.driving import Served
 from emu.run.emulators import emulator_version
+from emu.run.failures import failure
 from emu.targets import Region, Target
 
 
 def make_record(firmware: Firmware, name: str, target: Target, measured: Measurements, served: Served) -> Run:
     """Return the record of a run, without parity and verdicts."""
-    counts = [count for count in served.instructions if count is not None]
+    counted = [] if "instructions" in measured.not_measured else served.instructions
+    counts = [count for count in counted if count is not None]
     memory = _memory(firmware, measured)
     not_measured = dict(measured.not_measured)
     if not counts:
-        not_measured.setdefault("per_inference", "no input was answered")
+        not_measured.setdefault("per_inference", not_measured.get("instructions", "no input was answered"))
     if memory.ram_peak_bytes is None:
         not_measured.setdefault("ram_peak_bytes", "the heap or a stack was not measured")
     instructions: Instructions = measured.instructions.model_copy()
@@ -41,6 +43,7 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         coverage=measured.coverage,
         memory_check=measured.memory_check,
         faults=[*measured.faults, *served.faults],
+        failures=[failure("counts", error) for error in measured.failures],
         output=measured.output,
         output_cut_bytes=measured.output_cut_bytes,
         not_measured=not_measured,

@@ -9,13 +9,14 @@ from emu.inputs import EvaluationInputs
 from emu.instruments import require
 from emu.model.sources import Model
 from emu.parity import compare
-from emu.record import Reading, Run
+from emu.record import Failure, Reading, Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
 from emu.run.emulators import open_machine
+from emu.run.failures import failure
 from emu.run.layers import trace_layers
 from emu.run.options import RunOptions
 from emu.run.recording import make_record
-from emu.run.second_run import add_stack, begin_second_run, needs_second_run
+from emu.run.second_run import add_stack, begin_second_run, needs_second_run, without_stack
 from emu.suppressions import suppress
 from emu.targets import Target
 from emu.verdicts import judge
@@ -31,15 +32,20 @@ def run_model(
 ) -> Run:
     """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
 
-    ``reading`` is what the model is taken to compute, for the record.
+    ``reading`` is what the model is taken to compute, for the record. If the model's layers cannot be compared, that is
+    a failure in the record.
 
-    Raises InputError if the inputs are not for the model, or if its layers cannot be compared.
+    Raises InputError if the inputs are not for the model.
     """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
     run = _measure(elf, model.name, target, inputs, options, progress)
     run.reading = reading
     if options.trace_input is not None:
-        run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
+        try:
+            run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
+        except Exception as error:  # the run itself is done
+            run.failures.append(failure("layers", error))
+            run.not_measured["layers"] = run.failures[-1].detail
     return _judged(run, options)
 
 
@@ -74,14 +80,20 @@ def _measure(
     first, second = _halves(progress) if twice else (progress, progress)
     machine = open_machine(firmware, target, replace(options, stack_peak=False))
     served, measured = drive(machine, firmware, mailbox_address, inputs, first)
+    failures: list[Failure] = []
     if twice:
-        machine, measured = begin_second_run(firmware, target, options.limits, measured)
-        if machine is not None:
-            again, with_stack = drive(machine, firmware, mailbox_address, inputs, second)
-            measured = add_stack(measured, with_stack, same=again.is_as(served))
+        try:
+            machine, measured = begin_second_run(firmware, target, options.limits, measured)
+            if machine is not None:
+                again, with_stack = drive(machine, firmware, mailbox_address, inputs, second)
+                measured = add_stack(measured, with_stack, same=again.is_as(served))
+        except Exception as error:  # the first run is done
+            failures.append(failure("second run", error))
+            measured = without_stack(measured, f"the second run, for the stack, failed: {failures[-1].detail}")
     run = make_record(firmware, name, target, measured, served)
+    run.failures += failures
     if inputs is not None and served.outputs is not None:
-        run.parity = compare(served.outputs, inputs)
+        run.parity = compare(served.outputs, inputs, answered=len(served.instructions))
     if run.parity is None:
         run.not_measured["parity"] = _why_no_parity(inputs, served)
     if run.memory_check is not None:

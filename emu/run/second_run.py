@@ -33,7 +33,7 @@ def begin_second_run(
         reason = (
             f"the run did not end by itself ({endless or 'its instructions are not known'}), so there was no second"
         )
-        return None, _without(measured, reason)
+        return None, without_stack(measured, reason)
     # No part of the second run is longer than the whole first run. The seconds limit each slice, so they stay.
     limits = Limits(total + 1, limits.seconds)
     return open_machine(firmware, target, Instruments(stack_peak=True, limits=limits)), measured
@@ -45,7 +45,7 @@ def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measu
     places = [[(fault.kind, fault.pc, fault.address) for fault in measured.faults] for measured in (first, second)]
     if not same or totals[0] != totals[1] or places[0] != places[1]:
         faults = "".join(f"; {fault.kind}: {fault.detail}" for fault in second.faults)
-        return _without(first, f"the second run, for the stack, was not the same: {_difference(*totals)}{faults}")
+        return without_stack(first, f"the second run, for the stack, was not the same: {_difference(*totals)}{faults}")
     reasons = {name: reason for name, reason in first.not_measured.items() if name != _FIGURE}
     peak, touched = second.stack_peak_bytes, first.stack_touched_bytes
     if peak is None:
@@ -73,5 +73,6 @@ def _difference(first: int | None, second: int | None) -> str:
     return f"{second} instructions in the second run, {first} in the first"
 
 
-def _without(measured: Measurements, reason: str) -> Measurements:
+def without_stack(measured: Measurements, reason: str) -> Measurements:
+    """Return ``measured`` with the reason why the stack's peak is not measured."""
     return replace(measured, not_measured=measured.not_measured | {_FIGURE: reason})

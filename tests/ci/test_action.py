@@ -181,7 +181,7 @@ def test_a_comparison_that_fails_is_not_one_that_grew(act, checkout: Path, works
 
 def test_a_wrong_option_is_an_annotation_that_can_be_read(act):
     (command,) = act(run="kws", options="--bogus").obeyed
-    assert command == "::error title=emu run::No such option: --bogus"
+    assert command == "::error title=emu run::no such option: --bogus (`emu run --help` shows what to type)"
 
 
 def test_a_baseline_that_is_missing_is_an_annotation(act):

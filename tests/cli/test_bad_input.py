@@ -179,3 +179,33 @@ def test_a_usage_error_teaches(emu):
     assert outcome.code == 2
     assert "--target" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+# ---- a wrong call ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "fragments"),
+    [
+        ("rn", ("no such command 'rn'", "`emu --help`")),
+        ("toolchain instal", ("no such command 'instal'", "`emu toolchain --help`")),
+        ("run", ("missing argument", "`emu run --help`")),
+        ("run kws", ("missing option '--target'", "`emu run --help`")),
+        ("run kws -t stm32h7-unicorn --limt 3", ("no such option: --limt; did you mean --limit?",)),
+        ("run kws -t stm32h7-unicorn --limit 0", ("invalid value for '--limit'", "`emu run --help`")),
+        ("run kws -t stm32h7-unicorn --limit many", ("invalid value for '--limit'", "integer")),
+        ("export model.pt -o model.mamba --dtype f64", ("invalid value for '--dtype': 'f64'", "int8")),
+        ("build kws -t", ("'-t' requires an argument",)),
+        ("--debg", ("no such option: --debg", "`emu --help`")),
+        ("run kws\x1b[31m --\r\n\x1b[31m", ("no such option: --\\x0d\\x0a\\x1b[31m",)),
+    ],
+)
+def test_a_wrong_call_is_one_line_that_says_what_to_type(emu, call: str, fragments: tuple[str, ...]):
+    emu(*call.split(" ")).assert_one_clear_line(*fragments)
+
+
+@pytest.mark.parametrize("call", [(), ("toolchain",)])
+def test_a_call_without_a_command_shows_the_commands(emu, call: tuple[str, ...]):
+    outcome = emu(*call)
+    assert (outcome.code, outcome.stderr) == (2, "")
+    assert "Usage: emu" in outcome.stdout

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from records import read_runs
 
 from emu.cache import cache_root
 from emu.resources import resource
@@ -55,6 +56,27 @@ def test_debug_shows_the_traceback():
     assert outcome.returncode == 70
     assert "Traceback (most recent call last)" in outcome.stderr
     assert outcome.stderr.endswith("error: an error in emu: KeyError: 'lost'\n")
+
+
+FAILING_LAYERS = """
+def trace_layers(*_): raise KeyError('lost')
+sys.modules['emu.run.running'].trace_layers = trace_layers"""
+
+
+@pytest.mark.parametrize(("debug", "traceback"), [((), False), (("--debug",), True)])
+def test_what_fails_after_a_run_is_told_after_the_record(tmp_path: Path, debug: tuple[str, ...], traceback: bool):
+    record = tmp_path / "run.json"
+    options = ("-t", "stm32h7-unicorn", "--limit", "1", "--trace-layers", "--json", str(record))
+    outcome = run(FAILING_LAYERS, *debug, "run", "har", *options)
+    assert outcome.returncode == 70
+    assert "error: layers: an error in emu: KeyError: 'lost'" in outcome.stderr
+    assert ("Traceback (most recent call last)" in outcome.stderr, ", in trace_layers" in outcome.stderr) == (
+        traceback,
+        traceback,
+    )
+    assert "every part was made" in outcome.stdout
+    (kept,) = read_runs(record)
+    assert kept.parity is not None
 
 
 def test_a_full_disk_behind_the_output():

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from records import read_runs
 
-from emu.commands.output_files import write_file
 from emu.errors import OutputError
 from emu.resources import resource
+from emu.writing import write_file
 
 EMU = [sys.executable, "-m", "emu"]
 ON_UNICORN = ("-t", "stm32h7-unicorn", "--limit", "1")
@@ -126,6 +126,23 @@ def test_a_full_disk_behind_the_output_loses_no_record(tmp_path: Path):
     with Path("/dev/full").open("wb") as full:
         assert run_har(tmp_path / "r.json", full.fileno()).returncode == 74
     assert len(read_runs(tmp_path / "r.json")) == 1
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_stream_that_is_closed_loses_nothing_and_no_file_takes_its_place(tmp_path: Path, closed: tuple[int, ...]):
+    streams = " ".join(f"{number}>&-" for number in closed)
+    command = ["run", "har", *ON_UNICORN, "-t", "stm32h7-qemu", "--json", str(tmp_path / "r.json")]
+    script = f'"$@" {streams}'
+    outcome = subprocess.run(["sh", "-c", script, "sh", *EMU, *command], capture_output=True, check=False, text=True)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert ("✓" in outcome.stdout) == (1 not in closed)
+    assert len(read_runs(tmp_path / "r.json")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_failure_that_nobody_can_read_has_its_exit_code():
+    outcome = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *EMU, "run", "nothing.elf"], check=False)
+    assert outcome.returncode == 2
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])

@@ -218,7 +218,8 @@ def test_names_with_line_ends_stay_in_their_line_of_a_report(emu, tmp_path: Path
     fields = record(profile={"call_paths": [{"caller": None, **calls}]}, coverage=coverage)
     (tmp_path / "run.json").write_text(json.dumps(fields))
     written = [tmp_path / name for name in ("lcov", "collapsed")]
-    assert emu("report", tmp_path / "run.json", *(f"--{path.name}={path}" for path in written)).code == 0
+    options = (*(f"--{path.name}={path}" for path in written), "--all-sources")
+    assert emu("report", tmp_path / "run.json", *options).code == 0
     for path in written:
         text = path.read_text()
         assert not [character for character in text if ord(character) < 32 and character != "\n"]

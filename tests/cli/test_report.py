@@ -1,8 +1,12 @@
 """`emu report` renders what a record holds, from the record alone."""
 
 import json
+import re
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from records import read_runs
@@ -98,6 +102,85 @@ def test_several_records_stay_apart(emu, tmp_path: Path, record: Path):
     first = {line.split(";")[0] for line in (tmp_path / "c.txt").read_text().splitlines() if ";main" in line}
     assert first == {"har on stm32h7-unicorn"}
     assert len(json.loads((tmp_path / "s.json").read_text())["profiles"]) == 2
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, record: Path) -> Path:
+    """A record whose firmware also has code of a C library, which no file of this machine is the source of."""
+    document = json.loads(record.read_text())
+    coverage = document["runs"][0]["coverage"]
+    coverage["lines"]["/build/newlib/libc/string/memcpy.c"] = {"10": 3, "11": 0}
+    coverage["functions"].append(
+        {"function": "memcpy", "file": "/build/newlib/libc/string/memcpy.c", "line": 9, "executions": 3}
+    )
+    (tmp_path / "mixed.json").write_text(json.dumps(document))
+    return tmp_path / "mixed.json"
+
+
+def test_coverage_is_of_the_files_that_a_reader_has(emu, tmp_path: Path, mixed: Path, run: Run):
+    assert emu("report", mixed, "--lcov", tmp_path / "c.info", "--cobertura", tmp_path / "c.xml").code == 0
+    assert run.coverage is not None
+    for written, pattern in (("c.info", r"^SF:(.*)$"), ("c.xml", r'filename="([^"]*)"')):
+        files = set(re.findall(pattern, (tmp_path / written).read_text(), re.MULTILINE))
+        assert files == set(run.coverage.lines)
+        assert all(Path(file).is_file() for file in files)
+
+
+def test_coverage_of_all_files_on_request(emu, tmp_path: Path, mixed: Path):
+    assert emu("report", mixed, "--lcov", tmp_path / "c.info", "--all-sources").code == 0
+    assert "SF:/build/newlib/libc/string/memcpy.c\nFN:9,memcpy\n" in (tmp_path / "c.info").read_text()
+
+
+def test_sources_may_be_elsewhere(emu, tmp_path: Path, record: Path, run: Run):
+    (tmp_path / "project/engine/runtime/src").mkdir(parents=True)
+    (tmp_path / "project/engine/runtime/src/step.c").write_text("\n")
+    sources = ("--sources", tmp_path / "project")
+    assert emu("report", record, "--cobertura", tmp_path / "c.xml", *sources).code == 0
+    document = ElementTree.parse(tmp_path / "c.xml").getroot()
+    assert document.findtext("sources/source") == str(tmp_path / "project")
+    found = {each.attrib["filename"]: each for each in document.iter("class")}
+    assert run.coverage is not None
+    assert len(found) == len(run.coverage.lines)
+    counts = run.coverage.lines["runtime/src/step.c"]
+    assert {
+        int(line.attrib["number"]): int(line.attrib["hits"])
+        for line in found.pop("engine/runtime/src/step.c").iter("line")
+    } == counts
+    assert all(Path(name).is_absolute() and Path(name).is_file() for name in found), "the engine's, where it is"
+    every = [count for counts in run.coverage.lines.values() for count in counts.values()]
+    assert document.get("lines-valid") == str(len(every))
+    assert document.get("lines-covered") == str(sum(map(bool, every)))
+
+
+def test_no_source_is_here(emu, tmp_path: Path, mixed: Path):
+    document = json.loads(mixed.read_text())
+    lines = document["runs"][0]["coverage"]["lines"]
+    document["runs"][0]["coverage"]["lines"] = {name: lines[name] for name in lines if "newlib" in name}
+    mixed.write_text(json.dumps(document))
+    outcome = emu("report", mixed, "--lcov", tmp_path / "no.info", "--sources", tmp_path)
+    outcome.assert_one_clear_line("of 1 source file, none in", "--sources DIR", "--all-sources")
+    assert not (tmp_path / "no.info").exists()
+
+
+def test_two_runs_make_one_cobertura_file_with_their_sum(emu, tmp_path: Path, record: Path, run: Run):
+    assert emu("report", record, record, "--cobertura", tmp_path / "c.xml").code == 0
+    assert run.coverage is not None
+    for each in ElementTree.parse(tmp_path / "c.xml").getroot().iter("class"):
+        counts = {int(line.attrib["number"]): int(line.attrib["hits"]) for line in each.iter("line")}
+        assert counts == {line: 2 * count for line, count in run.coverage.lines[each.attrib["filename"]].items()}
+
+
+@pytest.mark.skipif(shutil.which("genhtml") is None, reason="genhtml is not installed (Debian: apt install lcov)")
+@pytest.mark.parametrize("target", ["stm32h7-unicorn", "esp32s3-qemu"])
+def test_genhtml_takes_the_tracefile(emu, tmp_path: Path, target: str):
+    """The ESP32-S3's firmware has code of libgcc, whose source no user has."""
+    record = tmp_path / "run.json"
+    assert emu("run", "har", "-t", target, "--limit", "1", "--coverage", "--json", record).code == 0
+    assert emu("report", record, "--lcov", tmp_path / "c.info").code == 0
+    command = ["genhtml", tmp_path / "c.info", "-o", tmp_path / "html"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "html/index.html").is_file()
 
 
 def test_what_is_missing_is_said(emu, tmp_path: Path, record: Path):

@@ -147,7 +147,7 @@ _IMAGE = (mutations.damage_bytes, mutations.damage_within(0, 64))
 
 
 def _report(path: Path) -> list[str]:
-    kinds = ("html", "markdown", "junit", "lcov", "speedscope", "collapsed", "annotations")
+    kinds = ("html", "markdown", "junit", "lcov", "cobertura", "speedscope", "collapsed", "annotations", "code-quality")
     return ["report", str(path), *(f"--{kind}={path.parent / kind}" for kind in kinds)]
 
 

@@ -86,19 +86,14 @@ def complaints(read: Callable[[], Outcome], good: tuple[int, ...]) -> Iterator[s
     if outcome.code not in good:
         yield f"ends with exit code {outcome.code}: {outcome.stderr[-500:]}"
     lines = outcome.stderr.splitlines()
-    if len(lines) > 1 and not is_usage_error(lines):
+    if len(lines) > 1:
         yield f"prints {len(lines)} lines on stderr: {outcome.stderr[-500:]}"
     if (outcome.code > 1) != bool(lines or "Usage: " in outcome.stdout):
         yield f"ends with exit code {outcome.code} and {len(lines)} lines on stderr"
     for text in (outcome.stdout, outcome.stderr):
         raw = [character for character in text if not character.isprintable() and character != "\n"]
-        if raw and not is_usage_error(lines):
+        if raw:
             yield f"prints {raw[:5]}"
-
-
-def is_usage_error(lines: list[str]) -> bool:
-    """Return whether it is typer's own, which quotes the command that was typed in a box."""
-    return bool(lines) and lines[0].startswith(("Usage: ", "╭─ Error"))
 
 
 def report_all(found: list[str]) -> None:

@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,11 @@ _SYSTEM = SimpleNamespace(
 )
 
 
+@cache
+def _compiled(script: Path) -> CodeType:
+    return compile(script.read_text(), str(script), "exec")
+
+
 class FakeMachine:
     """Memory from the platform file, a Cortex-M7, and halting hooks."""
 
@@ -110,7 +116,7 @@ class FakeMachine:
         if script is None:
             self.reads += 1
             return request
-        code = compile(script.read_text(), str(script), "exec")
+        code = _compiled(script)
         if script not in self.scopes:
             first = SimpleNamespace(**vars(request) | {"IsInit": True})
             self.scopes[script] = {"System": _SYSTEM, "request": first}

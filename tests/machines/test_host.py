@@ -82,8 +82,8 @@ def wait_until_gone(process: int) -> None:
 FAULTS = {
     "heap_read": ("heap_out_of_bounds_read", "40-byte region, allocated by heap_read"),
     "heap_write": ("heap_out_of_bounds_write", "write of 20 bytes"),
-    "use_after_free": ("use_after_free_read", "faults.c:42), freed by use_after_free ("),
-    "double_free": ("double_free", "faults.c:49), freed by double_free ("),
+    "use_after_free": ("use_after_free_read", "faults.c:43), freed by use_after_free ("),
+    "double_free": ("double_free", "faults.c:50), freed by double_free ("),
     "invalid_free": ("invalid_free", "1 bytes inside of 3-byte region"),
     "stack_write": ("write_outside_objects", "on the stack, 'locals'"),
     "global_read": ("read_outside_objects", "global variable"),
@@ -269,9 +269,9 @@ def test_firmware_that_lets_go_of_the_harness_ends_with_its_time(tmp_path: Path)
 
 def test_firmware_that_yields_for_ever_can_be_interrupted(tmp_path: Path) -> None:
     with contextlib.closing(HostProcess(build(tmp_path, "yields_for_ever").read_bytes(), "faults.elf")) as process:
-        assert process.wait(20)
+        assert process.wait(process.time_limit(20))
         process.go_on()
-        assert process.wait(20)
+        assert process.wait(process.time_limit(20))
         started = time.monotonic()
         process.interrupt()
         assert time.monotonic() - started < 20

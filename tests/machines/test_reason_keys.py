@@ -12,7 +12,7 @@ import stand_in
 from builds import SOURCES, TARGET, build
 
 from emu.build import BuildOptions, build_firmware
-from emu.figures import FIGURES, SECTIONS
+from emu.figures import FIGURES, NO_REASON, SECTIONS, missing, readings
 from emu.firmware import Firmware
 from emu.inputs import load_inputs
 from emu.instruments import Instruments, Limits
@@ -43,11 +43,42 @@ def unknown(keys: Iterable[str]) -> set[str]:
     return {re.sub(r"^limit of .+", "limit of NAME", key) for key in keys} - known
 
 
+def unexplained(record: Run) -> set[str]:
+    """Return the names of what a record lacks without the reason under any of the names that explain it."""
+    memory, heap, instructions = record.memory, record.heap, record.instructions
+    lacks: dict[tuple[str, ...], bool] = {
+        ("stack_limit_bytes", "flash_bytes"): memory.stack_limit_bytes is None,
+        ("heap_region_bytes", "heap"): heap.heap_region_bytes is None,
+        ("overhead_bytes", "heap"): heap.overhead_bytes is None,
+        ("leaks", "heap"): heap.live_at_exit_bytes is None,
+        ("by_function", "instructions"): not instructions.by_function,
+        ("loads_by_region", "instructions"): instructions.loads_by_region is None,
+        ("stores_by_region", "instructions"): instructions.stores_by_region is None,
+        ("stacks", "ram_peak_bytes"): any(use.stack_bytes is None for use in memory.by_region),
+        ("heap", "ram_peak_bytes"): any(use.heap_bytes is None for use in memory.by_region),
+        ("timeline", "heap"): record.timeline is None or record.timeline.heap_bytes is None,
+        ("covered_lines", "coverage"): record.coverage is None or not record.coverage.lines,
+        **{(name,): getattr(record, name) is None for name in ("memory_check", "parity", "profile")},
+        **{(f"limit of {stack.name}",): stack.limit_bytes is None for stack in record.stack.stacks[1:]},
+    }
+    unknown_figures = {reading.figure.name for reading in readings(record) if reading.reason == NO_REASON}
+    lacking = {names[0] for names, is_null in lacks.items() if is_null and not any(explains(record, n) for n in names)}
+    return lacking | unknown_figures
+
+
+def explains(record: Run, name: str) -> bool:
+    """Return whether a record gives the reason for what has this name."""
+    is_row = name in SECTIONS or any(figure.name == name for figure in FIGURES)
+    return name in record.not_measured or (is_row and missing(record, name) is not None)
+
+
 def run(elf: Path, target: str, *, count: bool = False, memcheck: bool = False, stack_peak: bool = False) -> Run:
     options = RunOptions(
         limits=LIMITS, traffic=count, profile=count, coverage=count, memcheck=memcheck, stack_peak=stack_peak
     )
-    return run_firmware(elf, "program", find_target(target), None, options, lambda _done, _total: None)
+    record = run_firmware(elf, "program", find_target(target), None, options, lambda _done, _total: None)
+    assert unexplained(record) == set()
+    return record
 
 
 @pytest.fixture
@@ -82,6 +113,25 @@ def test_more_stacks_than_are_followed(tmp_path: Path, target: str):
     assert {"stacks", "stack_peak_bytes"} & record.not_measured.keys()
     assert record.memory.ram_peak_bytes is None
     assert {use.name: use.stack_bytes for use in record.memory.by_region} == {"flash": 0, "dtcm": None}
+    assert unknown(record.not_measured) == set()
+
+
+@pytest.mark.parametrize("target", ["stm32h7-unicorn", "stm32h7-qemu"])
+@pytest.mark.parametrize("source", ["heap_values.c", "call_paths.c", "touched.c"])
+def test_programs_of_every_kind(tmp_path: Path, target: str, source: str):
+    for count in (False, True):
+        run(build(tmp_path, source), target, count=count)
+
+
+@pytest.mark.parametrize("target", ["stm32h7-unicorn", "stm32h7-qemu", "stm32h7-renode"])
+def test_a_stack_whose_limit_nothing_tells(tmp_path: Path, target: str, renode: str):
+    assert renode == "stm32h7-renode"
+    elf = build(tmp_path, "stacks.c", "-DINITIAL_SP=first_stack+2048", *WITH_FPU)
+    stripped = tmp_path / "stripped.elf"
+    subprocess.run(["arm-none-eabi-strip", "-K", "_exit", str(elf), "-o", str(stripped)], check=True)
+    record = run(stripped, target)
+    assert record.memory.stack_limit_bytes is None
+    assert "SP starts inside a section" in record.not_measured["stack_limit_bytes"]
     assert unknown(record.not_measured) == set()
 
 
@@ -121,12 +171,14 @@ def test_a_bare_machine(tmp_path: Path):
     assert unknown(not_measured) == set()
 
 
-def test_a_model_on_the_build_machine():
-    model, target = find_model("har"), find_target("host-native")
+@pytest.mark.parametrize("name", ["stm32h7-unicorn", "stm32h7-qemu", "esp32s3-qemu", "host-native"])
+def test_a_model(name: str):
+    model, target = find_model("har"), find_target(name)
     assert model.inputs is not None
     inputs = load_inputs(model.inputs).first(1)
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
     record = run_firmware(elf, "har", target, inputs, RunOptions(), lambda _done, _total: None)
+    assert unexplained(record) == set()
     assert record.parity is not None
-    assert {"heap", "instructions", "flash_bytes"} <= record.not_measured.keys()
+    assert ({"heap", "instructions", "flash_bytes"} <= record.not_measured.keys()) == (name == "host-native")
     assert unknown(record.not_measured) == set()

@@ -17,7 +17,7 @@ import pytest
 import stand_in
 from builds import LEVELS, TARGET, build
 
-from emu.errors import MissingToolError
+from emu.cli import main
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.instruments import Instruments
@@ -25,7 +25,7 @@ from emu.machines import Limits, Measurements
 from emu.machines.renode import RenodeMachine
 from emu.machines.renode.heap import measure_heap
 from emu.machines.unicorn import UnicornMachine
-from emu.record import Instructions, Run
+from emu.record import Instructions, Run, read_run_file
 from emu.resources import resource
 from emu.run import RunOptions, run_firmware
 from emu.run.second_run import add_stack
@@ -179,14 +179,22 @@ def test_what_differs_in_a_second_run_is_said(second: int | None, said: str) -> 
         ("refuse SetHookAtBlockBegin", r"SetHookAtBlockBegin .*Parameters did not match"),
     ],
 )
-def test_a_renode_that_cannot_look_at_every_instruction(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+def test_a_second_run_that_fails_costs_no_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], how: str, said: str
 ) -> None:
     monkeypatch.setenv("MISBEHAVE", how)
-    elf = build(tmp_path, "stacks.c", *WITH_FPU)
+    elf, file = build(tmp_path, "stacks.c", *WITH_FPU), tmp_path / "run.json"
     assert record(elf, stack_peak=False).faults == []
-    with pytest.raises(MissingToolError, match=said):
-        record(elf)
+    monkeypatch.setattr(sys, "argv", ["emu", "run", str(elf), "-t", RENODE.name, "--stack-peak", "--json", str(file)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 3
+    assert re.search(f"error: second run: Renode .* cannot run stm32h7-renode: .*{said}", capfd.readouterr().err)
+    (run,) = read_run_file(file).runs
+    assert run.faults == []
+    assert run.instructions.total
+    assert re.search(f"the second run, for the stack, failed: .*{said}", run.not_measured["stack_peak_bytes"])
+    assert [verdict.name for verdict in run.verdicts if not verdict.ok] == ["every part was made"]
 
 
 # ---- the heap --------------------------------------------------------------------------------------------------------

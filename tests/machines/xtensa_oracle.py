@@ -14,6 +14,7 @@ from pathlib import Path
 from emu.firmware import Firmware
 from emu.machines.qemu import QemuMachine
 from emu.machines.qemu.lx7 import QemuLx7
+from emu.machines.qemu.process import qemu_version
 from emu.targets import Target
 
 _EXCM = 1 << 4
@@ -41,7 +42,8 @@ class _Logging(QemuLx7):
 
     def arguments(self) -> list[str]:
         what = "nochain,cpu" if self.from_reset else "nochain"
-        return [*super().arguments(), "-singlestep", "-d", what, "-D", str(self.log)]
+        one_by_one = ["-singlestep"] if qemu_version(QemuLx7).startswith("7.") else ["-accel", "tcg,one-insn-per-tb=on"]
+        return [*super().arguments(), *one_by_one, "-d", what, "-D", str(self.log)]
 
 
 def begin(machine: QemuMachine) -> None:

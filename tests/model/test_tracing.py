@@ -14,6 +14,7 @@ from emu.model.config import ModelConfig
 from emu.model.graph import Graph, build_graph
 from emu.model.ops import Mixer
 from emu.model.sources import Model
+from emu.model.tracing import compare_layers, reference_tensors
 from emu.run import trace_layers
 from emu.targets import find_target
 
@@ -59,3 +60,19 @@ def test_the_first_tensor_that_differs_is_named(tmp_path: Path, monkeypatch: pyt
     assert first.tensor == "layers.1.conv1d"
     before = layers[: layers.index(first)]
     assert {layer.tensor for layer in before} >= {"layers.0.output", "layers.1.in_proj.z"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tensor_that_is_not_a_number_diverges(tmp_path: Path, value: float):
+    config = CONFIGS["three residual blocks with every bias"]
+    model, x = model_of(config, tmp_path), rows(config)
+    assert model.checkpoint is not None
+    traced = {name: tensor.astype(np.float32) for name, tensor in reference_tensors(model.checkpoint, x).items()}
+    traced = {name: traced[name] for name in ("layers.0.conv1d", "layers.0.output", "logits")}
+    traced["layers.0.output"][3, 0] = value
+    layers = compare_layers(traced, model.checkpoint, x)
+    assert [(layer.tensor, layer.max_abs_error == np.inf, layer.diverged) for layer in layers] == [
+        ("layers.0.conv1d", False, False),
+        ("layers.0.output", True, True),
+        ("logits", False, False),
+    ]

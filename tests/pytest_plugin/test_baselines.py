@@ -181,6 +181,17 @@ def test_a_baseline_that_cannot_be(project: Project, arguments: tuple[str, ...],
     assert (project.directory / "figures.json").exists() == (file is not None)
 
 
+@pytest.mark.usefixtures("written")
+def test_a_baseline_is_replaced_and_never_half_written(project: Project, compile_program: Compile):
+    held, file = project.directory / "held.json", project.directory / "figures.json"
+    held.hardlink_to(file)
+    before = file.read_bytes()
+    compile_program(WINDOW=512)
+    assert project.pytest(*UPDATE).code == 0
+    assert held.read_bytes() == before
+    assert file.read_bytes() != before
+
+
 def test_a_baseline_that_cannot_be_written(project: Project, compile_program: Compile, tmp_path: Path):
     compile_program()
     project.write("test_filters.py", TEST)

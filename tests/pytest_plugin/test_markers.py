@@ -53,6 +53,24 @@ def test_a_limit_holds_to_the_byte_and_names_who_used_it(project: Project, compi
         tests[f"test_{marker}_fails"].assert_failed("filters on stm32h7-unicorn", headline, who, f"the marker {marker}")
 
 
+def test_a_part_of_a_run_that_failed_fails_the_test(project: Project):
+    project.write(
+        "conftest.py",
+        "import sys, emu.run\n"
+        "def trace_layers(*_): raise KeyError('lost')\n"
+        "sys.modules['emu.run.running'].trace_layers = trace_layers\n",
+    )
+    options = "limit=1, options=RunOptions(trace_input=0)"
+    write(
+        project,
+        written("layers", body=f"assert emu_run('har', {options}).parity"),
+        written("unchecked", body=f"assert emu_run('har', {options}, check=False).failures"),
+    )
+    tests = project.pytest().tests
+    tests["test_layers"].assert_failed("har on stm32h7-unicorn", "layers: an error in emu: KeyError: 'lost'")
+    assert tests["test_unchecked"].outcome == "passed"
+
+
 def test_what_limits_are_told_and_when(project: Project, compile_program: Compile):
     compile_program(WINDOW=1500)
     compile_program("wide", WINDOW=3000)

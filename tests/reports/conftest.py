@@ -5,10 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hostile import hostile
 
+from emu.inputs import EvaluationInputs
 from emu.record import Firmware, Memory, Run, read_run_file
+from emu.run import RunOptions, run_firmware
 from emu.targets import find_target
 
 HERE = Path(__file__).parent
@@ -63,6 +66,28 @@ def stripped(tmp_path_factory) -> Path:
     source = directory / "exits.c"
     source.write_text('int main(void) { __asm__ volatile("movs r0, #0x18; ldr r1, =0x20026; bkpt #0xab"); return 0; }')
     return compiled(source, directory / "stripped.elf", "-s")
+
+
+def summed(directory: Path, fault: str) -> Run:
+    """Run firmware that answers the sum and the sum of squares of an input (4, 3); some sums exceed float32."""
+    x = np.zeros((4, 4, 3), np.float32)
+    x[1, 0] = 1e30  # its square is infinite
+    x[3] = 3e38  # and the sum of these is, too
+    elf = compiled(FIRMWARE / "mailbox.c", directory / "mailbox.elf", f"-DFAULT={fault}")
+    inputs = EvaluationInputs(x, logits64=np.tile([1.0, 2.0], (4, 1)))
+    return run_firmware(elf, "mailbox", find_target(TARGET), inputs, RunOptions(), lambda _done, _total: None)
+
+
+@pytest.fixture(scope="session")
+def infinite(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three of eight outputs are infinite, in the inputs 1 and 3."""
+    return summed(tmp_path_factory.mktemp("infinite"), "NOTHING")
+
+
+@pytest.fixture(scope="session")
+def unanswered(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """No input has an answer: the firmware reads where no memory is."""
+    return summed(tmp_path_factory.mktemp("unanswered"), "READ_NOTHING")
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from emu.record import Run
-from emu.reports.annotations import render_annotations
+from emu.reports import annotations
+from emu.reports.sources import Sources
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = REPOSITORY / "tests/reports/leaks_and_faults.c"
+
+
+def render_annotations(runs: list[Run], checkout: Path) -> str:
+    return annotations.render_annotations(runs, Sources(checkout))
 
 
 def read_commands(text: str) -> Iterator[tuple[dict[str, str], str]]:

@@ -124,7 +124,7 @@ def test_a_second_build_names_the_function_that_grew(regressed: list[Run]):
     differing = compared[compared.index("Frames at the stack's peak that differ") : compared.index("Verdicts")]
     assert "scan_and_gate" in differing
     assert "mamba_step" not in differing
-    assert "the firmware not a number" in page
+    assert "the firmware no class" in page
 
 
 def test_what_was_not_measured_says_why(unmeasured: Run):

@@ -49,7 +49,7 @@ def test_a_failure_says_by_how_much_and_where(faulty: Run, regressed: list[Run])
     assert stack.message == f"{peak:,} B, limit: 4,096 B ({peak - 4096:,} B too many)"
     assert "scan_and_gate" in str(stack.text)
     (labels,) = cases["labels agree with PyTorch"].result
-    assert "the firmware not a number" in str(labels.text)
+    assert "the firmware no class" in str(labels.text)
 
 
 def test_what_was_not_measured_is_no_figure(unmeasured: Run):

@@ -5,7 +5,7 @@ import signal
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
-from emu.machines import Machine, Measurements, Stop
+from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.host.process import HostProcess
 from emu.machines.host.reports import read_report
 from emu.record import Fault, MemoryCheck, MemoryFinding
@@ -21,6 +21,9 @@ _FIGURES = (
     "ram_peak_bytes",
     "instructions",
     "per_inference",
+    "profile",
+    "coverage",
+    "timeline",
 )
 _WHY_NOT = "a program for this machine, and with sanitizers in it, says nothing about a board's memory or instructions"
 _OTHER_ERRORS = (
@@ -69,8 +72,16 @@ class HostMachine(Machine):
         return self._run()
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of the process's memory; raises ValueError if there is none."""
-        return self._running.read(address, size)
+        """Return ``size`` bytes of the process's memory; raises ValueError if there is none.
+
+        Raises LostError if the process was ended from outside.
+        """
+        try:
+            return self._running.read(address, size)
+        except LostError:
+            if self._waiting:
+                self._run()  # finds how it ended
+            raise
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError if there is none."""
@@ -107,11 +118,12 @@ class HostMachine(Machine):
 
     def _run(self) -> Stop:
         process = self._running
+        time_limit = process.time_limit(self._limits.seconds)
         try:
-            self._waiting = process.wait(self._limits.seconds)
+            self._waiting = process.wait(time_limit)
         except TimeoutError:
             self._waiting = False
-            return self._time_is_up()
+            return self._time_is_up(time_limit.words)
         if self._waiting:
             return Stop("yield", None)
         self._finding = read_report(process.said, self._firmware)
@@ -125,12 +137,12 @@ class HostMachine(Machine):
             return self._stop_at(Fault(kind="signal", detail=detail))
         return Stop("exit", None, exit_status=code)
 
-    def _time_is_up(self) -> Stop:
+    def _time_is_up(self, limit: str) -> Stop:
         """End the process with a signal, so that the sanitizer reports the current place."""
         self._running.interrupt()
         place = read_report(self._running.said, self._firmware)
         known = place.model_dump(include={"function", "file", "line", "pc", "backtrace"}) if place else {}
-        detail = f"the run has not ended after {self._limits.seconds:g} seconds"
+        detail = f"the run has not ended after {limit}"
         return self._stop_at(Fault(**known, kind="time_limit", detail=detail))
 
     def _stop_at(self, fault: Fault) -> Stop:

@@ -7,14 +7,16 @@ import selectors
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TypeVar
 
 from emu.errors import EmuError, InputError, MissingToolError
+from emu.machines import LostError
 from emu.machines.output import Output
 from emu.machines.process_group import end_group
+from emu.machines.process_time import ProcessTime
+from emu.machines.time_limit import TimeLimit
 
 _Transferred = TypeVar("_Transferred", int, bytes)
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # the numbers in runtime/port/host/harness.c
@@ -27,7 +29,7 @@ _OPTIONS = {
     "UBSAN_OPTIONS": _COMMON_OPTIONS,
 }
 _PIECE = 1 << 16
-_REPORT_SECONDS = 5.0
+_REPORT_SECONDS = 1.0
 """How long an interrupted process may take to report its place."""
 _LOOK_SECONDS = 0.02
 """Seconds between checks of the process. Its end must be polled, as its children may hold all its files open."""
@@ -64,15 +66,18 @@ class HostProcess:
         """The sanitizers' text."""
         return self._said.text
 
-    def wait(self, seconds: float) -> bool:
+    def time_limit(self, seconds: float) -> TimeLimit:
+        """Return a limit of the process that begins now."""
+        return TimeLimit(seconds, ProcessTime(self.process_id).spent)
+
+    def wait(self, limit: TimeLimit) -> bool:
         """Return True when the firmware reaches ``emu_yield``, False when it ends.
 
-        Raises TimeoutError if neither happens in ``seconds``.
+        Raises TimeoutError if neither happens in time.
         """
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        while not limit.is_over:
             ended = self.exit_code is not None
-            for key, _ in self._waiting.select(0 if ended else min(left, _LOOK_SECONDS)):
+            for key, _ in self._waiting.select(0 if ended else _LOOK_SECONDS):
                 if key.data is not None:
                     self._take(key)
                 elif self._receive():
@@ -93,9 +98,10 @@ class HostProcess:
         """End a running process so that its sanitizer reports the place."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process_id, signal.SIGABRT)
-        deadline = time.monotonic() + _REPORT_SECONDS  # one limit for all waits
+            os.kill(self.process_id, signal.SIGCONT)  # a stopped process would not take the signal
+        limit = self.time_limit(_REPORT_SECONDS)  # one limit for all waits
         with contextlib.suppress(TimeoutError):
-            while self.wait(deadline - time.monotonic()):
+            while self.wait(limit):
                 pass
 
     @property
@@ -113,12 +119,12 @@ class HostProcess:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raises ValueError if there is no such memory, EmuError if the process has ended."""
+        """Return ``size`` bytes; raises ValueError if there is no such memory, LostError if the process has ended."""
         try:
             with self._memory(address) as memory:
                 data = _unless_gone(os.pread(memory, size, address))
         except ProcessLookupError as error:
-            raise EmuError("the firmware's process was ended from outside while it waited") from error
+            raise LostError("the firmware's process was ended from outside while it waited") from error
         if len(data) < size:
             raise ValueError(f"there is no memory at {address + len(data):#010x}")
         return data

@@ -1,6 +1,5 @@
 """Firmware in QEMU: the core with its exceptions and interrupts, and the board's memory, but no other hardware."""
 
-import time
 from collections.abc import Sequence
 
 from emu.architectures.core import CoreError, CoreFault
@@ -9,10 +8,12 @@ from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.gdb_remote import GdbError
+from emu.machines.process_time import ProcessTime
 from emu.machines.qemu.cores import core_in_qemu
 from emu.machines.qemu.measurements import measure
 from emu.machines.qemu.process import QemuProcess
 from emu.machines.qemu.run import Run
+from emu.machines.time_limit import TimeLimit
 from emu.probes.heap import HeapLedger
 from emu.probes.stack import StackPaint
 from emu.record import Fault
@@ -145,7 +146,7 @@ class QemuMachine(Machine):
         """Run until the firmware yields, ends or faults; the limits are checked between polls."""
         gdb, shared = run.process.gdb, run.shared
         budget = before + self._instruments.limits.instructions
-        deadline = time.monotonic() + self._instruments.limits.seconds
+        time_limit = self._time_limit(run, self._instruments.limits.seconds)
         gdb.resume()
         while True:
             stands = gdb.wait(_POLL_SECONDS)
@@ -170,12 +171,14 @@ class QemuMachine(Machine):
                     return self._exception_fault(run, fault)
                 gdb.step()
                 gdb.resume()
-            elif shared.instructions >= budget:
+            if shared.instructions >= budget:
                 detail = f"the run has not ended after {self._instruments.limits.instructions} instructions"
                 return self._limit_fault(run, "instruction_budget", detail)
-            elif time.monotonic() >= deadline:
-                detail = f"the run has not ended after {self._instruments.limits.seconds:g} seconds"
-                return self._limit_fault(run, "time_limit", detail)
+            if time_limit.is_over:
+                return self._limit_fault(run, "time_limit", f"the run has not ended after {time_limit.words}")
+
+    def _time_limit(self, run: Run, seconds: float) -> TimeLimit:
+        return TimeLimit(seconds, ProcessTime(run.process.process_id).spent)
 
     # ---- faults ------------------------------------------------------------------------------------------------------
 
@@ -183,10 +186,10 @@ class QemuMachine(Machine):
         """Stop the machine, and return a fault with its place."""
         gdb = run.process.gdb
         gdb.interrupt()
-        deadline = time.monotonic() + _STOP_SECONDS
+        time_limit = self._time_limit(run, _STOP_SECONDS)
         while not gdb.wait(_POLL_SECONDS):
             run.serve_plugin()
-            if time.monotonic() >= deadline:
+            if time_limit.is_over:
                 raise GdbError("QEMU does not stop")
         core = run.process.stopped()
         fault = run.core.fault(core, at_handler=False)

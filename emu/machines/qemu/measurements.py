@@ -4,7 +4,7 @@ from emu.instruments import Instruments, never_measured
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
-from emu.probes.main_stack import main_stack_by_region, main_stack_use
+from emu.probes.main_stack import main_stack_by_region, main_stack_use, why_no_limit
 from emu.probes.timeline import measure_timeline
 from emu.record import Heap, Stack, StackUse, Timeline
 from emu.targets import Target
@@ -26,7 +26,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         peek=run.peek,
     )
     counts = measure_counts(firmware, counters, instruments)
-    not_measured = never_measured(target) | counts.not_measured
+    not_measured = never_measured(target) | counts.not_measured | why_no_limit(firmware)
     stack = _stack(run)
     heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
     timeline = None
@@ -50,6 +50,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         instructions=counts.instructions,
         profile=counts.profile,
         coverage=counts.coverage,
+        failures=counts.failures,
         faults=(*(run.ledger.faults if heap.attached else ()), *run.faults),
         output=run.output.text,
         output_cut_bytes=run.output.cut_bytes,

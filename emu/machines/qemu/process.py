@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,6 +33,8 @@ from emu.targets import Region
 _ERASED = 0xFF
 _ANSWER_SECONDS = 10.0
 _NO_OUTPUT = 0xFFFF_FFFF
+_LAST_WORDS = re.compile(r"fatal:|^emu plugin: |^ERROR:")
+"""What QEMU or the plugin prints when it gives up."""
 
 
 def find_qemu(core: type[QemuCore]) -> Path:
@@ -188,9 +191,9 @@ class QemuProcess:
             code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             return "it runs on, but does not answer"
-        fatal = next((line for line in self.messages.splitlines() if "fatal:" in line), None)
-        if fatal is not None:
-            return fatal
+        last_words = next((line for line in self.messages.splitlines() if _LAST_WORDS.search(line)), None)
+        if last_words is not None:
+            return last_words
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
     def output_since(self, position: int) -> bytes:
@@ -246,7 +249,7 @@ class QemuProcess:
     @property
     def _unusable(self) -> str:
         command, version = self._core.command, qemu_version(type(self._core))
-        return f"{command} {version} cannot be used (Debian's 7.2 can: apt-get install {self._core.package})"
+        return f"{command} {version} cannot be used (Debian's 7.2 and 10.0 can: apt-get install {self._core.package})"
 
     def _first_message(self) -> str:
         lines = [line for line in self.messages.splitlines() if "warning" not in line]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from emu.architectures.core import CoreError
 from emu.architectures.cores import core_of
-from emu.errors import EmuError, MissingToolError
+from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
-from emu.machines import Machine, Measurements, Stop
+from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.output import Output
 from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
@@ -21,19 +21,23 @@ from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
-from emu.probes.main_stack import main_stack_by_region
+from emu.probes.main_stack import main_stack_by_region, why_no_limit
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions, Stack
 from emu.targets import Target
 
 _MIPS = 100
 """Instructions in a microsecond of virtual time."""
-_FIRST_SLICE, _LAST_SLICE = 2_000_000, 50_000_000
+_FIRST_SLICE, _LAST_SLICE = 100_000, 50_000_000
 """Instructions between checks of a running machine: the first and the largest number."""
+_SLICE_SECONDS = 0.25
+"""How long a slice should take: nothing can interrupt it."""
 _WATCHED_SLICE = 200_000
 """Instructions between checks when Python looks at SP before each instruction."""
 _ANSWER_SECONDS = 30.0
-"""How long Renode may take beyond the firmware's own time."""
+"""How long Renode may take for an answer that runs nothing."""
+_LAST_WORDS_SECONDS = 1.0
+"""How long Renode may run on after the limit of time; if the limit is longer, as long as that."""
 _LOG_SECONDS = 2.0
 """How long a line may take to reach the log."""
 _ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
@@ -105,17 +109,17 @@ class RenodeMachine(Machine):
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of the firmware's memory; raises ValueError if there is none.
 
-        Raises EmuError if Renode is lost, as its memory is lost, too.
+        Raises LostError if Renode is lost, as its memory is lost, too.
         """
         run = self._running
         self._require_memory(address, size)
         if run.lost:
-            raise EmuError(_LOST)
+            raise LostError(_LOST)
         try:
             return run.memory.read(address, size)
         except RenodeError as error:
-            run.lost = True
-            raise EmuError(f"Renode is lost: {error}; its log ends with {run.process.log.tail()}") from error
+            self._lose(run, error)
+            raise LostError(run.faults[-1].detail) from error
 
     def write(self, address: int, data: bytes) -> None:
         """Replace memory from ``address`` on; raises ValueError if there is none."""
@@ -154,11 +158,11 @@ class RenodeMachine(Machine):
         """Return what was measured since ``boot``."""
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
-        not_measured = never_measured(self._target)
+        not_measured = never_measured(self._target) | why_no_limit(firmware)
         stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
         if isinstance(stack, str):
             not_measured["stack_peak_bytes"], stack = stack, None
-        measured = self._heap(run)
+        measured = self._heap()
         heap, not_measured = measured.heap, not_measured | measured.not_measured
         touched = self._touched(run, heap)
         if isinstance(touched, str):
@@ -183,11 +187,10 @@ class RenodeMachine(Machine):
             not_measured=not_measured,
         )
 
-    def _heap(self, run: _Run) -> MeasuredHeap:
+    def _heap(self) -> MeasuredHeap:
         try:
             return measure_heap(self._firmware, self.read)
-        except EmuError:
-            assert run.lost, "else memory can be read"
+        except LostError:
             return MeasuredHeap(Heap(attached=False), not_measured={"heap_peak_bytes": _LOST})
 
     def _touched(self, run: _Run, heap: Heap) -> int | str:
@@ -207,8 +210,8 @@ class RenodeMachine(Machine):
         try:
             addresses = self._differences(run.memory, only_constants=True)
         except RenodeError as error:
-            run.lost = True
-            return [lost_fault(self._firmware, error, run.process.log.abort(), run.process.log.tail())]
+            self._lose(run, error)
+            return []
         return [changed_constant(self._firmware, address) for address in addresses]
 
     def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
@@ -280,18 +283,15 @@ class RenodeMachine(Machine):
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def _go(self, run: _Run, commands: list[str]) -> Stop:
-        before = run.state.instructions
+        before, known = run.state.instructions, len(run.faults)
         run.waiting = False
         try:
-            faults = self._run_on(run, commands, before)
+            run.faults += self._run_on(run, commands, before)
             if run.paint is not None:
                 run.paint.look()
-        except (CoreError, EmuError) as error:
-            run.lost = True
-            process = run.process
-            process.end()
-            faults = [lost_fault(self._firmware, error, process.log.abort(), process.log.tail())]
-        run.faults += faults
+        except (CoreError, LostError) as error:
+            self._lose(run, error)
+        faults = run.faults[known:]
         count = None if run.lost else run.state.instructions - before
         if faults:
             return Stop("fault", count, fault=faults[0])
@@ -301,7 +301,8 @@ class RenodeMachine(Machine):
 
     def _run_on(self, run: _Run, commands: list[str], before: int) -> list[Fault]:
         """Run until the firmware yields, ends or faults; the limits are checked between slices of time."""
-        deadline = time.monotonic() + self._instruments.limits.seconds
+        most_seconds = self._instruments.limits.seconds
+        time_limit = run.process.time_limit(most_seconds)
         budget, executed, length = self._instruments.limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
@@ -309,14 +310,14 @@ class RenodeMachine(Machine):
         while True:
             length = min(max(length, shortest), longest, budget - executed)
             files = run.memory.new_files(places)
-            seconds = max(0.0, deadline - time.monotonic()) + _ANSWER_SECONDS
-            unexpected, advanced = run.state.unexpected, executed
+            seconds = time_limit.left + max(_LAST_WORDS_SECONDS, most_seconds)
+            unexpected, advanced, began = run.state.unexpected, executed, time.monotonic()
             commands.append(run_for(-(-length // _MIPS)))
             run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
             if run.watch is not None and executed > advanced:
-                deadline = time.monotonic() + self._instruments.limits.seconds
+                time_limit = run.process.time_limit(most_seconds)
             if state.unexpected != unexpected:
                 return self._access_faults(run, state.unexpected - unexpected)
             if state.halted and run.watch is not None and run.watch.has_halted(state):
@@ -329,9 +330,9 @@ class RenodeMachine(Machine):
                 commands = [f"{CPU} IsHalted false"]
             elif executed >= budget:
                 return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
-            elif time.monotonic() >= deadline:
-                return [self._limit_fault(run, "time_limit", f"{self._instruments.limits.seconds:g} seconds")]
-            length *= 2
+            elif time_limit.is_over:
+                return [self._limit_fault(run, "time_limit", time_limit.words)]
+            length = int(length * min(2.0, _SLICE_SECONDS / (time.monotonic() - began)))
 
     def _halted(self, run: _Run, executed: int) -> list[Fault] | None:
         """Return the faults of a core that a hook has halted; None if the firmware can go on.
@@ -367,6 +368,14 @@ class RenodeMachine(Machine):
         accesses = log.unexpected_accesses()[run.accesses_seen :]
         run.accesses_seen += len(accesses)
         return access_faults(self._firmware, accesses, counted, log.tail())
+
+    def _lose(self, run: _Run, error: Exception) -> None:
+        """Note that Renode is lost, once, with the fault that says why, and end what is left of it."""
+        if not run.lost:
+            run.lost = True
+            run.process.end()
+            log = run.process.log
+            run.faults.append(lost_fault(self._firmware, error, log.abort(), log.tail()))
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)

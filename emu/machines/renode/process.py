@@ -13,9 +13,11 @@ from pathlib import Path
 
 from emu.errors import MissingToolError
 from emu.machines.process_group import end_group
+from emu.machines.process_time import ProcessTime
 from emu.machines.renode.installation import find_renode, renode_version
 from emu.machines.renode.log import Log
 from emu.machines.renode.robot_server import RenodeError, RobotServer
+from emu.machines.time_limit import TimeLimit
 
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
@@ -43,7 +45,7 @@ class RenodeProcess:
             self._process = self._start(path)
             undo.callback(self.end)
             try:
-                self.robot = RobotServer(self._port(), self.check)
+                self.robot = RobotServer(self._port(), self.check, self.time_limit)
                 self._check_keywords()
             except RenodeError as error:
                 raise MissingToolError(f"{path} (Renode {self.version}) cannot be used: {error}") from error
@@ -53,6 +55,10 @@ class RenodeProcess:
     def process_id(self) -> int:
         """The process group."""
         return self._process.pid
+
+    def time_limit(self, seconds: float) -> TimeLimit:
+        """Return a limit of Renode's time that begins now."""
+        return TimeLimit(seconds, ProcessTime(self.process_id).spent)
 
     def check(self) -> None:
         """Raise RenodeError if the process has ended, or if its core has stopped for good."""

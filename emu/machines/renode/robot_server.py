@@ -10,6 +10,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from emu.architectures.core import CoreError
+from emu.machines.time_limit import TimeLimit
 
 _POLL_SECONDS = 0.1
 _TRANSFER_SECONDS = 10.0
@@ -28,9 +29,10 @@ class RenodeError(CoreError):
 class RobotServer:
     """The server at a port of this host. A keyword blocks the whole server, so there is no second connection."""
 
-    def __init__(self, port: int, watch: Watch):
+    def __init__(self, port: int, watch: Watch, limit: Callable[[float], TimeLimit]):
+        """``limit`` begins a limit of Renode's time."""
         self._url = f"http://127.0.0.1:{port}/"
-        self._watch = watch
+        self._watch, self._limit = watch, limit
 
     def command(self, text: str, seconds: float) -> str:
         """Let the Monitor run ``text``, commands separated by ``;``, and return its output.
@@ -48,7 +50,7 @@ class RobotServer:
             if _NAMED_ARGUMENT.match(argument):
                 raise RenodeError(f"Renode would take {argument!r} for a named argument: put a space before the =")
         asked = f"{name}({', '.join(map(repr, arguments))})"
-        transport = _Transport(self._watch, asked, time.monotonic() + seconds, seconds)
+        transport = _Transport(self._watch, asked, self._limit(seconds))
         try:
             with xmlrpc.client.ServerProxy(self._url, transport=transport, use_builtin_types=True) as server:
                 answer = server.run_keyword(name, arguments)
@@ -82,9 +84,9 @@ def _result_of(answer: object, asked: str) -> object:
 class _Transport(xmlrpc.client.Transport):
     """One request on its own connection, as the library would repeat a request after a broken connection."""
 
-    def __init__(self, watch: Watch, asked: str, deadline: float, seconds: float):
+    def __init__(self, watch: Watch, asked: str, limit: TimeLimit):
         super().__init__(use_builtin_types=True)
-        self._arguments = (watch, asked, deadline, seconds)
+        self._arguments = (watch, asked, limit)
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:
         return _Connection(str(host), *self._arguments)
@@ -96,13 +98,13 @@ class _Transport(xmlrpc.client.Transport):
 class _Connection(http.client.HTTPConnection):
     """Waits for an answer only while an answer can come."""
 
-    def __init__(self, host: str, watch: Watch, asked: str, deadline: float, seconds: float):
+    def __init__(self, host: str, watch: Watch, asked: str, limit: TimeLimit):
         super().__init__(host, timeout=_TRANSFER_SECONDS)
-        self._watch, self._asked, self._deadline, self._seconds = watch, asked, deadline, seconds
+        self._watch, self._asked, self._limit = watch, asked, limit
 
     def getresponse(self) -> http.client.HTTPResponse:
         while not select.select([self.sock], [], [], _POLL_SECONDS)[0]:
             self._watch()
-            if time.monotonic() >= self._deadline:
-                raise RenodeError(f"Renode has not answered {self._asked} in {self._seconds:.3g} seconds")
+            if self._limit.is_over:
+                raise RenodeError(f"Renode has not answered {self._asked} in {self._limit.words}")
         return super().getresponse()

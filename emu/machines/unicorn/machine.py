@@ -1,7 +1,5 @@
 """Firmware in Unicorn: the core's instructions and FPU, and the board's memory, but no other hardware."""
 
-import time
-
 from unicorn import (
     UC_ARCH_ARM,
     UC_MODE_THUMB,
@@ -29,6 +27,7 @@ from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
+from emu.machines.time_limit import TimeLimit, alarm, own_work
 from emu.machines.unicorn.addressability import defined_ranges, heap_state, initial_states
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
@@ -52,7 +51,7 @@ _ERASED = 0xFF
 _NOWHERE = 0xFFFF_FFF0
 """An address that no code reaches: Unicorn needs one stop address for all runs of an engine."""
 _PAUSE = 16_000_000
-"""Instructions between checks of the limits: some hundredths of a second."""
+"""Instructions between pauses in which Python takes the events: some hundredths of a second."""
 
 _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 
@@ -213,7 +212,9 @@ class UnicornMachine(Machine):
     def _go(self, run: Run, pc: int) -> Stop:
         before = run.hooks.instructions
         run.waiting = False
-        fault = self._run_on(run, pc, before)
+        time_limit = TimeLimit(self._instruments.limits.seconds, own_work())
+        with alarm(time_limit, run.hooks.pause):
+            fault = self._run_on(run, pc, before, time_limit)
         if not self._bare and run.hooks.stop_reason not in (native.STOP_PAUSE, native.STOP_UNKNOWN_CODE):
             run.hooks.cut_block(run.pc)
         run.take_events()
@@ -229,11 +230,10 @@ class UnicornMachine(Machine):
             return Stop("exit", count, exit_status=run.exit_status)
         return Stop("fault", count, fault=fault)
 
-    def _run_on(self, run: Run, pc: int, before: int) -> Fault | None:
+    def _run_on(self, run: Run, pc: int, before: int, time_limit: TimeLimit) -> Fault | None:
         """Run from ``pc`` until the hooks stop the engine or it faults; the limits are checked in pauses."""
         limits, hooks = self._instruments.limits, run.hooks
         budget = before + limits.instructions
-        deadline = time.monotonic() + limits.seconds
         while True:
             hooks.run_until(min(budget, hooks.instructions + _PAUSE))
             self._emulate(run, pc)
@@ -276,8 +276,8 @@ class UnicornMachine(Machine):
                         return None
                 case _ if not self._let_execute(run, pc):
                     return explain_stop(run, pc)
-            if time.monotonic() >= deadline:
-                return make_fault(run, "time_limit", pc, f"the run has not ended after {limits.seconds:g} seconds")
+            if time_limit.is_over:
+                return make_fault(run, "time_limit", pc, f"the run has not ended after {time_limit.words}")
 
     def _follow_stack(self, run: Run) -> None:
         """Find the stack that SP was moved to; the engine has stopped for this search."""

@@ -52,6 +52,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
         instructions=counts.instructions,
         profile=counts.profile,
         coverage=counts.coverage,
+        failures=counts.failures,
         memory_check=memory_check,
         faults=(*run.ledger.faults, *run.faults),
         output=run.output.text,

@@ -10,6 +10,7 @@ from emu.firmware import MOST_ABOVE_STACK, Firmware
 from emu.native.unicorn import Snapshot, StackState
 from emu.native.unicorn.hooks import NativeHooks
 from emu.probes.heap_faults import Block
+from emu.probes.main_stack import NO_LIMIT, why_no_limit
 from emu.record import StackUse
 
 MOST_STACKS = 64
@@ -133,15 +134,8 @@ class Stacks:
     @property
     def not_measured(self) -> dict[str, str]:
         """The reason for each unknown figure of the stacks, by the figure's name."""
-        reasons = {
-            f"limit of {stack.name}": "SP starts inside a section, and no single variable there is the stack"
-            for stack in self.found[1:]
-            if stack.limit is None
-        }
-        if self.found[0].limit is None:
-            reasons["stack_limit_bytes"] = (
-                "the stack's limit is not known: SP starts inside a section, and no single variable there is the stack"
-            )
+        reasons = why_no_limit(self._firmware)
+        reasons |= {f"limit of {stack.name}": NO_LIMIT for stack in self.found[1:] if stack.limit is None}
         if self.cut:
             reasons["stacks"] = f"SP was on more than {MOST_STACKS} stacks"
         return reasons

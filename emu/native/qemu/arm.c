@@ -84,7 +84,17 @@ static bool is_exclusive_store(const uint8_t *bytes)
     return first == 0xe840 || (first == 0xe8c0 && (halfword(bytes + 2) & 0xe0) == 0x40);
 }
 
-static enum accesses accesses(const uint8_t *bytes) { return is_exclusive_store(bytes) ? ONLY_STORES : ALL_ACCESSES; }
+/* LDRD and STRD: Armv7-M, A6.3.6 */
+static bool is_of_two_words(const uint8_t *bytes)
+{
+    const uint32_t first = halfword(bytes);
+    return (first & 0xfe40) == 0xe840 && (first & 0x0120) != 0;
+}
+
+static enum accesses accesses(const uint8_t *bytes)
+{
+    return is_exclusive_store(bytes) ? ONLY_STORES : is_of_two_words(bytes) ? TWO_WORDS : ALL_ACCESSES;
+}
 
 static bool is_call(const uint8_t *bytes) { return is_blx(bytes) || is_bl(bytes); }
 

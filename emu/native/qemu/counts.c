@@ -1,6 +1,8 @@
 /* Counts of blocks, instructions, loads and stores, and the places that call the other counters. */
 #include "parts.h"
 
+enum { WORD_BYTES = 4, TWO_WORDS_SHIFT = 3 };
+
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
@@ -90,6 +92,26 @@ static void on_block(unsigned vcpu, void *data)
     if (plugin.in_allocator) note_returns(block->address);
 }
 
+/* The instruction of the current block at which QEMU has left that block, because the instruction accesses a device.
+ *
+ * QEMU 10 runs this instruction in a block of its own, and goes on with another block after it. QEMU reports
+ * only the accesses of the block with this one instruction. So the block counts when it makes its first access.
+ */
+static void on_lone_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    (void)vcpu, (void)info, (void)address;
+    const struct translation *translation = data;
+    struct shared *shared = plugin.shared;
+    if (translation == current) return; /* on_block has counted it, or an earlier access has */
+    cut_current_block(translation->addresses[0]);
+    current = translation;
+    shared->previous_block = shared->current_block;
+    shared->current_block = (uint32_t)(translation->block - shared->blocks);
+    translation->block->executions++;
+    shared->instructions++;
+    if (plugin.profile) shared->nodes[shared->counted_node].instructions++;
+}
+
 /* ---- loads and stores -------------------------------------------------------------------------------------------- */
 
 static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
@@ -104,6 +126,12 @@ static void on_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t addres
     }
 }
 
+static void on_access_of_two_words(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
+    on_access(vcpu, info, address, data);
+    if (qemu_plugin_mem_size_shift(info) == TWO_WORDS_SHIFT) on_access(vcpu, info, address + WORD_BYTES, data);
+}
+
 static void on_exclusive_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
     if (qemu_plugin_mem_is_store(info)) on_access(vcpu, info, address, data);
@@ -116,11 +144,15 @@ static void on_compare_and_swap(unsigned vcpu, qemu_plugin_meminfo_t info, uint6
     if (!qemu_plugin_mem_is_store(info) || swaps) on_access(vcpu, info, address, data);
 }
 
-static void watch_accesses(struct qemu_plugin_insn *insn)
+static void watch_accesses(struct qemu_plugin_insn *insn, const uint8_t *bytes)
 {
     static const qemu_plugin_vcpu_mem_cb_t callbacks[] = {
-        [ALL_ACCESSES] = on_access, [ONLY_STORES] = on_exclusive_store, [COMPARE_AND_SWAP] = on_compare_and_swap};
-    const enum accesses accesses = plugin.core->accesses(qemu_plugin_insn_data(insn));
+        [ALL_ACCESSES] = on_access,
+        [TWO_WORDS] = on_access_of_two_words,
+        [ONLY_STORES] = on_exclusive_store,
+        [COMPARE_AND_SWAP] = on_compare_and_swap,
+    };
+    const enum accesses accesses = plugin.core->accesses(bytes);
     if (accesses == NO_ACCESSES) return;
     qemu_plugin_register_vcpu_mem_cb(insn, callbacks[accesses], QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_MEM_RW, NULL);
 }
@@ -143,26 +175,32 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     if (plugin.bare) return;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
+    if (plugin.api->leaves_blocks && count == 1) {
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_lone_access, QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_RW, translation);
+    }
     uint32_t size = 0, previous = 0;
+    uint8_t room[FIRST_BYTES];
+    const uint8_t *bytes = NULL;
     bool sp_changed = false; /* for the instruction before; the next block does the last one */
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);
+        bytes = plugin.api->first_bytes(insn, room);
         if (sp_changed) {
             struct sp_change *change = allocate(sizeof *change);
             *change = (struct sp_change){previous, address};
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_sp_change, QEMU_PLUGIN_CB_R_REGS, change);
         }
-        if (plugin.traffic) watch_accesses(insn);
+        if (plugin.traffic) watch_accesses(insn, bytes);
         watch_allocator(insn, address);
         translation->addresses[i] = previous = address;
-        size += plugin.core->instruction_size(qemu_plugin_insn_data(insn));
-        sp_changed = plugin.core->changes_sp(address, qemu_plugin_insn_data(insn));
+        size += plugin.core->instruction_size(bytes);
+        sp_changed = plugin.core->changes_sp(address, bytes);
     }
     translation->count = (uint32_t)count;
     if (plugin.profile) {
-        struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, count - 1);
-        const bool called = plugin.core->is_call(qemu_plugin_insn_data(last));
+        const bool called = plugin.core->is_call(bytes); /* of the last instruction */
         translation->function = function_at(&plugin.shared->calls, translation->addresses[0]);
         translation->call_returns_to = called ? translation->addresses[0] + size : 0;
     }

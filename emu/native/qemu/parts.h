@@ -11,6 +11,7 @@
 
 enum { NOWHERE = UINT32_MAX }; /* no instruction is there */
 enum { ALLOCATOR_ENTRIES = 64 };
+enum { FIRST_BYTES = 4 }; /* of an instruction: enough to know the instruction */
 
 struct region {
     uint32_t start, end;
@@ -20,9 +21,24 @@ struct region {
 enum accesses {
     NO_ACCESSES, /* QEMU tries whether there is memory */
     ALL_ACCESSES,
+    TWO_WORDS,   /* QEMU 10 makes one access of the two */
     ONLY_STORES, /* QEMU loads as well, to find out whether it may store exclusively */
     COMPARE_AND_SWAP, /* QEMU always stores: the loaded value, if that differs from the expected value */
 };
+
+/* The differences between the versions of QEMU. */
+struct api {
+    int version; /* of the plugin API */
+    /* Makes QEMU show callbacks the core's registers; NULL if QEMU does so by itself. */
+    void (*prepare)(void);
+    /* Finds a function that translated code calls. */
+    void *(*find_helper)(const char *name);
+    /* The first bytes of an instruction; `room` may hold them. */
+    const uint8_t *(*first_bytes)(const struct qemu_plugin_insn *insn, uint8_t room[FIRST_BYTES]);
+    /* Whether QEMU leaves a block in the middle for an access to a device (see on_lone_access). */
+    bool leaves_blocks;
+};
+extern const struct api api_1, api_3;
 
 /* The differences between the cores. */
 struct core {
@@ -77,6 +93,7 @@ struct core {
 extern const struct core arm, xtensa;
 
 extern struct plugin {
+    const struct api *api;
     const struct core *core;
     struct internals qemu;
     struct shared *shared;
@@ -122,8 +139,6 @@ void *allocate(size_t bytes);
 void set_breakpoint(uint32_t pc);
 void stop_machine(uint32_t pc); /* by a breakpoint, before the next instruction, which is at pc; returns to QEMU */
 void look_up_internals(const char *set_register);
-void let_callbacks_read_registers(void);
-void *find_helper(const char *name);
 /* Finds `count` adjacent registers in the core's state; gdb numbers them from `first` on. They become 0. */
 uint32_t *find_registers(void *cpu, int first, int count);
 

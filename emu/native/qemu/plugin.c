@@ -5,6 +5,7 @@
  * parent ends, the pipe and QEMU end, too.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,7 +20,14 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-EXPORTED int qemu_plugin_version = QEMU_PLUGIN_VERSION;
+EXPORTED int qemu_plugin_version;
+
+/* QEMU reads the plugin's version after it has loaded the plugin; API 2 brought scoreboards. */
+__attribute__((constructor)) static void choose_api(void)
+{
+    plugin.api = dlsym(RTLD_DEFAULT, "qemu_plugin_scoreboard_new") == NULL ? &api_1 : &api_3;
+    qemu_plugin_version = plugin.api->version;
+}
 
 static void on_cpu(qemu_plugin_id_t id, unsigned index)
 {
@@ -79,9 +87,6 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
 
 EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int count, char **arguments)
 {
-    if (info->version.min > QEMU_PLUGIN_VERSION || info->version.cur < QEMU_PLUGIN_VERSION) {
-        refuse("QEMU has plugin API %d to %d, not %d", info->version.min, info->version.cur, QEMU_PLUGIN_VERSION);
-    }
     const struct core *cores[] = {&arm, &xtensa};
     for (size_t i = 0; i < sizeof cores / sizeof *cores; i++) {
         if (info->system_emulation && !strcmp(info->target_name, cores[i]->target)) plugin.core = cores[i];
@@ -94,7 +99,7 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
     }
     if (!plugin.board || !plugin.memory || !plugin.shared || plugin.output < 0) refuse("an argument is missing");
     look_up_internals(plugin.core->set_register);
-    let_callbacks_read_registers();
+    if (plugin.api->prepare != NULL) plugin.api->prepare();
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none); /* QEMU aborts when the core locks up, which is reported and needs no dump */
     pthread_t watch;

@@ -1,7 +1,7 @@
-/* The parts of QEMU that plugin.c uses: the plugin API, version 1 (docs/devel/tcg-plugins.rst), and some internals.
+/* The parts of QEMU that the plugin uses in every version: the plugin API (docs/devel/tcg-plugins.rst), and internals.
  *
  * The declarations of the API come from qemu-plugin.h, which no Debian package ships. The internals are no stable
- * interface: plugin.c looks them up by name in the running QEMU, tests them, and ends QEMU if they differ.
+ * interface: the plugin looks them up by name in the running QEMU, tests them, and ends QEMU if they differ.
  */
 #ifndef EMU_NATIVE_QEMU_H
 #define EMU_NATIVE_QEMU_H
@@ -11,8 +11,6 @@
 #include <stdint.h>
 
 /* ---- the plugin API ---------------------------------------------------------------------------------------------- */
-
-#define QEMU_PLUGIN_VERSION 1
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
@@ -43,13 +41,13 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_mem_cb_t callback,
                                       enum qemu_plugin_cb_flags flags, enum qemu_plugin_mem_rw rw, void *data);
 bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
+unsigned qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
-/* ---- internals of QEMU 7.2 --------------------------------------------------------------------------------------- */
+/* ---- internals of QEMU 7.2 and 10.0 ------------------------------------------------------------------------------ */
 
 struct memory_region_ops { /* MemoryRegionOps */
     uint64_t (*read)(void *opaque, uint64_t address, unsigned size);
@@ -68,21 +66,13 @@ struct memory_region_ops { /* MemoryRegionOps */
 };
 enum { LITTLE_ENDIAN_DEVICE = 2, MEMORY_REGION_BYTES = 4096 /* more than sizeof(MemoryRegion) */ };
 
-struct helper_information { /* TCGHelperInfo: a function that translated code calls */
-    void *function;
-    const char *name;
-    unsigned flags, types;
-};
 enum { BREAKPOINT_OF_GDB = 0x10 };
-enum { CALL_READS_NO_GLOBALS = 1 << 0, CALL_WRITES_NO_GLOBALS = 1 << 1 };
 
 struct internals {
     void *(*qemu_get_cpu)(int index);
     int (*cpu_breakpoint_insert)(void *cpu, uint64_t pc, int flags, void **breakpoint);
     void (*cpu_loop_exit_noexc)(void *cpu);
     void *(*get_system_memory)(void);
-    const char *(*object_get_typename)(const void *object);
-    size_t (*object_type_get_instance_size)(const char *type);
     void *(*object_property_get_link)(void *object, const char *name, void **error);
     void (*memory_region_init_io)(void *region, void *owner, const void *operations, void *opaque, const char *name,
                                   uint64_t size);

@@ -183,6 +183,10 @@ class NativeHooks:
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
 
+    def pause(self) -> None:
+        """Pause the engine before its next block. Another thread may call this."""
+        self._probe.pause_at = 0
+
     def describe_code(self, read: Callable[[int, int], bytes]) -> None:
         """Describe the block at which the engine stopped for its description; ``read`` returns memory."""
         assert self._table is not None, "only the hook on every instruction stops for that"

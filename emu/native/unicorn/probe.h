@@ -100,7 +100,7 @@ struct probe {
     uint32_t access_address, access_size;
 
     uint64_t instructions; /* retired so far */
-    uint64_t pause_at;     /* instructions after which Python wants to run */
+    volatile uint64_t pause_at; /* instructions after which Python wants to run; another thread may set it to 0 */
     uint64_t block_serial; /* block executions so far */
     struct block *blocks; /* the first element means no block */
     uint32_t block_count, block_capacity;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int emu_harness_socket(void); /* runtime/port/host/harness.c */
@@ -197,6 +198,16 @@ CULPRIT closes_everything(void)
 {
     for (int file = 0; file < 256; file++) close(file);
     while (!zero) continue;
+}
+
+CULPRIT sleeps_for_ever(void)
+{
+    while (!zero) pause();
+}
+
+CULPRIT works_for_a_second(void)
+{
+    while (clock() < CLOCKS_PER_SEC) sink++;
 }
 
 int main(void)

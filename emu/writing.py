@@ -1,4 +1,4 @@
-"""What a command writes: never over what it reads, whole or not at all, or one line that says why it cannot."""
+"""Write a user's file: never over what a command reads, whole or not at all, or one line that says why it cannot."""
 
 import contextlib
 import os

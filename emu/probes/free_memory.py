@@ -1,0 +1,81 @@
+"""The allocator's free memory at the moments of refusals, counted late: most moments are soon of no interest.
+
+To count free pieces is to look at every block. If each refusal did so, a program that is refused for ever would keep
+emu busy for minutes. So a moment is noted with little work. Later it is counted from the blocks and their changes.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+_MOST_WAITING = 64
+"""The most moments that wait to be counted; later ones are not counted."""
+_FEWEST_CHANGES = 4096
+
+
+@dataclass
+class Moment:
+    """The allocator's memory at one moment."""
+
+    spans: list[tuple[int, int]]
+    """Start and end of each piece of the allocator's memory."""
+    changes: int
+    """The number of changes that were kept before this moment."""
+    pieces: list[int] = field(default_factory=list)
+    """The bytes of each piece of free memory; empty until counted."""
+
+
+class FreeMemory:
+    """The live blocks, now and at the noted moments."""
+
+    def __init__(self) -> None:
+        self._ends: dict[int, int] = {}
+        """The end of each live block, by its start."""
+        self._changes: list[tuple[int, int | None]] = []
+        """For each change since the first waiting moment: a block's start, and its end before the change."""
+        self._waiting: dict[Hashable, Moment] = {}
+
+    def change(self, start: int, end: int | None) -> None:
+        """Note that a block begins at ``start`` and goes to ``end``, or that none does any more (None)."""
+        if self._waiting:
+            self._changes.append((start, self._ends.get(start)))
+            if len(self._changes) > max(_FEWEST_CHANGES, 2 * len(self._ends)):
+                self.count()
+        _set(self._ends, start, end)
+
+    def note(self, name: Hashable, spans: Iterable[tuple[int, int]]) -> Moment:
+        """Return this moment, which takes the place of an uncounted moment of that name."""
+        moment = Moment(list(spans), len(self._changes))
+        if name in self._waiting or len(self._waiting) < _MOST_WAITING:
+            self._waiting[name] = moment
+        return moment
+
+    def count(self) -> None:
+        """Count the pieces of the waiting moments."""
+        ends, counted = dict(self._ends), None
+        for moment in sorted(self._waiting.values(), key=lambda moment: -moment.changes):
+            while len(self._changes) > moment.changes:
+                _set(ends, *self._changes.pop())
+            same = counted is not None and (counted.changes, counted.spans) == (moment.changes, moment.spans)
+            moment.pieces = counted.pieces if counted is not None and same else _pieces(ends, moment.spans)
+            counted = moment
+        self._changes.clear()
+        self._waiting.clear()
+
+
+def _set(ends: dict[int, int], start: int, end: int | None) -> None:
+    if end is None:
+        ends.pop(start, None)
+    else:
+        ends[start] = end
+
+
+def _pieces(ends: dict[int, int], spans: Iterable[tuple[int, int]]) -> list[int]:
+    blocks, pieces = sorted(ends.items()), []
+    for start, end in spans:
+        behind = start
+        for first, last in blocks:
+            if start <= first < end:
+                pieces.append(max(0, first - behind))
+                behind = last
+        pieces.append(max(0, end - behind))
+    return pieces
