@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from emu.printable import printable
 from emu.record import (
+    CallPath,
     Frame,
     LayerError,
     Location,
@@ -52,8 +53,26 @@ def place(location: Location) -> str:
 
 
 def function_of(frame: Frame) -> str:
-    """Return the function of a frame, or the frame's address if no symbol names one."""
-    return frame.function or f"{frame.pc:#010x}"
+    """Return the function of a frame, or the frame's address if no symbol names one; then how often it repeats."""
+    if frame.is_rest:
+        return f"({counted(frame.times, 'other frame')})"
+    return (frame.function or f"{frame.pc:#010x}") + repeated(frame)
+
+
+def repeated(path: Frame | CallPath) -> str:
+    """Return how often a folded frame or path repeats, such as `` x 16,381``; empty if it is a single one."""
+    if path.times == 1:
+        return ""
+    in_turn = f" ({path.cycle} in turn)" if isinstance(path, Frame) and path.cycle > 1 else ""
+    return f" x {path.times:,}{in_turn}"
+
+
+def frame_note(frame: Frame) -> str:
+    """Return what interrupted a frame's function, and why no frame follows, in brackets; or an empty text."""
+    notes = [f"interrupted by {frame.interrupted_by}"] if frame.interrupted_by else []
+    if frame.walk_ends or frame.frame_bytes is None:
+        notes.append(frame.walk_ends or "no unwind information")
+    return f"({'; '.join(notes)})" if notes else ""
 
 
 def call_path(backtrace: Sequence[Frame]) -> list[str]:

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from emu.budgets.usage import Part, Usage
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
-from emu.record import Fault, Location, Parity
+from emu.record import Fault, Frame, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import class_number, error_of, kind, place, without_numbers
+from emu.wording import class_number, error_of, function_of, kind, place, without_numbers
 
 _MOST_PARTS = 8
 
@@ -100,8 +100,14 @@ def describe_fault(fault: Fault) -> str:
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
         lines.append(f"  in {_where(fault)}")
-    return "\n".join(lines + [f"    called by {_where(frame)}" for frame in fault.backtrace[1:]])
+    return "\n".join([*lines, *map(_caller, fault.backtrace[1:])])
+
+
+def _caller(frame: Frame) -> str:
+    how = f"has interrupted {_where(frame)}" if frame.interrupted_by else f"called by {_where(frame)}"
+    return f"    {how}" + (f" ({printable(frame.walk_ends)})" if frame.walk_ends else "")
 
 
 def _where(location: Location) -> str:
-    return printable(f"{location.function or '?'} {place(location)}".rstrip())
+    name = function_of(location) if isinstance(location, Frame) else location.function or "?"
+    return printable(f"{name} {place(location)}".rstrip())

@@ -32,6 +32,7 @@ from emu.wording import (
     class_number,
     counted,
     error_of,
+    frame_note,
     function_of,
     kind,
     last_lines,
@@ -190,9 +191,9 @@ def _backtrace(frames: Iterable[Frame]) -> Table:
     table = _grid("right", "left", "left")
     for frame in frames:
         size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
-        note = "" if frame.frame_bytes is not None else "  (no unwind information)"
+        note = f"  {frame_note(frame)}".rstrip()
         function = printable(function_of(frame))
-        table.add_row(Text(size, "bold"), Text(function), Text(printable(place(frame)) + note, "dim"))
+        table.add_row(Text(size, "bold"), Text(function), Text(printable(place(frame) + note), "dim"))
     return table
 
 

@@ -22,12 +22,12 @@ from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
-from emu.machines.process_group import end_group
 from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
 from emu.probes.stack import PAINT
+from emu.processes import end_group
 from emu.targets import Region
 
 _ERASED = 0xFF
