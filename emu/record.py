@@ -6,11 +6,12 @@ new schema number. A figure that was not measured is ``None``, and ``Run.not_mea
 
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from emu.reading import read_json
+from emu.repetitions import repetitions
 
 SCHEMA = 1
 
@@ -40,7 +41,9 @@ class Location(_Part):
     """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
-    """The function's name."""
+    """The function's name; C++ and Rust names are demangled."""
+    symbol: str | None = None
+    """The linker's name of the function; None if it is the same name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
@@ -48,17 +51,56 @@ class Location(_Part):
 
 
 class Frame(Location):
-    """One frame of the stack, innermost first."""
+    """One frame of the stack, innermost first; or many frames with the same ``pc`` and size, folded into one."""
 
     pc: int
     """The address of the call; in the innermost frame, the address of the current instruction."""
     frame_bytes: int | None
-    """The frame's size; None if there is no unwind information for the frame."""
+    """The size of all ``times`` frames together; None if there is no unwind information for the frame."""
     interrupted_by: str | None = None
     """The exception that interrupted the function at ``pc``, such as PendSV; ``frame_bytes`` counts the frame that the
     core pushed. None if the function made a call."""
     walk_ends: str | None = None
     """Why no frame follows although the function has a caller; None if one follows, or if the stack begins here."""
+    times: int = 1
+    """The number of frames that were folded into this one, as a recursion makes them."""
+    cycle: int = 1
+    """The number of frames that repeat in turn, this one and its neighbours, if functions call each other in a circle.
+    Each of them has the same ``times``."""
+    is_rest: bool = False
+    """Whether this stands for ``times`` different frames, which a record of a very deep stack leaves out. ``pc`` is the
+    innermost one's."""
+
+
+_INNERMOST, _OUTERMOST = 200, 50
+"""The frames of a backtrace that a record keeps."""
+
+
+def _folded(frames: list[Frame]) -> list[Frame]:
+    """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
+    folded: list[Frame] = []
+    same = [(each.pc, each.frame_bytes, each.times, each.interrupted_by, each.walk_ends) for each in frames]
+    for start, length, times in repetitions(same):
+        for frame in frames[start : start + length]:
+            if times > 1 and frame.times == 1:
+                size = None if frame.frame_bytes is None else frame.frame_bytes * times
+                frame = frame.model_copy(update={"frame_bytes": size, "times": times, "cycle": length})
+            folded.append(frame)
+    rest = folded[_INNERMOST : max(_INNERMOST, len(folded) - _OUTERMOST)]
+    if len(rest) <= 1:
+        return folded
+    known = [frame.frame_bytes for frame in rest if frame.frame_bytes is not None]
+    left_out = Frame(
+        pc=rest[0].pc,
+        frame_bytes=sum(known) if len(known) == len(rest) else None,
+        times=sum(frame.times for frame in rest),
+        is_rest=True,
+    )
+    return [*folded[:_INNERMOST], left_out, *folded[-_OUTERMOST:]]
+
+
+Backtrace = Annotated[list[Frame], AfterValidator(_folded)]
+"""Frames, innermost first. A recursion is folded, so a backtrace is short however deep the stack was."""
 
 
 class Fault(Location):
@@ -67,16 +109,16 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine also
-    ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free`` and
-    ``heap_meets_stack`` the firmware runs on."""
+    ``wait_for_interrupt``, ``reset``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine
+    also ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free``
+    and ``heap_meets_stack`` the firmware runs on."""
     address: int | None = None
     """The address that was accessed; None if the fault is not an access."""
     pc: int | None = None
     """The address of the instruction."""
     detail: str
     """What happened, in a sentence."""
-    backtrace: list[Frame] = []
+    backtrace: Backtrace = []
 
 
 class Firmware(_Part):
@@ -162,14 +204,14 @@ class StackUse(_Part):
     """How far the stack may grow; None if the limit is not known."""
     peak_bytes: int
     """Reserved: from ``top`` to the lowest stack pointer of the run."""
-    backtrace: list[Frame] = []
+    backtrace: Backtrace = []
     """The calls at the stack's peak. The list ends where the stack begins."""
 
 
 class Stack(_Part):
     """The stack that the firmware starts on, at its peak."""
 
-    backtrace: list[Frame] = []
+    backtrace: Backtrace = []
     stacks: list[StackUse] = []
     """Every stack that SP was on; the first is the stack that the firmware starts on."""
     second_run: bool = False
@@ -185,7 +227,7 @@ class Allocations(Location):
     """The sum of the requested sizes."""
     allocations: int
     """The number of live allocations."""
-    backtrace: list[Frame] = []
+    backtrace: Backtrace = []
     """The callers, beginning with the caller of the allocator."""
 
 
@@ -207,7 +249,7 @@ class FailedAllocations(Location):
     """The longest piece of ``free_bytes`` between two blocks."""
     sbrk_refused: bool = False
     """Whether ``_sbrk`` refused more memory at the largest request."""
-    backtrace: list[Frame] = []
+    backtrace: Backtrace = []
 
 
 class Heap(_Part):
@@ -348,6 +390,8 @@ class CallPath(Location):
     """The function's own instructions, without its callees'."""
     inclusive_instructions: int
     """The function's instructions, with its callees'."""
+    times: int = 1
+    """How often the recursion that ends here has been folded into this path: deeper calls count here, too."""
 
 
 class Profile(_Part):
@@ -489,6 +533,32 @@ class LayerError(_Part):
     """Whether the error is more than rounding."""
 
 
+class Statement(_Part):
+    """One part of what a checkpoint was taken to compute."""
+
+    what: str
+    """The part, such as ``pooling``."""
+    value: str
+    """What the part was taken to be, as text for people."""
+    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file beside
+    the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file beside the weights, or the weights'
+    own metadata, says so. ``assumed``: nothing says so."""
+
+
+class Reading(_Part):
+    """What a checkpoint was taken to compute."""
+
+    statements: list[Statement]
+    """The parts, in the order in which they are computed."""
+    checked_inputs: int = 0
+    """The number of inputs whose reference logits were compared with this reading, computed in float64. The comparison
+    is made before anything is built, and a run is made only if they agree."""
+    max_relative_error: float | None = None
+    """The largest difference of the compared logits from the reading, relative to the largest reference logit. The
+    reference's own rounding is a part of it. None if no input was compared."""
+
+
 class Verdict(_Part):
     """One condition that had to hold."""
 
@@ -531,7 +601,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """The tensors of one input; None without ``--trace-layers``."""
+    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
+    ``--trace-layers``."""
+    reading: Reading | None = None
+    """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []
     failures: list[Failure] = []
     """The parts that emu could not make. ``not_measured`` has the reason for what they leave out."""

@@ -5,7 +5,19 @@ import re
 from collections.abc import Sequence
 
 from emu.printable import printable
-from emu.record import Frame, LayerError, Location, MemoryCheck, Parity, RegionUse, Run, Verdict, WorstInput
+from emu.record import (
+    CallPath,
+    Frame,
+    LayerError,
+    Location,
+    MemoryCheck,
+    Parity,
+    Reading,
+    RegionUse,
+    Run,
+    Verdict,
+    WorstInput,
+)
 
 _NEAREST = 6
 
@@ -41,8 +53,18 @@ def place(location: Location) -> str:
 
 
 def function_of(frame: Frame) -> str:
-    """Return the function of a frame, or the frame's address if no symbol names one."""
-    return frame.function or f"{frame.pc:#010x}"
+    """Return the function of a frame, or the frame's address if no symbol names one; then how often it repeats."""
+    if frame.is_rest:
+        return f"({counted(frame.times, 'other frame')})"
+    return (frame.function or f"{frame.pc:#010x}") + repeated(frame)
+
+
+def repeated(path: Frame | CallPath) -> str:
+    """Return how often a folded frame or path repeats, such as `` x 16,381``; empty if it is a single one."""
+    if path.times == 1:
+        return ""
+    in_turn = f" ({path.cycle} in turn)" if isinstance(path, Frame) and path.cycle > 1 else ""
+    return f" x {path.times:,}{in_turn}"
 
 
 def frame_note(frame: Frame) -> str:
@@ -75,6 +97,28 @@ def allocator(check: MemoryCheck) -> str:
         "replaced": "an allocator that keeps blocks apart",
         "sanitizer": "AddressSanitizer's allocator",
     }[check.allocator]
+
+
+def reading_lines(reading: Reading) -> list[tuple[str, str]]:
+    """Return what a checkpoint was taken to compute: how it is known, and what is known so."""
+    sources = {
+        "tensors": "from the tensors",
+        "config.json": "from config.json",
+        "metadata": "from the metadata",
+        "stated": "stated",
+        "assumed": "assumed",
+    }
+    lines = []
+    for source, title in sources.items():
+        parts = [f"{each.what}: {each.value}" for each in reading.statements if each.source == source]
+        if parts:
+            lines.append((title, "; ".join(parts)))
+    if reading.max_relative_error is not None:
+        counted_inputs = counted(reading.checked_inputs, "input")
+        lines.append(
+            ("checked", f"the logits of {counted_inputs} agree with it within {reading.max_relative_error:.1e}")
+        )
+    return lines
 
 
 def without_numbers(parity: Parity) -> list[str]:

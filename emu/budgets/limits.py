@@ -8,7 +8,7 @@ from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import class_number, error_of, kind, place, without_numbers
+from emu.wording import class_number, error_of, function_of, kind, place, without_numbers
 
 _MOST_PARTS = 8
 
@@ -109,4 +109,5 @@ def _caller(frame: Frame) -> str:
 
 
 def _where(location: Location) -> str:
-    return printable(f"{location.function or '?'} {place(location)}".rstrip())
+    name = function_of(location) if isinstance(location, Frame) else location.function or "?"
+    return printable(f"{name} {place(location)}".rstrip())

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from emu.printable import printable
 from emu.record import CallPath, Run
-from emu.wording import title
+from emu.wording import repeated, title
 
 
 def render_collapsed(runs: Sequence[Run]) -> str:
@@ -22,10 +22,10 @@ def render_collapsed(runs: Sequence[Run]) -> str:
 
 
 def _outwards(paths: list[CallPath], path: CallPath) -> Iterator[str]:
-    yield _frame(str(path.function))
+    yield _frame(f"{path.function}{repeated(path)}")
     while path.caller is not None:
         path = paths[path.caller]
-        yield _frame(str(path.function))
+        yield _frame(f"{path.function}{repeated(path)}")
 
 
 def _frame(name: str) -> str:

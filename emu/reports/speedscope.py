@@ -6,6 +6,7 @@ from typing import Any
 
 import emu
 from emu.record import CallPath, Run
+from emu.wording import repeated
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
@@ -35,11 +36,12 @@ class _Frames:
         self._index_of: dict[tuple[str | None, str | None, int | None], int] = {}
 
     def index(self, path: CallPath) -> int:
-        key = (path.function, path.file, path.line)
+        name = None if path.function is None else path.function + repeated(path)
+        key = (name, path.file, path.line)
         if key not in self._index_of:
             self._index_of[key] = len(self.listed)
             place = {"file": path.file, "line": path.line}
-            self.listed.append({"name": path.function, **{k: v for k, v in place.items() if v is not None}})
+            self.listed.append({"name": name, **{k: v for k, v in place.items() if v is not None}})
         return self._index_of[key]
 
 

@@ -59,6 +59,17 @@ def faulty(tmp_path_factory) -> Run:
     return run
 
 
+@pytest.fixture(scope="session", params=["deeper", "rock"])
+def recursion(request: pytest.FixtureRequest, tmp_path_factory) -> Run:
+    """A firmware whose calls never end: of one function, or of three in turn."""
+    directory = tmp_path_factory.mktemp("recursion")
+    elf = compiled(HERE / "recursions.c", directory / "endless.elf", "-g", f"-DCALL={request.param}")
+    options = ("--profile", "--coverage", "--memcheck", "--json", directory / "r.json")
+    assert emu("run", elf, "-t", TARGET, *options).returncode == 1
+    (run,) = read_run_file(directory / "r.json").runs
+    return run
+
+
 @pytest.fixture(scope="session")
 def stripped(tmp_path_factory) -> Path:
     """A firmware without symbols, which ends its run by itself."""

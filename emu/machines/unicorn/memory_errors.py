@@ -190,14 +190,10 @@ class MemoryErrors:
                 return _object(address, symbol)
             return replace(_object(address, symbol, f"in {section.name}"), section=section.name)
         region = firmware.board.region_at(address)
-        if section is None and region is None:
+        if region is None:
             return _Owner("", "no memory")
-        place = (
-            f"the section {section.name}"
-            if section is not None
-            else f"unused memory of {region.name if region else ''}"
-        )
-        before = self._object_nearer_than(address, address - region.start) if region is not None else None
+        place = f"unused memory of {region.name}" if section is None else f"the section {section.name}"
+        before = self._object_nearer_than(address, address - region.start)
         return _Owner("", place) if before is None else _object(address, before, f"in {place}")
 
     def _object_nearer_than(self, address: int, distance: int) -> Symbol | None:
@@ -208,7 +204,7 @@ class MemoryErrors:
 
 def _object(address: int, symbol: Symbol, place: str = "") -> _Owner:
     where = _offset(address, symbol.address, symbol.size)
-    return _Owner(where, f"`{symbol.name}` ({symbol.size} bytes)", f", {place}" if place else "")
+    return _Owner(where, f"`{symbol.readable}` ({symbol.size} bytes)", f", {place}" if place else "")
 
 
 def _offset(address: int, start: int, size: int) -> str:
