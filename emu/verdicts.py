@@ -17,6 +17,11 @@ def not_looked_for(run: Run) -> dict[str, str]:
     return {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
 
 
+def is_checked(run: Run) -> bool:
+    """Return whether the run's model was compared with reference logits, so that its reading is PyTorch's model."""
+    return run.reading is not None and run.reading.max_relative_error is not None
+
+
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     """Return the verdicts on a run; nothing that was not measured is judged.
 
@@ -63,7 +68,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
         diverged = [layer.tensor for layer in run.layers if layer.diverged]
         verdicts.append(
             Verdict(
-                name="layers agree with PyTorch",
+                name=f"layers agree with {'PyTorch' if is_checked(run) else 'the model as emu reads it'}",
                 ok=not diverged,
                 value=f"first to diverge: {diverged[0]}" if diverged else "all",
                 limit="all",
