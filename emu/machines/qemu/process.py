@@ -20,6 +20,7 @@ import numpy as np
 
 from emu.architectures.core import StoppedCore
 from emu.errors import MissingToolError
+from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
@@ -27,7 +28,6 @@ from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
 from emu.native.qemu import Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
-from emu.probes.stack import PAINT
 from emu.processes import end_group
 from emu.targets import Region
 
