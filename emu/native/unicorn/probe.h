@@ -66,7 +66,7 @@ struct block {
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
-    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP */
+    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP; odd if an exception's frame is lowest */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
