@@ -28,7 +28,8 @@ enum stop_reason {
     STOP_RESTART,        /* an exception began or ended: probe_run goes on */
     STOP_NO_HANDLER,     /* an exception is to be taken, and the firmware has no handler for it */
     STOP_SLEEP,          /* the last handler has ended, and SCR.SLEEPONEXIT makes the core wait */
-    STOP_RESET           /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
+    STOP_RESET,          /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
+    STOP_TRAPS           /* the firmware switches on a trap whose hooks are not there yet */
 };
 
 /* Unicorn's functions, from the library that Python has loaded. */

@@ -237,7 +237,11 @@ static void write_word(struct probe *probe, uc_engine *uc, uint32_t offset, uint
             stop(probe, uc, STOP_RESET);
         break;
     case SCR: exceptions->scr = value & 0x16; break;
-    case CCR: exceptions->ccr = ccr_of(exceptions, value); break;
+    case CCR:
+        exceptions->ccr = ccr_of(exceptions, value);
+        if (exceptions->ccr & (CCR_UNALIGN_TRP | CCR_DIV_0_TRP) & ~exceptions->traps)
+            stop(probe, uc, STOP_TRAPS); /* the store will come again */
+        break;
     case SHPR1:
     case SHPR1 + 4:
     case SHPR3: write_priorities(exceptions, 4 + offset - SHPR1, value); break;
