@@ -41,7 +41,9 @@ class Location(_Part):
     """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
-    """The function's name."""
+    """The function's name; C++ and Rust names are demangled."""
+    symbol: str | None = None
+    """The linker's name of the function; None if it is the same name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
@@ -515,6 +517,32 @@ class LayerError(_Part):
     """Whether the error is more than rounding."""
 
 
+class Statement(_Part):
+    """One part of what a checkpoint was taken to compute."""
+
+    what: str
+    """The part, such as ``pooling``."""
+    value: str
+    """What the part was taken to be, as text for people."""
+    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file beside
+    the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file beside the weights, or the weights'
+    own metadata, says so. ``assumed``: nothing says so."""
+
+
+class Reading(_Part):
+    """What a checkpoint was taken to compute."""
+
+    statements: list[Statement]
+    """The parts, in the order in which they are computed."""
+    checked_inputs: int = 0
+    """The number of inputs whose reference logits were compared with this reading, computed in float64. The comparison
+    is made before anything is built, and a run is made only if they agree."""
+    max_relative_error: float | None = None
+    """The largest difference of the compared logits from the reading, relative to the largest reference logit. The
+    reference's own rounding is a part of it. None if no input was compared."""
+
+
 class Verdict(_Part):
     """One condition that had to hold."""
 
@@ -557,7 +585,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """The tensors of one input; None without ``--trace-layers``."""
+    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
+    ``--trace-layers``."""
+    reading: Reading | None = None
+    """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []
     failures: list[Failure] = []
     """The parts that emu could not make. ``not_measured`` has the reason for what they leave out."""

@@ -12,6 +12,7 @@ from emu.record import (
     Location,
     MemoryCheck,
     Parity,
+    Reading,
     RegionUse,
     Run,
     Verdict,
@@ -96,6 +97,28 @@ def allocator(check: MemoryCheck) -> str:
         "replaced": "an allocator that keeps blocks apart",
         "sanitizer": "AddressSanitizer's allocator",
     }[check.allocator]
+
+
+def reading_lines(reading: Reading) -> list[tuple[str, str]]:
+    """Return what a checkpoint was taken to compute: how it is known, and what is known so."""
+    sources = {
+        "tensors": "from the tensors",
+        "config.json": "from config.json",
+        "metadata": "from the metadata",
+        "stated": "stated",
+        "assumed": "assumed",
+    }
+    lines = []
+    for source, title in sources.items():
+        parts = [f"{each.what}: {each.value}" for each in reading.statements if each.source == source]
+        if parts:
+            lines.append((title, "; ".join(parts)))
+    if reading.max_relative_error is not None:
+        counted_inputs = counted(reading.checked_inputs, "input")
+        lines.append(
+            ("checked", f"the logits of {counted_inputs} agree with it within {reading.max_relative_error:.1e}")
+        )
+    return lines
 
 
 def without_numbers(parity: Parity) -> list[str]:

@@ -19,11 +19,13 @@ from emu.record import (
     Heap,
     LayerError,
     MemoryCheck,
+    Reading,
     Run,
     Timeline,
 )
 from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
+from emu.verdicts import is_checked
 from emu.wording import (
     allocator,
     call_path,
@@ -39,6 +41,7 @@ from emu.wording import (
     memory_size,
     place,
     printable,
+    reading_lines,
     without_numbers,
 )
 
@@ -70,10 +73,16 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading("Instructions"), _instructions(run)]
     if run.coverage is not None:
         parts += [Text(), _heading("Coverage"), _coverage(run.coverage)]
+    if run.reading is not None:
+        parts += [Text(), _heading("The model, as emu reads it"), _reading(run.reading)]
     if run.parity is not None:
         parts += [Text(), _heading("Parity"), _parity(run)]
     if run.layers is not None:
-        parts += [Text(), _heading("Layer by layer"), _layers(run.layers)]
+        parts += [
+            Text(),
+            _heading("Layer by layer" if is_checked(run) else "Layer by layer, as emu reads the file"),
+            _layers(run.layers),
+        ]
     if run.output:
         parts += [Text(), _output(run)]
     for fault in run.faults:
@@ -298,6 +307,13 @@ def _parity(run: Run) -> Table:
     )
     if parity.label_accuracy is not None:
         table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.inputs} inputs")
+    return table
+
+
+def _reading(reading: Reading) -> Table:
+    table = _grid("left", "left")
+    for title, text in reading_lines(reading):
+        table.add_row(title, printable(text))
     return table
 
 

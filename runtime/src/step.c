@@ -106,7 +106,7 @@ STAGE void scan_and_gate(const mamba_sequence *s, const struct mamba_operation *
 /* ---- Operations: each takes the vector x (in), and returns its result (out) ---- */
 
 /* weight (in) * x / rms(x) */
-static const float *norm(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
+static const float *rms_norm(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
     const float *weight = mamba_tensor(s->model->header, op, MAMBA_NORM_WEIGHT);
     float squares = 0.0f;
@@ -173,7 +173,7 @@ void mamba_step(mamba_sequence *s, const float *x)
     uint32_t mixers = 0; /* so far */
     for (const struct mamba_operation *op = mamba_first(s->model->header);; op = mamba_next(op)) {
         switch (op->kind) {
-        case MAMBA_NORM: x = norm(s, op, x); break;
+        case MAMBA_NORM: x = rms_norm(s, op, x); break;
         case MAMBA_MIXER: x = mixer(s, op, mixers++, x); break;
         case MAMBA_FORK: x = fork_residual(s, op, x); break;
         case MAMBA_LINEAR:

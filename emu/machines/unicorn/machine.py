@@ -21,6 +21,7 @@ from unicorn.unicorn import Uc, UcError
 from unicorn.unicorn_const import UC_ERR_NOMEM
 
 from emu.architectures.armv7em.core import CortexM
+from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
@@ -43,7 +44,7 @@ from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
-from emu.probes.stack import PAINT, StackPaint
+from emu.probes.stack import StackPaint
 from emu.record import Fault
 from emu.targets import Region, Target
 
