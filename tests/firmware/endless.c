@@ -29,6 +29,16 @@ STATE_OF_A_RUN prints(void)
     for (;;) *(volatile uint8_t *)0xE0000000u = 'x'; /* the ITM's first port */
 }
 
+/* Prints ROUNDS numbered lines of eight bytes. */
+STATE_OF_A_RUN prints_lines(void)
+{
+    for (uint32_t line = 0; line < ROUNDS; line++) {
+        for (int place = 24; place >= 0; place -= 4)
+            *(volatile uint8_t *)0xE0000000u = (uint8_t)"0123456789abcdef"[line >> place & 0xfu];
+        *(volatile uint8_t *)0xE0000000u = '\n';
+    }
+}
+
 STATE_OF_A_RUN polls(void)
 {
     while ((*(volatile uint32_t *)0x4000481Cu & 0x100u) == 0) continue; /* a modelled register */

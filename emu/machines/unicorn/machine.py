@@ -50,6 +50,8 @@ _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
 _ERASED = 0xFF
 _NOWHERE = 0xFFFF_FFF0
 """An address that no code reaches: Unicorn needs one stop address for all runs of an engine."""
+_TRANSLATED_BYTES = 128 << 20
+"""Memory for translated code; Unicorn would fill a gigabyte with the old code of firmware that changes its code."""
 _PAUSE = 16_000_000
 """Instructions between pauses in which Python takes the events: some hundredths of a second."""
 
@@ -138,6 +140,7 @@ class UnicornMachine(Machine):
     def _reset(self) -> Run:
         firmware = self._firmware
         engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
+        engine.ctl_set_tcg_buffer_size(_TRANSLATED_BYTES)
         engine.ctl_set_cpu_model(_CPU_MODELS[firmware.board.cpu])
         for region in firmware.board.memory:
             engine.mem_map(region.start, region.size, _protection(region))
