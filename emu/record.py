@@ -272,6 +272,9 @@ class Heap(_Part):
     failed_allocations: int | None = None
     """Calls that were refused."""
     failed: list[FailedAllocations] = []
+    calls_without_callers: int = 0
+    """Calls for a block on a call path that was not kept, as there were too many paths: ``peak``, ``failed`` and
+    ``leaks`` group them by the place of the call."""
     live_at_exit_bytes: int | None = None
     """Live bytes when the run ended."""
     leaks: list[Allocations] = []

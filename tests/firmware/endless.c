@@ -82,10 +82,12 @@ __attribute__((noinline)) static void *allocated_on_path(uint32_t path, int dept
     void *volatile block;
     if (depth == 0)
         return malloc(8);
-    if (path & 1u)
+    if (path & 1u) {
         block = allocated_on_path(path >> 1, depth - 1);
-    else
+    } else {
         block = allocated_on_path(path >> 1, depth - 1);
+        __asm__ volatile("nop"); /* so that the compiler does not make one call of both */
+    }
     return block;
 }
 

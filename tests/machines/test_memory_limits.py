@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import stand_in
-from builds import build
+from builds import TARGET, build, firmware
 
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines import Limits, output
 from emu.machines.output import KEPT_BYTES
 from emu.machines.renode import machine as renode_machine
-from emu.record import Run, read_run_file
+from emu.machines.unicorn import UnicornMachine
+from emu.probes import callers, heap
+from emu.record import Allocations, Run, read_run_file
 from emu.run import open_machine
 from emu.targets import find_target
 
@@ -86,3 +88,42 @@ def test_a_run_in_qemu_stays_small(tmp_path: Path, state: str) -> None:
     elf = build(tmp_path, "endless.c", f"-DSTATE={state}", "-DAT_BOOT")
     used, _ = memory_of(elf, "-t", "stm32h7-qemu", "--profile", "--coverage")
     assert used < MOST_BYTES
+
+
+# ---- the heap --------------------------------------------------------------------------------------------------------
+
+
+def test_the_heap_is_not_measured_if_its_blocks_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "_MOST_LIVE", 18_000)
+    with UnicornMachine(firmware(tmp_path, "endless_handles.c", "-fno-builtin"), TARGET) as machine:
+        assert machine.boot().reason == "yield"
+        assert machine.resume().reason == "exit"
+        measured = machine.measure()
+    assert not measured.heap.attached
+    assert "more than 18,000 live blocks" in measured.not_measured["heap_peak_bytes"]
+
+
+def test_calls_on_too_many_paths_are_counted(tmp_path: Path) -> None:
+    limits = Limits(instructions=40_000_000, seconds=60)
+    program = firmware(tmp_path, "endless.c", "-DSTATE=allocates_on_ever_new_paths")
+    with UnicornMachine(program, TARGET, Instruments(limits=limits)) as machine:
+        machine.boot()
+        machine.resume()
+        found = machine.measure().heap
+    assert found.allocations is not None
+    assert 0 < found.calls_without_callers < found.allocations
+
+
+def test_backtraces_of_deep_stacks_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, the calls from one place are one group, and the bytes still add up."""
+
+    def peak() -> list[Allocations]:
+        with UnicornMachine(firmware(tmp_path, "heap_paths.c", "-DPATHS=2000", "-DLARGE=1"), TARGET) as machine:
+            machine.boot()
+            found = machine.measure().heap
+        assert sum(group.bytes for group in found.peak) == found.peak_live_bytes
+        return found.peak
+
+    paths = len(peak())
+    monkeypatch.setattr(callers, "MOST_FRAMES", 20)
+    assert 1 < len(peak()) < paths
