@@ -1,5 +1,15 @@
-"""``python -m emu``: the command line."""
+"""``emu`` and ``python -m emu``: the command line, which takes a moment to import."""
 
-from emu.cli import main
+from emu.ending import signals_end_at_once
 
-main()
+
+def main() -> None:
+    """Run the command line; an interrupt before it is there leaves no traceback."""
+    signals_end_at_once()
+    from emu.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

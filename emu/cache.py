@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from emu.errors import OutputError
+from emu.temporary import is_file_at, remove
 
 _MANIFEST = "manifest"
 _DRAFTS, _LOCKS = "drafts", "locks"
@@ -94,7 +95,7 @@ def _make(root: Path, name: str, final: Path, make: Callable[[Path], None]) -> N
             draft.chmod(0o755)
             seal(draft)
             _flush(draft)
-            _remove(final)  # it is damaged, or a file in its place
+            remove(final)  # it is damaged, or a file in its place
             draft.rename(final)
             _sync(final.parent)
     finally:
@@ -115,13 +116,6 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def _locked(root: Path, name: str) -> Iterator[None]:
     """Hold the lock of an entry. The kernel frees it when its holder ends, however that happens."""
@@ -131,7 +125,7 @@ def _locked(root: Path, name: str) -> Iterator[None]:
             lock = path.open("w")
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _is_file_at(path, lock.fileno()):  # its last holder removed it meanwhile
+            if not is_file_at(path, lock.fileno()):  # its last holder removed it meanwhile
                 continue
             try:
                 yield
@@ -148,17 +142,10 @@ def _remove_what_the_dead_left(root: Path) -> None:
         path = root / _LOCKS / name
         with contextlib.suppress(OSError), path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while its holder lives
-            if _is_file_at(path, lock.fileno()):
+            if is_file_at(path, lock.fileno()):
                 for draft in (root / _DRAFTS).glob(f"{name}.*"):
                     shutil.rmtree(draft, ignore_errors=True)
                 path.unlink(missing_ok=True)
-
-
-def _is_file_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 @contextlib.contextmanager

@@ -33,8 +33,16 @@ def open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode))
 
 
+def signals_end_at_once() -> None:
+    """Let an interrupt end this process, as long as there is nothing to clear up: without a traceback."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # the shell lets jobs in its background ignore it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def signals_end_in_order() -> None:
     """Let a request to end stop what runs as an interrupt does: emulators end, and no temporary file stays."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _SIGNALS:
         if signal.getsignal(number) == signal.SIG_DFL:  # nohup wants a hangup ignored
             signal.signal(number, _end)

@@ -41,7 +41,9 @@ class Location(_Part):
     """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
-    """The function's name."""
+    """The function's name; C++ and Rust names are demangled."""
+    symbol: str | None = None
+    """The linker's name of the function; None if it is the same name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
@@ -55,6 +57,11 @@ class Frame(Location):
     """The address of the call; in the innermost frame, the address of the current instruction."""
     frame_bytes: int | None
     """The size of all ``times`` frames together; None if there is no unwind information for the frame."""
+    interrupted_by: str | None = None
+    """The exception that interrupted the function at ``pc``, such as PendSV; ``frame_bytes`` counts the frame that the
+    core pushed. None if the function made a call."""
+    walk_ends: str | None = None
+    """Why no frame follows although the function has a caller; None if one follows, or if the stack begins here."""
     times: int = 1
     """The number of frames that were folded into this one, as a recursion makes them."""
     cycle: int = 1
@@ -72,7 +79,8 @@ _INNERMOST, _OUTERMOST = 200, 50
 def _folded(frames: list[Frame]) -> list[Frame]:
     """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
     folded: list[Frame] = []
-    for start, length, times in repetitions([(frame.pc, frame.frame_bytes, frame.times) for frame in frames]):
+    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends, frame.times) for frame in frames]
+    for start, length, times in repetitions(alike):
         for frame in frames[start : start + length]:
             if times > 1 and frame.times == 1:
                 size = None if frame.frame_bytes is None else frame.frame_bytes * times
@@ -101,9 +109,9 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine also
-    ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free`` and
-    ``heap_meets_stack`` the firmware runs on."""
+    ``wait_for_interrupt``, ``reset``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine
+    also ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free``
+    and ``heap_meets_stack`` the firmware runs on."""
     address: int | None = None
     """The address that was accessed; None if the fault is not an access."""
     pc: int | None = None
@@ -512,6 +520,32 @@ class LayerError(_Part):
     """Whether the error is more than rounding."""
 
 
+class Statement(_Part):
+    """One part of what a checkpoint was taken to compute."""
+
+    what: str
+    """The part, such as ``pooling``."""
+    value: str
+    """What the part was taken to be, as text for people."""
+    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file beside
+    the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file beside the weights, or the weights'
+    own metadata, says so. ``assumed``: nothing says so."""
+
+
+class Reading(_Part):
+    """What a checkpoint was taken to compute."""
+
+    statements: list[Statement]
+    """The parts, in the order in which they are computed."""
+    checked_inputs: int = 0
+    """The number of inputs whose reference logits were compared with this reading, computed in float64. The comparison
+    is made before anything is built, and a run is made only if they agree."""
+    max_relative_error: float | None = None
+    """The largest difference of the compared logits from the reading, relative to the largest reference logit. The
+    reference's own rounding is a part of it. None if no input was compared."""
+
+
 class Verdict(_Part):
     """One condition that had to hold."""
 
@@ -554,7 +588,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """The tensors of one input; None without ``--trace-layers``."""
+    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
+    ``--trace-layers``."""
+    reading: Reading | None = None
+    """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []
     failures: list[Failure] = []
     """The parts that emu could not make. ``not_measured`` has the reason for what they leave out."""

@@ -20,6 +20,7 @@ from emu.machines.renode.platform import write_platform
 from emu.mailbox import COMMAND_OFFSET, INPUT_ADDRESS_OFFSET, MAGIC, OUTPUT_ADDRESS_OFFSET, STATUS_OFFSET, SYMBOL
 from emu.model.image import read_image_info
 from emu.model.sources import find_model
+from emu.processes import guarded
 from emu.resources import resource
 from emu.targets import Target
 from emu.toolchains import find_toolchain
@@ -53,7 +54,8 @@ def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResu
         prepare(target, inputs, bench)
         suite = resource("robot") / "boards.robot"
         command = [renode_test, suite, "-r", results, "--variable", f"BENCH:{bench}"]
-        codes.append(subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode)
+        with guarded(command) as process:
+            codes.append(process.wait())
         output = results / "robot_output.xml"
         if not output.exists():
             raise EmuError(f"{renode_test} has ended with exit code {codes[-1]} and without {output}")

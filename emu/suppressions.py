@@ -2,7 +2,7 @@
 
     [[suppress]]
     kind = "uninitialised_branch"   # optional; * and ? match anything
-    function = "vendor_*"           # optional
+    function = "vendor_*"           # optional; the name in the source, or the linker's name
     file = "*/vendor/*.c"           # optional
     reason = "reads padding, reported to the vendor"
 
@@ -27,7 +27,7 @@ class Suppression(BaseModel):
     kind: str = "*"
     """A pattern for the finding's kind; * and ? match anything."""
     function: str = "*"
-    """A pattern for the function of any frame."""
+    """A pattern for the function of any frame, by its name in the source or its linker's name."""
     file: str = "*"
     """A pattern for the source file of the frame whose function matches."""
     reason: str
@@ -38,7 +38,9 @@ class Suppression(BaseModel):
         return fnmatchcase(finding.kind, self.kind) and any(map(self._matches_place, [finding, *finding.backtrace]))
 
     def _matches_place(self, place: Location) -> bool:
-        return fnmatchcase(place.function or "", self.function) and fnmatchcase(place.file or "", self.file)
+        names = {place.function or "", place.symbol or place.function or ""}
+        named = self.function in names or any(fnmatchcase(name, self.function) for name in names)
+        return named and fnmatchcase(place.file or "", self.file)
 
 
 class _File(BaseModel):

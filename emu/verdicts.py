@@ -7,6 +7,11 @@ DEFAULT_TOLERANCE = 1e-6
 """The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
 
 
+def is_checked(run: Run) -> bool:
+    """Return whether the run's model was compared with reference logits, so that its reading is PyTorch's model."""
+    return run.reading is not None and run.reading.max_relative_error is not None
+
+
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     """Return the verdicts on a run; nothing that was not measured is judged.
 
@@ -50,7 +55,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
         diverged = [layer.tensor for layer in run.layers if layer.diverged]
         verdicts.append(
             Verdict(
-                name="layers agree with PyTorch",
+                name=f"layers agree with {'PyTorch' if is_checked(run) else 'the model as emu reads it'}",
                 ok=not diverged,
                 value=f"first to diverge: {diverged[0]}" if diverged else "all",
                 limit="all",

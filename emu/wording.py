@@ -12,6 +12,7 @@ from emu.record import (
     Location,
     MemoryCheck,
     Parity,
+    Reading,
     RegionUse,
     Run,
     Verdict,
@@ -66,6 +67,14 @@ def repeated(path: Frame | CallPath) -> str:
     return f" x {path.times:,}{in_turn}"
 
 
+def frame_note(frame: Frame) -> str:
+    """Return what interrupted a frame's function, and why no frame follows, in brackets; or an empty text."""
+    notes = [f"interrupted by {frame.interrupted_by}"] if frame.interrupted_by else []
+    if frame.walk_ends or frame.frame_bytes is None:
+        notes.append(frame.walk_ends or "no unwind information")
+    return f"({'; '.join(notes)})" if notes else ""
+
+
 def call_path(backtrace: Sequence[Frame]) -> list[str]:
     """Return the six innermost functions of a call path, innermost first, then ``...`` if the path goes on."""
     return [function_of(frame) for frame in backtrace[:_NEAREST]] + ["..."] * (len(backtrace) > _NEAREST)
@@ -88,6 +97,28 @@ def allocator(check: MemoryCheck) -> str:
         "replaced": "an allocator that keeps blocks apart",
         "sanitizer": "AddressSanitizer's allocator",
     }[check.allocator]
+
+
+def reading_lines(reading: Reading) -> list[tuple[str, str]]:
+    """Return what a checkpoint was taken to compute: how it is known, and what is known so."""
+    sources = {
+        "tensors": "from the tensors",
+        "config.json": "from config.json",
+        "metadata": "from the metadata",
+        "stated": "stated",
+        "assumed": "assumed",
+    }
+    lines = []
+    for source, title in sources.items():
+        parts = [f"{each.what}: {each.value}" for each in reading.statements if each.source == source]
+        if parts:
+            lines.append((title, "; ".join(parts)))
+    if reading.max_relative_error is not None:
+        counted_inputs = counted(reading.checked_inputs, "input")
+        lines.append(
+            ("checked", f"the logits of {counted_inputs} agree with it within {reading.max_relative_error:.1e}")
+        )
+    return lines
 
 
 def without_numbers(parity: Parity) -> list[str]:

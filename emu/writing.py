@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import secrets
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
 from emu.errors import InputError, OutputError
+from emu.temporary import temporary_file
 
 
 def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]) -> None:
@@ -79,22 +79,12 @@ def _is_replaceable(path: Path) -> bool:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write ``data`` to a draft beside ``path``, and give it that name when all of it is on the disk."""
-    with _draft(path) as (draft, descriptor):
-        with os.fdopen(descriptor, "wb") as file:
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    with temporary_file(".emu-", ".draft", path.parent, 0o666 if mode is None else mode) as (draft, descriptor):
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-
-
-@contextlib.contextmanager
-def _draft(path: Path) -> Iterator[tuple[Path, int]]:
-    draft = path.with_name(f".emu-{secrets.token_hex(8)}.draft")
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        if path.exists():
-            os.fchmod(descriptor, mode)
-        yield draft, descriptor
-    finally:
-        draft.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ class StoppedCore(Protocol):
 
     The names of the registers are those of Arm's and Cadence's manuals, in lower case:
 
-    - Cortex-M: r0 to r12, ``sp``, ``lr``, ``pc`` and ``xpsr``;
+    - Cortex-M: r0 to r12, ``sp``, ``lr``, ``pc``, ``xpsr`` and ``psp`` (0 if PSP cannot be seen);
     - LX7: ``pc``, the window a0 to a15, the whole register file ar0 to ar63 (0 if a register cannot be seen), and
       the special registers.
     """

@@ -100,7 +100,12 @@ def describe_fault(fault: Fault) -> str:
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
         lines.append(f"  in {_where(fault)}")
-    return "\n".join(lines + [f"    called by {_where(frame)}" for frame in fault.backtrace[1:]])
+    return "\n".join([*lines, *map(_caller, fault.backtrace[1:])])
+
+
+def _caller(frame: Frame) -> str:
+    how = f"has interrupted {_where(frame)}" if frame.interrupted_by else f"called by {_where(frame)}"
+    return f"    {how}" + (f" ({printable(frame.walk_ends)})" if frame.walk_ends else "")
 
 
 def _where(location: Location) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from emu.figures import BUDGETS, NotMeasured, Value, missing, read
 from emu.record import Frame, Run, SymbolUse
-from emu.wording import call_path, function_of, place
+from emu.wording import call_path, frame_note, function_of, place
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _frames(backtrace: list[Frame], stack: str = "") -> tuple[Part, ...]:
         Part(
             function_of(frame),
             frame.frame_bytes,
-            stack + place(frame) + ("" if frame.frame_bytes is not None else " (no unwind information)"),
+            f"{stack}{place(frame)} {frame_note(frame)}".rstrip(),
         )
         for frame in backtrace
     )

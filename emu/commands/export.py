@@ -5,11 +5,15 @@ from typing import Annotated
 
 import typer
 
-from emu.model.checkpoint import load_checkpoint
+from emu.commands.parameters import Settings
+from emu.model.checkpoint import files_beside, load_checkpoint
 from emu.model.config import Pooling
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, c_header, read_image_info, write_image
+from emu.model.stated import from_table, parse_settings
 from emu.printable import printable
+from emu.record import Reading
+from emu.wording import reading_lines
 from emu.writing import require_distinct, write_file
 
 
@@ -23,16 +27,21 @@ def export(
         bool,
         typer.Option("--fold/--no-fold", help="Fold neighbouring linear layers: smaller, faster, the same answers."),
     ] = True,
-    pooling: Annotated[Pooling | None, typer.Option(help="Pooling over time, if the checkpoint names none.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="Pooling over time: short for --set pooling=...")] = None,
+    settings: Settings = None,
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
     """Export a trained Mamba model to an image that the C engine runs from flash."""
-    require_distinct([checkpoint], [output, header])
-    image = write_image(build_graph(load_checkpoint(checkpoint, pooling), fold=fold), dtype)
+    require_distinct([checkpoint, *files_beside(checkpoint)], [output, header])
+    stated = parse_settings(settings or ())
+    model = load_checkpoint(checkpoint, from_table({"pooling": pooling}).over(stated))
+    image = write_image(build_graph(model, fold=fold), dtype)
     write_file(output, image)
     info = read_image_info(output)
     if header is not None:
         write_file(header, c_header(info, image, _identifier(output.stem)).encode())
+    for how, what in reading_lines(Reading(statements=list(model.reading))):
+        print(f"{how}: {printable(what)}")
     name = printable(str(output))
     print(f"{name}: {len(image):,} bytes of flash, {info.arena_bytes:,} bytes of RAM for each sequence")
 

@@ -13,6 +13,15 @@ BoardFiles = Annotated[
     typer.Option("--board", metavar="FILE.toml", help="A board of your own, whose targets join emu's; repeatable."),
 ]
 TargetName = Annotated[str, typer.Option("--target", "-t", help="A board on an emulator; `emu targets` lists them.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="State what no tensor of the checkpoint shows, such as pooling=last; repeatable. MODEL.emu.toml beside "
+        "the checkpoint states it for every command.",
+    ),
+]
 
 
 def board_files(given: list[Path] | None, targets: Iterable[Target]) -> list[Path | None]:

@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 
 from emu.commands.page import render_page
-from emu.commands.parameters import BoardFiles, board_files
+from emu.commands.parameters import BoardFiles, Settings, board_files
 from emu.commands.progress_bar import progress_bar
 from emu.errors import OutputError
 from emu.inputs import load_inputs
 from emu.instruments import Limits, help_of, spelling
+from emu.model.stated import parse_settings
 from emu.record import Run, RunFile
 from emu.reports.junit import render_junit
 from emu.reports.markdown import render_markdown
@@ -41,6 +42,7 @@ def run(
         Path | None,
         typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
     ] = None,
+    settings: Settings = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, _switch("traffic")] = False,
     profile: Annotated[bool, _switch("profile")] = False,
@@ -89,7 +91,8 @@ def run(
     known = load_targets(board or ())
     targets = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs)
-    requests = [read_request(text, given, limit) for text in models]
+    stated = parse_settings(settings or ())
+    requests = [read_request(text, given, limit, stated=stated) for text in models]
     record, reports = _files(report)
     sources = [path for request in requests for path in request.files]
     require_distinct([*sources, inputs, suppressions, *board_files(board, targets)], [json, record, *reports])

@@ -7,15 +7,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from emu.errors import InputError
-from emu.model.config import ModelConfig, Pooling
+from emu.model.choices import not_computed
+from emu.model.config import ModelConfig
+from emu.model.config_json import NAME, read_config_json
 from emu.model.naming import Layout, recognise
+from emu.model.stated import Stated, file_beside, read_stated
+from emu.model.statements import Facts, Source, choose, shape_statements
 from emu.model.tensor_file import Tensors, read_tensors
+from emu.reading import complaint
+from emu.record import Statement
 
 _Shapes = dict[str, tuple[str, ...]]
 """The dimensions of each tensor as symbols, such as ("R+2N", "D")."""
@@ -28,34 +34,49 @@ class Checkpoint:
     config: ModelConfig
     weights: dict[str, NDArray[np.float32]]
     """The names, order and shapes of ``MambaClassifier(config).state_dict()``; every value is finite."""
+    reading: tuple[Statement, ...] = ()
+    """What the model was taken to compute, and how each part is known."""
 
 
-def load_checkpoint(path: Path, pooling: Pooling | None = None) -> Checkpoint:
+def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     """Read a .safetensors, .pt, .pth or .bin checkpoint.
 
     Accepted are our own classifier, a bare ``Mamba`` block, the published ``linear_in``/``mamba``/``classifier``
     layout, and the language models of mamba_ssm and transformers, whose embedding becomes a linear layer over one-hot
     rows.
 
-    ``pooling`` wins over the safetensors metadata key "pooling", which wins over the default: "last" for a language
-    model, "mean" for the others. The key "norm_epsilon" gives RMSNorm's epsilon, which no tensor shows.
+    What no tensor shows comes from ``stated``, the user's file beside the checkpoint, ``config.json`` or the metadata,
+    in this order; what nothing says is assumed.
 
     Raises:
-        InputError: the file cannot be read, or a tensor is missing, unexpected, misshapen or not finite.
+        InputError: the file cannot be read, or a tensor is missing, unexpected, misshapen or not finite, or the model
+            has a part that the engine does not compute.
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
     tensors, metadata = read_tensors(path)
+    beside, config_json = read_stated(path), read_config_json(path)
     try:
-        return _interpret(tensors, metadata, pooling)
+        facts = Facts(
+            stated=beside if stated is None else stated.over(beside),
+            config_json=config_json.stated,
+            metadata=_stated_in(metadata),
+        )
+        return _interpret(tensors, facts, config_json.tied_head)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _interpret(in_file: Tensors, metadata: Mapping[str, str], pooling: Pooling | None) -> Checkpoint:
+def files_beside(path: Path) -> list[Path]:
+    """Return the files that say what a checkpoint computes, whether they exist or not."""
+    return [file_beside(path), path.with_name(NAME)]
+
+
+def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkpoint:
     _refuse_mamba2(in_file)
     layout = recognise(in_file)
     tensors = _rename(in_file, layout)
+    _refuse_layer_norm(tensors, layout)
     shapes = _expected_shapes(tensors, layout)
     for name in shapes:
         if name not in tensors:
@@ -67,8 +88,9 @@ def _interpret(in_file: Tensors, metadata: Mapping[str, str], pooling: Pooling |
     dimensions = _check_shapes(tensors, shapes, layout)
     for name, tensor in tensors.items():
         _check_finite(layout.in_file(name), tensor)
-    weights = _embedding_as_linear(tensors, layout) if layout.embedding else tensors
-    config = ModelConfig(
+    head, head_statement = _head(tensors, layout, tied_head)
+    weights = _embedding_as_linear(tensors, head) if layout.embedding else tensors
+    shape = ModelConfig(
         n_features=dimensions.get("F", dimensions["M"]),
         n_outputs=weights["head.weight"].shape[0] if "head.weight" in weights else dimensions["M"],
         d_model=dimensions["M"],
@@ -78,14 +100,20 @@ def _interpret(in_file: Tensors, metadata: Mapping[str, str], pooling: Pooling |
         dt_rank=dimensions["R"],
         n_blocks=_count_layers(tensors, layout),
         block="residual" if "norm_f.weight" in weights else "plain",
-        pooling=pooling or _pooling(metadata, default="last" if layout.embedding else "mean"),
+        pooling="last" if layout.embedding else "mean",
         linear_in="linear_in.weight" in weights,
         head="head.weight" in weights,
         projection_bias="layers.0.mixer.in_proj.bias" in weights,
         conv_bias="layers.0.mixer.conv1d.bias" in weights,
-        norm_epsilon=_norm_epsilon(metadata),
     )
-    return Checkpoint(config, weights)
+    config, choices = choose(shape, facts)
+    if (missing := not_computed(config)) is not None:
+        choice, value = missing
+        raise InputError(
+            f"{choice.key} is {value!r} ({choice.values[value]}): the engine computes "
+            f"{', '.join(repr(each) for each in choice.values if each in choice.computed)} only"
+        )
+    return Checkpoint(config, weights, (*shape_statements(config, layout.embedding), *choices, head_statement))
 
 
 def _refuse_mamba2(in_file: Tensors) -> None:
@@ -93,6 +121,12 @@ def _refuse_mamba2(in_file: Tensors) -> None:
         part = name.rpartition(".")[2]
         if part == "dt_bias" or (part == "A_log" and tensor.ndim == 1):
             raise InputError(f"tensor {name!r} with shape {tensor.shape} is Mamba-2's; only Mamba-1 is supported")
+
+
+def _refuse_layer_norm(tensors: Tensors, layout: Layout) -> None:
+    for name in tensors:
+        if re.fullmatch(r"(layers\.\d+\.norm|norm_f)\.bias", name):
+            raise InputError(f"tensor {layout.in_file(name)!r} is LayerNorm's; the engine computes RMSNorm only")
 
 
 def _rename(in_file: Tensors, layout: Layout) -> Tensors:
@@ -210,12 +244,28 @@ def _check_finite(name: str, tensor: NDArray[np.float32]) -> None:
         )
 
 
-def _embedding_as_linear(tensors: Tensors, layout: Layout) -> Tensors:
+def _head(tensors: Tensors, layout: Layout, tied: bool | None) -> tuple[NDArray[np.float32] | None, Statement]:
+    """Return the head's weight, or None, and how it is known; ``tied`` is what ``config.json`` says."""
+    own, embedding = tensors.get("head.weight"), tensors.get("embedding.weight")
+    source: Source = "tensors" if tied is None or not layout.tied_head else "config.json"
+    if layout.tied_head and embedding is not None and (tied or own is None):
+        if tied is False:
+            raise InputError(f"tensor {layout.in_file('head.weight')!r} is missing, and config.json ties no head")
+        if own is not None and not np.array_equal(own, embedding):
+            raise InputError(
+                f"config.json ties the head to the embedding, but tensor {layout.in_file('head.weight')!r} has other "
+                f"values: set tie_word_embeddings to false if the head is its own"
+            )
+        return embedding, Statement(what="head", value="the embedding, tied", source=source if tied else "assumed")
+    if own is None:
+        return None, Statement(what="head", value="none", source="tensors")
+    return own, Statement(what="head", value=f"linear {own.shape[1]} -> {own.shape[0]}", source="tensors")
+
+
+def _embedding_as_linear(tensors: Tensors, head_weight: NDArray[np.float32] | None) -> Tensors:
     """Express a language model as a classifier over one-hot rows that predicts the next token."""
-    weights = dict(tensors)
-    embedding = weights.pop("embedding.weight")  # (F, M)
-    head_weight = weights.pop("head.weight", embedding if layout.tied_head else None)
-    head_bias = weights.pop("head.bias", None)
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(("embedding.", "head."))}
+    embedding, head_bias = tensors["embedding.weight"], tensors.get("head.bias")  # (F, M), (C,)
     linear_in = {
         "linear_in.weight": np.ascontiguousarray(embedding.T),
         "linear_in.bias": np.zeros(embedding.shape[1], np.float32),
@@ -227,20 +277,12 @@ def _embedding_as_linear(tensors: Tensors, layout: Layout) -> Tensors:
     return linear_in | weights | head
 
 
-def _pooling(metadata: Mapping[str, str], default: Pooling) -> Pooling:
-    named = metadata.get("pooling", default)
-    for pooling in get_args(Pooling):
-        if named == pooling:
-            return pooling
-    raise InputError(f"the metadata's pooling is {named!r}, expected one of {', '.join(get_args(Pooling))}")
-
-
-def _norm_epsilon(metadata: Mapping[str, str]) -> float:
-    text = metadata.get("norm_epsilon", str(ModelConfig.norm_epsilon))
+def _stated_in(metadata: Mapping[str, str]) -> Stated:
+    """Return what the weights' metadata states; other programs' keys are not ours to judge."""
+    table = {key: metadata[key] for key in ("pooling", "norm_epsilon") if key in metadata}
     try:
-        epsilon = float(text)
-    except ValueError:
-        epsilon = 0.0
-    if not 0.0 < epsilon < 1.0:
-        raise InputError(f"the metadata's norm_epsilon is {text!r}, expected a number between 0 and 1")
-    return epsilon
+        return Stated.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        raise InputError(f"the metadata's {key} is {metadata[key]!r}: {complaint(first)}") from error

@@ -4,8 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Pooling = Literal["mean", "last"]
-BlockKind = Literal["plain", "residual"]
+BlockKind = Literal["plain", "residual", "plain-residual", "post-norm", "norm"]
+NormKind = Literal["rms", "layer"]
+InnerNorm = Literal["none", "rms"]
+Activation = Literal["silu", "gelu", "relu"]
+Direction = Literal["forward", "both", "both-mean", "alternating"]
+Pooling = Literal["mean", "last", "max", "sum"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,25 @@ class ModelConfig:
     """R: rank of the time step's projection."""
     n_blocks: int = 1
     block: BlockKind = "plain"
-    """``plain``: x = mixer(x). ``residual``: x = x + mixer(rms_norm(x)), as in mamba_ssm's MixerModel."""
+    """``plain``: x = mixer(x). ``residual``: x = x + mixer(norm(x)), as in mamba_ssm's MixerModel."""
     pooling: Pooling = "mean"
     linear_in: bool = True
     head: bool = True
     projection_bias: bool = False
     """Whether in_proj and out_proj have biases (mamba_ssm's ``bias``)."""
     conv_bias: bool = True
+    norm: NormKind = "rms"
     norm_epsilon: float = 1e-5
+    inner_norm: InnerNorm = "none"
+    """A norm without weights on dt, B and C inside each block, as in FalconMamba."""
+    inner_norm_epsilon: float = 1e-6
+    activation: Activation = "silu"
+    """After the convolution."""
+    gate: Activation = "silu"
+    """On z, which scales a block's output."""
+    direction: Direction = "forward"
+    """``both``: each block adds the scan of the reversed sequence; ``both-mean``: it takes the mean of the two;
+    ``alternating``: every second block runs on the reversed sequence. All with one set of weights."""
 
 
 def default_dt_rank(d_model: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
-from emu.model.ops import Add, Array, Fork, Linear, Mixer, Norm, Operation, Pool
+from emu.model.ops import Array, Fork, Linear, Mixer, Norm, Operation, Pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def fold_out_proj(graph: Graph) -> Graph:
     out_proj's M*D multiply-adds a time step become part of the head, which runs once.
     """
     match graph.operations:
-        case (*before, Linear() as out_proj, Pool() as pool, Linear() as head) if before:
+        case (*before, Linear(adds=False) as out_proj, Pool() as pool, Linear() as head) if before:
             return replace(graph, operations=(*before, pool, _compose(head, out_proj)))
     return graph
 
@@ -90,7 +90,7 @@ def _block(weights: dict[str, Array], prefix: str) -> list[Operation]:
     out_proj = _linear(weights, f"{mixer}out_proj")
     if f"{prefix}norm.weight" not in weights:
         return [mixing, out_proj]
-    return [Fork(), Norm(weights[f"{prefix}norm.weight"]), mixing, out_proj, Add()]
+    return [Fork(), Norm(weights[f"{prefix}norm.weight"]), mixing, replace(out_proj, adds=True)]
 
 
 def _linear(weights: dict[str, Array], name: str) -> Linear:

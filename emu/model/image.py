@@ -1,10 +1,11 @@
 """The model image (``.mamba``): what the exporter writes and the C engine reads in place from flash.
 
-``runtime/src/image.h`` describes it for the engine, and ``ops.py`` the tensors of each operation. Layout,
+``runtime/src/image.h`` describes it for the engine, and ``ops.py`` the operations and their tensors. Layout,
 little-endian, every tensor at a multiple of 16 bytes::
 
-    header (64 bytes) | offsets of the model's tensors | offsets of each block's tensors | tensors
+    header (64 bytes) | operations, in the order in which they run | tensors
 
+The record of an operation is uint32: kind, width in, width out, parameter, then the offset of each of its tensors.
 Matrices are float32, float16 or int8 with a float32 scale for each row; everything else is float32, and so is all
 arithmetic.
 """
@@ -18,28 +19,23 @@ from typing import Literal
 import numpy as np
 
 from emu.errors import InputError
-from emu.model.config import ModelConfig
 from emu.model.graph import Graph
-from emu.model.ops import Add, Array, Fork, Layer, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
+from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Operation, Pool, Slot, pad_rows, padded
 from emu.reading import read_bytes
 
 MatrixType = Literal["f32", "f16", "int8"]
 
 MAGIC = b"MAMB"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ALIGNMENT = 16
 LARGEST_DIMENSION = 0xFFFF
 LARGEST_ARENA = 1 << 26
 """Bytes: more than any microcontroller's RAM, and little enough for a linker to say so."""
 
-_FLAG_LAST, _FLAG_RESIDUAL = 1, 2
 _MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
 _HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
+_RECORD = struct.Struct("<4I")  # kind, width in, width out, parameter
 _CHECKED_FROM = 16  # the checksum covers everything after itself
-
-_MODEL_LAYERS, _BLOCK_LAYERS = (Linear, Norm, Linear), (Norm, Mixer, Linear)
-_MODEL_TENSORS = sum(len(layer.slots) for layer in _MODEL_LAYERS)  # entries of the tables of offsets
-_BLOCK_TENSORS = sum(len(layer.slots) for layer in _BLOCK_LAYERS)
 
 _LARGEST_INT8 = 127
 
@@ -73,25 +69,28 @@ def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
     """
     c = graph.config
     d_state, dt_rank = padded(c.d_state), padded(c.dt_rank)
-    dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, c.n_blocks)
+    n_blocks = _mixers(graph.operations)
+    dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, n_blocks)
     if max(dimensions) > LARGEST_DIMENSION:
         raise InputError(f"a dimension of {max(dimensions)} is beyond the image format's {LARGEST_DIMENSION}")
-    stack = _Stack.of(graph)
+    _require_order(graph.operations)
 
-    offsets: list[int] = []
-    body = bytearray()
-    tensors = stack.tensors()
-    start = _aligned(_HEADER.size + 4 * len(tensors))
-    for slot, tensor in tensors:
-        offsets.append(0 if tensor is None else start + len(body))
-        if tensor is not None:
-            data = _encode(tensor, slot, matrix_type)
-            body += data + bytes(-len(data) % ALIGNMENT)
-    table = struct.pack(f"<{len(offsets)}I", *offsets)
+    table_bytes = sum(_record_bytes(type(operation)) for operation in graph.operations)
+    start = _aligned(_HEADER.size + table_bytes)
+    table, body = bytearray(), bytearray()
+    width = c.n_features
+    for operation in graph.operations:
+        takes, width = operation.widths(width)
+        table += _RECORD.pack(KINDS.index(type(operation)), takes, width, operation.parameter)
+        for slot, tensor in zip(operation.slots, operation.stored(), strict=True):
+            table += struct.pack("<I", 0 if tensor is None else start + len(body))
+            if tensor is not None:
+                data = _encode(tensor, slot, matrix_type)
+                body += data + bytes(-len(data) % ALIGNMENT)
     table += bytes(start - _HEADER.size - len(table))
 
-    flags = (_FLAG_LAST if c.pooling == "last" else 0) | (_FLAG_RESIDUAL if c.block == "residual" else 0)
-    tail = (*dimensions, flags, c.norm_epsilon, _arena_bytes(graph.config, stack), _MATRIX_TYPES.index(matrix_type))
+    n_operations, type_number = len(graph.operations), _MATRIX_TYPES.index(matrix_type)
+    tail = (*dimensions, n_operations, c.norm_epsilon, _arena_bytes(graph), type_number)
     image_bytes = start + len(body)
     unchecked = _HEADER.pack(MAGIC, FORMAT_VERSION, image_bytes, 0, *tail) + table + body
     checksum = zlib.crc32(unchecked[_CHECKED_FROM:])
@@ -119,17 +118,31 @@ def read_image_info(path: Path) -> ImageInfo:
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
     if not 0 < rest[10] <= LARGEST_ARENA:
         raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM, which no model on a board does")
-    n_blocks: int = rest[7]
-    linear_in, last_out_proj = 0, _MODEL_TENSORS + n_blocks * _BLOCK_TENSORS - 2
-    if len(data) < _HEADER.size + 4 * (_MODEL_TENSORS + n_blocks * _BLOCK_TENSORS):
-        raise InputError(f"{path}: truncated: {len(data)} bytes cannot hold {n_blocks} blocks")
-    offsets = struct.unpack_from(f"<{_MODEL_TENSORS + n_blocks * _BLOCK_TENSORS}I", data, _HEADER.size)
+    kinds = _read_kinds(path, data, count=rest[8])
+    if kinds.count(Mixer) != rest[7]:
+        raise InputError(f"{path}: its header says {rest[7]} blocks, its operations have {kinds.count(Mixer)}")
+    each_step = kinds[: kinds.index(Pool)] if Pool in kinds else kinds
     return ImageInfo(
         *rest[:8],
         arena_bytes=rest[10],
-        has_linear_in=offsets[linear_in] != 0,
-        has_last_out_proj=offsets[last_out_proj] != 0,
+        has_linear_in=each_step[:1] == [Linear],
+        has_last_out_proj=each_step[-1:] != [Mixer],
     )
+
+
+def _read_kinds(path: Path, data: bytes, count: int) -> list[type[Operation]]:
+    """Return the kind of each of the ``count`` operations of an image."""
+    kinds: list[type[Operation]] = []
+    at = _HEADER.size
+    for number in range(count):
+        if len(data) < at + _RECORD.size:
+            raise InputError(f"{path}: truncated: {len(data)} bytes cannot hold {count} operations")
+        kind = _RECORD.unpack_from(data, at)[0]
+        if kind >= len(KINDS):
+            raise InputError(f"{path}: operation {number} is of kind {kind}; this emu knows 0 to {len(KINDS) - 1}")
+        kinds.append(KINDS[kind])
+        at += _record_bytes(KINDS[kind])
+    return kinds
 
 
 def c_header(info: ImageInfo, image: bytes, name: str) -> str:
@@ -149,70 +162,34 @@ def c_header(info: ImageInfo, image: bytes, name: str) -> str:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    norm: Norm | None
-    mixer: Mixer
-    out_proj: Linear | None
+def _record_bytes(kind: type[Operation]) -> int:
+    return _RECORD.size + 4 * len(kind.slots)
 
 
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """The one order of operations that format 1 can hold."""
-
-    linear_in: Linear | None
-    blocks: list[_Block]
-    norm_f: Norm | None
-    head: Linear | None
-
-    @classmethod
-    def of(cls, graph: Graph) -> "_Stack":
-        """Sort a graph's operations into the places of the format; raises InputError if one has no place."""
-        left: tuple[Operation, ...] = graph.operations
-        linear_in, norm_f, head, blocks = None, None, None, list[_Block]()
-        match left:
-            case (Linear() as linear_in, *rest):
-                left = tuple(rest)
-        while True:
-            match left:
-                case (Fork(), Norm() as norm, Mixer() as mixer, Linear() as out_proj, Add(), *rest):
-                    blocks.append(_Block(norm, mixer, out_proj))
-                case (Mixer() as mixer, Linear() as out_proj, *rest):
-                    blocks.append(_Block(None, mixer, out_proj))
-                case (Mixer() as mixer, *rest):
-                    blocks.append(_Block(None, mixer, None))
-                case _:
-                    break
-            left = tuple(rest)
-        match left:
-            case (Norm() as norm_f, *rest):
-                left = tuple(rest)
-        match left:
-            case (Pool(), Linear() as head):
-                whole = True
-            case (Pool(),):
-                whole = True
+def _require_order(operations: tuple[Operation, ...]) -> None:
+    """Raise InputError for an order that the engine cannot run, by the rules of ``runtime/src/image.c``."""
+    at, forked, fits = "input", False, True
+    for operation in operations:
+        match at, operation:
+            case "pooled", Linear(adds=False):
+                at = "output"
+                continue
+            case (("pooled" | "output"), _):
+                fits = False
+            case _, Fork():
+                fits, forked = fits and not forked, True
+            case _, Linear():
+                fits, forked = fits and at != "hidden" and operation.adds == forked, False
             case _:
-                whole = False
-        if not whole or not blocks or any(block.out_proj is None for block in blocks[:-1]):
-            names = ", ".join(type(operation).__name__ for operation in graph.operations)
-            raise InputError(f"image format {FORMAT_VERSION} has no place for these operations in this order: {names}")
-        return cls(linear_in, blocks, norm_f, head)
-
-    def tensors(self) -> list[tuple[Slot, Array | None]]:
-        """Return what is stored in each entry of the tables of offsets."""
-        stored = _stored(_MODEL_LAYERS, (self.linear_in, self.norm_f, self.head))
-        for block in self.blocks:
-            stored += _stored(_BLOCK_LAYERS, (block.norm, block.mixer, block.out_proj))
-        return stored
+                fits = fits and at != operation.writes and not (forked and isinstance(operation, Pool))
+        at = operation.writes
+    if not fits or at not in ("pooled", "output") or _mixers(operations) == 0:
+        names = ", ".join(type(operation).__name__ for operation in operations)
+        raise InputError(f"image format {FORMAT_VERSION} has no place for these operations in this order: {names}")
 
 
-def _stored(places: tuple[type[Layer], ...], layers: tuple[Layer | None, ...]) -> list[tuple[Slot, Array | None]]:
-    stored: list[tuple[Slot, Array | None]] = []
-    for place, layer in zip(places, layers, strict=True):
-        tensors = [None] * len(place.slots) if layer is None else layer.stored()
-        stored += zip(place.slots, tensors, strict=True)
-    return stored
+def _mixers(operations: tuple[Operation, ...]) -> int:
+    return sum(isinstance(operation, Mixer) for operation in operations)
 
 
 def _encode(tensor: Array, slot: Slot, matrix_type: MatrixType) -> bytes:
@@ -251,19 +228,21 @@ def _rounded(tensor: np.ndarray, dtype: str) -> np.ndarray:
     return rounded
 
 
-def _arena_bytes(c: ModelConfig, stack: _Stack) -> int:
+def _arena_bytes(graph: Graph) -> int:
     """Return the RAM of one sequence: the sum of ``mamba_layout`` in ``runtime/src/image.c``, which checks it."""
-    folded = stack.blocks[-1].out_proj is None
+    c, n_blocks = graph.config, _mixers(graph.operations)
     buffers = [
-        c.n_blocks * c.d_inner * padded(c.d_state),
-        c.n_blocks * c.d_inner * (c.d_conv - 1),
+        n_blocks * c.d_inner * padded(c.d_state),
+        n_blocks * c.d_inner * (c.d_conv - 1),
         c.d_inner,
         padded(c.dt_rank) + 2 * padded(c.d_state),
     ]
-    if stack.linear_in is not None or c.n_blocks > 1 or not folded:
-        buffers.append(c.d_model)  # hidden
-    if c.block == "residual":
-        buffers.append(c.d_model)  # normed
-    if c.pooling == "mean":
-        buffers.append(c.d_inner if folded else c.d_model)  # pooled
+    width, written = c.n_features, set[Buffer]()
+    for operation in graph.operations:
+        _, width = operation.widths(width)
+        if isinstance(operation, Pool):
+            buffers += [width] if operation.pooling == "mean" else []
+            break
+        written.add(operation.writes)
+    buffers += [c.d_model] * len(written & {"hidden", "normed"})
     return sum(4 * padded(floats) for floats in buffers)

@@ -1,6 +1,6 @@
-"""The operations that a model is made of: what each computes, and the tensors that the image stores for it.
+"""The operations that a model is made of: what each computes, and what the image stores for it.
 
-``runtime/src/ops.def`` lists the same tensors for the engine. All arrays are float64 until the image is written.
+``runtime/src/ops.def`` describes the same operations for the engine. All arrays are float64 until the image is written.
 
 Dimensions, as in ``config.py``: F features, M d_model, D d_inner, N d_state, K d_conv, R dt_rank, C outputs.
 """
@@ -20,6 +20,10 @@ EXP_STEPS_PER_OCTAVE = 64
 """Entries of the engine's table of 2^(i / 64)."""
 
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
+
+
+Buffer = Literal["u", "hidden", "normed", "pooled"]
+"""The engine's buffer that an operation writes. No operation reads the one that it writes, but for ``Fork``."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,23 @@ class Linear:
     """(rows, columns)"""
     bias: Array | None
     """(rows,)"""
+    adds: bool = False
+    """Whether y is added to the vector that the last ``Fork`` kept: the residual."""
 
+    writes: ClassVar[Buffer] = "hidden"
     slots: ClassVar = (
         Slot("linear_weight", "matrix", ("OUT", "IN")),
         Slot("linear_bias", "bias", ("OUT",), optional=True),
     )
+
+    @property
+    def parameter(self) -> int:
+        """The parameter in the image."""
+        return int(self.adds)
+
+    def widths(self, _: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result."""
+        return self.weight.shape[1], self.weight.shape[0]
 
     def stored(self) -> tuple[Array | None, ...]:
         """Return what the image stores, in the order of ``slots``."""
@@ -60,7 +76,13 @@ class Norm:
     weight: Array
     """(M,)"""
 
+    writes: ClassVar[Buffer] = "normed"
     slots: ClassVar = (Slot("norm_weight", "floats", ("IN",)),)
+    parameter: ClassVar = 0
+
+    def widths(self, _: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result."""
+        return len(self.weight), len(self.weight)
 
     def stored(self) -> tuple[Array | None, ...]:
         """Return what the image stores, in the order of ``slots``."""
@@ -86,6 +108,8 @@ class Mixer:
     d: Array
     """(D,): the skip."""
 
+    writes: ClassVar[Buffer] = "u"
+    parameter: ClassVar = 0
     slots: ClassVar = (
         Slot("in_x_weight", "matrix", ("D", "IN")),
         Slot("in_x_bias", "bias", ("D",), optional=True),
@@ -100,6 +124,10 @@ class Mixer:
         Slot("dt_limit", "floats", ("D",)),
         Slot("skip", "floats", ("D",)),
     )
+
+    def widths(self, _: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result."""
+        return self.in_proj.weight.shape[1], len(self.d)
 
     def stored(self) -> tuple[Array | None, ...]:
         """Return what the image stores, in the order of ``slots``; N and R are padded to multiples of four."""
@@ -125,12 +153,19 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Fork:
-    """Keep the vector as it is here for the next ``Add``."""
+    """Keep the vector as it is here for the next ``Linear`` that adds to it."""
 
+    writes: ClassVar[Buffer] = "hidden"
+    slots: ClassVar = ()
+    parameter: ClassVar = 0
 
-@dataclass(frozen=True)
-class Add:
-    """Add the vector that the last ``Fork`` kept: the residual."""
+    def widths(self, width: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result, both that of the vector before it."""
+        return width, width
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores: nothing."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -139,10 +174,26 @@ class Pool:
 
     pooling: Pooling
 
+    writes: ClassVar[Buffer] = "pooled"
+    slots: ClassVar = ()
 
-Layer = Linear | Norm | Mixer
-"""The operations that have tensors."""
-Operation = Layer | Fork | Add | Pool
+    @property
+    def parameter(self) -> int:
+        """The parameter in the image."""
+        return int(self.pooling == "last")
+
+    def widths(self, width: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result, both that of the vector before it."""
+        return width, width
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores: nothing."""
+        return ()
+
+
+Operation = Norm | Mixer | Linear | Fork | Pool
+KINDS: tuple[type[Operation], ...] = (Norm, Mixer, Linear, Fork, Pool)
+"""By their number in the image."""
 
 
 def padded(count: int) -> int:

@@ -1,14 +1,15 @@
 """What a user may call a model: the name of a demo, a checkpoint, or a model image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from emu.cache import cached, content_key
 from emu.errors import InputError
-from emu.model.checkpoint import Checkpoint, load_checkpoint
+from emu.model.checkpoint import Checkpoint, files_beside, load_checkpoint
 from emu.model.graph import build_graph
 from emu.model.image import write_image
+from emu.model.stated import Stated
 from emu.model.tensor_file import CHECKPOINT_SUFFIXES
 from emu.resources import resource
 
@@ -24,11 +25,18 @@ class Model:
     """The checkpoint or the image."""
     inputs: Path | None
     """The evaluation inputs that come with a demo."""
+    stated: Stated = field(default_factory=Stated)
+    """What the user states of the checkpoint with ``--set``."""
+
+    @property
+    def files(self) -> list[Path]:
+        """What is read for the model, whether it exists or not."""
+        return [self.path, *files_beside(self.path)]
 
     @cached_property
     def checkpoint(self) -> Checkpoint | None:
         """The trained weights; None for an image, which holds only what the engine needs."""
-        return None if self.path.suffix == IMAGE_SUFFIX else load_checkpoint(self.path)
+        return None if self.path.suffix == IMAGE_SUFFIX else load_checkpoint(self.path, self.stated)
 
     @cached_property
     def image(self) -> Path:
@@ -45,11 +53,15 @@ def demo_names() -> list[str]:
     return sorted(path.parent.name for path in resource("models").glob("*/model.safetensors"))
 
 
-def find_model(text: str) -> Model:
-    """Return the model that ``text`` names; raises InputError that lists what it may be."""
+def find_model(text: str, stated: Stated | None = None) -> Model:
+    """Return the model that ``text`` names, with what the user states of it.
+
+    Raises InputError if no model has that name, which lists what it may be, or if something is stated of an image.
+    """
+    stated = stated or Stated()
     demo = resource("models") / text
     if text in demo_names():
-        return Model(text, demo / "model.safetensors", demo / "inputs.npz")
+        return Model(text, demo / "model.safetensors", demo / "inputs.npz", stated)
     path = Path(text)
     if path.suffix not in (*CHECKPOINT_SUFFIXES, IMAGE_SUFFIX):
         raise InputError(
@@ -58,7 +70,9 @@ def find_model(text: str) -> Model:
         )
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return Model(path.stem, path, None)
+    if path.suffix == IMAGE_SUFFIX and stated != Stated():
+        raise InputError(f"{path}: --set is for checkpoints; an image has all choices in it")
+    return Model(path.stem, path, None, stated)
 
 
 def _write(path: Path, data: bytes) -> None:

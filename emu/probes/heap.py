@@ -329,7 +329,7 @@ class HeapLedger:
         if self._outside_region is None:
             return {}
         variable = self._firmware.variable_at(self._outside_region)
-        place = f"from `{variable.name}`" if variable is not None else "from elsewhere"
+        place = f"from `{variable.readable}`" if variable is not None else "from elsewhere"
         reason = f"the allocator takes its memory {place}, not from _sbrk"
         return dict.fromkeys(("heap_region_bytes", "overhead_bytes"), reason)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
-from emu.wording import call_path, class_number, counted, error_of, function_of, kind, place
+from emu.wording import call_path, class_number, counted, error_of, frame_note, function_of, kind, place
 
 
 def where(location: Location, pc: int | None) -> str:
@@ -36,7 +36,7 @@ def frame_lines(frames: Iterable[Frame]) -> Iterator[str]:
     """Yield a line for each frame, innermost first."""
     for frame in frames:
         bytes_ = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
-        yield f"{bytes_:>10}  {function_of(frame)}  {place(frame)}".rstrip()
+        yield f"{bytes_:>10}  {function_of(frame)}  {place(frame)} {frame_note(frame)}".rstrip()
 
 
 def fault_lines(fault: Fault, notes: Iterable[str] = ()) -> Iterator[str]:

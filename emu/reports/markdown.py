@@ -12,6 +12,7 @@ from emu.reports.evidence import disagreements, finding_notes, refusal_note, whe
 from emu.wording import (
     call_path,
     counted,
+    frame_note,
     function_of,
     kind,
     layer_error,
@@ -161,7 +162,11 @@ def _frames(frames: Sequence[Frame]) -> str:
     if not frames:
         return ""
     rows = [
-        ("?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B", function_of(frame), place(frame))
+        (
+            "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B",
+            function_of(frame),
+            f"{place(frame)} {frame_note(frame)}".rstrip(),
+        )
         for frame in frames[:_MOST_FRAMES]
     ]
     return "\n\n" + _table(["frame", "function", "at"], rows, right=(0,)) + _and_more(len(frames), _MOST_FRAMES)

@@ -19,17 +19,20 @@ from emu.record import (
     Heap,
     LayerError,
     MemoryCheck,
+    Reading,
     Run,
     Timeline,
 )
 from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
+from emu.verdicts import is_checked
 from emu.wording import (
     allocator,
     call_path,
     class_number,
     counted,
     error_of,
+    frame_note,
     function_of,
     kind,
     last_lines,
@@ -38,6 +41,7 @@ from emu.wording import (
     memory_size,
     place,
     printable,
+    reading_lines,
     without_numbers,
 )
 
@@ -69,10 +73,16 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading("Instructions"), _instructions(run)]
     if run.coverage is not None:
         parts += [Text(), _heading("Coverage"), _coverage(run.coverage)]
+    if run.reading is not None:
+        parts += [Text(), _heading("The model, as emu reads it"), _reading(run.reading)]
     if run.parity is not None:
         parts += [Text(), _heading("Parity"), _parity(run)]
     if run.layers is not None:
-        parts += [Text(), _heading("Layer by layer"), _layers(run.layers)]
+        parts += [
+            Text(),
+            _heading("Layer by layer" if is_checked(run) else "Layer by layer, as emu reads the file"),
+            _layers(run.layers),
+        ]
     if run.output:
         parts += [Text(), _output(run)]
     for fault in run.faults:
@@ -181,9 +191,9 @@ def _backtrace(frames: Iterable[Frame]) -> Table:
     table = _grid("right", "left", "left")
     for frame in frames:
         size = "?" if frame.frame_bytes is None else f"{frame.frame_bytes:,} B"
-        note = "" if frame.frame_bytes is not None else "  (no unwind information)"
+        note = f"  {frame_note(frame)}".rstrip()
         function = printable(function_of(frame))
-        table.add_row(Text(size, "bold"), Text(function), Text(printable(place(frame)) + note, "dim"))
+        table.add_row(Text(size, "bold"), Text(function), Text(printable(place(frame) + note), "dim"))
     return table
 
 
@@ -297,6 +307,13 @@ def _parity(run: Run) -> Table:
     )
     if parity.label_accuracy is not None:
         table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.inputs} inputs")
+    return table
+
+
+def _reading(reading: Reading) -> Table:
+    table = _grid("left", "left")
+    for title, text in reading_lines(reading):
+        table.add_row(title, printable(text))
     return table
 
 

@@ -27,3 +27,8 @@ class RunOptions(Instruments):
         default=DEFAULT_TOLERANCE,
         metadata=declared("Mean logit error allowed, relative to the largest logit."),
     )
+
+    @property
+    def reading_tolerance(self) -> float:
+        """How far the reference logits may be from the checkpoint's reading: ``tolerance``, if the user widened it."""
+        return self.tolerance if self.tolerance > DEFAULT_TOLERANCE else 0.0

@@ -11,7 +11,7 @@ from emu.firmware import Firmware
 from emu.instruments import require
 from emu.model.image import read_image_info
 from emu.reading import read_bytes
-from emu.record import Run
+from emu.record import Reading, Run
 from emu.run.driving import Progress, find_mailbox, require_reference_width, require_width
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
@@ -30,6 +30,8 @@ class Job:
     request: Request
     target: Target
     options: RunOptions
+    reading: Reading | None = None
+    """What the request's checkpoint is taken to compute."""
 
     def content(self) -> str:
         """Return a hash of all that the record depends on. A model's firmware is built for this.
@@ -39,7 +41,7 @@ class Job:
         request, elf, inputs = self.request, self.request.elf_for(self.target), self.request.inputs
         board = self.target.board.model_dump_json()
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
-        parts.append(repr(self.options))
+        parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
             parts.append(read_bytes(request.model.path))  # the same image can be another model's in PyTorch
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
@@ -52,19 +54,26 @@ class Job:
         request = self.request
         if isinstance(request, FirmwareRequest):
             return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress)
-        return run_model(request.model, self.target, request.inputs, self.options, progress)
+        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading)
 
 
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
     """Return each request on each target, in this order.
 
-    Raises InputError for what the options cannot ask of a request or of a target.
+    The reading of each checkpoint is compared with the reference logits, before anything is built.
+
+    Raises InputError for what the options cannot ask of a request or of a target, and if the inputs or the logits are
+    not the model's.
     """
     for target in targets:
         require(options, target)
     for request in requests:
         _require_input_to_trace(request, options)
-    return [Job(request, target, options) for request in requests for target in targets]
+    jobs: list[Job] = []
+    for request in requests:
+        reading = None if isinstance(request, FirmwareRequest) else request.read(options.reading_tolerance)
+        jobs += [Job(request, target, options, reading) for target in targets]
+    return jobs
 
 
 def execute(

@@ -7,7 +7,11 @@ from emu.build import BuildOptions, build_firmware
 from emu.elf import is_elf
 from emu.errors import InputError
 from emu.inputs import EvaluationInputs, load_inputs
+from emu.model.checking import check_reading
 from emu.model.sources import Model, find_model
+from emu.model.stated import Stated
+from emu.record import Reading
+from emu.run.driving import require_reference_width, require_width
 from emu.targets import Target
 
 
@@ -45,7 +49,22 @@ class ModelRequest:
     @property
     def files(self) -> list[Path | None]:
         """What is read for it; None if no inputs come with it."""
-        return [self.model.path, self.model.inputs]
+        return [*self.model.files, self.model.inputs]
+
+    def read(self, tolerance: float) -> Reading | None:
+        """Return what the model is taken to compute, compared with the reference logits; None for an image.
+
+        Raises InputError if the inputs are not for the model, or if their logits are another model's.
+        """
+        checkpoint = self.model.checkpoint
+        if checkpoint is None:
+            return None
+        require_width(self.inputs.x, checkpoint.config.n_features)
+        require_reference_width(self.inputs, checkpoint.config.n_outputs)
+        try:
+            return check_reading(checkpoint, self.inputs, tolerance)
+        except InputError as error:
+            raise InputError(f"{self.model.path}: {error}") from error
 
     def elf_for(self, target: Target) -> Path:
         """Return the firmware for the target's board: from the cache, or newly built."""
@@ -61,16 +80,20 @@ def read_request(
     inputs: EvaluationInputs | Path | None = None,
     limit: int | None = None,
     name: str | None = None,
+    stated: Stated | None = None,
 ) -> Request:
     """Return the request for ``text``: firmware by its path, or a demo, a checkpoint or an image.
 
-    A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. Raises InputError
-    if nothing has that name, if a model has no inputs, or if the inputs cannot be read.
+    A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. ``stated`` says what a
+    checkpoint's tensors do not show. Raises InputError if nothing has that name, if a model has no inputs, if the
+    inputs cannot be read, or if something is stated of firmware or an image.
     """
     path = Path(text)
     if path.suffix == ".elf" or is_elf(path):  # a name that ends in .elf means an ELF
+        if stated is not None and stated != Stated():
+            raise InputError(f"{path}: --set is for checkpoints, not for firmware")
         return FirmwareRequest(path, name or path.stem, None if inputs is None else _first(inputs, limit))
-    model = find_model(str(text))
+    model = find_model(str(text), stated)
     chosen = model.inputs if inputs is None else inputs
     if chosen is None:
         raise InputError(

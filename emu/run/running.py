@@ -9,7 +9,7 @@ from emu.inputs import EvaluationInputs
 from emu.instruments import require
 from emu.model.sources import Model
 from emu.parity import compare
-from emu.record import Failure, Run
+from emu.record import Failure, Reading, Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
 from emu.run.emulators import open_machine
 from emu.run.failures import failure
@@ -22,14 +22,24 @@ from emu.targets import Target
 from emu.verdicts import judge
 
 
-def run_model(model: Model, target: Target, inputs: EvaluationInputs, options: RunOptions, progress: Progress) -> Run:
+def run_model(
+    model: Model,
+    target: Target,
+    inputs: EvaluationInputs,
+    options: RunOptions,
+    progress: Progress,
+    reading: Reading | None = None,
+) -> Run:
     """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
 
-    Raises InputError if the inputs are not for the model. If its layers cannot be compared, that is a failure in the
-    record.
+    ``reading`` is what the model is taken to compute, for the record. If the model's layers cannot be compared, that is
+    a failure in the record.
+
+    Raises InputError if the inputs are not for the model.
     """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
     run = _measure(elf, model.name, target, inputs, options, progress)
+    run.reading = reading
     if options.trace_input is not None:
         try:
             run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)

@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from emu.errors import EmuError, MissingToolError, OutputError
+from emu.processes import guarded
 from emu.toolchains.espressif import espressif_compilers
 from emu.toolchains.recipe import find_recipe
 
@@ -52,14 +54,13 @@ class Toolchain:
         disk is full.
         """
         command, environment = [self.compiler, *arguments], {**os.environ, "PWD": WORKING_DIRECTORY, "TMPDIR": "."}
-        outcome = subprocess.run(
-            command, cwd=directory, env=environment, check=False, capture_output=True, text=True, errors="replace"
-        )
-        if outcome.returncode == 0:
+        with guarded(command, cwd=directory, env=environment, stdout=DEVNULL, stderr=PIPE) as process:
+            output = process.communicate()[1].decode(errors="replace")
+        if process.returncode == 0:
             return
-        if _NO_ROOM in outcome.stderr:
+        if _NO_ROOM in output:
             raise OutputError(f"{directory}: {_NO_ROOM} for what {self.compiler.name} writes; make room there")
-        raise CompilerError(self.compiler.name, outcome.returncode, outcome.stderr)
+        raise CompilerError(self.compiler.name, process.returncode, output)
 
 
 def find_toolchain(name: str) -> Toolchain:

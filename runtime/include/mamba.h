@@ -30,10 +30,11 @@ typedef enum mamba_status {
     MAMBA_ERROR_MAGIC     = 3, /* not a model image */
     MAMBA_ERROR_VERSION   = 4, /* an image of another format version: export it again */
     MAMBA_ERROR_CHECKSUM  = 5, /* the image was damaged after the export */
-    MAMBA_ERROR_DIMENSION = 6, /* a dimension or flag that no model has */
-    MAMBA_ERROR_TENSOR    = 7, /* a tensor that the model needs is missing, or lies outside the image */
+    MAMBA_ERROR_DIMENSION = 6, /* a dimension or type that no model has */
+    MAMBA_ERROR_TENSOR    = 7, /* a tensor that an operation needs is missing, or lies outside the image */
     MAMBA_ERROR_ARENA     = 8, /* the arena is smaller than mamba_arena_bytes() */
-    MAMBA_ERROR_EMPTY     = 9  /* mamba_finish() before the first mamba_step() */
+    MAMBA_ERROR_EMPTY     = 9, /* mamba_finish() before the first mamba_step() */
+    MAMBA_ERROR_OPERATION = 10 /* an operation that the engine does not know, or that it cannot run in this place */
 } mamba_status;
 
 /* A validated image. It points into the image, which must stay where it is. */
@@ -50,13 +51,13 @@ typedef struct mamba_sequence {
     float *tail;    /* (blocks, D, K - 1) the convolution's last inputs, oldest first */
     float *u;       /* (D) convolution output, then the gated output of the scan */
     float *x_dbl;   /* (R + N + N) low-rank time step, B and C */
-    float *hidden;  /* (M) what flows between blocks, or NULL */
+    float *hidden;  /* (M) what flows between mixers, or NULL */
     float *normed;  /* (M) RMSNorm of hidden, or NULL */
-    float *pooled;  /* (M or D) running sum over time, or NULL if the last step alone counts */
+    float *pooled;  /* (M or D) running sum over time, or the buffer of the last step if that alone counts */
     uint32_t steps; /* time steps so far */
 } mamba_sequence;
 
-/* Check every offset, dimension and the checksum of an image, and open it. */
+/* Check the checksum, every dimension, operation and offset of an image, and open it. */
 mamba_status mamba_open(mamba_model *model, const void *image, size_t image_bytes);
 
 /* The bytes of RAM that one sequence needs. */

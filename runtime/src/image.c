@@ -4,41 +4,56 @@
 
 #include "kernels/kernels.h"
 
-static const uint32_t *offsets(const struct mamba_header *header) { return (const uint32_t *)(header + 1); }
+enum buffer { INPUT, U, HIDDEN, NORMED, POOLED, OUTPUT, BUFFERS };
+enum dimension { ONE, IN, OUT, D, N, K, R, X, DIMENSIONS };
+enum storage { MATRIX, BIAS, FLOATS };
+enum presence { NEEDED, OPTIONAL };
 
-static const float *tensor_at(const struct mamba_header *header, uint32_t offset)
+/* The number of each tensor among those of all kinds, and of the first of each kind. */
+enum {
+#define OPERATION(kind, writes, width, parameters)           FIRST_OF_##kind, BEFORE_##kind = FIRST_OF_##kind - 1,
+#define TENSOR(kind, name, storage, rows, columns, presence) NUMBER_OF_##name,
+#include "ops.def"
+    TENSORS
+};
+
+static const struct kind {
+    uint8_t writes, width, parameters, first_tensor; /* enum buffer, enum dimension, numbers */
+} kinds[] = {
+#define OPERATION(kind, writes, width, parameters) {writes, width, parameters, FIRST_OF_##kind},
+#include "ops.def"
+    {0, 0, 0, TENSORS},
+};
+
+static const struct tensor {
+    uint8_t storage, rows, columns, presence; /* enum storage, dimension, dimension, presence */
+} tensors[] = {
+#define TENSOR(kind, name, storage, rows, columns, presence) {storage, rows, columns, presence},
+#include "ops.def"
+};
+
+static uint32_t tensor_count(uint32_t kind) { return kinds[kind + 1u].first_tensor - (uint32_t)kinds[kind].first_tensor; }
+
+const struct mamba_operation *mamba_first(const struct mamba_header *header)
 {
+    return (const struct mamba_operation *)(header + 1);
+}
+
+const struct mamba_operation *mamba_next(const struct mamba_operation *operation)
+{
+    return (const struct mamba_operation *)(operation->offsets + tensor_count(operation->kind));
+}
+
+const float *mamba_tensor(const struct mamba_header *header, const struct mamba_operation *operation, enum mamba_slot slot)
+{
+    const uint32_t offset = operation->offsets[slot];
     return offset == 0 ? NULL : (const float *)(const void *)((const uint8_t *)header + offset);
 }
 
-const float *mamba_model_tensor(const struct mamba_header *header, uint32_t slot)
+mamba_matrix mamba_tensor_matrix(const struct mamba_header *header, const struct mamba_operation *operation,
+                                 enum mamba_slot slot, uint32_t columns)
 {
-    return tensor_at(header, offsets(header)[slot]);
-}
-
-const float *mamba_block_tensor(const struct mamba_header *header, uint32_t block, uint32_t slot)
-{
-    return tensor_at(header, offsets(header)[MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS + slot]);
-}
-
-mamba_matrix mamba_model_matrix(const struct mamba_header *header, uint32_t slot, uint32_t columns)
-{
-    return (mamba_matrix){(const uint8_t *)mamba_model_tensor(header, slot), columns, header->matrix_type};
-}
-
-mamba_matrix mamba_block_matrix(const struct mamba_header *header, uint32_t block, uint32_t slot, uint32_t columns)
-{
-    return (mamba_matrix){(const uint8_t *)mamba_block_tensor(header, block, slot), columns, header->matrix_type};
-}
-
-int mamba_out_proj_is_folded(const struct mamba_header *header)
-{
-    return mamba_block_tensor(header, header->n_blocks - 1, MAMBA_OUT_WEIGHT) == NULL;
-}
-
-uint32_t mamba_pooled_width(const struct mamba_header *header)
-{
-    return mamba_out_proj_is_folded(header) ? header->d_inner : header->d_model;
+    return (mamba_matrix){(const uint8_t *)mamba_tensor(header, operation, slot), columns, header->matrix_type};
 }
 
 /* ---- Validation ---- */
@@ -70,11 +85,7 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
                               dimension_ok(h->d_inner) && dimension_ok(h->d_state) && h->d_state % 4u == 0 &&
                               dimension_ok(h->d_conv) && dimension_ok(h->dt_rank) && h->dt_rank % 4u == 0 &&
                               dimension_ok(h->n_blocks);
-    if (!dimensions_ok || (h->flags & ~(uint32_t)MAMBA_FLAGS) || h->matrix_type > MAMBA_INT8 || !(h->norm_epsilon >= 0.0f)) {
-        return MAMBA_ERROR_DIMENSION;
-    }
-    const uint64_t table = (uint64_t)MAMBA_MODEL_TENSORS + product(h->n_blocks, MAMBA_BLOCK_TENSORS);
-    return sizeof *h + table * sizeof(uint32_t) <= image_bytes ? MAMBA_OK : MAMBA_ERROR_TRUNCATED;
+    return dimensions_ok && h->matrix_type <= MAMBA_INT8 && h->norm_epsilon >= 0.0f ? MAMBA_OK : MAMBA_ERROR_DIMENSION;
 }
 
 /* Whether `bytes` bytes at `offset` lie inside the image; an absent tensor is right if it is optional. */
@@ -84,87 +95,78 @@ static int bytes_ok(const struct mamba_header *h, uint32_t offset, uint64_t byte
     return offset % MAMBA_ALIGNMENT == 0 && offset + bytes <= h->image_bytes;
 }
 
-/* ---- Layers ---- */
-
-enum layer {
-#define LAYER(layer) LAYER_##layer,
-#define MATRIX(layer, name, rows, columns, presence)
-#define BIAS(layer, name, rows, columns, presence)
-#define FLOATS(layer, name, rows, columns, presence)
-#include "ops.def"
-#undef LAYER
-#undef MATRIX
-#undef BIAS
-#undef FLOATS
-    LAYERS
-};
-
-enum dimension { ONE, IN, OUT, D, N, K, R, X, DIMENSIONS };
-enum storage { STORED_MATRIX, STORED_BIAS, STORED_FLOATS };
-enum presence { NEEDED, OPTIONAL };
-
-static const struct tensor {
-    uint8_t layer, storage, rows, columns, presence; /* enum layer, storage, dimension, dimension, presence */
-} tensors[] = {
-#define LAYER(layer)
-#define MATRIX(layer, name, rows, columns, presence) {LAYER_##layer, STORED_MATRIX, rows, columns, presence},
-#define BIAS(layer, name, rows, columns, presence)   {LAYER_##layer, STORED_BIAS, rows, columns, presence},
-#define FLOATS(layer, name, rows, columns, presence) {LAYER_##layer, STORED_FLOATS, rows, columns, presence},
-#include "ops.def"
-#undef LAYER
-#undef MATRIX
-#undef BIAS
-#undef FLOATS
-};
-
 /* The bytes of a tensor (rows, columns); missing rows of a matrix and of its bias are in the image too. */
 static uint64_t tensor_bytes(const struct mamba_header *h, uint8_t storage, uint32_t rows, uint32_t columns)
 {
-    if (storage == STORED_MATRIX) return product(mamba_padded(rows), mamba_row_bytes(h->matrix_type, columns));
-    return product(storage == STORED_BIAS ? mamba_padded(rows) : rows, columns) * sizeof(float);
+    if (storage == MATRIX) return product(mamba_padded(rows), mamba_row_bytes(h->matrix_type, columns));
+    return product(storage == BIAS ? mamba_padded(rows) : rows, columns) * sizeof(float);
 }
 
-/* Whether all tensors of a layer lie inside the image; `slot` holds their offsets. An absent layer has none of them. */
-static int layer_ok(const struct mamba_header *h, enum layer layer, const uint32_t *slot, uint32_t in, uint32_t out, int absent)
+/* The vector on its way through the model, between two operations. */
+struct flow {
+    uint32_t width;
+    uint32_t at;     /* enum buffer: where the vector is */
+    uint32_t kept;   /* the width of the vector that a FORK kept, or 0 */
+    uint32_t mixers; /* so far */
+};
+
+/* Whether the engine can run the operation after those before it; `out` is the width of its result. */
+static int follows(const struct mamba_header *h, const struct mamba_operation *op, uint32_t out, struct flow *flow)
 {
+    const struct kind *kind = &kinds[op->kind];
+    const uint32_t kept = flow->kept;
+    if (op->in != flow->width || op->out != out || !dimension_ok(out) || op->parameter >= kind->parameters) return 0;
+    if (flow->at == POOLED) { /* the head */
+        flow->width = out;
+        flow->at = OUTPUT;
+        return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;
+    }
+    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK)) return 0;
+    if ((kind->writes == HIDDEN || kind->writes == NORMED) && out > h->d_model) return 0;
+    if (kind->writes == HIDDEN) flow->kept = op->kind == MAMBA_FORK ? out : 0;
+    flow->mixers += op->kind == MAMBA_MIXER;
+    flow->width = out;
+    flow->at = kind->writes;
+    switch (op->kind) {
+    case MAMBA_LINEAR: return op->parameter == MAMBA_LINEAR_ADDS ? kept == out : kept == 0;
+    case MAMBA_FORK: return kept == 0;
+    case MAMBA_POOL: return kept == 0 && flow->mixers == h->n_blocks;
+    default: return 1;
+    }
+}
+
+/* Whether the operation lies inside the image, follows those before it, and has all its tensors inside the image. */
+static mamba_status check_operation(const struct mamba_header *h, const struct mamba_operation *op, struct flow *flow)
+{
+    const size_t before = (size_t)((const uint8_t *)op - (const uint8_t *)h), left = h->image_bytes - before;
+    if (left < sizeof *op) return MAMBA_ERROR_TRUNCATED;
+    if (op->kind >= MAMBA_KINDS) return MAMBA_ERROR_OPERATION;
+    const uint32_t count = tensor_count(op->kind);
+    if (left - sizeof *op < count * sizeof(uint32_t)) return MAMBA_ERROR_TRUNCATED;
+
     const uint32_t dimensions[DIMENSIONS] = {
-        [ONE] = 1, [IN] = in, [OUT] = out, [D] = h->d_inner, [N] = h->d_state, [K] = h->d_conv, [R] = h->dt_rank,
+        [ONE] = 1, [IN] = op->in, [OUT] = op->out, [D] = h->d_inner, [N] = h->d_state, [K] = h->d_conv, [R] = h->dt_rank,
         [X] = h->dt_rank + 2u * h->d_state,
     };
-    for (const struct tensor *t = tensors; t < tensors + sizeof tensors / sizeof *tensors; t++) {
-        if (t->layer != layer) continue;
+    if (!follows(h, op, dimensions[kinds[op->kind].width], flow)) return MAMBA_ERROR_OPERATION;
+    const struct tensor *t = tensors + kinds[op->kind].first_tensor;
+    for (uint32_t slot = 0; slot < count; slot++, t++) {
         const uint64_t bytes = tensor_bytes(h, t->storage, dimensions[t->rows], dimensions[t->columns]);
-        if (!bytes_ok(h, *slot++, bytes, absent || t->presence == OPTIONAL)) return 0;
+        if (!bytes_ok(h, op->offsets[slot], bytes, t->presence == OPTIONAL)) return MAMBA_ERROR_TENSOR;
     }
-    return 1;
+    return MAMBA_OK;
 }
 
-static int block_ok(const struct mamba_header *h, uint32_t block)
+static mamba_status check_operations(const struct mamba_header *h)
 {
-    const uint32_t *slot = offsets(h) + MAMBA_MODEL_TENSORS + block * MAMBA_BLOCK_TENSORS;
-    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
-    const int last = block == h->n_blocks - 1u;
-    const uint32_t width = block == 0 && offsets(h)[MAMBA_LINEAR_IN_WEIGHT] == 0 ? h->n_features : h->d_model;
-    return (slot[MAMBA_NORM_WEIGHT] != 0) == residual &&
-           layer_ok(h, LAYER_NORM, slot + MAMBA_NORM_WEIGHT, h->d_model, h->d_model, 1) &&
-           layer_ok(h, LAYER_MIXER, slot + MAMBA_IN_X_WEIGHT, width, h->d_inner, 0) &&
-           layer_ok(h, LAYER_LINEAR, slot + MAMBA_OUT_WEIGHT, h->d_inner, h->d_model, last && !residual);
-}
-
-static int layers_ok(const struct mamba_header *h)
-{
-    const uint32_t *slot = offsets(h);
-    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
-    for (uint32_t block = 0; block < h->n_blocks; block++) {
-        if (!block_ok(h, block)) return 0;
+    struct flow flow = {h->n_features, INPUT, 0, 0};
+    const struct mamba_operation *op = mamba_first(h);
+    for (uint32_t left = h->n_operations; left > 0; left--, op = mamba_next(op)) {
+        const mamba_status status = check_operation(h, op, &flow);
+        if (status != MAMBA_OK) return status;
     }
-    const uint32_t pooled = mamba_pooled_width(h);
-    return (slot[MAMBA_LINEAR_IN_WEIGHT] != 0 || !residual || h->n_features == h->d_model) &&
-           layer_ok(h, LAYER_LINEAR, slot + MAMBA_LINEAR_IN_WEIGHT, h->n_features, h->d_model, 1) &&
-           (slot[MAMBA_NORM_F] == 0 || residual) &&
-           layer_ok(h, LAYER_NORM, slot + MAMBA_NORM_F, h->d_model, h->d_model, 1) &&
-           (slot[MAMBA_HEAD_WEIGHT] != 0 || h->n_outputs == pooled) &&
-           layer_ok(h, LAYER_LINEAR, slot + MAMBA_HEAD_WEIGHT, pooled, h->n_outputs, 1);
+    const int pooled = flow.at == POOLED || flow.at == OUTPUT;
+    return pooled && flow.width == h->n_outputs ? MAMBA_OK : MAMBA_ERROR_OPERATION;
 }
 
 mamba_status mamba_open(mamba_model *model, const void *image, size_t image_bytes)
@@ -172,9 +174,9 @@ mamba_status mamba_open(mamba_model *model, const void *image, size_t image_byte
     const struct mamba_header *header = image;
     if ((uintptr_t)image % MAMBA_ALIGNMENT != 0) return MAMBA_ERROR_ALIGNMENT;
     if (image_bytes < sizeof *header) return MAMBA_ERROR_TRUNCATED;
-    const mamba_status status = check_header(header, image_bytes);
+    mamba_status status = check_header(header, image_bytes);
+    if (status == MAMBA_OK) status = check_operations(header);
     if (status != MAMBA_OK) return status;
-    if (!layers_ok(header)) return MAMBA_ERROR_TENSOR;
     if (mamba_layout(header, NULL, NULL) != header->arena_bytes) return MAMBA_ERROR_ARENA;
     model->header = header;
     model->n_features = header->n_features;
@@ -194,8 +196,12 @@ static float *take(float *arena, uint64_t *used, uint64_t floats)
 
 uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence *sequence)
 {
-    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
-    const int has_hidden = mamba_model_tensor(h, MAMBA_LINEAR_IN_WEIGHT) || h->n_blocks > 1 || !mamba_out_proj_is_folded(h);
+    uint32_t written = 0, at = INPUT; /* a bit for each buffer, and the last of them */
+    const struct mamba_operation *op = mamba_first(h);
+    for (; op->kind != MAMBA_POOL; op = mamba_next(op)) {
+        at = kinds[op->kind].writes;
+        written |= 1u << at;
+    }
     mamba_sequence unused;
     mamba_sequence *s = sequence ? sequence : &unused;
     uint64_t used = 0;
@@ -203,8 +209,9 @@ uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence
     s->tail = take(arena, &used, product(product(h->n_blocks, h->d_inner), h->d_conv - 1u));
     s->u = take(arena, &used, h->d_inner);
     s->x_dbl = take(arena, &used, h->dt_rank + 2u * h->d_state);
-    s->hidden = has_hidden ? take(arena, &used, h->d_model) : NULL;
-    s->normed = residual ? take(arena, &used, h->d_model) : NULL;
-    s->pooled = h->flags & MAMBA_FLAG_LAST ? NULL : take(arena, &used, mamba_pooled_width(h));
+    s->hidden = written & 1u << HIDDEN ? take(arena, &used, h->d_model) : NULL;
+    s->normed = written & 1u << NORMED ? take(arena, &used, h->d_model) : NULL;
+    if (op->parameter != MAMBA_POOL_LAST) s->pooled = take(arena, &used, op->in);
+    else s->pooled = at == U ? s->u : at == HIDDEN ? s->hidden : s->normed;
     return used * sizeof(float);
 }

@@ -16,22 +16,7 @@
 
 #define STAGE static __attribute__((noinline)) /* so that a profile shows where the instructions go */
 
-/* ---- Stages of a block ---- */
-
-/* sum (count) += x (count) */
-static void add(float *sum, const float *x, uint32_t count)
-{
-    UNROLLED_FOR(i, count) sum[i] += x[i];
-}
-
-/* out (M) = x (M) / rms(x) * weight (M) */
-static void rms_norm(float *out, const float *x, const float *weight, uint32_t M, float epsilon)
-{
-    float squares = 0.0f;
-    for (uint32_t i = 0; i < M; i++) squares += x[i] * x[i];
-    const float scale = 1.0f / __builtin_sqrtf(squares / (float)M + epsilon);
-    for (uint32_t i = 0; i < M; i++) out[i] = x[i] * scale * weight[i];
-}
+/* ---- Stages of the mixer ---- */
 
 /* The depthwise causal convolution of one channel; weight (K), tail (K - 1) holds the inputs before x, oldest first. */
 static inline __attribute__((always_inline)) float convolve(float x, float *tail, const float *weight, uint32_t K)
@@ -47,15 +32,15 @@ static inline __attribute__((always_inline)) float convolve(float x, float *tail
 }
 
 /* u (D) = silu(conv1d(in_proj.x(input))) */
-STAGE void project_and_convolve(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
+STAGE void project_and_convolve(const mamba_sequence *s, const struct mamba_operation *op, uint32_t block, const float *input)
 {
     const struct mamba_header *h = s->model->header;
     const uint32_t D = h->d_inner, K = h->d_conv;
-    const mamba_matrix in_x = mamba_block_matrix(h, block, MAMBA_IN_X_WEIGHT, width); /* (D, width) */
-    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_X_BIAS);             /* (D) or NULL */
-    const float *conv_weight = mamba_block_tensor(h, block, MAMBA_CONV_WEIGHT);       /* (D, K) */
-    const float *conv_bias = mamba_block_tensor(h, block, MAMBA_CONV_BIAS);           /* (D) */
-    float *tail = s->tail + (size_t)block * D * (K - 1);                              /* (D, K - 1) */
+    const mamba_matrix in_x = mamba_tensor_matrix(h, op, MAMBA_IN_X_WEIGHT, op->in); /* (D, in) */
+    const float *in_bias = mamba_tensor(h, op, MAMBA_IN_X_BIAS);                     /* (D) or NULL */
+    const float *conv_weight = mamba_tensor(h, op, MAMBA_CONV_WEIGHT);               /* (D, K) */
+    const float *conv_bias = mamba_tensor(h, op, MAMBA_CONV_BIAS);                   /* (D) */
+    float *tail = s->tail + (size_t)block * D * (K - 1);                             /* (D, K - 1) */
     float x[GROUP];
 
     for (uint32_t first = 0; first < D; first += GROUP) {
@@ -84,19 +69,19 @@ static __attribute__((noinline)) float scan_long_step(float *state, const float 
 }
 
 /* u (D) = (scan(u) + skip * u) * silu(in_proj.z(input)) */
-STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
+STAGE void scan_and_gate(const mamba_sequence *s, const struct mamba_operation *op, uint32_t block, const float *input)
 {
     const struct mamba_header *h = s->model->header;
     const uint32_t D = h->d_inner, N = h->d_state, R = h->dt_rank;
-    const mamba_matrix in_z = mamba_block_matrix(h, block, MAMBA_IN_Z_WEIGHT, width); /* (D, width) */
-    const float *in_bias = mamba_block_tensor(h, block, MAMBA_IN_Z_BIAS);             /* (D) or NULL */
-    const mamba_matrix dt_proj = mamba_block_matrix(h, block, MAMBA_DT_WEIGHT, R);    /* (D, R) */
-    const float *dt_bias = mamba_block_tensor(h, block, MAMBA_DT_BIAS);               /* (D) */
-    const float *rate = mamba_block_tensor(h, block, MAMBA_RATE);                     /* (D, N) */
-    const float *dt_limit = mamba_block_tensor(h, block, MAMBA_DT_LIMIT);             /* (D) */
-    const float *skip = mamba_block_tensor(h, block, MAMBA_SKIP);                     /* (D) */
-    const float *B = s->x_dbl + R, *C = B + N;                                        /* (N) each */
-    float *state = s->state + (size_t)block * D * N;                                  /* (D, N) */
+    const mamba_matrix in_z = mamba_tensor_matrix(h, op, MAMBA_IN_Z_WEIGHT, op->in); /* (D, in) */
+    const float *in_bias = mamba_tensor(h, op, MAMBA_IN_Z_BIAS);                     /* (D) or NULL */
+    const mamba_matrix dt_proj = mamba_tensor_matrix(h, op, MAMBA_DT_WEIGHT, R);     /* (D, R) */
+    const float *dt_bias = mamba_tensor(h, op, MAMBA_DT_BIAS);                       /* (D) */
+    const float *rate = mamba_tensor(h, op, MAMBA_RATE);                             /* (D, N) */
+    const float *dt_limit = mamba_tensor(h, op, MAMBA_DT_LIMIT);                     /* (D) */
+    const float *skip = mamba_tensor(h, op, MAMBA_SKIP);                             /* (D) */
+    const float *B = s->x_dbl + R, *C = B + N;                                       /* (N) each */
+    float *state = s->state + (size_t)block * D * N;                                 /* (D, N) */
     float z[GROUP], dt[GROUP];
 
     for (uint32_t first = 0; first < D; first += GROUP) {
@@ -118,34 +103,53 @@ STAGE void scan_and_gate(const mamba_sequence *s, uint32_t block, const float *i
     mamba_trace(MAMBA_TRACE_GATED, block, 0, s->u, D);
 }
 
-/* Block `block` on input (width); the result is in s->hidden (M), or in s->u (D) if out_proj is folded. */
-static void step_block(const mamba_sequence *s, uint32_t block, const float *input, uint32_t width)
+/* ---- Operations: each takes the vector x (in), and returns its result (out) ---- */
+
+/* weight (in) * x / rms(x) */
+static const float *rms_norm(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
-    const struct mamba_header *h = s->model->header;
-    const uint32_t M = h->d_model, D = h->d_inner;
-    const int residual = (h->flags & MAMBA_FLAG_RESIDUAL) != 0;
-    if (residual) {
-        rms_norm(s->normed, input, mamba_block_tensor(h, block, MAMBA_NORM_WEIGHT), M, h->norm_epsilon);
-        input = s->normed;
-    }
-    project_and_convolve(s, block, input, width);
-    const mamba_matrix x_proj = mamba_block_matrix(h, block, MAMBA_X_PROJ, D);     /* (R + N + N, D) */
-    const mamba_matrix out_proj = mamba_block_matrix(h, block, MAMBA_OUT_WEIGHT, D); /* (M, D) or absent */
-    mamba_matrix_vector(s->x_dbl, &x_proj, h->dt_rank + 2 * h->d_state, NULL, s->u, 0);
-    mamba_trace(MAMBA_TRACE_X_PROJ, block, 0, s->x_dbl, h->dt_rank + 2 * h->d_state);
-    scan_and_gate(s, block, input, width);
-    if (out_proj.data) {
-        mamba_matrix_vector(s->hidden, &out_proj, M, mamba_block_tensor(h, block, MAMBA_OUT_BIAS), s->u, residual);
-        mamba_trace(MAMBA_TRACE_OUTPUT, block, 0, s->hidden, M);
-    }
+    const float *weight = mamba_tensor(s->model->header, op, MAMBA_NORM_WEIGHT);
+    float squares = 0.0f;
+    for (uint32_t i = 0; i < op->in; i++) squares += x[i] * x[i];
+    const float scale = 1.0f / __builtin_sqrtf(squares / (float)op->in + s->model->header->norm_epsilon);
+    for (uint32_t i = 0; i < op->in; i++) s->normed[i] = x[i] * scale * weight[i];
+    return s->normed;
 }
 
-/* The vector that is pooled: (M), or (D) if the last out_proj is folded. */
-static const float *final_vector(const mamba_sequence *s)
+/* y (D) * silu(z), with the state and the tail of mixer `block` */
+static const float *mixer(const mamba_sequence *s, const struct mamba_operation *op, uint32_t block, const float *x)
 {
     const struct mamba_header *h = s->model->header;
-    if (mamba_model_tensor(h, MAMBA_NORM_F)) return s->normed;
-    return mamba_out_proj_is_folded(h) ? s->u : s->hidden;
+    const mamba_matrix x_proj = mamba_tensor_matrix(h, op, MAMBA_X_PROJ, h->d_inner); /* (R + N + N, D) */
+    project_and_convolve(s, op, block, x);
+    mamba_matrix_vector(s->x_dbl, &x_proj, h->dt_rank + 2 * h->d_state, NULL, s->u, 0);
+    mamba_trace(MAMBA_TRACE_X_PROJ, block, 0, s->x_dbl, h->dt_rank + 2 * h->d_state);
+    scan_and_gate(s, op, block, x);
+    return s->u;
+}
+
+/* weight (out, in) x + bias (out), or that added to what fork_residual() kept */
+static const float *linear(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
+{
+    const struct mamba_header *h = s->model->header;
+    const mamba_matrix weight = mamba_tensor_matrix(h, op, MAMBA_LINEAR_WEIGHT, op->in);
+    const float *bias = mamba_tensor(h, op, MAMBA_LINEAR_BIAS); /* or NULL */
+    mamba_matrix_vector(s->hidden, &weight, op->out, bias, x, op->parameter == MAMBA_LINEAR_ADDS);
+    return s->hidden;
+}
+
+/* x, kept until a linear() adds to it */
+static const float *fork_residual(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
+{
+    if (x == s->hidden) return x;
+    for (uint32_t i = 0; i < op->in; i++) s->hidden[i] = x[i];
+    return s->hidden;
+}
+
+/* s->pooled (in) += x, for the mean. With the last step alone, s->pooled is where x stands. */
+static void pool(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
+{
+    if (op->parameter != MAMBA_POOL_LAST) UNROLLED_FOR(i, op->in) s->pooled[i] += x[i];
 }
 
 /* ---- The public face ---- */
@@ -166,41 +170,40 @@ mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, voi
 
 void mamba_step(mamba_sequence *s, const float *x)
 {
-    const struct mamba_header *h = s->model->header;
-    const mamba_matrix linear_in = mamba_model_matrix(h, MAMBA_LINEAR_IN_WEIGHT, h->n_features); /* (M, F) or absent */
-    const float *norm_f = mamba_model_tensor(h, MAMBA_NORM_F);                                   /* (M) or NULL */
-    const float *input = x;
-    uint32_t width = h->n_features;
-    if (linear_in.data) {
-        mamba_matrix_vector(s->hidden, &linear_in, h->d_model, mamba_model_tensor(h, MAMBA_LINEAR_IN_BIAS), x, 0);
-        mamba_trace(MAMBA_TRACE_LINEAR_IN, 0, 0, s->hidden, h->d_model);
-        input = s->hidden;
-        width = h->d_model;
-    } else if (h->flags & MAMBA_FLAG_RESIDUAL) {
-        for (uint32_t i = 0; i < h->d_model; i++) s->hidden[i] = x[i]; /* the residual is added in place */
-        input = s->hidden;
+    uint32_t mixers = 0; /* so far */
+    for (const struct mamba_operation *op = mamba_first(s->model->header);; op = mamba_next(op)) {
+        switch (op->kind) {
+        case MAMBA_NORM: x = rms_norm(s, op, x); break;
+        case MAMBA_MIXER: x = mixer(s, op, mixers++, x); break;
+        case MAMBA_FORK: x = fork_residual(s, op, x); break;
+        case MAMBA_LINEAR:
+            x = linear(s, op, x);
+            mamba_trace(mixers > 0 ? MAMBA_TRACE_OUTPUT : MAMBA_TRACE_LINEAR_IN, mixers > 0 ? mixers - 1 : 0, 0, x, op->out);
+            break;
+        default: /* MAMBA_POOL: mamba_finish() runs what is left */
+            pool(s, op, x);
+            s->steps++;
+            return;
+        }
     }
-    for (uint32_t block = 0; block < h->n_blocks; block++) {
-        step_block(s, block, input, width);
-        input = s->hidden;
-        width = h->d_model;
-    }
-    if (norm_f) rms_norm(s->normed, s->hidden, norm_f, h->d_model, h->norm_epsilon);
-    if (s->pooled) add(s->pooled, final_vector(s), mamba_pooled_width(h));
-    s->steps++;
 }
 
 mamba_status mamba_finish(const mamba_sequence *s, float *logits)
 {
     const struct mamba_header *h = s->model->header;
+    const struct mamba_operation *op = mamba_first(h);
+    uint32_t left = h->n_operations - 1; /* after op */
     if (s->steps == 0) return MAMBA_ERROR_EMPTY;
-    const float *pooled = s->pooled ? s->pooled : final_vector(s);                                    /* (M or D) */
-    const float scale = s->pooled ? 1.0f / (float)s->steps : 1.0f;                                    /* the mean's 1 / T */
-    const mamba_matrix head = mamba_model_matrix(h, MAMBA_HEAD_WEIGHT, mamba_pooled_width(h));        /* or absent */
-    const float *bias = mamba_model_tensor(h, MAMBA_HEAD_BIAS);                                       /* (C) or NULL */
-    if (head.data) mamba_matrix_vector(logits, &head, h->n_outputs, NULL, pooled, 0);
-    for (uint32_t i = 0; i < h->n_outputs; i++) {
-        logits[i] = (head.data ? logits[i] : pooled[i]) * scale + (bias ? bias[i] : 0.0f);
+    for (; op->kind != MAMBA_POOL; op = mamba_next(op)) left--;
+    const float scale = op->parameter == MAMBA_POOL_LAST ? 1.0f : 1.0f / (float)s->steps; /* the mean's 1 / T */
+    const float *outputs = s->pooled, *bias = NULL;                                       /* (C) each */
+    if (left > 0) {
+        op = mamba_next(op);
+        const mamba_matrix head = mamba_tensor_matrix(h, op, MAMBA_LINEAR_WEIGHT, op->in); /* (C, in) */
+        bias = mamba_tensor(h, op, MAMBA_LINEAR_BIAS);
+        mamba_matrix_vector(logits, &head, op->out, NULL, s->pooled, 0);
+        outputs = logits;
     }
+    for (uint32_t i = 0; i < h->n_outputs; i++) logits[i] = outputs[i] * scale + (bias ? bias[i] : 0.0f);
     return MAMBA_OK;
 }

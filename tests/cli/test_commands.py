@@ -222,11 +222,11 @@ def test_parity_can_fail(emu, tmp_path: Path):
     wrong = inputs.logits64.copy()
     wrong[2] = np.roll(wrong[2], 1)
     np.savez(tmp_path / "wrong.npz", x=inputs.x, logits64=wrong)
-    outcome = emu(
-        "run", "har", "-t", "stm32h7-unicorn", "--inputs", tmp_path / "wrong.npz", "--json", tmp_path / "r.json"
-    )
+    image, record = tmp_path / "har.mamba", tmp_path / "r.json"  # an image has no reading to compare first
+    image.write_bytes(find_model("har").image.read_bytes())
+    outcome = emu("run", image, "-t", "stm32h7-unicorn", "--inputs", tmp_path / "wrong.npz", "--json", record)
     assert outcome.code == 1
-    (run,) = read_runs(tmp_path / "r.json")
+    (run,) = read_runs(record)
     assert run.parity is not None
     assert run.parity.argmax_agreement == 0.75
     assert run.parity.worst_input.index == 2

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
 _NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
 _REGISTERS = {number: getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(16)} | {
-    25: arm_const.UC_ARM_REG_XPSR
+    22: arm_const.UC_ARM_REG_PSP,
+    25: arm_const.UC_ARM_REG_XPSR,
 }
 _INSTRUCTIONS_A_SECOND = 100_000_000
 

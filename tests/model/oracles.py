@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emu.model.checkpoint import Checkpoint
 from emu.model.graph import Graph
-from emu.model.ops import Add, Fork, Linear, Mixer, Norm, Pool
+from emu.model.ops import Fork, Linear, Mixer, Norm, Pool
 
 Array = NDArray[np.float64]
 
@@ -99,15 +99,13 @@ def evaluate(graph: Graph, x: Array) -> Array:
         for operation in each_step:
             match operation:
                 case Linear():
-                    hidden = _apply(operation, hidden)
+                    hidden = _apply(operation, hidden) + (kept if operation.adds else 0.0)
                 case Norm():
                     hidden = _rms_norm(hidden, operation.weight, config.norm_epsilon)
                 case Mixer():
                     hidden = _mix(operation, tails[operation], states[operation], hidden, config.dt_rank)
                 case Fork():
                     kept = hidden
-                case Add():
-                    hidden = kept + hidden
                 case Pool():
                     raise AssertionError("one pooling ends the steps")
         total = total + hidden

@@ -59,7 +59,7 @@ def kinds(graph: Graph) -> list[str]:
 def trained_kinds(config: ModelConfig) -> list[str]:
     mixing = ["Mixer", "Linear"]
     residual = config.block == "residual"
-    block = ["Fork", "Norm", *mixing, "Add"] if residual else mixing
+    block = ["Fork", "Norm", *mixing] if residual else mixing
     return [
         *(["Linear"] if config.linear_in else []),
         *(block * config.n_blocks),

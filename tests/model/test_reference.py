@@ -12,6 +12,7 @@ from transformers import MambaConfig, MambaForCausalLM, MambaModel, PreTrainedMo
 from emu.model.checkpoint import load_checkpoint
 from emu.model.config import ModelConfig, Pooling, default_dt_rank
 from emu.model.reference import Mamba, MambaClassifier, SelectiveScan, from_checkpoint
+from emu.model.stated import Stated
 
 torch.set_num_threads(1)  # the tensors are tiny, and the tests may share few cores
 
@@ -76,7 +77,7 @@ def _one_hot(tokens: torch.Tensor, vocabulary: int) -> torch.Tensor:
 def test_reference_equals_the_model_of_transformers(tmp_path: Path, pooling: Pooling) -> None:
     theirs = _transformers_model(MambaModel)
     theirs.save_pretrained(tmp_path)
-    checkpoint = load_checkpoint(tmp_path / "model.safetensors", pooling)
+    checkpoint = load_checkpoint(tmp_path / "model.safetensors", Stated(pooling=pooling))
     assert (checkpoint.config.block, checkpoint.config.n_blocks, checkpoint.config.head) == ("residual", 3, False)
 
     tokens = torch.randint(29, (4, 19), generator=torch.Generator().manual_seed(5))

@@ -25,6 +25,8 @@ NOT_OURS = {
     "report.html": "emu writes it",
     "report.md": "emu writes it",
     "out/report.html": "emu writes it",
+    "model.emu.toml": "the user saves it",
+    "MODEL.emu.toml": "MODEL stands for the name of a checkpoint",
     "test_gestures.py": "the tutorial's reader saves it",
     "train.py": "the tutorial's reader saves it; each demo's folder has another",
     "robosoft2": "a voice of espeak-ng",

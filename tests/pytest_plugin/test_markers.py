@@ -159,9 +159,10 @@ def test_parity(project: Project):
     np.savez(project.directory / "wrong.npz", x=inputs.x, logits64=wrong)
     np.savez(project.directory / "far.npz", x=inputs.x, logits64=inputs.logits64 + 0.25)
     np.savez(project.directory / "none.npz", x=inputs.x)
+    (project.directory / "har.mamba").write_bytes(find_model("har").image.read_bytes())
 
     def asked(name: str, marker: str, file: str) -> str:
-        return written(name, marker, body=f"emu_run('har', '{file}.npz')")
+        return written(name, marker, body=f"emu_run('har.mamba', '{file}.npz')")
 
     write(
         project,

@@ -5,7 +5,7 @@ from typing import Any
 from emu.record import Run
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`|]]>--><!--&lt;{{7*7}}*_[a](http://b)\0\x1b[2J\x7f\u202e\n\r"
-_FEW_WORDS = {"allocator", "pointer"}  # for which the schema allows but a few
+_FEW_WORDS = {"allocator", "pointer", "source"}  # for which the schema allows but a few
 _BY_NAME = {"by_function", "by_line", "environment", "lines", "loads_by_region", "not_measured", "stores_by_region"}
 
 

@@ -14,7 +14,8 @@
 
 #define HEADER_WORDS  ((uint32_t)(sizeof(struct mamba_header) / sizeof(uint32_t)))
 #define LARGEST_IMAGE 16384u /* bytes; the images given are smaller */
-#define STATUSES      (MAMBA_ERROR_EMPTY + 1)
+#define TABLE_WORDS   48u    /* of which most hold operations in the images given */
+#define STATUSES      (MAMBA_ERROR_OPERATION + 1)
 
 typedef struct image {
     uint32_t bytes;
@@ -89,22 +90,70 @@ static void splice(image *mutant, const image *other, uint64_t *state)
     memcpy(mutant->content.byte + to, other->content.byte + from, 1 + below(state, longest < room ? longest : room));
 }
 
+/* The word at which operation `number` begins, or an earlier one if the table is damaged before it. */
+static uint32_t operation_at(const image *image, uint32_t number)
+{
+    uint32_t at = HEADER_WORDS;
+    for (; number > 0; number--) {
+        const struct mamba_operation *operation = (const void *)(image->content.word + at);
+        if ((at + 4) * 4 >= image->bytes || operation->kind >= MAMBA_KINDS) break;
+        const uint32_t next = (uint32_t)((const uint32_t *)(const void *)mamba_next(operation) - image->content.word);
+        if (next * 4 > image->bytes) break;
+        at = next;
+    }
+    return at;
+}
+
+/* Take an operation out of the table, or put a copy of another one over it. */
+static void move_operation(image *mutant, uint64_t *state)
+{
+    uint32_t *word = mutant->content.word, *count = &mutant->content.header.n_operations;
+    const uint32_t operations = *count < 16 ? *count : 16, number = below(state, operations + 1);
+    const uint32_t to = operation_at(mutant, number), end = operation_at(mutant, operations);
+    const uint32_t from = operation_at(mutant, one_in(state, 2) ? number + 1 : below(state, operations + 1));
+    if (from >= end || to >= end) return;
+    const uint32_t length = end - (from > to ? from : to);
+    memmove(word + to, word + from, length * sizeof *word);
+    if (from > to && !one_in(state, 4)) (*count)--;
+}
+
+/* Put an operation without tensors into the table, with 16 bytes more before all that follows it. */
+static void insert_operation(image *mutant, uint64_t *state)
+{
+    uint32_t *word = mutant->content.word;
+    const uint32_t operations = mutant->content.header.n_operations;
+    const uint32_t number = below(state, (operations < 16 ? operations : 16) + 1), at = operation_at(mutant, number);
+    const uint32_t width = number == 0 ? mutant->content.header.n_features : word[operation_at(mutant, number - 1) + 2];
+    const uint32_t record[4] = {one_in(state, 2) ? MAMBA_FORK : MAMBA_POOL, width, width, below(state, 2)};
+    if (at * 4 > mutant->bytes || mutant->bytes + sizeof record > LARGEST_IMAGE) return;
+    memmove(word + at + 4, word + at, mutant->bytes - at * 4);
+    memcpy(word + at, record, sizeof record);
+    mutant->bytes += (uint32_t)sizeof record;
+    mutant->content.header.n_operations++;
+    for (uint32_t i = 0; i < operations && i < 16; i++) {
+        const uint32_t slots = operation_at(mutant, i) + 4, next = operation_at(mutant, i + 1);
+        for (uint32_t slot = slots; slot < next; slot++) word[slot] += word[slot] == 0 ? 0 : (uint32_t)sizeof record;
+    }
+}
+
 static void mutate(image *mutant, const image *other, uint64_t *state)
 {
     if (mutant->bytes < sizeof(struct mamba_header)) return;
     const uint32_t words = mutant->bytes / 4, after_header = words - HEADER_WORDS;
     uint32_t word = 4 + below(state, HEADER_WORDS - 4);
-    switch (below(state, 8)) {
+    switch (below(state, 10)) {
     case 0: mutant->content.byte[below(state, mutant->bytes)] ^= (uint8_t)(1u << below(state, 8)); return;
     case 1: splice(mutant, other, state); return;
     case 2: resize(mutant, below(state, mutant->bytes + 64)); return;
     case 3: word = below(state, 4); break; /* magic, version, size, checksum */
-    case 4: break;                         /* a dimension or flag */
+    case 4: break;                         /* a dimension or count */
     case 5:
         if (after_header > 0) word = HEADER_WORDS + below(state, after_header);
-        break; /* an offset or a float */
-    default: /* an offset */
-        if (after_header > 35) word = HEADER_WORDS + below(state, MAMBA_MODEL_TENSORS + 2 * MAMBA_BLOCK_TENSORS);
+        break; /* of an operation, or a float */
+    case 6: move_operation(mutant, state); return;
+    case 7: insert_operation(mutant, state); return;
+    default: /* of an operation */
+        if (after_header > TABLE_WORDS) word = HEADER_WORDS + below(state, TABLE_WORDS);
         break;
     }
     mutant->content.word[word] = interesting(state, mutant->content.word[word], mutant->bytes);

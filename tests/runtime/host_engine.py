@@ -35,6 +35,7 @@ class Status(IntEnum):
     TENSOR = 7
     ARENA = 8
     EMPTY = 9
+    OPERATION = 10
 
 
 def compile_program(output: Path, programs: Sequence[str], *flags: str, engine: Sequence[Path] = SOURCES) -> Path:

@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from emu.model.config import ModelConfig
 from emu.model.graph import build_graph
@@ -13,13 +14,20 @@ from tests.model.samples import random_checkpoint
 HEADER: tuple[str, ...] = (
     *("magic", "version", "image_bytes", "checksum"),
     *("n_features", "n_outputs", "d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_blocks"),
-    *("flags", "norm_epsilon", "arena_bytes", "matrix_type"),
+    *("n_operations", "norm_epsilon", "arena_bytes", "matrix_type"),
 )
-MODEL_SLOTS = ("linear_in.weight", "linear_in.bias", "norm_f", "head.weight", "head.bias")
-BLOCK_SLOTS = (
-    *("norm", "in_x.weight", "in_x.bias", "in_z.weight", "in_z.bias", "conv.weight", "conv.bias"),
-    *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip", "out.weight", "out.bias"),
-)
+# The tensors of each kind of operation, by the kind's number: runtime/src/ops.def.
+KINDS: dict[str, tuple[str, ...]] = {
+    "Norm": ("weight",),
+    "Mixer": (
+        *("in_x.weight", "in_x.bias", "in_z.weight", "in_z.bias", "conv.weight", "conv.bias"),
+        *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip"),
+    ),
+    "Linear": ("weight", "bias"),
+    "Fork": (),
+    "Pool": (),
+}
+FIELDS = ("kind", "in", "out", "parameter")  # of an operation's record, before the offsets of its tensors
 
 _PLAIN = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=4, dt_rank=1)
 _BIASED = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=2, dt_rank=2, projection_bias=True)
@@ -28,11 +36,12 @@ _RESIDUAL = ModelConfig(3, 2, d_model=6, d_inner=5, d_state=1, d_conv=3, dt_rank
 _BARE_RESIDUAL = ModelConfig(
     3, 3, d_model=3, d_inner=4, d_state=2, dt_rank=1, block="residual", linear_in=False, head=False
 )
+_SQUARE = ModelConfig(4, 4, d_model=4, d_inner=4, d_state=4, d_conv=4, dt_rank=4, n_blocks=2)
 _TWO_BLOCKS = ModelConfig(2, 3, d_model=3, d_inner=6, d_state=2, dt_rank=1, n_blocks=2, projection_bias=True)
 
 
 def small_images() -> dict[str, bytes]:
-    """Return images of one to three kilobytes that between them have every tensor, flag and type."""
+    """Return images of one to three kilobytes that between them have every operation, tensor and type."""
     return {
         "plain": _image(_PLAIN),
         "as trained": _image(_BIASED, fold=False),
@@ -40,6 +49,7 @@ def small_images() -> dict[str, bytes]:
         "residual": _image(_RESIDUAL),
         "bare residual": _image(_BARE_RESIDUAL),
         "two blocks": _image(_TWO_BLOCKS),
+        "square": _image(_SQUARE, fold=False),
         "float16": _image(_BIASED, fold=False, matrix_type="f16"),
         "int8": _image(_LAST, matrix_type="int8"),
     }
@@ -50,21 +60,68 @@ def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f3
 
 
 def header_word(image: bytes, field: str) -> int:
-    return words(image)[HEADER.index(field)]
+    return struct.unpack_from("<I", image, 4 * HEADER.index(field))[0]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One operation in the image's table."""
+
+    kind: str
+    words: tuple[int, ...]
+    """``FIELDS``, then the offset of each tensor."""
+    at: int
+    """The word of the image at which it begins."""
+
+    def word(self, field: str) -> int:
+        """Return the word of the image that holds a field."""
+        return self.at + FIELDS.index(field)
+
+
+def records(image: bytes) -> list[Record]:
+    """Return the operations of an undamaged image."""
+    found: list[Record] = []
+    at = len(HEADER)
+    for _ in range(header_word(image, "n_operations")):
+        kind, slots = list(KINDS.items())[struct.unpack_from("<I", image, 4 * at)[0]]
+        size = len(FIELDS) + len(slots)
+        found.append(Record(kind, struct.unpack_from(f"<{size}I", image, 4 * at), at))
+        at += size
+    return found
+
+
+def table_end(image: bytes) -> int:
+    """Return the word after the last operation."""
+    last = records(image)[-1]
+    return last.at + len(last.words)
 
 
 def words(image: bytes) -> tuple[int, ...]:
-    """Return the header and the table of offsets as uint32."""
-    n_blocks = struct.unpack_from("<I", image, 4 * HEADER.index("n_blocks"))[0]
-    return struct.unpack_from(f"<{len(HEADER) + len(MODEL_SLOTS) + n_blocks * len(BLOCK_SLOTS)}I", image)
+    """Return the header and the operations as uint32."""
+    return struct.unpack_from(f"<{table_end(image)}I", image)
 
 
 def slots(image: bytes) -> dict[str, int]:
-    """Return the word that holds the offset of each tensor, by name: ``head.weight``, ``0.rate`` and so on."""
-    names = [*MODEL_SLOTS]
-    for block in range(header_word(image, "n_blocks")):
-        names += [f"{block}.{slot}" for slot in BLOCK_SLOTS]
-    return {name: len(HEADER) + index for index, name in enumerate(names)}
+    """Return the word that holds the offset of each tensor, by name: ``0.Mixer.rate`` and so on."""
+    return {
+        f"{number}.{record.kind}.{slot}": record.at + len(FIELDS) + index
+        for number, record in enumerate(records(image))
+        for index, slot in enumerate(KINDS[record.kind])
+    }
+
+
+def with_operations(image: bytes, operations: Sequence[Sequence[int]]) -> bytes:
+    """Return the image with other records, given by their words; the tensors move, and their offsets follow."""
+    tensors = image[-(-4 * table_end(image) // 16) * 16 :]
+    end = 4 * (len(HEADER) + sum(map(len, operations)))
+    start = -(-end // 16) * 16
+    moved = start - (len(image) - len(tensors))
+    table = b""
+    for fields in operations:
+        offsets = [offset + moved if offset else 0 for offset in fields[len(FIELDS) :]]
+        table += struct.pack(f"<{len(fields)}I", *fields[: len(FIELDS)], *offsets)
+    changed = image[: 4 * len(HEADER)] + table + bytes(start - end) + tensors
+    return patched(changed, {HEADER.index("image_bytes"): len(changed), HEADER.index("n_operations"): len(operations)})
 
 
 def patched(image: bytes, changes: Mapping[int, int]) -> bytes:

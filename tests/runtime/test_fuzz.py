@@ -23,14 +23,20 @@ class Fault:
 PLANTED = {
     "a tensor's end": Fault("&& offset + bytes <= h->image_bytes", "", ADDRESS),
     "the missing rows of a matrix": Fault("product(mamba_padded(rows), ", "product(rows, ", ADDRESS),
-    "the size of the tables": Fault("sizeof *h + table * sizeof(uint32_t) <= image_bytes", "table > 0", ADDRESS),
+    "an operation's end": Fault("if (left < sizeof *op) return MAMBA_ERROR_TRUNCATED;", "", ADDRESS),
+    "the end of an operation's offsets": Fault("left - sizeof *op < count * sizeof(uint32_t)", "0", ADDRESS),
+    "an operation's kind": Fault("if (op->kind >= MAMBA_KINDS) return MAMBA_ERROR_OPERATION;", "", UNDEFINED),
+    "the width of an operation's input": Fault("op->in != flow->width || ", "", ADDRESS),
+    "the room for a vector": Fault("&& out > h->d_model", "&& 0", ADDRESS),
+    "the count of mixers": Fault("&& flow->mixers == h->n_blocks", "", UNDEFINED),
+    "a pooling": Fault("return pooled && flow.width == h->n_outputs", "return flow.width == h->n_outputs", UNDEFINED),
+    "two poolings": Fault("return op->kind == MAMBA_LINEAR && ", "return ", UNDEFINED),
+    "the width of the outputs": Fault("pooled && flow.width == h->n_outputs", "pooled", ADDRESS),
     "the size of the arena": Fault("mamba_layout(header, NULL, NULL) != header->arena_bytes", "0", ADDRESS),
     "the alignment of tensors": Fault("offset % MAMBA_ALIGNMENT == 0 &&", "", UNDEFINED),
     "a tensor that is needed": Fault("if (offset == 0) return optional;", "if (offset == 0) return 1;", UNDEFINED),
     "states by four": Fault("h->d_state % 4u == 0 &&", "", ADDRESS),
     "a dimension of zero": Fault("value >= 1u &&", "", CONTRACT),
-    "the residual's width": Fault("|| h->n_features == h->d_model", "|| 1", ADDRESS),
-    "the width of the head": Fault("|| h->n_outputs == pooled", "|| 1", ADDRESS),
 }
 
 
@@ -49,7 +55,7 @@ def test_no_mutated_image_makes_the_engine_leave_its_memory(image_files: list[Pa
     assert shares.pop(Status.EMPTY) == 0.0  # mamba_finish's alone
     assert shares.pop(Status.ARENA) > 0.001
     assert min(shares.values()) > 0.01, shares
-    assert ran > 0.2 * MUTANTS
+    assert ran > 0.15 * MUTANTS
 
 
 @pytest.mark.parametrize("fault", PLANTED.values(), ids=PLANTED.keys())

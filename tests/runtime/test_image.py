@@ -9,18 +9,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_engine import Engine, Status
-from image_surgery import BLOCK_SLOTS, HEADER, MODEL_SLOTS, cut, header_word, patched, slots, small_images, words
+from host_engine import RUNTIME, SANITIZERS, SOURCES, Engine, Status, compile_program
+from image_surgery import (
+    HEADER,
+    KINDS,
+    cut,
+    header_word,
+    patched,
+    records,
+    slots,
+    small_images,
+    table_end,
+    with_operations,
+    words,
+)
 
 from emu.errors import InputError
 from emu.model.image import read_image_info
 
 EACH_IMAGE = pytest.mark.parametrize("name", small_images())
-DIMENSIONS = HEADER[HEADER.index("n_features") : HEADER.index("flags")]
-OPTIONAL = {
-    *("linear_in.weight", "linear_in.bias", "norm_f", "head.weight", "head.bias", "norm"),
-    *("in_x.bias", "in_z.bias", "out.weight", "out.bias"),
-}
+DIMENSIONS = HEADER[HEADER.index("n_features") : HEADER.index("n_operations")]
+OPTIONAL = {"Linear.bias", "Mixer.in_x.bias", "Mixer.in_z.bias"}
+
+
+def tensor_name(slot: str) -> str:
+    """``0.Mixer.rate`` -> ``Mixer.rate``."""
+    return slot.split(".", 1)[1]
 
 
 @dataclass(frozen=True)
@@ -33,17 +47,17 @@ class Opened:
 Open = Callable[[Sequence[bytes]], list[Opened]]
 
 
+def open_with(program: Path, images: Sequence[bytes], directory: Path) -> subprocess.CompletedProcess[str]:
+    (directory / "images").write_bytes(b"".join(struct.pack("<II", len(image), 0) + image for image in images))
+    return subprocess.run([program, directory / "images"], capture_output=True, text=True, check=False, timeout=120)
+
+
 @pytest.fixture
 def opened(open_images: Path, tmp_path: Path) -> Open:
     """Open images under sanitizers, in memory of exactly their size, and run those that open."""
 
-    def run(images: Sequence[bytes], misalignments: Sequence[int] | None = None) -> list[Opened]:
-        shifts = misalignments or [0] * len(images)
-        parts = (struct.pack("<II", len(image), shift) + image for image, shift in zip(images, shifts, strict=True))
-        (tmp_path / "images").write_bytes(b"".join(parts))
-        outcome = subprocess.run(
-            [open_images, tmp_path / "images"], capture_output=True, text=True, check=False, timeout=120
-        )
+    def run(images: Sequence[bytes]) -> list[Opened]:
+        outcome = open_with(open_images, images, tmp_path)
         lines = [line.split() for line in outcome.stdout.splitlines()]
         assert outcome.returncode == 0, f"image {len(lines)} of {len(images)}: {outcome.stderr}"
         assert len(lines) == len(images)
@@ -68,13 +82,13 @@ def test_an_undamaged_image_opens_and_runs(images: dict[str, bytes], opened: Ope
     ("field", "values", "expected"),
     [
         ("magic", [0, 0x424D414C, 0x4D414D42, 0xFFFFFFFF], Status.MAGIC),
-        ("version", [0, 2, 0x01000000, 0xFFFFFFFF], Status.VERSION),
+        ("version", [0, 1, 3, 0x02000000, 0xFFFFFFFF], Status.VERSION),
         ("image_bytes", [0, 1, 63, 64, 0x7FFFFFFF, 0xFFFFFFFF], Status.TRUNCATED),
         *((field, [0, 65536, 0x80000000, 0xFFFFFFFF], Status.DIMENSION) for field in DIMENSIONS),
         ("d_state", [1, 2, 3, 5, 65535], Status.DIMENSION),
         ("dt_rank", [1, 2, 3, 5, 65535], Status.DIMENSION),
-        ("n_blocks", [65535], Status.TRUNCATED),
-        ("flags", [4, 8, 0x80000000, 0xFFFFFFFF], Status.DIMENSION),
+        ("n_blocks", [4, 65535], Status.OPERATION),
+        ("n_operations", [0, 1], Status.OPERATION),
         ("norm_epsilon", [0x7FC00000, 0xFFC00000, 0xBF800000, 0xFF800000, 0x80000001], Status.DIMENSION),
         ("arena_bytes", [0, 1, 16, 0x7FFFFFFF, 0xFFFFFFFF], Status.ARENA),
         ("matrix_type", [3, 4, 0x80000000, 0xFFFFFFFF], Status.DIMENSION),
@@ -114,12 +128,10 @@ def test_a_dimension_that_the_tensors_do_not_have_stays_within_memory(
 
 
 @EACH_IMAGE
-def test_a_flag_that_the_tensors_do_not_fit(name: str, images: dict[str, bytes], opened: Open) -> None:
-    last, residual = 1, 2
-    flags = header_word(images[name], "flags")
-    other_pooling = patched(images[name], {HEADER.index("flags"): flags ^ last})
-    other_kind = patched(images[name], {HEADER.index("flags"): flags ^ residual})
-    assert statuses(opened([other_pooling, other_kind])) == ["ARENA", "TENSOR"]
+def test_another_pooling_needs_another_arena(name: str, images: dict[str, bytes], opened: Open) -> None:
+    pool = next(record for record in records(images[name]) if record.kind == "Pool")
+    other = patched(images[name], {pool.word("parameter"): 1 - pool.words[3]})
+    assert statuses(opened([other])) == ["ARENA"]
 
 
 @EACH_IMAGE
@@ -145,14 +157,120 @@ def test_an_absent_tensor_is_refused_where_it_is_needed(name: str, images: dict[
     present = [slot for slot, word in slots(image).items() if words(image)[word] != 0]
     results = opened([patched(image, {slots(image)[slot]: 0}) for slot in present])
     for slot, result in zip(present, results, strict=True):
-        if slot.split(".", 1)[-1] not in OPTIONAL and slot not in OPTIONAL:
-            assert result.status == Status.TENSOR, slot
-        assert result.status in (Status.OK, Status.TENSOR, Status.ARENA), slot
+        assert result.status == (Status.OK if tensor_name(slot) in OPTIONAL else Status.TENSOR), slot
 
 
-def test_the_images_have_every_tensor(images: dict[str, bytes]) -> None:
-    present = {slot for image in images.values() for slot, word in slots(image).items() if words(image)[word] != 0}
-    assert present >= {*MODEL_SLOTS, *(f"0.{slot}" for slot in BLOCK_SLOTS)}
+def test_the_images_have_every_operation_and_tensor(images: dict[str, bytes]) -> None:
+    present = {
+        tensor_name(slot) for image in images.values() for slot, word in slots(image).items() if words(image)[word] != 0
+    }
+    assert present == {f"{kind}.{slot}" for kind, of_a_kind in KINDS.items() for slot in of_a_kind}
+    found = {(record.kind, record.words[3]) for image in images.values() for record in records(image)}
+    assert found == {("Norm", 0), ("Mixer", 0), ("Linear", 0), ("Linear", 1), ("Fork", 0), ("Pool", 0), ("Pool", 1)}
+
+
+# ---- The table of operations ----
+
+
+@EACH_IMAGE
+def test_a_wrong_field_of_an_operation_is_refused(name: str, images: dict[str, bytes], opened: Open) -> None:
+    image = images[name]
+    for record in records(image):
+        kind, width, out, _ = record.words[:4]
+        wrong = {
+            "kind": [5, 6, 255, 256, 0x80000000, 0xFFFFFFFF, *({*range(5)} - {kind})],
+            "in": [0, width - 1, width + 1, width + 4, 65535, 65536, 0x80000000, 0xFFFFFFFF],
+            "out": [0, out - 1, out + 1, out + 4, 65535, 65536, 0x80000000, 0xFFFFFFFF],
+            "parameter": [2, 3, 0x80000000, 0xFFFFFFFF],
+        }
+        for field, values in wrong.items():
+            results = opened([patched(image, {record.word(field): value}) for value in values])
+            assert {*statuses(results)} <= {"OPERATION", "TENSOR", "TRUNCATED"}, (record, field)
+            assert field == "kind" or results[0].status == Status.OPERATION
+
+
+@EACH_IMAGE
+def test_every_other_count_of_operations_is_refused(name: str, images: dict[str, bytes], opened: Open) -> None:
+    count, index = header_word(images[name], "n_operations"), HEADER.index("n_operations")
+    others = {*range(count + 8), 0x10000000, 0x40000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF} - {count}
+    results = dict(zip(others, opened([patched(images[name], {index: other}) for other in others]), strict=True))
+    if records(images[name])[-1].kind == "Linear":  # a head that may be left out, if its width were that of the outputs
+        square = header_word(images[name], "n_outputs") == records(images[name])[-1].words[1]
+        assert (results.pop(count - 1).status == Status.OK) == square
+    assert {*statuses(list(results.values()))} == {"OPERATION"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A table that the engine cannot run, and the check of image.c that says so."""
+
+    table: str
+    """Operations of "square" by number; + gives one the parameter 1, and F is a Fork."""
+    check: str
+    forgotten: str
+
+
+# The operations of "square", in which every width is 4.
+SQUARE = ("Linear", "Mixer", "Linear", "Mixer", "Linear", "Pool", "Linear")
+
+POOLED = "const int pooled = flow.at == POOLED || flow.at == OUTPUT;"
+HEAD = "return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;"
+IN_PLACE = "|| (flow->at == kind->writes && op->kind != MAMBA_FORK)"
+ADDS = "return op->parameter == MAMBA_LINEAR_ADDS ? kept == out : kept == 0;"
+WRONG_ORDERS = {
+    "no pooling": Order("0 1 2 3 4", POOLED, "const int pooled = 1;"),
+    "two poolings": Order("0 1 2 3 4 5 5", HEAD, "return 1;"),
+    "a mixer after the pooling": Order("0 1 2 3 4 5 1", HEAD, "return 1;"),
+    "a head that adds": Order("0 1 2 3 4 5 6+", HEAD, "return 1;"),
+    "what follows the head": Order("0 1 2 3 4 5 6 6 5", "flow->at == OUTPUT ||", ""),
+    "a mixer too few": Order("0 1 2 5 6", "&& flow->mixers == h->n_blocks", ""),
+    "a mixer too many": Order("0 1 2 3 4 3 4 5 6", "&& flow->mixers == h->n_blocks", ""),
+    "a mixer that reads its own buffer": Order("0 1 3 4 5 6", IN_PLACE, ""),
+    "a linear map that reads its own buffer": Order("0 0 1 2 3 4 5 6", IN_PLACE, ""),
+    "nothing kept to add to": Order("0+ 1 2 3 4 5 6", ADDS, "return 1;"),
+    "a kept vector that is overwritten": Order("0 F 1 2 3 4 5 6", ADDS, "return 1;"),
+    "two vectors kept": Order("0 F F 1 2+ 3 4 5 6", "case MAMBA_FORK: return kept == 0;", ""),
+    "a vector kept to the end": Order("0 1 2 3 4 F 5 6", "return kept == 0 && flow", "return flow"),
+    "a parameter that is unknown": Order("0 1+ 2 3 4 5 6", "|| op->parameter >= kind->parameters", ""),
+}
+
+
+def reordered(image: bytes, table: str) -> bytes:
+    operations: list[tuple[int, ...]] = []
+    for name in table.split():
+        if name == "F":
+            operations.append((list(KINDS).index("Fork"), 4, 4, 0))
+        else:
+            fields = records(image)[int(name[0])].words
+            operations.append((*fields[:3], 1, *fields[4:]) if name.endswith("+") else fields)
+    return with_operations(image, operations)
+
+
+def test_orders_that_the_engine_can_run(images: dict[str, bytes], opened: Open) -> None:
+    assert tuple(record.kind for record in records(images["square"])) == SQUARE
+    whole = reordered(images["square"], "0 1 2 3 4 5 6")
+    assert whole == images["square"]
+    others = ["1 2 3 4 5 6", "0 1 2 3 4 5", "0 1 2 3 5 6", "F 1 2+ 3 4 5 6", "0 F 1 2+ F 3 4+ 5 6"]
+    results = opened([whole, *(reordered(images["square"], order) for order in others)])
+    assert statuses(results) == ["OK"] * len(results)
+    assert len({result.total for result in results}) == len(results)
+
+
+@pytest.mark.parametrize("order", WRONG_ORDERS.values(), ids=WRONG_ORDERS.keys())
+def test_an_order_that_the_engine_cannot_run_is_refused(
+    order: Order, images: dict[str, bytes], opened: Open, tmp_path: Path
+) -> None:
+    image = reordered(images["square"], order.table)
+    assert statuses(opened([image])) == ["OPERATION"]
+
+    source = (RUNTIME / "src" / "image.c").read_text()
+    assert source.count(order.check) == 1
+    (tmp_path / "image.c").write_text(source.replace(order.check, order.forgotten))
+    engine = [tmp_path / "image.c" if path.name == "image.c" else path for path in SOURCES]
+    programs, flags = ["open_images.c", "exercise.c"], (*SANITIZERS, "-Wno-error")
+    program = compile_program(tmp_path / "open_images", programs, *flags, engine=engine)
+    outcome = open_with(program, [image], tmp_path)
+    assert outcome.returncode != 0 or int(outcome.stdout.split()[0]) != Status.OPERATION
 
 
 @EACH_IMAGE
@@ -205,8 +323,10 @@ def test_read_image_info_gives_what_the_engine_sees(images: dict[str, bytes], en
         info, model = read_image_info(tmp_path / "image"), engine.load(image)
         assert (info.n_features, info.n_outputs) == (model.fields.n_features, model.fields.n_outputs)
         assert info.arena_bytes == model.arena_bytes
-        assert info.has_linear_in == (words(image)[slots(image)["linear_in.weight"]] != 0)
-        assert info.has_last_out_proj == (words(image)[slots(image)[f"{info.n_blocks - 1}.out.weight"]] != 0)
+        kinds = [record.kind for record in records(image)]
+        assert info.n_blocks == kinds.count("Mixer")
+        assert info.has_linear_in == (kinds[0] == "Linear")
+        assert info.has_last_out_proj == (kinds[kinds.index("Pool") - 1] != "Mixer")
 
 
 def test_read_image_info_refuses_every_truncation(images: dict[str, bytes], tmp_path: Path) -> None:
@@ -233,10 +353,14 @@ def test_read_image_info_survives_any_header_under_a_right_checksum(images: dict
         for value in (0, 1, 3, 65535, 65536, 0x7FFFFFFF, 0xFFFFFFFF):
             damaged = patched(image, {HEADER.index(field): value})
             (tmp_path / "image").write_bytes(damaged)
-            if field in ("magic", "version", "image_bytes") or (field in DIMENSIONS and not 1 <= value <= 65535):
-                if damaged != image:
-                    assert_one_line_about(tmp_path / "image")
-            elif (field == "n_blocks" and value > 3) or (field == "arena_bytes" and not 1 <= value <= 1 << 26):
+            refused = {
+                **dict.fromkeys(("magic", "version", "image_bytes"), True),
+                **dict.fromkeys(DIMENSIONS, not 1 <= value <= 65535),
+                "n_blocks": value != 1,
+                "n_operations": not 1 <= value <= 4,  # the words after the last operation are 0: a Norm
+                "arena_bytes": not 1 <= value <= 1 << 26,
+            }
+            if damaged != image and refused.get(field, False):
                 assert_one_line_about(tmp_path / "image")
             else:
                 info = read_image_info(tmp_path / "image")
@@ -244,7 +368,28 @@ def test_read_image_info_survives_any_header_under_a_right_checksum(images: dict
                 assert info.arena_bytes == header_word(damaged, "arena_bytes")
 
 
+def test_read_image_info_says_what_is_wrong_with_the_operations(images: dict[str, bytes], tmp_path: Path) -> None:
+    image = images["square"]
+    path = tmp_path / "image"
+
+    def refusal(damaged: bytes) -> str:
+        path.write_bytes(damaged)
+        with pytest.raises(InputError) as refused:
+            read_image_info(path)
+        return str(refused.value)
+
+    old = patched(image, {HEADER.index("version"): 1})
+    assert refusal(old) == f"{path}: image format 1; this emu reads 2: export the model again"
+    assert refusal(patched(image, {HEADER.index("n_blocks"): 3})) == (
+        f"{path}: its header says 3 blocks, its operations have 2"
+    )
+    assert refusal(patched(image, {records(image)[2].word("kind"): 5})) == (
+        f"{path}: operation 2 is of kind 5; this emu knows 0 to 4"
+    )
+    assert refusal(patched(image, {HEADER.index("n_operations"): 0xFFFFFFFF})).startswith(f"{path}: ")
+
+
 def test_read_image_info_refuses_an_image_too_short_for_its_tables(images: dict[str, bytes], tmp_path: Path) -> None:
-    for size in range(64, 64 + 4 * (len(MODEL_SLOTS) + len(BLOCK_SLOTS))):
+    for size in range(64, 4 * table_end(images["plain"]) - 8):
         (tmp_path / "image").write_bytes(cut(images["plain"], size))
         assert_one_line_about(tmp_path / "image")

@@ -1,21 +1,24 @@
-"""A Cortex-M with a firmware on it (see ``emu.architectures.core.Core``): registers are r0 to r15."""
+"""A Cortex-M with a firmware on it (see ``emu.architectures.core.Core``): registers are r0 to r15, then PSP."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar, Literal
 
 from emu.architectures.armv7em.code_map import CodeMap
-from emu.architectures.armv7em.exceptions import FAULT_VECTORS_BYTES, describe_exception, fault_handlers, read_exception
+from emu.architectures.armv7em.exceptions import (
+    FAULT_VECTORS_BYTES,
+    REGISTERS,
+    describe_exception,
+    fault_handlers,
+    read_exception,
+)
 from emu.architectures.armv7em.thumb import DYNAMIC, WAITS
-from emu.architectures.armv7em.unwind import unwind
+from emu.architectures.armv7em.unwind import end_of_stack, unwind
 from emu.architectures.core import CoreFault, Memory, StackPeak, StoppedCore
 from emu.firmware import Firmware
 from emu.record import Frame
 
-REGISTERS = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc")
-"""Names in a ``StoppedCore``, in the order of ``CortexM.registers``."""
 _SP, _PC = 13, 15
-_NO_TOP = 1 << 32
 
 
 class CortexM:
@@ -77,7 +80,7 @@ class CortexM:
     # ---- its registers -----------------------------------------------------------------------------------------------
 
     def registers(self, core: StoppedCore) -> list[int]:
-        """Return r0 to r15."""
+        """Return r0 to r15 and PSP."""
         return [core.register(name) for name in REGISTERS]
 
     def pc_of(self, registers: Sequence[int]) -> int:
@@ -85,21 +88,26 @@ class CortexM:
         return registers[_PC]
 
     def at(self, registers: Sequence[int], pc: int) -> list[int]:
-        """Return r0 to r14 and another r15."""
-        return [*registers[:_PC], pc]
+        """Return ``registers`` with another r15."""
+        return [*registers[:_PC], pc, *registers[_PC + 1 :]]
 
     # ---- the stack ---------------------------------------------------------------------------------------------------
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
-        """Return the frames from unwind information, or from the instructions if there is none."""
-        stack_top = _NO_TOP if top is None else top
-        return unwind(self._firmware, registers, read, registers[_SP], registers[_PC], stack_top)
+        """Return the frames from unwind information, or from the instructions if there is none.
+
+        If ``top`` is missing, or is not the end of the stack that SP is on, the variables tell where the stack ends.
+        """
+        sp, end = registers[_SP], end_of_stack(self._firmware, registers[_SP])
+        stack_top = top if top is not None and sp <= top <= end else end
+        return unwind(self._firmware, registers, read, sp, registers[_PC], stack_top)
 
     def peak_backtrace(self, peak: StackPeak, top: int) -> list[Frame]:
         """Return the frames; their sizes add up to the peak."""
         if peak.lowest == top:
             return []
-        return unwind(self._firmware, peak.registers, peak.read, peak.lowest, self._lowering_instruction(peak), top)
+        at = self._lowering_instruction(peak)
+        return unwind(self._firmware, peak.registers, peak.read, peak.lowest, at, top, one_stack=True)
 
     def _lowering_instruction(self, peak: StackPeak) -> int:
         """Return the address of the instruction that brought SP to its lowest."""

@@ -4,19 +4,22 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import capstone
 
 from emu.architectures.access import NULL_PAGE, NULL_POINTER, Access, describe_access
-from emu.architectures.core import CoreError, StoppedCore
+from emu.architectures.core import CoreError, Memory, StoppedCore
 from emu.targets import Board
 
-_PC = 15
+_SP, _PC, _PSP = 13, 15, 16
 _NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
 _SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
 _FAULTS = range(_NMI, _USAGE_FAULT + 1)
 FAULT_VECTORS_BYTES = 4 * _FAULTS.stop
 """Bytes of a vector table up to the entry of the last fault."""
+VECTOR_TABLE_BYTES = 4 * (_FIRST_INTERRUPT + 496)
+"""Bytes of the longest vector table."""
 
 _NAMES = {
     _NMI: "NMI",
@@ -36,9 +39,14 @@ _IBUSERR, _PRECISERR, _STKERR, _LSPERR, _BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 
 _UNDEFINSTR, _INVSTATE, _INVPC, _NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 _UNALIGNED, _DIVBYZERO = 1 << 24, 1 << 25
 
+REGISTERS = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc", "psp")
+"""Names in a ``StoppedCore``, in the order of ``CortexM.registers``."""
+
+_EXCEPTION_RETURNS = frozenset((0xFFFF_FFE1, 0xFFFF_FFE9, 0xFFFF_FFED, 0xFFFF_FFF1, 0xFFFF_FFF9, 0xFFFF_FFFD))
 _ON_PROCESS_STACK, _SMALL_FRAME, _REALIGNED = 1 << 2, 1 << 4, 1 << 9
 _FRAME = struct.Struct("<8I")  # r0 to r3, r12, lr, pc, xPSR
 _FLOATS_BYTES = 72
+"""s0 to s15, FPSCR and an unused word. With lazy stacking the core makes room for them, and may never write them."""
 _BREAKPOINT = b"\xbe"
 _SEMIHOSTING = 0xAB
 
@@ -66,7 +74,7 @@ class CoreException:
     @property
     def name(self) -> str:
         """Arm's name of the exception."""
-        return _NAMES.get(self.number, f"interrupt {self.number - _FIRST_INTERRUPT}")
+        return _name(self.number)
 
     @property
     def is_jump(self) -> bool:
@@ -82,6 +90,50 @@ class CoreException:
         if self.cfsr & _BFARVALID:
             text += f", BFAR {self.bfar:#010x}"
         return f"{self.name}: {text}"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The code that an exception interrupted, and the frame that the core pushed for it."""
+
+    registers: list[int]
+    """r0 to r15 (and PSP) before the exception; pc is the instruction that has not run."""
+    frame: int
+    """The address of the frame, which reaches up to the interrupted code's SP."""
+    on_process_stack: bool
+
+
+def is_exception_return(value: int) -> bool:
+    """Return whether LR has a value that makes a handler's return leave the exception (B1.5.8)."""
+    return value in _EXCEPTION_RETURNS
+
+
+def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Memory) -> Interrupted | None:
+    """Return the code to which a handler will return by ``return_value``; None if its frame is not known (B1.5.6).
+
+    ``registers`` are r0 to r15 at the handler's first instruction, where r13 is MSP, then PSP if it is known. The frame
+    is not known if it is on the process stack and PSP is 0 or missing, or if ``read`` has no memory there.
+    """
+    on_process_stack = bool(return_value & _ON_PROCESS_STACK)
+    psp = list(registers[_PSP:])
+    frame = registers[_SP] if not on_process_stack else psp[0] if psp else 0
+    stacked = read(frame, _FRAME.size) if frame else b""
+    if len(stacked) < _FRAME.size:
+        return None
+    r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack(stacked)
+    floats = 0 if return_value & _SMALL_FRAME else _FLOATS_BYTES
+    sp = frame + _FRAME.size + floats + (4 if xpsr & _REALIGNED else 0)
+    return Interrupted([r0, r1, r2, r3, *registers[4:12], r12, sp, lr, pc & ~1, *psp], frame, on_process_stack)
+
+
+def exceptions_of_handler(vector_table: bytes, handler: int) -> list[str]:
+    """Return the names of the exceptions that lead to the handler that begins at ``handler``.
+
+    The table ends at the first word that is neither 0 nor the address of Thumb code.
+    """
+    vectors = struct.unpack_from(f"<{len(vector_table) // 4}I", vector_table)
+    entries = takewhile(lambda entry: entry[1] == 0 or entry[1] & 1, enumerate(vectors[_NMI:], start=_NMI))
+    return [_name(number) for number, entry in entries if entry & ~1 == handler]
 
 
 def fault_handlers(vector_table: bytes) -> frozenset[int]:
@@ -110,6 +162,10 @@ def describe_arm_state(address: int) -> str:
     if address < NULL_PAGE:
         return NULL_POINTER
     return "the address is without the Thumb bit, and the core has no Arm instructions"
+
+
+def _name(number: int) -> str:
+    return _NAMES.get(number, f"interrupt {number - _FIRST_INTERRUPT}")
 
 
 def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
@@ -164,15 +220,8 @@ def _fault_register(core: StoppedCore, address: int) -> int:
 
 
 def _registers_before(core: StoppedCore, cfsr: int) -> list[int] | None:
-    return_value = core.register("lr")
-    if return_value & _ON_PROCESS_STACK or cfsr & (_MSTKERR | _STKERR):
+    if cfsr & (_MSTKERR | _STKERR):
         return None
-    sp = core.register("sp")
-    stacked = core.read(sp, _FRAME.size)
-    if len(stacked) < _FRAME.size:
-        return None
-    frame = _FRAME.unpack(stacked)
-    xpsr = frame[7]
-    sp += _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES) + (4 if xpsr & _REALIGNED else 0)
-    kept = [core.register(f"r{number}") for number in range(4, 12)]
-    return [*frame[:4], *kept, frame[4], sp, frame[5], frame[6]]
+    registers = [core.register(name) for name in REGISTERS]
+    interrupted = interrupted_by_handler(registers, core.register("lr"), core.read)
+    return None if interrupted is None else interrupted.registers

@@ -14,9 +14,9 @@ from typing import IO, TypeVar
 from emu.errors import EmuError, InputError, MissingToolError
 from emu.machines import LostError
 from emu.machines.output import Output
-from emu.machines.process_group import end_group
 from emu.machines.process_time import ProcessTime
 from emu.machines.time_limit import TimeLimit
+from emu.processes import end_group
 
 _Transferred = TypeVar("_Transferred", int, bytes)
 _SOCKET_VARIABLE = "EMU_HARNESS_SOCKET"  # the numbers in runtime/port/host/harness.c

@@ -5,12 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from emu.architectures.armv7em.core import REGISTERS, CortexM
+from emu.architectures.armv7em.core import CortexM
+from emu.architectures.armv7em.exceptions import REGISTERS
 from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.qemu.core import Memory, Standing
 
-_NUMBERS = {name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25}
+_NUMBERS = {name: number for number, name in enumerate(REGISTERS) if name != "psp"} | {"xpsr": 25}
 _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin removes everything but the core
 
 
@@ -65,6 +66,8 @@ class _Stopped:
     qemu: Standing
 
     def register(self, name: str) -> int:
+        if name == "psp":
+            return 0  # QEMU 7.2's stub does not show PSP
         return self.qemu.gdb.read_register(_NUMBERS[name])
 
     def read(self, address: int, size: int) -> bytes:

@@ -1,6 +1,6 @@
 """A Cortex-M in Renode."""
 
-from emu.architectures.armv7em.core import REGISTERS
+from emu.architectures.armv7em.exceptions import REGISTERS
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.monitor import CPU
 
@@ -15,7 +15,8 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     -> cpu@0
 """,
     platform_registers=frozenset({"scs"}),
-    registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25},
+    # 22 is OtherSP: PSP while a handler runs, which is when the walk through the stack needs PSP.
+    registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25, "psp": 22},
     frame_registers={},
     # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",

@@ -1,27 +1,26 @@
 """A Renode process: start it without windows and in its own directory, and end it always.
 
-Renode's command is a shell script that starts the real program, so there is a group of processes. Our own shell heads
-the group, and ends it when our end of a pipe closes: after ``close``, or if this process has ended.
+Renode's command is a shell script that starts the real program, so there is a group of processes.
 """
 
 import contextlib
 import os
 import subprocess
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from emu.errors import MissingToolError
-from emu.machines.process_group import end_group
 from emu.machines.process_time import ProcessTime
 from emu.machines.renode.installation import find_renode, renode_version
 from emu.machines.renode.log import Log
 from emu.machines.renode.robot_server import RenodeError, RobotServer
 from emu.machines.time_limit import TimeLimit
+from emu.processes import end_group, guarded
+from emu.temporary import temporary_directory
 
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) & "$@" 3<&-; code=$?; kill $!; exit $code'
 
 
 class RenodeProcess:
@@ -35,15 +34,14 @@ class RenodeProcess:
         path = find_renode()
         self.version = renode_version()
         with contextlib.ExitStack() as undo:
-            self.directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="emu-renode-")))
+            self.directory = undo.enter_context(temporary_directory("emu-renode-"))
             self.log = Log(self.directory / "renode.log")
             self._console = self.directory / "console.txt"
             self._pid_file = self.directory / "pid"
             self._temporary = self.directory / "tmp"
             self._temporary.mkdir()
             (self.directory / "config").touch()
-            self._process = self._start(path)
-            undo.callback(self.end)
+            self._process = undo.enter_context(self._started(path))
             try:
                 self.robot = RobotServer(self._port(), self.check, self.time_limit)
                 self._check_keywords()
@@ -75,23 +73,22 @@ class RenodeProcess:
 
     # ---- starting and ending -----------------------------------------------------------------------------------------
 
-    def _start(self, path: Path) -> subprocess.Popen[bytes]:
+    @contextlib.contextmanager
+    def _started(self, path: Path) -> Iterator[subprocess.Popen[bytes]]:
         arguments = [
             *("--plain", "--disable-gui"),
             *("--config", self.directory / "config"),  # a user's own configuration could change how numbers are printed
             *("--pid-file", self._pid_file),
             *("--robot-server-port", "0"),
         ]
-        with self._console.open("wb") as console:
-            return subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "sh", path, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                cwd=self.directory,
-                env={**os.environ, "TMPDIR": str(self._temporary)},  # Renode writes the file with the port there
-                start_new_session=True,  # this process handles an interrupt from the terminal
-            )
+        environment = {**os.environ, "TMPDIR": str(self._temporary)}  # Renode writes the file with the port there
+        with (
+            self._console.open("wb") as console,
+            guarded(
+                [path, *arguments], stdout=console, stderr=subprocess.STDOUT, cwd=self.directory, env=environment
+            ) as process,
+        ):
+            yield process
 
     def _port(self) -> int:
         """Wait for the two files that name the server's port, and return the port."""

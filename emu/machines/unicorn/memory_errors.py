@@ -145,7 +145,7 @@ class MemoryErrors:
             return "the stack"
         symbol = self._nearest_object(address)
         if symbol is not None:
-            return f"{_offset(address, symbol.address, symbol.size)} `{symbol.name}` ({symbol.size} bytes)"
+            return f"{_offset(address, symbol.address, symbol.size)} `{symbol.readable}` ({symbol.size} bytes)"
         section = next((s for s in firmware.sections if s.address <= address < s.end), None)
         if section is not None:
             return f"the section {section.name}"

@@ -3,6 +3,7 @@
 from unicorn.arm_const import (
     UC_ARM_REG_LR,
     UC_ARM_REG_PC,
+    UC_ARM_REG_PSP,
     UC_ARM_REG_R0,
     UC_ARM_REG_SP,
     UC_ARM_REG_XPSR,
@@ -13,6 +14,7 @@ _REGISTERS = {f"r{number}": UC_ARM_REG_R0 + number for number in range(13)} | {
     "sp": UC_ARM_REG_SP,
     "lr": UC_ARM_REG_LR,
     "pc": UC_ARM_REG_PC,
+    "psp": UC_ARM_REG_PSP,
     "xpsr": UC_ARM_REG_XPSR,
 }
 

@@ -28,5 +28,5 @@ const struct api api_3 = {
     .version = 3,
     .find_helper = find_helper,
     .first_bytes = first_bytes,
-    .leaves_blocks = true,
+    .starts_late = true,
 };

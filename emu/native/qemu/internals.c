@@ -20,6 +20,7 @@ void look_up_internals(const char *set_register)
     LOOK_UP(qemu_get_cpu);
     LOOK_UP(cpu_breakpoint_insert);
     LOOK_UP(cpu_loop_exit_noexc);
+    LOOK_UP(cpu_reset);
     LOOK_UP(get_system_memory);
     LOOK_UP(object_property_get_link);
     LOOK_UP(memory_region_init_io);

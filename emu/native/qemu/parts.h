@@ -35,8 +35,8 @@ struct api {
     void *(*find_helper)(const char *name);
     /* The first bytes of an instruction; `room` may hold them. */
     const uint8_t *(*first_bytes)(const struct qemu_plugin_insn *insn, uint8_t room[FIRST_BYTES]);
-    /* Whether QEMU leaves a block in the middle for an access to a device (see on_lone_access). */
-    bool leaves_blocks;
+    /* Whether QEMU resets the core before it tells the plugin of the core. */
+    bool starts_late;
 };
 extern const struct api api_1, api_3;
 
@@ -46,6 +46,7 @@ struct core {
     const char *set_register; /* QEMU's function that sets a register */
     struct region own;        /* addresses of the core's own registers */
     uint32_t below_sp;        /* bytes of the stack that lie below SP */
+    bool reset_reads_memory;  /* whether a reset loads registers from the board's memory */
 
     /* Finds the core's state in QEMU's object; returns the container of all the core's memory. */
     void *(*attach)(void *cpu);

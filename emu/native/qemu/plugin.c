@@ -37,6 +37,7 @@ static void on_cpu(qemu_plugin_id_t id, unsigned index)
     void *memory = plugin.core->attach(cpu);
     hide_machine(memory);
     read_board(memory);
+    if (plugin.api->starts_late && plugin.core->reset_reads_memory) plugin.qemu.cpu_reset(cpu);
     start_stack();
     if (plugin.profile) start_paths();
     plugin.shared->ready = sizeof *plugin.shared;

@@ -72,6 +72,7 @@ struct internals {
     void *(*qemu_get_cpu)(int index);
     int (*cpu_breakpoint_insert)(void *cpu, uint64_t pc, int flags, void **breakpoint);
     void (*cpu_loop_exit_noexc)(void *cpu);
+    void (*cpu_reset)(void *cpu);
     void *(*get_system_memory)(void);
     void *(*object_property_get_link)(void *object, const char *name, void **error);
     void (*memory_region_init_io)(void *region, void *owner, const void *operations, void *opaque, const char *name,

@@ -31,6 +31,7 @@ from emu.native import (
     HeapEvent,
 )
 from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
+from emu.native.unicorn.exceptions import NativeExceptions
 from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
     WATCH_PROGRAM,
@@ -72,8 +73,9 @@ class NativeHooks:
         self._code = code
         self._probe = Probe()
         self._probe.api = UnicornApi(
-            *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
+            *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
+        self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
         each = instruments.traffic or shadow is not None
         self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
@@ -182,6 +184,18 @@ class NativeHooks:
         """Pause the engine after ``instructions`` instructions since reset; forget the last stop."""
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
+        self.exceptions.begin()
+
+    def run(self, pc: int) -> int:
+        """Run from ``pc`` until something stops the engine; return Unicorn's error number.
+
+        Raises what a Python callback has raised.
+        """
+        self._engine._hook_exception = None
+        error = self._library.probe_run(ctypes.byref(self._probe), self._engine._uch, pc)
+        if self._engine._hook_exception is not None:
+            raise self._engine._hook_exception
+        return error
 
     def pause(self) -> None:
         """Pause the engine before its next block. Another thread may call this."""
@@ -259,6 +273,7 @@ class NativeHooks:
 
     def close(self) -> None:
         """Release the counters."""
+        self.exceptions.close()
         self._library.probe_release(ctypes.byref(self._probe))
         self._probe.block_count = self._probe.block_capacity = 0
 

@@ -1,0 +1,77 @@
+"""What the user states about a checkpoint, because no tensor shows it.
+
+It stands in a TOML file beside the checkpoint, which every command and the pytest plugin read: ``model.emu.toml`` for
+``model.pt``. ``--set`` of the command line states the same for one command.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emu.errors import InputError
+from emu.model.config import Activation, BlockKind, Direction, InnerNorm, NormKind, Pooling
+from emu.reading import complaint, read_toml
+
+SUFFIX = ".emu.toml"
+
+Epsilon = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Stated(BaseModel):
+    """Choices of a model; those that the user did not state are None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    block: BlockKind | None = None
+    norm: NormKind | None = None
+    norm_epsilon: Epsilon | None = None
+    inner_norm: InnerNorm | None = None
+    inner_norm_epsilon: Epsilon | None = None
+    activation: Activation | None = None
+    gate: Activation | None = None
+    direction: Direction | None = None
+    pooling: Pooling | None = None
+
+    def over(self, other: "Stated") -> "Stated":
+        """Return both together; a choice that both state is as in this one."""
+        return Stated.model_validate(other.model_dump(exclude_none=True) | self.model_dump(exclude_none=True))
+
+
+def file_beside(checkpoint: Path) -> Path:
+    """Return the path of the file that states what a checkpoint computes, whether there is one or not."""
+    return checkpoint.with_name(checkpoint.stem + SUFFIX)
+
+
+def read_stated(checkpoint: Path) -> Stated:
+    """Return what the file beside a checkpoint states; raises InputError if that file is not valid."""
+    path = file_beside(checkpoint)
+    if not path.is_file():
+        return Stated()
+    return read_toml(path, Stated.model_validate, "a statement about a checkpoint")
+
+
+def parse_settings(settings: Iterable[str]) -> Stated:
+    """Return what ``--set KEY=VALUE`` states; raises InputError for what is no such key or value."""
+    table: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not value:
+            raise InputError(f"--set {setting}: expected KEY=VALUE, such as --set pooling=last")
+        if key not in _SETTABLE:
+            raise InputError(f"--set {setting}: {key!r} is not known; expected one of {', '.join(_SETTABLE)}")
+        table[key] = value
+    return from_table(table)
+
+
+def from_table(table: Mapping[str, object]) -> Stated:
+    """Return what a table states; raises InputError for what is no such key or value."""
+    try:
+        return Stated.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--set {first['loc'][0]}: {complaint(first)}") from error
+
+
+_SETTABLE = tuple(Stated.model_fields)
