@@ -70,6 +70,9 @@ def _cause(run: Run, pc: int) -> _Cause | None:
     unprivileged = run.hooks.exceptions.unprivileged_access
     if unprivileged is not None:
         return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=unprivileged)
+    trap = run.hooks.exceptions.trap
+    if trap is not None:
+        return _Cause(_USAGE_FAULT, trap[0])
     if run.peripherals.refused is not None:
         return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=run.peripherals.refused[1])
     if access is not None and access[0] in DATA_ACCESSES:

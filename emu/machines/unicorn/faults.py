@@ -12,6 +12,8 @@ YIELD = "YIELD"
 BREAKPOINT = 7
 _SUPERVISOR_CALL, _EXCEPTION_RETURN = 2, 8
 UNDEFINED_COPROCESSOR = 17
+_DIVIDED_BY_ZERO = 1 << 25
+"""The bit of CFSR (B3.2.15)."""
 _HINTS = {**WAITS, 0xBF10: YIELD}
 
 
@@ -26,6 +28,12 @@ def explain_stop(run: Run, pc: int) -> Fault:
     if unprivileged is not None:
         detail = f"code without privilege accesses the core's register at {unprivileged:#010x}"
         return make_fault(run, "exception", pc, detail, address=unprivileged)
+    trap = run.hooks.exceptions.trap
+    if trap is not None and trap[0] == _DIVIDED_BY_ZERO:
+        return make_fault(run, "exception", pc, "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)")
+    if trap is not None:
+        detail = f"an unaligned access at {trap[1]:#010x}, and the firmware traps it (CCR.UNALIGN_TRP)"
+        return make_fault(run, "exception", pc, detail, address=trap[1])
     if access is not None and access[0] in DATA_ACCESSES:
         kind, detail = describe_access(run.firmware.board, DATA_ACCESSES[access[0]], *access[1:])
         return make_fault(run, kind, pc, detail, address=access[1])

@@ -277,6 +277,9 @@ class UnicornMachine(Machine):
                     return waits_forever(run, pc, "SLEEPONEXIT")
                 case native.STOP_SLEEP:
                     pass
+                case native.STOP_TRAPS:
+                    hooks.cut_block(pc)
+                    hooks.watch_traps()
                 case native.STOP_RESET:
                     return make_fault(run, "reset", pc, "the firmware asks for a reset (AIRCR.SYSRESETREQ)")
                 case _ if (hint := last_hint(run)) == YIELD:

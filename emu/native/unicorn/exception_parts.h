@@ -15,8 +15,6 @@
 #define CCR_UNALIGN_TRP (1u << 3)
 #define CCR_DIV_0_TRP (1u << 4)
 #define CCR_STKALIGN (1u << 9)
-#define CCR_WRITABLE 0x0003011bu /* of a Cortex-M7: its caches are switched on and off here */
-#define CCR_FIXED 0x00040200u    /* of a Cortex-M7: branch prediction and STKALIGN are always on */
 
 /* Bits of SCR (B3.2.7). */
 #define SCR_SLEEPONEXIT (1u << 1)
@@ -30,6 +28,8 @@
 #define CFSR_INVSTATE (1u << 17)
 #define CFSR_INVPC (1u << 18)
 #define CFSR_NOCP (1u << 19)
+#define CFSR_UNALIGNED (1u << 24)
+#define CFSR_DIVBYZERO (1u << 25)
 #define HFSR_VECTTBL (1u << 1)
 #define HFSR_FORCED (1u << 30)
 

@@ -269,6 +269,8 @@ uint32_t probe_take_exception(struct probe *probe, uc_engine *uc, uint32_t numbe
     struct masks masks = read_masks(probe, uc);
     int32_t priority = execution_priority(exceptions, &masks, NO_EXCEPTION);
     uint32_t wanted = number;
+    if (cfsr & CFSR_UNALIGNED && exceptions->trap_stored != 0)
+        probe->api.mem_write(uc, exceptions->trap_address, exceptions->trap_old, exceptions->trap_stored);
     bool off = (number == MEM_MANAGE && (exceptions->shcsr_enables & SHCSR_MEMFAULTENA) == 0) ||
                (number == BUS_FAULT && (exceptions->shcsr_enables & SHCSR_BUSFAULTENA) == 0) ||
                (number == USAGE_FAULT && (exceptions->shcsr_enables & SHCSR_USGFAULTENA) == 0);
