@@ -327,11 +327,24 @@ class Origin(Location):
     """The owner of the memory that ``address`` is in, or near."""
 
 
-class MemoryFinding(Fault):
-    """An error that the memory checker found, listed once for each instruction that made it.
+class OtherError(Location):
+    """Another instruction that made the same mistake as a finding."""
 
-    All fields but ``times`` describe the first time. The backtrace begins with the instruction's own function, which
-    can be in the C library.
+    kind: str
+    """A kind of ``MemoryFinding``."""
+    pc: int
+    """The address of the instruction."""
+    address: int | None
+    """The address that was accessed the first time; None if the error is not in an access."""
+    times: int
+    """How often the instruction made the error."""
+
+
+class MemoryFinding(Fault):
+    """An error that the memory checker found, listed once for each mistake.
+
+    ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
+    backtrace begins with the instruction's own function, which can be in the C library.
 
     The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
     ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
@@ -344,6 +357,9 @@ class MemoryFinding(Fault):
     """The undefined value's origin. None for other kinds, and if the host got bytes that no instruction loaded."""
     times: int = 1
     """How often the instruction made the error."""
+    others: list[OtherError] = []
+    """The errors of other instructions in the same call about the same memory, or in the same call of a function such
+    as memcpy."""
 
 
 class MemoryCheck(_Part):

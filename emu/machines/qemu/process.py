@@ -260,7 +260,7 @@ class QemuProcess:
     @property
     def _unusable(self) -> str:
         command, version = self._core.command, qemu_version(type(self._core))
-        return f"{command} {version} cannot be used (Debian's 7.2 and 10.0 can: apt-get install {self._core.package})"
+        return f"{command} {version} cannot be used (7.2, 8.2 and 10.0 can: apt-get install {self._core.package})"
 
     def _first_message(self) -> str:
         lines = [line for line in self.messages.splitlines() if "warning" not in line]
