@@ -187,7 +187,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);
-        bytes = plugin.api->first_bytes(insn, room);
+        bytes = plugin.generation->first_bytes(insn, room);
         if (sp_changed) {
             struct sp_change *change = allocate(sizeof *change);
             *change = (struct sp_change){previous, address};

@@ -2,14 +2,28 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "parts.h"
 
-static void look_up(void *into, const char *name)
+void *exported(const char *name)
 {
     void *found = dlsym(RTLD_DEFAULT, name);
     if (found == NULL) refuse("this QEMU does not export %s", name);
+    return found;
+}
+
+void *exported_helper(const char *name)
+{
+    char whole[64];
+    snprintf(whole, sizeof whole, "helper_%s", name);
+    return exported(whole);
+}
+
+static void look_up(void *into, const char *name)
+{
+    void *found = exported(name);
     memcpy(into, &found, sizeof found);
 }
 
