@@ -213,7 +213,7 @@ class Stack(_Part):
 
     backtrace: Backtrace = []
     stacks: list[StackUse] = []
-    """Every stack that SP was on; the first is the stack that the firmware starts on."""
+    """Every stack that SP was on; the first is the stack that the firmware starts on, if that stack's peak is known."""
     second_run: bool = False
     """Whether a second, identical run measured the peak; the first run has all other figures."""
 
@@ -637,6 +637,11 @@ class Run(_Part):
     def on_board(self) -> bool:
         """Whether the run has figures of a board. A program for the build machine has none, and no limit applies."""
         return self.memory.flash_bytes is not None
+
+    @property
+    def other_stacks(self) -> list[StackUse]:
+        """The stacks beside the one that the firmware starts on, which is the first of all if its peak is known."""
+        return self.stack.stacks[self.memory.stack_peak_bytes is not None :]
 
     @property
     def ok(self) -> bool:

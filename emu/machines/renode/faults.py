@@ -4,6 +4,7 @@ from emu.architectures.access import describe_access
 from emu.architectures.core import Core, StoppedCore
 from emu.firmware import Firmware
 from emu.machines.renode.log import Abort, UnexpectedAccess
+from emu.probes.overflow import find_overflow, overflow_fault
 from emu.record import Fault
 
 _MOST = 10
@@ -17,6 +18,9 @@ def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fau
         return None
     if found.registers is None:
         return Fault(kind=found.kind, detail=found.detail, pc=found.pc, address=found.address)
+    overflow = find_overflow(firmware, core, found.kind, found.registers, stopped.read)
+    if overflow is not None:
+        return overflow_fault(firmware, core, overflow)
     pc = core.pc_of(found.registers)
     return Fault(
         **firmware.locate(pc).model_dump(),
