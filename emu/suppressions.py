@@ -6,7 +6,7 @@
     file = "*/vendor/*.c"           # optional
     reason = "reads padding, reported to the vendor"
 
-A finding is suppressed if the kind matches and one frame of the backtrace matches both function and file.
+A finding is suppressed if the kinds of all its errors match, and one frame of the backtrace matches function and file.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,10 @@ class Suppression(BaseModel):
 
     def matches(self, finding: MemoryFinding) -> bool:
         """Return whether this entry accepts the finding."""
-        return fnmatchcase(finding.kind, self.kind) and any(map(self._matches_place, [finding, *finding.backtrace]))
+        kinds = [finding.kind, *(other.kind for other in finding.others)]
+        return all(fnmatchcase(kind, self.kind) for kind in kinds) and any(
+            map(self._matches_place, [finding, *finding.backtrace])
+        )
 
     def _matches_place(self, place: Location) -> bool:
         names = {place.function or "", place.symbol or place.function or ""}

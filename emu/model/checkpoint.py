@@ -16,10 +16,10 @@ from emu.errors import InputError
 from emu.model.choices import not_computed
 from emu.model.config import ModelConfig
 from emu.model.config_json import NAME, read_config_json
-from emu.model.naming import Layout, recognise
+from emu.model.naming import Layout, recognise, refuse_other_models
 from emu.model.stated import Stated, file_beside, read_stated
 from emu.model.statements import Facts, Source, choose, shape_statements
-from emu.model.tensor_file import Tensors, read_tensors
+from emu.model.tensor_file import Tensors, find_weights, read_tensors
 from emu.reading import complaint
 from emu.record import Statement
 
@@ -39,11 +39,10 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
-    """Read a .safetensors, .pt, .pth or .bin checkpoint.
+    """Read a checkpoint: a file of weights, an index of several, or a directory of transformers.
 
-    Accepted are our own classifier, a bare ``Mamba`` block, the published ``linear_in``/``mamba``/``classifier``
-    layout, and the language models of mamba_ssm and transformers, whose embedding becomes a linear layer over one-hot
-    rows.
+    Accepted are classifiers of Mamba blocks, a bare ``Mamba`` block, and the language models of mamba_ssm and
+    transformers, whose embedding becomes a linear layer over one-hot rows. ``naming.py`` finds the parts.
 
     What no tensor shows comes from ``stated``, the user's file beside the checkpoint, ``config.json`` or the metadata,
     in this order; what nothing says is assumed.
@@ -54,14 +53,12 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
-    tensors, metadata = read_tensors(path)
+    path = find_weights(path)
     beside, config_json = read_stated(path), read_config_json(path)
+    said = beside if stated is None else stated.over(beside)
+    tensors, metadata = read_tensors(path, said.state_dict)
     try:
-        facts = Facts(
-            stated=beside if stated is None else stated.over(beside),
-            config_json=config_json.stated,
-            metadata=_stated_in(metadata),
-        )
+        facts = Facts(stated=said, config_json=config_json.stated, metadata=_stated_in(metadata))
         return _interpret(tensors, facts, config_json.tied_head)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -69,13 +66,17 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
 
 def files_beside(path: Path) -> list[Path]:
     """Return the files that say what a checkpoint computes, whether they exist or not."""
+    path = find_weights(path)
     return [file_beside(path), path.with_name(NAME)]
 
 
 def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkpoint:
-    _refuse_mamba2(in_file)
-    layout = recognise(in_file)
+    refuse_other_models({name: tensor.shape for name, tensor in in_file.items()})
+    layout = recognise({name: tensor.shape for name, tensor in in_file.items()}, facts.stated.names)
     tensors = _rename(in_file, layout)
+    for bias, weight in (("linear_in.bias", "linear_in.weight"), ("head.bias", "head.weight")):
+        if weight in tensors and bias not in tensors and tensors[weight].ndim == 2 and not layout.embedding:
+            tensors[bias] = np.zeros(len(tensors[weight]), np.float32)  # a layer without one
     _refuse_layer_norm(tensors, layout)
     shapes = _expected_shapes(tensors, layout)
     for name in shapes:
@@ -114,13 +115,6 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
             f"{', '.join(repr(each) for each in choice.values if each in choice.computed)} only"
         )
     return Checkpoint(config, weights, (*shape_statements(config, layout.embedding), *choices, head_statement))
-
-
-def _refuse_mamba2(in_file: Tensors) -> None:
-    for name, tensor in in_file.items():
-        part = name.rpartition(".")[2]
-        if part == "dt_bias" or (part == "A_log" and tensor.ndim == 1):
-            raise InputError(f"tensor {name!r} with shape {tensor.shape} is Mamba-2's; only Mamba-1 is supported")
 
 
 def _refuse_layer_norm(tensors: Tensors, layout: Layout) -> None:

@@ -3,10 +3,14 @@
 The canonical names are those of ``MambaClassifier.state_dict()``, and ``embedding.*`` for a language model's embedding.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from emu.errors import InputError
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shapes of a file's tensors by name."""
 
 _FIRST_MIXER = "layers.0.mixer."
 
@@ -23,6 +27,10 @@ class Layout:
     """Whether inputs are tokens; such models are always residual."""
     tied_head: bool = False
     """Whether a missing head means that the embedding serves as the head, and not that there is none."""
+
+    def inside(self, wrapper: str) -> "Layout":
+        """Return the same family with ``wrapper`` before every name."""
+        return replace(self, prefixes=tuple((wrapper + in_file, canonical) for in_file, canonical in self.prefixes))
 
     def canonical(self, name: str) -> str | None:
         """Return the canonical name of a tensor in the file, or None if the family has no such tensor."""
@@ -73,10 +81,120 @@ _LAYOUTS = (
 )
 
 
-def recognise(names: Collection[str]) -> Layout:
-    """Return the layout that the names in a file follow; raises InputError if they follow none."""
-    for layout in _LAYOUTS:
-        if any(name.startswith(layout.marks) for name in names):
-            return layout
-    found = f"its first tensor is {next(iter(names))!r}" if names else "it has no tensor at all"
-    raise InputError(f"holds no Mamba block ({found})")
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")
+"""Prefixes that DataParallel, torch.compile and training programs put before every name."""
+
+_OTHERS = (
+    (r"(.*\.)?(B_bias|C_bias|B_norm\..*|C_norm\..*)", "is Mamba-3's; only Mamba-1 is supported"),
+    (r"(.*\.)?dt_bias", "is Mamba-2's; only Mamba-1 is supported"),
+    (
+        r".*(A_b_log|_b\.(weight|bias)|\bD_b|A_log_b|_bwd|_backward|_rev|attention_r)\b.*",
+        "belongs to a second direction; bidirectional blocks are not computed",
+    ),
+    (
+        r".*\b(dt|b|c|B|C)_(layer)?norm\.(weight|bias)",
+        "is a norm on dt, B or C inside a block, which is not computed",
+    ),
+)
+"""Tensors of models that are not computed, and what to say of them."""
+
+
+def refuse_other_models(shapes: Shapes) -> None:
+    """Raise InputError if a tensor shows that the model is of another kind, whatever else is wrong with the file."""
+    for pattern, what in _OTHERS:
+        for name, shape in shapes.items():
+            if re.fullmatch(pattern, name):
+                raise InputError(f"tensor {name!r} with shape {shape} {what}")
+    for name, shape in shapes.items():
+        if name.rpartition(".")[2] == "A_log" and len(shape) == 1:
+            raise InputError(f"tensor {name!r} with shape {shape} is Mamba-2's; only Mamba-1 is supported")
+
+
+def recognise(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
+    """Return the layout that a file's tensors follow, by their names or else by their shapes and places.
+
+    ``stated`` is what the user says of the names: the prefix of a part's tensors, by the part. Raises InputError if
+    the file holds no Mamba block, or if the user names a part that the file does not have.
+    """
+    if stated:
+        return _stated_layout(shapes, stated)
+    wrapper = _wrapper(shapes)
+    names = [name.removeprefix(wrapper) for name in shapes]
+    known = [layout for layout in _LAYOUTS if any(name.startswith(layout.marks) for name in names)]
+    for layout in known[:1]:
+        if all(layout.canonical(name) is not None for name in names):
+            return layout.inside(wrapper)
+    found = _by_shape(shapes)
+    if found is not None:
+        return found
+    if known:
+        return known[0].inside(wrapper)
+    first = f"its first tensor is {next(iter(shapes))!r}" if shapes else "it has no tensor at all"
+    raise InputError(f"holds no Mamba block ({first})")
+
+
+def _wrapper(shapes: Shapes) -> str:
+    """Return the prefixes of wrappers that all names have."""
+    wrapper = ""
+    while True:
+        inner = next((each for each in _WRAPPERS if all(name.startswith(wrapper + each) for name in shapes)), None)
+        if inner is None or not shapes:
+            return wrapper
+        wrapper += inner
+
+
+def _stated_layout(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
+    for part, prefix in stated.items():
+        if not any(name.startswith(f"{prefix}.") for name in shapes):
+            raise InputError(f"names.{part} is stated as {prefix!r}, but no tensor's name begins with that")
+    return Layout((), _longest_first((f"{prefix}.", f"{part}.") for part, prefix in stated.items()))
+
+
+def _by_shape(shapes: Shapes) -> Layout | None:
+    """Return the layout of a classifier whose parts have any names, or None if a tensor has no clear place.
+
+    Blocks are found by their ``A_log``. A vector beside a block is its norm, and another vector the final norm. Of two
+    matrices, that with M rows leads in and that with M columns is the head.
+    """
+    mixers = sorted((name.removesuffix("A_log") for name in shapes if name.endswith(".A_log")), key=_natural)
+    widths = {shapes[f"{mixer}in_proj.weight"][-1:] for mixer in mixers if f"{mixer}in_proj.weight" in shapes}
+    if not mixers or len(widths) != 1:
+        return None
+    (width,) = widths
+    layers = [_parent(mixer) for mixer in mixers]
+    prefixes = [(mixer, f"layers.{number}.mixer.") for number, mixer in enumerate(mixers)]
+    for name, shape in shapes.items():
+        if name.startswith(tuple(mixers)) or not name.endswith(".weight"):
+            continue
+        part = name.removesuffix("weight")
+        inside = [number for number, layer in enumerate(layers) if layer and part.startswith(layer)]
+        if shape == width:
+            numbered = len(set(layers)) == len(layers) and len(inside) == 1
+            prefixes.append((part, f"layers.{inside[0]}.norm." if numbered else "norm_f."))
+        elif len(shape) == 2 and (shape[:1] == width) != (shape[1:] == width):
+            prefixes.append((part, "linear_in." if shape[:1] == width else "head."))
+        elif len(shape) == 2 and shape == width * 2:
+            before = list(shapes).index(name) < list(shapes).index(f"{mixers[0]}A_log")
+            prefixes.append((part, "linear_in." if before else "head."))
+        else:
+            return None
+    parts = [part for _, part in prefixes]
+    layout = Layout((), _longest_first(prefixes))
+    if len(set(parts)) != len(parts) or any(layout.canonical(name) is None for name in shapes):
+        return None
+    return layout
+
+
+def _parent(mixer: str) -> str:
+    """Return the prefix of what a mixer is a part of: ``blocks.0.`` for ``blocks.0.mamba.``."""
+    head, _, _ = mixer.removesuffix(".").rpartition(".")
+    return f"{head}." if head else ""
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that puts ``layers.10`` after ``layers.9``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _longest_first(prefixes: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(prefixes, key=lambda pair: -len(pair[0])))

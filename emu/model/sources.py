@@ -10,7 +10,7 @@ from emu.model.checkpoint import Checkpoint, files_beside, load_checkpoint
 from emu.model.graph import build_graph
 from emu.model.image import write_image
 from emu.model.stated import Stated
-from emu.model.tensor_file import CHECKPOINT_SUFFIXES
+from emu.model.tensor_file import CHECKPOINT_SUFFIXES, find_weights, stem
 from emu.resources import resource
 
 IMAGE_SUFFIX = ".mamba"
@@ -62,8 +62,8 @@ def find_model(text: str, stated: Stated | None = None) -> Model:
     demo = resource("models") / text
     if text in demo_names():
         return Model(text, demo / "model.safetensors", demo / "inputs.npz", stated)
-    path = Path(text)
-    if path.suffix not in (*CHECKPOINT_SUFFIXES, IMAGE_SUFFIX):
+    path = find_weights(Path(text))
+    if not path.name.endswith((*CHECKPOINT_SUFFIXES, IMAGE_SUFFIX)):
         raise InputError(
             f'"{text}" is no model: give a demo ({", ".join(demo_names())}), '
             f"a checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) or an image ({IMAGE_SUFFIX})"
@@ -72,7 +72,8 @@ def find_model(text: str, stated: Stated | None = None) -> Model:
         raise InputError(f"{path}: no such file")
     if path.suffix == IMAGE_SUFFIX and stated != Stated():
         raise InputError(f"{path}: --set is for checkpoints; an image has all choices in it")
-    return Model(path.stem, path, None, stated)
+    name = Path(text).resolve().name if Path(text) != path else stem(path)
+    return Model(name, path, None, stated)
 
 
 def _write(path: Path, data: bytes) -> None:

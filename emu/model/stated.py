@@ -4,17 +4,21 @@ It stands in a TOML file beside the checkpoint, which every command and the pyte
 ``model.pt``. ``--set`` of the command line states the same for one command.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emu.errors import InputError
 from emu.model.config import Activation, BlockKind, Direction, InnerNorm, NormKind, Pooling
+from emu.model.tensor_file import stem
 from emu.reading import complaint, read_toml
 
 SUFFIX = ".emu.toml"
+
+_PART = re.compile(r"linear_in|layers\.\d+\.(norm|mixer)|norm_f|head")
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
 
@@ -33,15 +37,27 @@ class Stated(BaseModel):
     gate: Activation | None = None
     direction: Direction | None = None
     pooling: Pooling | None = None
+    state_dict: str | None = None
+    """The entry of a PyTorch file that holds the weights."""
+    names: dict[str, str] = {}
+    """What the checkpoint calls the parts of the model: the prefix of the tensors' names, by the part's name."""
+
+    @field_validator("names")
+    @classmethod
+    def _name_parts(cls, names: dict[str, str]) -> dict[str, str]:
+        for part in names:
+            if not _PART.fullmatch(part):
+                raise ValueError(f"{part!r} is none of linear_in, layers.N.norm, layers.N.mixer, norm_f, head")
+        return names
 
     def over(self, other: "Stated") -> "Stated":
         """Return both together; a choice that both state is as in this one."""
-        return Stated.model_validate(other.model_dump(exclude_none=True) | self.model_dump(exclude_none=True))
+        return Stated.model_validate(other.model_dump(exclude_defaults=True) | self.model_dump(exclude_defaults=True))
 
 
 def file_beside(checkpoint: Path) -> Path:
     """Return the path of the file that states what a checkpoint computes, whether there is one or not."""
-    return checkpoint.with_name(checkpoint.stem + SUFFIX)
+    return checkpoint.with_name(stem(checkpoint) + SUFFIX)
 
 
 def read_stated(checkpoint: Path) -> Stated:
@@ -74,4 +90,4 @@ def from_table(table: Mapping[str, object]) -> Stated:
         raise InputError(f"--set {first['loc'][0]}: {complaint(first)}") from error
 
 
-_SETTABLE = tuple(Stated.model_fields)
+_SETTABLE = tuple(name for name in Stated.model_fields if name != "names")

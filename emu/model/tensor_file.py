@@ -1,4 +1,4 @@
-"""Files of named tensors: safetensors, and PyTorch's own format if PyTorch is installed."""
+"""Files of named tensors: safetensors, PyTorch's own format if PyTorch is installed, and indexes of several files."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 
 from emu.errors import InputError, MissingToolError
-from emu.reading import MOST_BYTES, read_file
+from emu.reading import MOST_BYTES, read_file, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -21,23 +21,82 @@ if TYPE_CHECKING:
 Tensors = dict[str, NDArray[np.float32]]
 
 _SAFETENSORS_SUFFIX = ".safetensors"
-CHECKPOINT_SUFFIXES = (_SAFETENSORS_SUFFIX, ".pt", ".pth", ".bin")
-"""The names' endings of files that ``read_tensors`` reads: all but the first are PyTorch's own format."""
+_INDEX_SUFFIX = ".index.json"
+CHECKPOINT_SUFFIXES = (_SAFETENSORS_SUFFIX, ".pt", ".pth", ".bin", ".ckpt", _INDEX_SUFFIX)
+"""The names' endings of files that ``read_tensors`` reads. The first is safetensors, and the last lists the files that
+hold the tensors; the others are PyTorch's own format."""
+
+_IN_A_DIRECTORY = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""What transformers calls the weights in a model's directory, the preferred first."""
 
 
-def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+def find_weights(path: Path) -> Path:
+    """Return the file with the weights: ``path`` itself, or the file in a directory of transformers.
+
+    Raises InputError for a directory that has no such file.
+    """
+    if not path.is_dir() or path.name.endswith(CHECKPOINT_SUFFIXES):
+        return path
+    for name in _IN_A_DIRECTORY:
+        if (path / name).is_file():
+            return path / name
+    raise InputError(f"{path}: the directory holds none of {', '.join(_IN_A_DIRECTORY)}")
+
+
+def stem(path: Path) -> str:
+    """Return the name of a checkpoint's file without its ending, and without that of an index."""
+    name = path.name.removesuffix(_INDEX_SUFFIX)
+    return name.removesuffix(Path(name).suffix) if Path(name).suffix in CHECKPOINT_SUFFIXES else name
+
+
+def read_tensors(path: Path, state_dict: str | None = None) -> tuple[Tensors, dict[str, str]]:
     """Return the tensors of a file, cast to float32, and its metadata (empty for PyTorch's format).
+
+    ``state_dict`` names the entry of a PyTorch file that holds the weights; None takes the only one there is.
 
     Raises:
         InputError: the file cannot be read, is empty or corrupt, or holds something that is no floating-point tensor.
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
+    if path.name.endswith(_INDEX_SUFFIX):
+        return _read_shards(path, state_dict), {}
     if path.suffix not in CHECKPOINT_SUFFIXES:
         raise InputError(f"{path}: a checkpoint's name ends in one of {', '.join(CHECKPOINT_SUFFIXES)}")
     if path.suffix == _SAFETENSORS_SUFFIX:
         return read_file(path, "a safetensors file: it is truncated or corrupt", _read_safetensors)
-    return read_file(path, "a file of weights alone", _read_torch), {}
+    return read_file(path, "a file of weights alone", lambda content: _read_torch(content, state_dict)), {}
+
+
+def _read_shards(index: Path, state_dict: str | None) -> Tensors:
+    """Return the tensors of all files that an index names."""
+    files = read_json(index, _shards, "an index of weights")
+    tensors: Tensors = {}
+    room = MOST_BYTES
+    for name in files:
+        part, _ = read_tensors(index.with_name(name), state_dict)
+        room -= sum(tensor.nbytes for tensor in part.values())
+        if room < 0:
+            raise InputError(f"{index}: has more than {MOST_BYTES:,} bytes of weights, which no board has room for")
+        tensors |= part
+    return tensors
+
+
+def _shards(index: object) -> list[str]:
+    """Return the names of the files in an index, each once."""
+    weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
+    if not isinstance(weight_map, Mapping) or not weight_map:
+        raise InputError("has no weight_map, which says in which file each tensor is")
+    names = list(dict.fromkeys(weight_map.values()))
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or name.endswith(_INDEX_SUFFIX):
+            raise InputError(f"weight_map names {name!r}, which is no file of weights next to the index")
+    return names
 
 
 def _read_safetensors(content: bytes) -> tuple[Tensors, dict[str, str]]:
@@ -68,7 +127,7 @@ def _decode(name: str, entry: Mapping[str, Any]) -> NDArray[np.float32]:
     return values.reshape(entry["shape"])
 
 
-def _read_torch(content: bytes) -> Tensors:
+def _read_torch(content: bytes, state_dict: str | None) -> Tensors:
     _require_content(content)
     try:
         import torch
@@ -84,9 +143,7 @@ def _read_torch(content: bytes) -> Tensors:
         ) from error
     if not isinstance(loaded, Mapping):
         raise InputError(f"holds a {type(loaded).__name__}, not a state dict; save model.state_dict()")
-    for key in ("state_dict", "model"):
-        if isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
+    loaded = _state_dict(loaded, state_dict)
     tensors: Tensors = {}
     room = MOST_BYTES
     for name, value in loaded.items():
@@ -99,6 +156,25 @@ def _read_torch(content: bytes) -> Tensors:
             raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32, which no board has room for")
         tensors[name] = np.ascontiguousarray(value.detach().to(torch.float32).numpy())
     return tensors
+
+
+def _state_dict(loaded: Mapping[Any, Any], wanted: str | None) -> Mapping[Any, Any]:
+    """Return the weights in what a training program saved: the entry ``wanted``, or the only entry with tensors."""
+    import torch
+
+    def holds_tensors(value: object) -> bool:
+        return isinstance(value, Mapping) and any(isinstance(each, torch.Tensor) for each in value.values())
+
+    entries = [str(key) for key, value in loaded.items() if holds_tensors(value)]
+    if wanted is not None:
+        if wanted not in entries:
+            found = ", ".join(map(repr, entries)) or "none"
+            raise InputError(f"state_dict is stated as {wanted!r}, but the entries with tensors are: {found}")
+        return loaded[wanted]
+    if len(entries) > 1 and not holds_tensors(loaded):
+        found = ", ".join(map(repr, entries))
+        raise InputError(f"holds {found}: say which are the weights, with --set state_dict={entries[0]}")
+    return loaded[entries[0]] if entries and not holds_tensors(loaded) else loaded
 
 
 def _require_small_members(content: bytes) -> None:

@@ -30,7 +30,8 @@ from emu.toolchains import find_toolchain
     STOP_NO_HANDLER,
     STOP_SLEEP,
     STOP_RESET,
-) = range(14)
+    STOP_TRAPS,
+) = range(15)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -191,6 +192,11 @@ class ExceptionState(Structure):
         ("refused", c_uint32),
         ("refused_vector", c_uint32),
         ("unprivileged_access", c_uint32),
+        ("traps", c_uint32),
+        ("trap", c_uint32),
+        ("trap_address", c_uint32),
+        ("trap_stored", c_uint32),
+        ("trap_old", c_uint8 * 8),
         ("frame", c_uint32),
         ("nesting", c_uint32),
         ("interrupted", Interrupted * EXCEPTIONS),

@@ -65,6 +65,10 @@ struct exceptions {
     uint32_t refused, refused_vector;
     uint32_t unprivileged_access; /* an address in the system control space that unprivileged code has accessed; 0 */
 
+    /* Bits of CCR whose hooks are there; and what they have found: a bit of CFSR, and a store that is to be undone. */
+    uint32_t traps, trap, trap_address, trap_stored;
+    uint8_t trap_old[8];
+
     uint32_t frame; /* of the exception that is being taken; 0 if it has pushed none */
     uint32_t nesting;
     struct interrupted interrupted[EXCEPTIONS];

@@ -13,6 +13,11 @@ from emu.native.unicorn import ExceptionState, MemoryRange, Probe
 SYSTEM_CONTROL_SPACE, _SIZE = 0xE000_E000, 4096
 _CORES = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x411F_C271}
 """CPUID of an STM32F4 (r0p1) and of an STM32H743 (r1p1)."""
+UNALIGNED_TRAP, DIVISION_TRAP = 1 << 3, 1 << 4
+TRAPS = UNALIGNED_TRAP | DIVISION_TRAP
+"""Bits of CCR."""
+MPU_TRAP = 1 << 0
+"""The bit of MPU_CTRL that switches the MPU on."""
 _STACK_ALIGNED = 1 << 9
 _BRANCH_PREDICTION = 1 << 18
 
@@ -74,8 +79,22 @@ class NativeExceptions:
         self._state.bfar = address
 
     def begin(self) -> None:
-        """Forget an access without privilege; the engine is about to run."""
-        self._state.unprivileged_access = 0
+        """Forget what stopped the engine; it is about to run."""
+        self._state.unprivileged_access = self._state.trap = 0
+
+    @property
+    def traps_wanted(self) -> int:
+        """The traps of CCR, and the MPU, if their hooks are not there yet."""
+        return (self._state.ccr & TRAPS | self._state.mpu_control & MPU_TRAP) & ~self._state.traps
+
+    def note_traps(self) -> None:
+        """Note that the hooks of the wanted traps are there."""
+        self._state.traps |= self.traps_wanted
+
+    @property
+    def trap(self) -> tuple[int, int] | None:
+        """The bit of CFSR of the trap that stopped the engine, and the address that was accessed; None without one."""
+        return (self._state.trap, self._state.trap_address) if self._state.trap else None
 
     @property
     def refused(self) -> tuple[int, int]:

@@ -28,7 +28,8 @@ enum stop_reason {
     STOP_RESTART,        /* an exception began or ended: probe_run goes on */
     STOP_NO_HANDLER,     /* an exception is to be taken, and the firmware has no handler for it */
     STOP_SLEEP,          /* the last handler has ended, and SCR.SLEEPONEXIT makes the core wait */
-    STOP_RESET           /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
+    STOP_RESET,          /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
+    STOP_TRAPS           /* the firmware switches on a trap whose hooks are not there yet */
 };
 
 /* Unicorn's functions, from the library that Python has loaded. */
@@ -66,7 +67,7 @@ struct block {
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
-    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP */
+    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP; odd if an exception's frame is lowest */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */

@@ -20,17 +20,29 @@ enum {
 
 static const uint16_t kept[] = {0x008, 0xf90, 0xf94, 0xf98, 0xf9c, 0xfa0}; /* see `others` */
 
-/* Registers that identify the core: a Cortex-M7 with two caches of 16 KB and a double-precision FPU (Cortex-M7 TRM). */
+/* Registers that identify a Cortex-M4 and a Cortex-M7 (their TRMs); the latter has two caches of 16 KB. */
 static const struct {
     uint16_t offset;
-    uint32_t value;
+    uint32_t m4, m7;
 } constants[] = {
-    {0xd40, 0x00000030}, {0xd44, 0x00000200}, {0xd48, 0x00100000}, {0xd50, 0x00100030}, {0xd58, 0x01000000},
-    {0xd60, 0x01101110}, {0xd64, 0x02112000}, {0xd68, 0x20232231}, {0xd6c, 0x01111131}, {0xd70, 0x01310132},
-    {0xd78, 0x09000003}, {0xd7c, 0x8303c003}, {0xf40, 0x10110221}, {0xf44, 0x12000011}, {0xf48, 0x00000040},
+    {0xd40, 0x00000030, 0x00000030}, {0xd44, 0x00000200, 0x00000200}, {0xd48, 0x00100000, 0x00100000},
+    {0xd50, 0x00000030, 0x00100030}, {0xd58, 0x00000000, 0x01000000}, {0xd60, 0x01141110, 0x01101110},
+    {0xd64, 0x02111000, 0x02112000}, {0xd68, 0x21112231, 0x20232231}, {0xd6c, 0x01111110, 0x01111131},
+    {0xd70, 0x01310102, 0x01310132}, {0xd78, 0x00000000, 0x09000003}, {0xd7c, 0x00000000, 0x8303c003},
+    {0xf40, 0x10110021, 0x10110221}, {0xf44, 0x11000011, 0x12000011}, {0xf48, 0x00000000, 0x00000040},
 };
 #define DATA_CACHE 0xf00fe019u        /* CCSIDR: 4 ways, 128 sets of 32 bytes */
 #define INSTRUCTION_CACHE 0xf01fe009u /* 2 ways, 256 sets */
+
+static bool is_m7(const struct exceptions *exceptions) { return (exceptions->cpuid >> 4 & 0xfff) == 0xc27; }
+
+static uint32_t mpu_regions(const struct exceptions *exceptions) { return is_m7(exceptions) ? MPU_REGIONS : 8; }
+
+/* A Cortex-M7 switches its caches on and off here; its branch prediction and STKALIGN are always on. */
+static uint32_t ccr_of(const struct exceptions *exceptions, uint32_t value)
+{
+    return is_m7(exceptions) ? (value & 0x0003011b) | 0x00040200 : value & 0x0000031b;
+}
 
 /* Bits of SHCSR (B3.2.13). */
 static const struct {
@@ -118,7 +130,7 @@ static void write_priorities(struct exceptions *exceptions, uint32_t first, uint
 static uint32_t read_mpu(const struct exceptions *exceptions, uint32_t offset)
 {
     switch (offset) {
-    case MPU_TYPE: return MPU_REGIONS << 8;
+    case MPU_TYPE: return mpu_regions(exceptions) << 8;
     case MPU_CTRL: return exceptions->mpu_control;
     case MPU_RNR: return exceptions->mpu_region;
     default:
@@ -133,10 +145,10 @@ static void write_mpu(struct exceptions *exceptions, uint32_t offset, uint32_t v
     if (offset == MPU_CTRL)
         exceptions->mpu_control = value & 7;
     else if (offset == MPU_RNR)
-        exceptions->mpu_region = value % MPU_REGIONS;
+        exceptions->mpu_region = value % mpu_regions(exceptions);
     else if (offset >= MPU_RBAR && (offset - MPU_RBAR) / 4 % 2 == 0) {
         if (value >> 4 & 1)
-            exceptions->mpu_region = value % 16;
+            exceptions->mpu_region = value % mpu_regions(exceptions);
         exceptions->mpu_base[exceptions->mpu_region] = value & ~0x1fu;
     } else if (offset >= MPU_RBAR)
         exceptions->mpu_attributes[exceptions->mpu_region] = value;
@@ -169,7 +181,7 @@ static uint32_t read_word(struct probe *probe, uc_engine *uc, uint32_t offset)
         return read_mpu(exceptions, offset);
     for EACH (constants, i)
         if (constants[i].offset == offset)
-            return constants[i].value;
+            return is_m7(exceptions) ? constants[i].m7 : constants[i].m4;
     for EACH (kept, i)
         if (kept[i] == offset)
             return exceptions->others[i];
@@ -191,7 +203,7 @@ static uint32_t read_word(struct probe *probe, uc_engine *uc, uint32_t offset)
     case MMFAR: return exceptions->mmfar;
     case BFAR: return exceptions->bfar;
     case AFSR: return exceptions->afsr;
-    case CCSIDR: return exceptions->csselr & 1 ? INSTRUCTION_CACHE : DATA_CACHE;
+    case CCSIDR: return !is_m7(exceptions) ? 0 : exceptions->csselr & 1 ? INSTRUCTION_CACHE : DATA_CACHE;
     case CSSELR: return exceptions->csselr;
     case CPACR: return exceptions->cpacr;
     case DEMCR: return exceptions->demcr;
@@ -211,6 +223,8 @@ static void write_word(struct probe *probe, uc_engine *uc, uint32_t offset, uint
         nvic_write(exceptions, offset, value);
     else if (offset >= MPU_TYPE && offset < MPU_END)
         write_mpu(exceptions, offset, value);
+    if (mpu_is_on(exceptions) && (exceptions->traps & MPU_ENABLE) == 0)
+        stop(probe, uc, STOP_TRAPS); /* the store will come again */
     for EACH (kept, i)
         if (kept[i] == offset)
             exceptions->others[i] = value;
@@ -225,7 +239,11 @@ static void write_word(struct probe *probe, uc_engine *uc, uint32_t offset, uint
             stop(probe, uc, STOP_RESET);
         break;
     case SCR: exceptions->scr = value & 0x16; break;
-    case CCR: exceptions->ccr = (value & CCR_WRITABLE) | CCR_FIXED; break;
+    case CCR:
+        exceptions->ccr = ccr_of(exceptions, value);
+        if (exceptions->ccr & (CCR_UNALIGN_TRP | CCR_DIV_0_TRP) & ~exceptions->traps)
+            stop(probe, uc, STOP_TRAPS); /* the store will come again */
+        break;
     case SHPR1:
     case SHPR1 + 4:
     case SHPR3: write_priorities(exceptions, 4 + offset - SHPR1, value); break;

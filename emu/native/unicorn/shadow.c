@@ -378,6 +378,8 @@ static void load(struct probe *probe, uc_engine *uc, struct instruction *at, uin
                 memcpy(&undefined, memory->undefined + offset, at->size);
             if (shadow->follows_undefined)
                 undefined |= beyond;
+            if (undefined != 0 && at->string != STRING_NONE && shadow->string_reported)
+                undefined = 0; /* one mistake, one report */
             if (undefined != 0) {
                 uint32_t byte = lowest_byte(undefined);
                 origin = memory->origin != NULL ? memory->origin[(offset + byte) / 4] : 0;

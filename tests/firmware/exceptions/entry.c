@@ -1,7 +1,7 @@
 /* Entry and return: frames, stacks, EXC_RETURN and modes (DDI 0403E, B1.5.6 to B1.5.8). */
 #include "suite.h"
 
-static uint32_t seen, process_stack[64] __attribute__((aligned(8)));
+__attribute__((unused)) static uint32_t seen, process_stack[64] __attribute__((aligned(8)));
 #define PROCESS_TOP ((uint32_t)(uintptr_t)(process_stack + 64))
 
 #ifdef frame_of_supervisor_call

@@ -138,6 +138,54 @@ void program(void)
 }
 #endif
 
+#ifdef division_by_zero
+void program(void)
+{
+    uint32_t quotient = 7, zero = 0;
+    prepare(7);
+    __asm__ volatile("udiv %0, %0, %1" : "+r"(quotient) : "r"(zero));
+    note(quotient), quotient = 7; /* without the trap the quotient is 0 */
+    CCR |= 1u << 4, barrier();
+    resume_at = 0;
+    __asm__ volatile("adr r0, 1f\n\tstr r0, [%2]\n\tudiv %0, %0, %1\n\t.align 2\n1:\n\tnop"
+                     : "+&r"(quotient) : "r"(zero), "r"(&resume_at) : "r0", "memory");
+    note(quotient);
+    __asm__ volatile("adr r0, 1f\n\tstr r0, [%2]\n\tsdiv %0, %0, %1\n\t.align 2\n1:\n\tnop"
+                     : "+&r"(quotient) : "r"(zero), "r"(&resume_at) : "r0", "memory");
+    note(quotient);
+    CCR &= ~(1u << 4), barrier();
+    __asm__ volatile("sdiv %0, %0, %1" : "+r"(quotient) : "r"(zero));
+    note(quotient);
+}
+#endif
+
+#ifdef unaligned_accesses
+static uint32_t words[4] = {0x11111111u, 0x22222222u, 0x33333333u};
+
+void program(void)
+{
+    prepare(7);
+    char *at = (char *)words + 1;
+    uint32_t value = 5;
+    words[0] = 0x11111111u, words[1] = 0x22222222u;
+    __asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(at) : "memory");
+    note(value), value = 5;
+    CCR |= 1u << 3, barrier();
+    __asm__ volatile("cmp r0, r0\n\tit eq\n\tldreq %0, [%1]" : "+l"(value) : "l"(at - 1) : "cc", "memory");
+    note(value), value = 5;
+    __asm__ volatile("ldr %0, [%1]" : "+l"(value) : "l"(at) : "memory");
+    note(value);
+    __asm__ volatile("str %0, [%1]" ::"l"(value), "l"(at) : "memory");
+    note(words[0]), note(words[1]);
+    __asm__ volatile("strh %0, [%1]" ::"l"(value), "l"(at) : "memory");
+    __asm__ volatile("ldrb %0, [%1]" : "=l"(value) : "l"(at) : "memory");
+    note(words[0]), note(value);
+    CCR &= ~(1u << 3), barrier();
+    __asm__ volatile("ldr %0, [%1]" : "=l"(value) : "l"(at) : "memory");
+    note(value);
+}
+#endif
+
 #ifdef interrupted_by_a_higher_priority
 /* An interrupt of higher priority waits in the fault's handler for its turn only as long as it is masked. */
 static void urgent(void) { note(0x77), note(SHCSR & 8); }

@@ -32,6 +32,7 @@ __attribute__((unused, noinline)) static void paint(void)
 {
     volatile uint32_t below[64];
     for (int i = 0; i < 64; i++) below[i] = 0xAAAAAAAAu;
+    (void)below[0];
 }
 
 #ifdef context_becomes_active

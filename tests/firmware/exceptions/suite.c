@@ -39,6 +39,12 @@ void on(uint32_t exception, handler *handler)
     __asm__ volatile("dsb" ::: "memory");
 }
 
+int main(void)
+{
+    program();
+    finish();
+}
+
 /* A fault that the program does not expect. */
 static void unexpected(void)
 {
@@ -56,7 +62,7 @@ __attribute__((noreturn)) void reset_handler(void)
     VTOR = (uint32_t)(uintptr_t)table;
     CPACR = 0xFu << 20;
     barrier();
-    program();
+    main();
     finish();
 }
 

@@ -43,6 +43,8 @@ void note(uint32_t word);
 void on(uint32_t exception, handler *handler);
 void finish(void) __attribute__((noreturn));
 
+int main(void);
+
 /* The program that main runs. */
 void program(void);
 
