@@ -479,6 +479,14 @@ static bool wakes(struct probe *probe, uc_engine *uc)
     return preempting(probe->exceptions, &masks) != NO_EXCEPTION;
 }
 
+/* Code hook at each SEV, which sets the event register (B1.5.18). */
+void probe_event(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)address, (void)size;
+    probe->exceptions->event = 1;
+}
+
 /* The core waits in WFI, or in WFE if for_event. Time goes on to the next tick of SysTick; false if nothing will wake
  * the core. */
 bool probe_wait(struct probe *probe, uc_engine *uc, bool for_event)
