@@ -10,6 +10,7 @@ from elftools.elf.descriptions import describe_e_machine
 from elftools.elf.elffile import ELFFile
 
 from emu.errors import InputError
+from emu.names import readable
 
 _MAGIC = b"\x7fELF"
 _STACK_RESERVATION = ".stack"
@@ -75,7 +76,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name for an address; ``kind`` is the ELF symbol type, ``section`` the index of its section."""
+    """A name for an address; ``kind`` is the ELF symbol type, ``section`` the index of its section.
+
+    ``name`` is the linker's name, by which a symbol is looked up.
+    """
 
     name: str
     address: int
@@ -83,6 +87,11 @@ class Symbol:
     kind: int
     binding: int
     section: int
+
+    @property
+    def readable(self) -> str:
+        """The name for people: C++ and Rust names are demangled."""
+        return readable(self.name)
 
     @property
     def defined(self) -> bool:

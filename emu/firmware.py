@@ -13,6 +13,7 @@ from emu.architectures import architecture_of
 from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
 from emu.elf import FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
 from emu.errors import InputError
+from emu.names import readable
 from emu.reading import read_bytes
 from emu.record import Location
 from emu.targets import Board, Region, Target
@@ -26,11 +27,16 @@ MOST_ABOVE_STACK = 256
 
 @dataclass(frozen=True)
 class Function:
-    """Code with a name; ``end`` is the first address after it."""
+    """Code with a name; ``symbol`` is the linker's name, and ``end`` is the first address after the code."""
 
-    name: str
+    symbol: str
     start: int
     end: int
+
+    @property
+    def name(self) -> str:
+        """The name for people: C++ and Rust names are demangled."""
+        return readable(self.symbol)
 
 
 @dataclass(frozen=True)
@@ -335,12 +341,12 @@ class Firmware:
         """Return function, file and line of the instruction at ``pc``; each is None if the ELF does not tell."""
         function = self.function_at(pc)
         file, line = self._debug.line_at(pc)
-        return Location(function=function.name if function else None, file=file, line=line)
+        return _location(function, file, line)
 
     def declaration_of(self, function: Function) -> Location:
         """Return file and line of ``function`` in the source; each is None if the ELF does not tell."""
         file, line = self._debug.declaration_at(function.start)
-        return Location(function=function.name, file=file, line=line)
+        return _location(function, file, line)
 
     def unwind_entry(self, pc: int) -> FDE | None:
         """Return the ``.debug_frame`` entry that covers ``pc``, or None."""
@@ -377,6 +383,13 @@ class Firmware:
                 return False
             start = region.end  # a segment may continue in adjacent memory
         return True
+
+
+def _location(function: Function | None, file: str | None, line: int | None) -> Location:
+    if function is None:
+        return Location(file=file, line=line)
+    mangled = function.symbol if function.symbol != function.name else None
+    return Location(function=function.name, symbol=mangled, file=file, line=line)
 
 
 def _preference(symbol: Symbol) -> tuple[object, ...]:

@@ -4,19 +4,26 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 _GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) >/dev/null 2>&1 & "$@" 3<&-; code=$?; kill $!; exit $code'
 """A shell that heads the group, and ends it when the pipe that is its input closes: even SIGKILL closes our end."""
 
 
 @contextlib.contextmanager
-def guarded(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program with no input in a group of its own, and end the group after the block.
+def guarded(
+    command: Sequence[str | Path],
+    *,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program without input in a group of its own, and end the group after the block.
 
-    ``options`` are those of ``subprocess.Popen``. Raises OSError if this system has no shell.
+    The options are those of ``subprocess.Popen``. Raises OSError if this system has no shell.
     """
     alive, keep_alive = os.pipe()
     with os.fdopen(keep_alive, "wb"):
@@ -25,7 +32,10 @@ def guarded(command: Sequence[str | Path], **options: Any) -> Iterator[subproces
                 ["/bin/sh", "-c", _GUARD, "sh", *command],
                 stdin=alive,
                 start_new_session=True,  # this process handles an interrupt from the terminal
-                **options,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=cwd,
+                env=env,
             )
         try:
             yield process

@@ -41,7 +41,9 @@ class Location(_Part):
     """A place in the firmware. A part is None if the debug information does not have it."""
 
     function: str | None = None
-    """The function's name."""
+    """The function's name; C++ and Rust names are demangled."""
+    symbol: str | None = None
+    """The linker's name of the function; None if it is the same name."""
     file: str | None = None
     """The source file, as the debug information names it."""
     line: int | None = None
@@ -77,8 +79,8 @@ _INNERMOST, _OUTERMOST = 200, 50
 def _folded(frames: list[Frame]) -> list[Frame]:
     """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
     folded: list[Frame] = []
-    same = [(each.pc, each.frame_bytes, each.times, each.interrupted_by, each.walk_ends) for each in frames]
-    for start, length, times in repetitions(same):
+    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends, frame.times) for frame in frames]
+    for start, length, times in repetitions(alike):
         for frame in frames[start : start + length]:
             if times > 1 and frame.times == 1:
                 size = None if frame.frame_bytes is None else frame.frame_bytes * times
@@ -107,9 +109,9 @@ class Fault(Location):
     kind: str
     """``unmapped_read``, ``unmapped_write``, ``unmapped_fetch``, ``write_to_read_only``, ``fetch_from_no_execute``,
     ``invalid_instruction``, ``exception``, ``breakpoint``, ``stack_overflow``, ``instruction_budget``, ``time_limit``,
-    ``wait_for_interrupt``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine also
-    ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free`` and
-    ``heap_meets_stack`` the firmware runs on."""
+    ``wait_for_interrupt``, ``reset``, ``firmware_error``, ``semihosting`` or ``emulator_lost``. On the build machine
+    also ``signal``, ``undefined_behaviour`` and the kinds of ``MemoryFinding``. After ``double_free``, ``invalid_free``
+    and ``heap_meets_stack`` the firmware runs on."""
     address: int | None = None
     """The address that was accessed; None if the fault is not an access."""
     pc: int | None = None
@@ -278,6 +280,9 @@ class Heap(_Part):
     failed_allocations: int | None = None
     """Calls that were refused."""
     failed: list[FailedAllocations] = []
+    calls_without_callers: int = 0
+    """Calls for a block on a call path that was not kept, as there were too many paths: ``peak``, ``failed`` and
+    ``leaks`` group them by the place of the call."""
     live_at_exit_bytes: int | None = None
     """Live bytes when the run ended."""
     leaks: list[Allocations] = []
@@ -325,11 +330,24 @@ class Origin(Location):
     """The owner of the memory that ``address`` is in, or near."""
 
 
-class MemoryFinding(Fault):
-    """An error that the memory checker found, listed once for each instruction that made it.
+class OtherError(Location):
+    """Another instruction that made the same mistake as a finding."""
 
-    All fields but ``times`` describe the first time. The backtrace begins with the instruction's own function, which
-    can be in the C library.
+    kind: str
+    """A kind of ``MemoryFinding``."""
+    pc: int
+    """The address of the instruction."""
+    address: int | None
+    """The address that was accessed the first time; None if the error is not in an access."""
+    times: int
+    """How often the instruction made the error."""
+
+
+class MemoryFinding(Fault):
+    """An error that the memory checker found, listed once for each mistake.
+
+    ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
+    backtrace begins with the instruction's own function, which can be in the C library.
 
     The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
     ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
@@ -342,6 +360,9 @@ class MemoryFinding(Fault):
     """The undefined value's origin. None for other kinds, and if the host got bytes that no instruction loaded."""
     times: int = 1
     """How often the instruction made the error."""
+    others: list[OtherError] = []
+    """The errors of other instructions in the same call about the same memory, or in the same call of a function such
+    as memcpy."""
 
 
 class MemoryCheck(_Part):

@@ -2,11 +2,11 @@
 
     [[suppress]]
     kind = "uninitialised_branch"   # optional; * and ? match anything
-    function = "vendor_*"           # optional
+    function = "vendor_*"           # optional; the name in the source, or the linker's name
     file = "*/vendor/*.c"           # optional
     reason = "reads padding, reported to the vendor"
 
-A finding is suppressed if the kind matches and one frame of the backtrace matches both function and file.
+A finding is suppressed if the kinds of all its errors match, and one frame of the backtrace matches function and file.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Suppression(BaseModel):
     kind: str = "*"
     """A pattern for the finding's kind; * and ? match anything."""
     function: str = "*"
-    """A pattern for the function of any frame."""
+    """A pattern for the function of any frame, by its name in the source or its linker's name."""
     file: str = "*"
     """A pattern for the source file of the frame whose function matches."""
     reason: str
@@ -35,10 +35,15 @@ class Suppression(BaseModel):
 
     def matches(self, finding: MemoryFinding) -> bool:
         """Return whether this entry accepts the finding."""
-        return fnmatchcase(finding.kind, self.kind) and any(map(self._matches_place, [finding, *finding.backtrace]))
+        kinds = [finding.kind, *(other.kind for other in finding.others)]
+        return all(fnmatchcase(kind, self.kind) for kind in kinds) and any(
+            map(self._matches_place, [finding, *finding.backtrace])
+        )
 
     def _matches_place(self, place: Location) -> bool:
-        return fnmatchcase(place.function or "", self.function) and fnmatchcase(place.file or "", self.file)
+        names = {place.function or "", place.symbol or place.function or ""}
+        named = self.function in names or any(fnmatchcase(name, self.function) for name in names)
+        return named and fnmatchcase(place.file or "", self.file)
 
 
 class _File(BaseModel):

@@ -3,8 +3,18 @@
 from emu.record import Run, Verdict
 from emu.wording import counted, without_numbers
 
+NOT_ALWAYS_LOOKED_FOR = ("uninitialised values", "errors of the heap")
+"""The names in ``Run.not_measured`` of what a memory check cannot find in every firmware and on every target."""
+
 DEFAULT_TOLERANCE = 1e-6
 """The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
+
+
+def not_looked_for(run: Run) -> dict[str, str]:
+    """Return the kinds of memory errors that the memory check of a run could not find, each with the reason."""
+    if run.memory_check is None:
+        return {}
+    return {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
 
 
 def is_checked(run: Run) -> bool:
@@ -22,8 +32,11 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
         told = "; ".join(f"{failure.part}: {failure.detail}" for failure in run.failures)
         verdicts.append(Verdict(name="every part was made", ok=False, value=told, limit="all"))
     if run.memory_check is not None:
-        found = len(run.memory_check.findings)
-        verdicts.append(Verdict(name="no memory error", ok=not found, value=counted(found, "memory error"), limit="0"))
+        found, suppressed = len(run.memory_check.findings), run.memory_check.suppressed
+        told = [counted(found, "memory error"), *([f"{suppressed:,} suppressed"] if suppressed else [])]
+        if unseen := not_looked_for(run):
+            told.append(f"not looked for: {', '.join(unseen)}")
+        verdicts.append(Verdict(name="no memory error", ok=not found, value="; ".join(told), limit="0"))
     if run.parity is not None:
         agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
         verdicts.append(

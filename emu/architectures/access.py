@@ -3,6 +3,7 @@
 from typing import Literal
 
 from emu.architectures import architecture_of
+from emu.filler import PAINT, is_never_set
 from emu.targets import Board
 
 Access = Literal["read", "write", "fetch"]
@@ -45,5 +46,7 @@ def _why_no_data(board: Board, address: int) -> str:
 
 
 def _nothing(board: Board, address: int) -> str:
+    if is_never_set(address):
+        return f"the address is a value that was never set ({PAINT:#x} fills the RAM of {board.name} before the start)"
     note = architecture_of(board).explain_hole(address)
     return f"no memory there on {board.name}" + ("" if note is None else f" ({note})")

@@ -60,7 +60,10 @@ class StackPeak:
     lowest: int
     """The lowest SP."""
     lowered_from: int
-    """The address in straight-line code from which SP fell from its value in ``registers`` to ``lowest``."""
+    """The address in straight-line code from which SP fell from its value in ``registers`` to ``lowest``.
+
+    It is odd if no instruction lowered SP: a core has pushed an exception's frame there.
+    """
     registers: Sequence[int]
     """The registers, in the order of ``Core.registers``."""
     stack_start: int

@@ -89,7 +89,7 @@ def why_not_followed(firmware: Firmware) -> str | None:
     """Return why the firmware's allocator cannot be followed; None if it can, or if the firmware has none."""
     if not firmware.symbols:
         return "the ELF has no symbols, so its allocator is not known"
-    names = sorted(function.name for function in firmware.functions)
+    names = sorted(function.symbol for function in firmware.functions)
     followed = {name for name, _, _ in _FUNCTIONS}
     clones = [name for name in names if (match := _CLONE.fullmatch(name)) and match["name"] in followed]
     if clones:

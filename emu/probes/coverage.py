@@ -13,7 +13,7 @@ def measure_coverage(firmware: Firmware, executions: Mapping[int, int]) -> Cover
     for address in {*executions, *_code_of_functions(firmware)}:
         place = firmware.locate(address)
         if place.file is not None and place.line is not None:
-            key = (place.file, place.line, place.function)
+            key = (place.file, place.line, place.symbol or place.function)
             most[key] = max(most[key], executions.get(address, 0))
     lines: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for (file, line, _), count in most.items():

@@ -21,7 +21,7 @@ def largest_symbols(firmware: Firmware, regions: Sequence[Region]) -> list[Symbo
 
 def _placed(firmware: Firmware) -> Iterator[tuple[str, int, int]]:
     """Yield name, address and size of each function and variable, and of each initial value."""
-    sizes = {symbol.address: (symbol.name, symbol.size) for symbol in firmware.objects}
+    sizes = {symbol.address: (symbol.readable, symbol.size) for symbol in firmware.objects}
     sizes |= {function.start: (function.name, function.end - function.start) for function in firmware.functions}
     for address, (name, size) in sizes.items():
         if _counts(firmware, address):

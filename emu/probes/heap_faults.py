@@ -69,7 +69,7 @@ class HeapFaults:
         firmware = self._firmware
         variable = firmware.variable_at(address)
         if variable is not None:
-            return f"{address - variable.address} bytes into the variable `{variable.name}`"
+            return f"{address - variable.address} bytes into the variable `{variable.readable}`"
         if sp <= address < firmware.initial_sp:
             return "on the stack"
         region = firmware.board.region_at(address)

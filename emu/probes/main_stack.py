@@ -22,7 +22,7 @@ def main_stack_use(
         return None
     array = firmware.stack_array(top)
     return StackUse(
-        name=f"main stack ({pointer})" if array is None else array.name,
+        name=f"main stack ({pointer})" if array is None else array.readable,
         pointer=pointer,
         top=top,
         limit_bytes=firmware.stack_limit_bytes,

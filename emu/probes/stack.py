@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
+from emu.filler import PAINT
 from emu.firmware import Firmware
 
 Read = Callable[[int, int], bytes]
 Write = Callable[[int, bytes], None]
-
-PAINT = 0xC5
-"""RAM's contents after reset: not zero, as in real RAM, and a float (-6328.7) large enough to be noticed."""
 
 
 class StackPaint:

@@ -86,7 +86,16 @@ def pytest_testnodedown(node: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say whether the baseline was written."""
+    """Say what tests for memory errors have not looked for, and whether the baseline was written."""
+    properties = [
+        each
+        for name in ("passed", "failed")
+        for test in terminalreporter.stats.get(name, ())
+        for each in test.user_properties
+    ]
+    for name, told in sorted({each for each in properties if each[0].endswith(options.NOT_LOOKED_FOR)}):
+        run = name.removesuffix(options.NOT_LOOKED_FOR)
+        terminalreporter.write_line(f"emu: {run}: no_memory_errors has not looked for {told}")
     if config.getoption("emu_update_baseline"):
         from emu.pytest_plugin.session import summary
 

@@ -15,11 +15,12 @@ from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse
 from emu.budgets.usage import usages
 from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured, rests_on, why_not
-from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS
+from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS, NOT_LOOKED_FOR
 from emu.pytest_plugin.session import baseline, baseline_path
 from emu.record import Run
 from emu.reports.difference import change_as_text
 from emu.suppressions import Suppression, load_suppressions
+from emu.verdicts import not_looked_for
 
 _T = TypeVar("_T")
 
@@ -83,6 +84,9 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
     complaints = []
     for run in expected.runs:
         item.user_properties += _properties(run)
+        if expected.memcheck and (unseen := not_looked_for(run)):
+            told = "; ".join(f"{kind}: {why}" for kind, why in unseen.items())
+            item.user_properties.append((f"{run_key(run)}{NOT_LOOKED_FOR}", told))
         wrong = list(_complaints(item.config, run, expected))
         if wrong:
             complaints.append("\n\n".join([f"{run.model} on {run.target}", *wrong]))
@@ -149,8 +153,10 @@ def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iter
 def _memory_errors(run: Run) -> Iterator[str]:
     if run.memory_check is None:
         yield f"memory errors: not looked for: {why_not(run, 'memory_check')}"
-    else:
-        yield from map(describe_fault, run.memory_check.findings)
+        return
+    yield from map(describe_fault, run.memory_check.findings)
+    if run.memory_check.findings:
+        yield from (f"memory errors: not looked for: {kind}: {why}" for kind, why in not_looked_for(run).items())
 
 
 def _increases(config: pytest.Config, run: Run) -> Iterator[str]:

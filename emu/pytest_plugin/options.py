@@ -18,6 +18,8 @@ _OTHER_MARKERS = {
 _EVERY_MARKER = "Holds for each run that the test makes with emu_run; target='*-unicorn' restricts it to such targets."
 
 MARKERS = (*LIMIT_MARKERS, "parity", "no_memory_errors")
+NOT_LOOKED_FOR = ".memory_errors_not_looked_for"
+"""The end of the name of a test's property: what ``no_memory_errors`` says nothing about."""
 
 
 def register(parser: pytest.Parser) -> None:

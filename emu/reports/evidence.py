@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
 from emu.wording import call_path, class_number, counted, error_of, frame_note, function_of, kind, place
 
+_MOST_PLACES = 4
+
 
 def where(location: Location, pc: int | None) -> str:
     """Return a place, such as ``in limit filter.c:21 (pc 0x0800002a)``, without the parts that are not known."""
@@ -64,6 +66,11 @@ def finding_notes(finding: MemoryFinding) -> list[str]:
         notes.append(f"first loaded in {source} from {origin.address:#010x}, {origin.memory}")
     if finding.times > 1:
         notes.append(counted(finding.times, "time"))
+    if finding.others:
+        places = list(dict.fromkeys(place(other) or f"{other.pc:#010x}" for other in finding.others))
+        more = ", ..." if len(places) > _MOST_PLACES else ""
+        by = counted(len(finding.others), "other instruction")
+        notes.append(f"the same mistake by {by}: {', '.join(places[:_MOST_PLACES])}{more}")
     return notes
 
 

@@ -44,6 +44,7 @@ def _properties(run: Run) -> Iterator[tuple[str, str]]:
         if not isinstance(reading.value, NotMeasured):
             yield reading.figure.name, f"{reading.value:.10g}"
     yield from (("heap.refused", line) for line in list(refusals(run.heap))[:_FAULTS])
+    yield from ((f"verdict.{verdict.name}", f"{verdict.value}, limit: {verdict.limit}") for verdict in run.verdicts)
     yield "firmware.sha256", run.firmware.sha256
     yield "firmware.toolchain", run.firmware.toolchain or "not known"
     yield from ((f"environment.{name}", value) for name, value in run.environment.items())

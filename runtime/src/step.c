@@ -110,11 +110,11 @@ static const float *norm(const mamba_sequence *s, const struct mamba_operation *
 {
     const float *weight = mamba_tensor(s->model->header, op, MAMBA_NORM_WEIGHT);
     const float *bias = mamba_tensor(s->model->header, op, MAMBA_NORM_BIAS); /* or NULL */
-    float sum = 0.0f, squares = 0.0f;
-    if (op->parameter == MAMBA_NORM_LAYER) for (uint32_t i = 0; i < op->in; i++) sum += x[i];
-    const float mean = sum / (float)op->in;
+    const float share = 1.0f / (float)op->in;
+    float mean = 0.0f, squares = 0.0f;
+    if (op->parameter == MAMBA_NORM_LAYER) for (uint32_t i = 0; i < op->in; i++) mean += x[i] * share;
     for (uint32_t i = 0; i < op->in; i++) squares += (x[i] - mean) * (x[i] - mean);
-    const float scale = 1.0f / __builtin_sqrtf(squares / (float)op->in + s->model->header->norm_epsilon);
+    const float scale = 1.0f / __builtin_sqrtf(squares * share + s->model->header->norm_epsilon);
     for (uint32_t i = 0; i < op->in; i++) s->normed[i] = (x[i] - mean) * scale * weight[i] + (bias ? bias[i] : 0.0f);
     return s->normed;
 }

@@ -69,7 +69,7 @@ def test_shellcheck(tmp_path: Path):
                 scripts[-1].write_text(f"#!/bin/bash\nset -eo pipefail\n{given}{step['run']}\n")
     assert len(scripts) > 8
     check(find("shellcheck"), "--external-sources", *scripts)
-    check(find("shellcheck"), *(REPOSITORY / "ci" / name for name in ("prepare", "demo", "test")))
+    check(find("shellcheck"), *(REPOSITORY / "ci" / name for name in ("prepare", "demo", "test", "test-qemu")))
 
 
 @pytest.mark.parametrize("step", steps())

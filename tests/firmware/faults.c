@@ -49,6 +49,24 @@ __attribute__((noinline)) static void null_call(void)
     sink = 3;
 }
 
+static void *volatile *const never_set = (void *volatile *)0x20018000u; /* RAM that nothing writes */
+
+__attribute__((noinline)) static void never_set_jump(void)
+{
+    ((void (*)(void))*never_set)(); /* never_set_jump */
+    sink = 5;
+}
+
+__attribute__((noinline)) static void never_set_read(void)
+{
+    sink = ((volatile uint32_t *)*never_set)[3]; /* never_set_read */
+}
+
+__attribute__((noinline)) static void never_set_write(void)
+{
+    *(volatile uint8_t *)*never_set = 1; /* never_set_write */
+}
+
 __attribute__((noinline)) static void invalid_instruction(void)
 {
     sink = 4;

@@ -22,6 +22,7 @@ from emu.reports.annotations import render_annotations
 from emu.reports.html import render_html
 from emu.reports.junit import render_junit
 from emu.reports.markdown import render_markdown
+from emu.reports.sources import Sources
 from emu.reports.terminal import print_run
 from emu.targets import find_target
 
@@ -182,7 +183,7 @@ def test_every_report_says_what_was_interrupted_and_where_the_walk_ends(tmp_path
         "markdown": render_markdown([run]),
         "html": render_html([run]),
         "junit": render_junit([run]),
-        "annotations": render_annotations([run], tmp_path),
+        "annotations": render_annotations([run], Sources(tmp_path)),
         "pytest": describe_fault(fault),
     }
     for name, text in reports.items():

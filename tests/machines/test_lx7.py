@@ -309,6 +309,16 @@ def test_an_exit_gives_its_status(tmp_path: Path) -> None:
         assert run_through(machine)[-1].exit_status == 42
 
 
+def test_firmware_that_waits_for_the_clock_does_the_same_in_every_run(tmp_path: Path) -> None:
+    clocked = program(tmp_path, "faults.c", "-DFAULT=wait_for_cycles(10000)")
+    runs: list[tuple[list[Stop], Measurements]] = []
+    for _ in range(10):
+        with QemuMachine(clocked, TARGET, Instruments(limits=LIMITS)) as machine:
+            runs.append((run_through(machine), machine.measure()))
+    assert runs[0][0][-1].reason == "exit"
+    assert runs == runs[:1] * 10
+
+
 def test_what_is_printed_is_captured(tmp_path: Path) -> None:
     with QemuMachine(program(tmp_path, "prints.c"), TARGET) as machine:
         assert run_through(machine)[-1].exit_status == 3

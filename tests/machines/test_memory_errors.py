@@ -3,19 +3,24 @@
 from pathlib import Path
 
 import pytest
-from builds import LEVELS, TARGET, firmware, line_of
+from builds import LEVELS, TARGET, build, line_of
 
+from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines import Limits, Measurements
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryFinding
+from emu.suppressions import Suppression
+from emu.targets import Target
 
-SOURCE, STACKS = "memory_errors.c", "stacks.c"
+SOURCE, STACKS, MISTAKES = "memory_errors.c", "stacks.c", "mistakes.c"
 
 
-def check(directory: Path, source: str, runs: str, *flags: str) -> tuple[Measurements, list[MemoryFinding]]:
-    program = firmware(directory, source, f"-DRUNS={runs}", *flags)
-    with UnicornMachine(program, TARGET, Instruments(limits=Limits(seconds=20), memcheck=True)) as machine:
+def check(
+    directory: Path, source: str, runs: str, *flags: str, target: Target = TARGET
+) -> tuple[Measurements, list[MemoryFinding]]:
+    program = Firmware.load(build(directory, source, f"-DRUNS={runs}", *flags), target)
+    with UnicornMachine(program, target, Instruments(limits=Limits(seconds=20), memcheck=True)) as machine:
         stop = machine.boot()
         measured = machine.measure()
     assert (stop.reason, stop.exit_status) == ("exit", 0), measured.faults
@@ -80,6 +85,79 @@ def test_an_undefined_value_comes_from_the_memory_that_nobody_set(
 def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
     _, findings = check(tmp_path, SOURCE, "variable_decides()")
     assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "number"), [((".noinit",), 0), ((".no",), 0), ((), 1), ((".persistent",), 1)], ids=str
+)
+def test_a_board_says_which_sections_a_reset_keeps(tmp_path: Path, kept: tuple[str, ...], number: int) -> None:
+    target = Target(TARGET.board.model_copy(update={"kept_over_reset": kept}), "unicorn")
+    _, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
+    assert len(findings) == number
+    for finding in findings:
+        assert finding.detail.endswith(
+            "(name .noinit in kept_over_reset of the board file if a reset keeps its values)"
+        )
+        assert finding.origin is not None
+        assert finding.origin.memory == "0 bytes into `forgotten` (4 bytes), in .noinit"
+
+
+# ---- one mistake, one finding ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("runs", "kind", "places", "others"),
+    [
+        ("measures_a_freed_text()", "use_after_free_read", ["measures_a_freed_text"], 0),
+        ("measures_an_unset_text()", "uninitialised_branch", ["measures_an_unset_text"], 0),
+        ("makes_a_tensor_of_nothing()", "null_pointer_write", ["make_tensor"], 2),
+        ("misses_two_blocks()", "heap_out_of_bounds_write", ["one", "other"], 0),
+        ("forgets_two_locals()", "uninitialised_branch", ["first local", "second local"], 0),
+        ("queues_what_was_freed()", "use_after_free_write", ["push_front"], 0),
+        ("sends_a_frame()", "uninitialised_output", ["put_byte"], 0),
+        ("casts_bytes_to_floats()", "unaligned_access", ["weighted"], None),
+    ],
+)
+def test_one_mistake_is_one_finding(
+    tmp_path: Path, level: str, runs: str, kind: str, places: list[str], others: int | None
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, runs, level, "-w", "-fno-builtin-strlen")
+    assert [finding.kind for finding in findings] == [kind] * len(places)
+    for finding, place in zip(findings, places, strict=True):
+        line = line_of(MISTAKES, place)
+        assert line in [finding.line, *(frame.line for frame in finding.backtrace[1:2])]
+        assert others is None or len(finding.others) == others
+        assert {other.kind for other in finding.others} <= {kind}
+        assert all(other.line is not None and other.line > line for other in finding.others) or others is None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_copy_that_is_too_long_is_one_finding_of_its_first_write(tmp_path: Path, level: str) -> None:
+    _, (finding,) = check(tmp_path, MISTAKES, "receives_too_much()", level)
+    assert (finding.kind, finding.function, finding.backtrace[1].function) == (
+        "heap_out_of_bounds_write",
+        "memcpy",
+        "receive",
+    )
+    assert finding.backtrace[1].line == line_of(MISTAKES, "receive")
+    assert finding.memory is not None
+    assert finding.memory.startswith("right after a block of 32 bytes, allocated by receives_too_much (")
+    assert len(finding.others) > 10
+    assert {"read_below_stack", "heap_out_of_bounds_write"} <= {other.kind for other in finding.others}
+    assert all(other.times > 0 for other in finding.others)
+    for kind, matches in (("heap_*", False), ("*_write", False), ("*", True)):
+        assert Suppression(kind=kind, reason="a test").matches(finding) == matches, kind
+
+
+def test_a_miss_of_the_last_variable_names_it_and_not_the_stack(tmp_path: Path) -> None:
+    _, (finding,) = check(tmp_path, MISTAKES, "misses_the_last_variable(1032)")
+    assert (finding.kind, finding.line) == ("write_below_stack", line_of(MISTAKES, "misses_the_last_variable"))
+    assert finding.memory == "1,000 bytes after `last` (32 bytes), in the stack's memory"
+    assert "bytes below SP: no object is there, and no frame" in finding.detail
+    assert finding.address is not None
+    distance = int(finding.detail.split(", ", 1)[1].split(" bytes below", 1)[0].replace(",", ""))
+    assert 0x20020000 - 64 < finding.address + distance <= 0x20020000
 
 
 # ---- several stacks --------------------------------------------------------------------------------------------------

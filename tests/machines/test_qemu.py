@@ -287,6 +287,16 @@ def test_the_timer_interrupts(tmp_path: Path) -> None:
 
 
 @needs_qemu
+@pytest.mark.parametrize("call", ["waits_for_ticks()", "polls_for_ticks()"])
+def test_firmware_that_waits_for_a_timer_does_the_same_in_every_run(tmp_path: Path, call: str) -> None:
+    program = firmware(tmp_path, "exceptions.c", f"-DCALL={call}")
+    stops, measured = run_through(program)
+    assert stops[-1].reason == "exit"
+    for _ in range(9):
+        assert run_through(program) == (stops, measured)
+
+
+@needs_qemu
 @pytest.mark.parametrize("call", ["endless_recursion(0)", "large_frame(1<<20)"])
 def test_an_overflow_into_nothing_is_one_of_the_stack(tmp_path: Path, call: str) -> None:
     fault, _, _ = fault_of(tmp_path, "faults.c", f"-DFAULT={call}")

@@ -84,6 +84,8 @@ def _read(pipe: Path, firmware: Firmware, truth: Truth) -> None:
     previous: int | None = None  # not yet known to have retired
     pc = ps = epc = 0
     registers: list[int] = []
+    state: list[bytes] = []  # the lines of one look at the core
+    last_state: list[bytes] = []
 
     def retire(address: int) -> None:
         function = firmware.function_at(address)
@@ -92,8 +94,9 @@ def _read(pipe: Path, firmware: Firmware, truth: Truth) -> None:
 
     with pipe.open("rb") as lines:
         for line in lines:
+            state.append(line)
             if line.startswith(b"PC="):
-                pc, registers = int(line[3:], 16), []
+                pc, registers, state = int(line[3:], 16), [], [line]
             elif line.startswith(b"        EPC1="):
                 found = _EPC.search(line)
                 epc = int(found[1], 16) if found else 0
@@ -104,6 +107,9 @@ def _read(pipe: Path, firmware: Firmware, truth: Truth) -> None:
                 registers += [int(value, 16) for value in _REGISTERS.findall(line)]
                 if len(registers) < 16:
                     continue
+                if state == last_state:  # every 65535 instructions QEMU looks at its clock, and then logs again
+                    continue
+                last_state = state.copy()
                 offset = pc - vectors
                 at_vector = 0 <= offset < _VECTOR_BYTES and offset % _VECTOR_ALIGNMENT == 0
                 if at_vector and ps & _EXCM and epc == previous:

@@ -148,6 +148,26 @@ def test_memory_errors(project: Project, compile_program: Compile):
     assert tests["test_unasked"].outcome == tests["test_accepted"].outcome == "passed"
 
 
+def test_what_no_memory_errors_says_nothing_about_is_told(project: Project, compile_program: Compile):
+    compile_program("stripped", "-s")
+    compile_program()
+    write(
+        project,
+        written("stripped", "no_memory_errors", body="emu_run('stripped.elf')"),
+        written("whole", "no_memory_errors"),
+    )
+    for workers in ((), ("-n1",)):
+        session = project.pytest(*workers)
+        assert session.outcomes == {"test_stripped": "passed", "test_whole": "passed"}
+        (line,) = (line for line in session.text.splitlines() if line.startswith("emu: "))
+        assert line.startswith(
+            "emu: stripped@stm32h7-unicorn: no_memory_errors has not looked for uninitialised values: the ELF"
+        )
+        assert "errors of the heap: " in line
+        told = [name for name in session.tests["test_stripped"].properties if name.endswith("not_looked_for")]
+        assert told == ["stripped@stm32h7-unicorn.memory_errors_not_looked_for"]
+
+
 def test_parity(project: Project):
     path = find_model("har").inputs
     assert path is not None

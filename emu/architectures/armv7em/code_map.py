@@ -1,17 +1,22 @@
 """How the instructions of a whole firmware change SP."""
 
+import re
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
 from emu.architectures.armv7em.thumb import DYNAMIC, stack_effects
 from emu.firmware import Firmware
 
+_DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
+
 
 class CodeMap:
     """The changes of SP for each region of code: one entry for each halfword."""
 
     def __init__(self, firmware: Firmware):
+        self._firmware = firmware
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
         self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
         self.behind_dynamic: set[int] = set()
@@ -25,6 +30,17 @@ class CodeMap:
                     (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
         """First and last address of memory whose code cannot be told from data: every instruction there is watched."""
+
+    @cached_property
+    def divisions(self) -> list[int]:
+        """The addresses of SDIV and UDIV, and of data that looks like them."""
+        found = []
+        for start, code in self._firmware.code():
+            at = start & 1
+            for match in _DIVISION.finditer(code):
+                if match.start() % 2 == at:
+                    found.append(start + match.start())
+        return found
 
     def delta_at(self, address: int) -> int:
         """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""

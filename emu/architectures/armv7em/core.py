@@ -112,6 +112,8 @@ class CortexM:
     def _lowering_instruction(self, peak: StackPeak) -> int:
         """Return the address of the instruction that brought SP to its lowest."""
         sp, pc = peak.registers[_SP], peak.lowered_from
+        if pc & 1:
+            return pc & ~1  # no instruction: an exception's frame lies below the function that it interrupted
         while sp > peak.lowest:
             delta = self.code.delta_at(pc)
             if delta == DYNAMIC:

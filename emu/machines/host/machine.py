@@ -96,7 +96,8 @@ class HostMachine(Machine):
             memory_check=MemoryCheck(allocator="sanitizer", findings=findings),
             output=output.text,
             output_cut_bytes=output.cut_bytes,
-            not_measured=dict.fromkeys(_FIGURES, _WHY_NOT),
+            not_measured=dict.fromkeys(_FIGURES, _WHY_NOT)
+            | {"uninitialised values": "AddressSanitizer does not look for them"},
         )
 
     def close(self) -> None:

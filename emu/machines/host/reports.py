@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emu.firmware import Firmware
-from emu.record import Frame, MemoryFinding
+from emu.record import Frame, Location, MemoryFinding
 
 _ADDRESS_ERROR = re.compile(r"^==\d+==ERROR: AddressSanitizer: (.*)$", re.MULTILINE)
 _MEMORY_LIMIT = re.compile(r"^==\d+==AddressSanitizer: hard rss limit exhausted \((\d+)Mb", re.MULTILINE)
@@ -157,7 +157,7 @@ def _read_bad_access(message: str, address: int, text: _Text) -> MemoryFinding:
 
 def _finding(kind: str, detail: str, text: _Text, address: int | None = None) -> MemoryFinding:
     backtrace = text.backtrace
-    place = backtrace[0].model_dump(exclude={"pc", "frame_bytes"}) if backtrace else {}
+    place = backtrace[0].model_dump(include=set(Location.model_fields)) if backtrace else {}
     return MemoryFinding(
         **place,
         kind=kind,

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +20,22 @@ import numpy as np
 
 from emu.architectures.core import StoppedCore
 from emu.errors import MissingToolError
+from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
-from emu.native.qemu import Shared, qemu_plugin
+from emu.native.qemu import OUTPUT_KEPT, Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
-from emu.probes.stack import PAINT
 from emu.processes import end_group
 from emu.targets import Region
 
 _ERASED = 0xFF
 _ANSWER_SECONDS = 10.0
+_PLUGIN_POLL_SECONDS = 0.0005
+_CLOCK = ("-icount", "shift=1,sleep=off")
+"""The clock of the machine: an instruction takes 2 ns, so that timers give the same in every run; a wait is skipped."""
 _NO_OUTPUT = 0xFFFF_FFFF
 _LAST_WORDS = re.compile(r"fatal:|^emu plugin: |^ERROR:")
 """What QEMU or the plugin prints when it gives up."""
@@ -142,8 +146,6 @@ class QemuProcess:
             os.truncate(self._shared_file, ctypes.sizeof(Shared))
             self._shared_memory = mmap.mmap(self._shared_file, 0)
             self.shared = Shared.from_buffer(self._shared_memory)
-            self._output_file = os.memfd_create("emu-output")
-            undo.callback(os.close, self._output_file)
             self._messages_file = os.memfd_create("emu-messages")
             undo.callback(os.close, self._messages_file)
             ours, theirs = socket.socketpair()
@@ -155,7 +157,6 @@ class QemuProcess:
                     "board": board,
                     "memory": self.memory.file,
                     "shared": self._shared_file,
-                    "output": self._output_file,
                 }
                 self._process = self._start(path, plugin, files, theirs)
                 undo.callback(end_group, self._process)
@@ -196,9 +197,17 @@ class QemuProcess:
             return last_words
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
+    @property
+    def printed(self) -> int:
+        """The number of bytes that the firmware has printed."""
+        return self.shared.printed
+
     def output_since(self, position: int) -> bytes:
-        """Return the firmware's output after the first ``position`` bytes."""
-        return os.pread(self._output_file, os.fstat(self._output_file).st_size - position, position)
+        """Return the firmware's output after the first ``position`` bytes, or its last ``OUTPUT_KEPT`` bytes."""
+        ring, end = Shared.output.offset, self.printed % OUTPUT_KEPT
+        size = min(self.printed - position, OUTPUT_KEPT)
+        older = self._shared_memory[ring + OUTPUT_KEPT - max(0, size - end) : ring + OUTPUT_KEPT]
+        return older + self._shared_memory[ring + max(0, end - size) : ring + end]
 
     def close(self) -> None:
         """End the process and release everything; calling it again does nothing."""
@@ -209,7 +218,7 @@ class QemuProcess:
     def _start(self, path: Path, plugin: Path, files: dict[str, int], gdb: socket.socket) -> subprocess.Popen[bytes]:
         named = ",".join(f"{name}=/proc/self/fd/{file}" for name, file in files.items())
         arguments = [*self._core.arguments(), "-nodefaults", "-no-user-config", "-no-reboot", "-S"]
-        arguments += ["-display", "none", "-nic", "none"]
+        arguments += [*_CLOCK, "-display", "none", "-nic", "none"]
         arguments += ["-chardev", f"socket,id=gdb,fd={gdb.fileno()}", "-gdb", "chardev:gdb"]
         arguments += ["-plugin", f"file={str(plugin).replace(',', ',,')},{named}"]
         return subprocess.Popen(
@@ -225,6 +234,7 @@ class QemuProcess:
         """Return the connection after a check that QEMU is at reset with the board's memory."""
         try:
             gdb = GdbRemote(connection, _ANSWER_SECONDS)
+            self._wait_for_plugin()
             found = self._at_reset(gdb, firmware)
         except GdbError as error:
             raise MissingToolError(f"{self._unusable}: {error}; {self._first_message()}") from error
@@ -232,6 +242,12 @@ class QemuProcess:
             if value != expected:
                 raise MissingToolError(f"{self._unusable}: {what} is {value!r} at reset, not {expected!r}")
         return gdb
+
+    def _wait_for_plugin(self) -> None:
+        """Wait until the machine has the board's memory: QEMU 10 answers before it calls the plugin for the core."""
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while self.shared.ready == 0 and self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(_PLUGIN_POLL_SECONDS)
 
     def _at_reset(self, gdb: GdbRemote, firmware: Firmware) -> dict[str, tuple[object, object]]:
         """Return the value found and the value expected of each check at reset, by name."""
@@ -249,7 +265,7 @@ class QemuProcess:
     @property
     def _unusable(self) -> str:
         command, version = self._core.command, qemu_version(type(self._core))
-        return f"{command} {version} cannot be used (Debian's 7.2 and 10.0 can: apt-get install {self._core.package})"
+        return f"{command} {version} cannot be used (7.2, 8.2 and 10.0 can: apt-get install {self._core.package})"
 
     def _first_message(self) -> str:
         lines = [line for line in self.messages.splitlines() if "warning" not in line]

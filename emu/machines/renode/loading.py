@@ -1,11 +1,11 @@
 """A machine in Renode at reset: its core, memory with the firmware, and halting hooks."""
 
 from emu.architectures.cores import core_of
+from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.cortex_m import CORTEX_M
 from emu.machines.renode.lx7 import LX7
-from emu.probes.stack import PAINT
 
 _CORES = {"armv7em": CORTEX_M, "xtensa": LX7}
 

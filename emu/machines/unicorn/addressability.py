@@ -9,8 +9,9 @@ from emu.firmware import Firmware
 from emu.native.unicorn.shadow import ByteState
 from emu.targets import Region
 
-_KEPT_OVER_RESET = (".noinit", ".persistent", ".backup")
 _MAPPING_SYMBOL = "$"
+_LONGEST_TAIL = 32
+"""Bytes; a longer rest of a section may be room that the linker script reserves."""
 
 
 def initial_states(firmware: Firmware, *, heap_is_followed: bool) -> list[tuple[Region, NDArray[np.uint8]]]:
@@ -48,7 +49,7 @@ def heap_state(region: Region) -> NDArray[np.uint8]:
 def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:
     """Return address and size of the RAM with values at reset: loaded data, and data that survives a reset."""
     loaded = [(segment.load_address, len(segment.data)) for segment in firmware.segments]
-    kept = [(s.address, s.size) for s in firmware.sections if s.name.startswith(_KEPT_OVER_RESET)]
+    kept = [(s.address, s.size) for s in firmware.sections if s.name.startswith(firmware.board.kept_over_reset)]
     return [*loaded, *kept]
 
 
@@ -67,10 +68,10 @@ def _fill_section(state: NDArray[np.uint8], region: Region, section: Section, fi
 
 
 def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:
-    """Return start and end of the gaps between the objects of ``section``.
+    """Return start and end of the gaps between the objects of ``section``, and after the last one if that gap is short.
 
-    No gap follows the last object. No gap follows a label without a size (from assembly or a linker script) either, as
-    the bytes after the label may belong to it.
+    No gap follows a label without a size (from assembly or a linker script), as the bytes after the label may belong to
+    it.
     """
     inside = sorted(
         (symbol.address, -symbol.size)
@@ -85,4 +86,6 @@ def _padding(firmware: Firmware, section: Section) -> list[tuple[int, int]]:
             owned_to = max(owned_to or 0, address - negative_size)
         elif owned_to is not None and address >= owned_to:
             owned_to = None
+    if owned_to is not None and 0 < section.end - owned_to <= _LONGEST_TAIL:
+        gaps.append((owned_to, section.end))
     return gaps

@@ -10,7 +10,10 @@ from emu.record import Fault
 
 YIELD = "YIELD"
 BREAKPOINT = 7
-_SUPERVISOR_CALL = 2
+_SUPERVISOR_CALL, _EXCEPTION_RETURN = 2, 8
+UNDEFINED_COPROCESSOR = 17
+_NOT_EXECUTED, _MPU_REFUSES, _DIVIDED_BY_ZERO = 1 << 0, 0xFF, 1 << 25
+"""Bits of CFSR (B3.2.15)."""
 _HINTS = {**WAITS, 0xBF10: YIELD}
 
 
@@ -21,6 +24,19 @@ def explain_stop(run: Run, pc: int) -> Fault:
     if refused is not None:
         kind, detail = describe_access(run.firmware.board, *refused)
         return make_fault(run, kind, pc, detail, address=refused[1])
+    unprivileged = run.hooks.exceptions.unprivileged_access
+    if unprivileged is not None:
+        detail = f"code without privilege accesses the core's register at {unprivileged:#010x}"
+        return make_fault(run, "exception", pc, detail, address=unprivileged)
+    trap = run.hooks.exceptions.trap
+    if trap is not None and trap[0] == _DIVIDED_BY_ZERO:
+        return make_fault(run, "exception", pc, "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)")
+    if trap is not None and trap[0] & _MPU_REFUSES:
+        what = "code" if trap[0] & _NOT_EXECUTED else "an access"
+        return make_fault(run, "exception", pc, f"the MPU forbids {what} at {trap[1]:#010x}", address=trap[1])
+    if trap is not None:
+        detail = f"an unaligned access at {trap[1]:#010x}, and the firmware traps it (CCR.UNALIGN_TRP)"
+        return make_fault(run, "exception", pc, detail, address=trap[1])
     if access is not None and access[0] in DATA_ACCESSES:
         kind, detail = describe_access(run.firmware.board, DATA_ACCESSES[access[0]], *access[1:])
         return make_fault(run, kind, pc, detail, address=access[1])
@@ -30,12 +46,16 @@ def explain_stop(run: Run, pc: int) -> Fault:
     if exception == BREAKPOINT:
         return make_fault(run, "breakpoint", pc, f"BKPT {run.peek(pc, 1)[0]:#04x}")
     if exception == _SUPERVISOR_CALL:
-        return make_fault(run, "exception", pc - 2, "SVC: exceptions are not emulated")
+        _, vector = run.hooks.exceptions.refused
+        return make_fault(
+            run, "exception", pc - 2, f"SVC has no handler: its vector holds {vector:#010x}, which is no code"
+        )
+    if exception == _EXCEPTION_RETURN:
+        return make_fault(run, "exception", pc, f"an exception return that the core does not allow: {pc | 1:#010x}")
+    if exception == UNDEFINED_COPROCESSOR:
+        return make_fault(run, "exception", pc, "the FPU is used before it is enabled (CPACR)")
     if exception is not None:
         return make_fault(run, "exception", pc, f"exception {exception} of the emulated core")
-    hint = last_hint(run)
-    if hint is not None:
-        return make_fault(run, "wait_for_interrupt", pc - 2, f"{hint} waits forever: there are no interrupts")
     if not run.in_thumb_state:
         detail = f"jump to {pc:#010x}: {describe_arm_state(pc)}"
         jumped = run.hooks.current_block if run.fetch_failed else run.hooks.previous_block
@@ -80,9 +100,14 @@ def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = 
 def last_hint(run: Run) -> str | None:
     """Return the hint instruction (WFI, WFE, YIELD) that has just stopped Unicorn, or None."""
     block = run.hooks.current_block
-    if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
+    if block is None or run.pc != block.address + block.size or _was_stopped(run):
         return None
     return _HINTS.get(int.from_bytes(run.peek(run.pc - 2, 2), "little"))
+
+
+def _was_stopped(run: Run) -> bool:
+    """Return whether something else than a hint has stopped the engine."""
+    return bool(run.hooks.access or run.hooks.exception or run.hooks.exceptions.trap)
 
 
 def _jump(run: Run, block: Block | None) -> int:

@@ -1,4 +1,4 @@
-"""Firmware in Unicorn: the core's instructions and FPU, and the board's memory, but no other hardware."""
+"""Firmware in Unicorn: the core's instructions, FPU and exceptions, and the board's memory, but no other hardware."""
 
 from unicorn import (
     UC_ARCH_ARM,
@@ -21,6 +21,7 @@ from unicorn.unicorn import Uc, UcError
 from unicorn.unicorn_const import UC_ERR_NOMEM
 
 from emu.architectures.armv7em.core import CortexM
+from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
@@ -29,7 +30,8 @@ from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.time_limit import TimeLimit, alarm, own_work
 from emu.machines.unicorn.addressability import defined_ranges, heap_state, initial_states
-from emu.machines.unicorn.faults import BREAKPOINT, YIELD, explain_stop, last_hint, make_fault, stack_overflow
+from emu.machines.unicorn.exceptions import WFE, no_handler, take_fault, waits_forever
+from emu.machines.unicorn.faults import BREAKPOINT, YIELD, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
 from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
@@ -37,19 +39,20 @@ from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
 from emu.native import unicorn as native
+from emu.native.unicorn.exceptions import SYSTEM_CONTROL_SPACE
 from emu.native.unicorn.hooks import NativeHooks
 from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
-from emu.probes.stack import PAINT, StackPaint
+from emu.probes.stack import StackPaint
 from emu.record import Fault
 from emu.targets import Region, Target
 
 _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
 _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
 _ERASED = 0xFF
-_NOWHERE = 0xFFFF_FFF0
-"""An address that no code reaches: Unicorn needs one stop address for all runs of an engine."""
+_TRANSLATED_BYTES = 128 << 20
+"""Memory for translated code; Unicorn would fill a gigabyte with the old code of firmware that changes its code."""
 _PAUSE = 16_000_000
 """Instructions between pauses in which Python takes the events: some hundredths of a second."""
 
@@ -59,7 +62,8 @@ _SEMIHOSTING_CALL = b"\xab\xbe"  # BKPT 0xAB
 class UnicornMachine(Machine):
     """One firmware in Unicorn (see ``emu.machines.Machine``).
 
-    A ``bare`` machine measures nothing and has no limits; it shows what measuring costs in speed.
+    A ``bare`` machine measures nothing and has no limits; it shows what measuring costs in speed. It counts no
+    instructions, so it takes pended exceptions only when the engine stops, and SysTick moves only in WFI.
     """
 
     def __init__(
@@ -138,9 +142,11 @@ class UnicornMachine(Machine):
     def _reset(self) -> Run:
         firmware = self._firmware
         engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
+        engine.ctl_set_tcg_buffer_size(_TRANSLATED_BYTES)
         engine.ctl_set_cpu_model(_CPU_MODELS[firmware.board.cpu])
         for region in firmware.board.memory:
-            engine.mem_map(region.start, region.size, _protection(region))
+            if region.start != SYSTEM_CONTROL_SPACE:
+                engine.mem_map(region.start, region.size, _protection(region))
             if region.kind == "memory":
                 engine.mem_write(region.start, bytes([PAINT if region.writable else _ERASED]) * region.size)
         for segment in firmware.segments:
@@ -160,6 +166,8 @@ class UnicornMachine(Machine):
             bare=self._bare,
             shadow=shadow,
         )
+        if any(region.start == SYSTEM_CONTROL_SPACE for region in firmware.board.memory):
+            hooks.exceptions.map_registers()
         output = Output()
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
@@ -263,8 +271,22 @@ class UnicornMachine(Machine):
                     self._move_block(run)
                 case native.STOP_UNKNOWN_CODE:
                     hooks.describe_code(run.peek)
-                case _ if last_hint(run) == YIELD:
+                case native.STOP_NO_HANDLER:
+                    return no_handler(run, pc)
+                case native.STOP_SLEEP if not hooks.exceptions.wait(for_event=False):
+                    return waits_forever(run, pc, "SLEEPONEXIT")
+                case native.STOP_SLEEP:
+                    pass
+                case native.STOP_TRAPS:
+                    hooks.cut_block(pc)
+                    hooks.watch_traps()
+                case native.STOP_RESET:
+                    return make_fault(run, "reset", pc, "the firmware asks for a reset (AIRCR.SYSRESETREQ)")
+                case _ if (hint := last_hint(run)) == YIELD:
                     pass  # YIELD has no effect with one thread
+                case _ if hint is not None:
+                    if not hooks.exceptions.wait(for_event=hint == WFE):
+                        return waits_forever(run, pc, hint)
                 case _ if hooks.exception == BREAKPOINT and run.peek(pc, 2) == _SEMIHOSTING_CALL:
                     try:
                         self._serve_semihosting(run)
@@ -275,7 +297,14 @@ class UnicornMachine(Machine):
                     if run.exit_status is not None:
                         return None
                 case _ if not self._let_execute(run, pc):
-                    return explain_stop(run, pc)
+                    fault = take_fault(run, pc)
+                    if fault is not None:
+                        return fault
+                    if hooks.stop_reason == native.STOP_STACK_CHANGE:
+                        self._follow_stack(run)
+                    if hooks.stop_reason == native.STOP_STACK_OVERFLOW:
+                        return stack_overflow(run)
+                    pc = run.pc
             if time_limit.is_over:
                 return make_fault(run, "time_limit", pc, f"the run has not ended after {time_limit.words}")
 
@@ -337,11 +366,8 @@ class UnicornMachine(Machine):
 
     def _emulate(self, run: Run, pc: int) -> None:
         run.peripherals.refused = None
-        try:
-            run.engine.emu_start(pc | 1, _NOWHERE)
-        except UcError as error:
-            if error.errno == UC_ERR_NOMEM:
-                raise MemoryError("Unicorn has no memory left") from error
+        if run.hooks.run(pc) == UC_ERR_NOMEM:
+            raise MemoryError("Unicorn has no memory left")
 
 
 def _protection(region: Region) -> int:

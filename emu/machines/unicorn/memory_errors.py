@@ -1,12 +1,14 @@
 """Memory errors: the checker's findings in words, with the owner of the memory and the origin of a value."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from emu.architectures.access import NULL_PAGE
 from emu.architectures.armv7em.dataflow import Access
 from emu.architectures.core import Core
 from emu.elf import Symbol
 from emu.firmware import Firmware
+from emu.machines.unicorn.same_mistake import Described, by_mistake
 from emu.native.unicorn.instructions import FindingKind
 from emu.native.unicorn.shadow import ByteState, Finding, NativeShadow
 from emu.probes.heap import HeapLedger
@@ -15,11 +17,29 @@ from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 _NEAR_BLOCK = 256
 """Bytes around a heap block; an access in them is taken for a miss of the block."""
 _NEAR_OBJECT = 64
+_CLEARED_SECTIONS = (".bss", ".sbss", ".tbss")
+_SP = 13
 _UNDEFINED = {
     FindingKind.UNINITIALISED_BRANCH: ("uninitialised_branch", "what runs next depends on a value that was never set"),
     FindingKind.UNINITIALISED_ADDRESS: ("uninitialised_address", "the address depends on a value that was never set"),
     FindingKind.UNINITIALISED_OUTPUT: ("uninitialised_output", "a value that was never set leaves the firmware"),
 }
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """The owner of an address: where the address is, in or near what, and in which memory."""
+
+    where: str
+    what: str
+    place: str = ""
+    section: str | None = None
+    """The section of a variable that startup code does not clear, by the section's name."""
+    is_block: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.where} {self.what}{self.place}".strip()
 
 
 class MemoryErrors:
@@ -28,7 +48,7 @@ class MemoryErrors:
     def __init__(self, firmware: Firmware, core: Core, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
         self._firmware, self._core, self._ledger, self._shadow = firmware, core, ledger, shadow
         self._replaced = replaced
-        self._described: list[MemoryFinding] = []
+        self._described: list[Described] = []
         self._outputs: dict[int, MemoryFinding] = {}
         """Findings by the address of the code that gave the bytes to the host."""
 
@@ -53,45 +73,53 @@ class MemoryErrors:
             pc=pc,
             detail=f"{detail}: {_bytes(undefined - address, 'into')} the {size} that it hands out",
             backtrace=backtrace(),
-            memory=self._owner(undefined, ()),
+            memory=self._owner(undefined, ()).text,
         )
 
     def measure(self) -> MemoryCheck:
         """Return the findings, oldest first."""
         for described, finding in zip(self._described, self._shadow.findings, strict=False):
-            described.times = finding.times
+            described.finding.times = finding.times
         return MemoryCheck(
             allocator="replaced" if self._replaced else "faithful",
-            findings=[*self._described, *self._outputs.values()],
+            findings=[*by_mistake(self._described), *self._outputs.values()],
             cut=self._shadow.findings_cut,
         )
 
     # ---- describing --------------------------------------------------------------------------------------------------
 
-    def _describe(self, finding: Finding) -> MemoryFinding:
+    def _describe(self, finding: Finding) -> Described:
         backtrace = self._backtrace(finding)
-        frames = _spans(backtrace, finding.registers[13])
+        frames = _spans(backtrace, finding.registers[_SP])
         kind, detail = self._classify(finding)
         address = finding.address if finding.access else None
         origin = finding.origin
-        return MemoryFinding(
+        owner = self._owner(address, frames, finding.registers[_SP]) if address is not None else None
+        source = self._owner(origin.address, frames) if origin.pc != 0 else None
+        if source is not None and source.section is not None:
+            detail += f" (name {source.section} in kept_over_reset of the board file if a reset keeps its values)"
+        described = MemoryFinding(
             **self._firmware.locate(finding.pc).model_dump(),
             kind=kind,
             address=address,
             pc=finding.pc,
             detail=detail,
             backtrace=backtrace,
-            memory=self._owner(address, frames) if address is not None else None,
+            memory=None if owner is None else owner.text,
             origin=None
-            if origin.pc == 0
+            if source is None
             else Origin(
                 **self._firmware.locate(origin.pc).model_dump(),
                 pc=origin.pc,
                 address=origin.address,
-                memory=self._owner(origin.address, frames),
+                memory=source.text,
             ),
             times=finding.times,
         )
+        if owner is None and source is not None and not source.is_block:
+            return Described(described, None)  # two variables that nobody set are two mistakes
+        about = owner or source
+        return Described(described, None if about is None else about.what)
 
     def _classify(self, finding: Finding) -> tuple[str, str]:
         kind = FindingKind(finding.kind)
@@ -103,7 +131,7 @@ class MemoryErrors:
             return "unaligned_access", f"{what}: this instruction faults unless the address is a multiple of 4"
         match ByteState(finding.state):
             case ByteState.BELOW_STACK:
-                return f"{access}_below_stack", f"{what}, below SP: what was there is gone"
+                return f"{access}_below_stack", f"{what}, {self._below_sp(finding)}"
             case ByteState.READ_ONLY:
                 return "write_to_read_only", f"{what}: constants"
             case ByteState.FREED if not self._just_behind_a_block(finding.address):
@@ -118,13 +146,19 @@ class MemoryErrors:
             return f"null_pointer_{access}", f"{what}, through a null pointer"
         return f"{access}_outside_objects", f"{what}: no section of the linker script is there"
 
+    def _below_sp(self, finding: Finding) -> str:
+        distance = finding.registers[_SP] - finding.address
+        if self._object_nearer_than(finding.address, distance) is None:
+            return "below SP: what was there is gone"
+        return f"{distance:,} bytes below SP: no object is there, and no frame"
+
     def _just_behind_a_block(self, address: int) -> bool:
         block = self._ledger.block_near(address, 4)
         return block is not None and block.freed is None and block.address <= address
 
     def _backtrace(self, finding: Finding) -> list[Frame]:
         registers = list(finding.registers)
-        start = registers[13]
+        start = registers[_SP]
         stack = bytes(finding.stack[: finding.stack_bytes]) if finding.stack_bytes else b""
 
         def read(address: int, size: int) -> bytes:
@@ -132,30 +166,45 @@ class MemoryErrors:
 
         return self._core.backtrace(registers, read)
 
-    def _owner(self, address: int, frames: Sequence[tuple[int, int, str]]) -> str:
-        """Return the owner of ``address``; ``frames`` are start, end and function of the stack's frames."""
+    def _owner(self, address: int, frames: Sequence[tuple[int, int, str]], sp: int | None = None) -> _Owner:
+        """Return the owner of ``address``; ``frames`` are start, end and function of the stack's frames.
+
+        In the stack's memory below ``sp``, an object that is nearer than ``sp`` is taken for the owner.
+        """
         firmware = self._firmware
         block = self._ledger.block_near(address) or self._ledger.block_near(address, _NEAR_BLOCK)
         if block is not None:
-            return f"{_offset(address, block.address, block.size)} {self._ledger.describe(block)}"
+            where = _offset(address, block.address, block.size)
+            return _Owner(where, self._ledger.describe(block), is_block=True)
         for start, end, function in frames:
             if start <= address < end:
-                return f"the stack frame of {function}"
+                return _Owner("", f"the stack frame of {function}")
         if firmware.stack_limit is not None and firmware.stack_limit <= address < firmware.initial_sp:
-            return "the stack"
-        symbol = self._nearest_object(address)
-        if symbol is not None:
-            return f"{_offset(address, symbol.address, symbol.size)} `{symbol.name}` ({symbol.size} bytes)"
+            missed = self._object_nearer_than(address, sp - address) if sp is not None else None
+            return _Owner("", "the stack") if missed is None else _object(address, missed, "in the stack's memory")
         section = next((s for s in firmware.sections if s.address <= address < s.end), None)
-        if section is not None:
-            return f"the section {section.name}"
+        symbol = self._object_nearer_than(address, _NEAR_OBJECT)
+        if symbol is not None:
+            kept = section is not None and section.data is None and not section.name.startswith(_CLEARED_SECTIONS)
+            if section is None or not kept or not symbol.address <= address < symbol.end:
+                return _object(address, symbol)
+            return replace(_object(address, symbol, f"in {section.name}"), section=section.name)
         region = firmware.board.region_at(address)
-        return f"unused memory of {region.name}" if region is not None else "no memory"
+        if region is None:
+            return _Owner("", "no memory")
+        place = f"unused memory of {region.name}" if section is None else f"the section {section.name}"
+        before = self._object_nearer_than(address, address - region.start)
+        return _Owner("", place) if before is None else _object(address, before, f"in {place}")
 
-    def _nearest_object(self, address: int) -> Symbol | None:
-        """Return the object that holds ``address``, or the nearest object that ends shortly before it."""
-        candidates = (s for s in self._firmware.objects if s.address <= address < s.address + s.size + _NEAR_OBJECT)
-        return min(candidates, key=lambda s: max(0, address - s.address - s.size + 1), default=None)
+    def _object_nearer_than(self, address: int, distance: int) -> Symbol | None:
+        """Return the object that holds ``address``, or the nearest one that ends at most ``distance`` bytes before."""
+        candidates = (s for s in self._firmware.objects if s.address <= address < s.end + distance)
+        return min(candidates, key=lambda s: max(0, address - s.end + 1), default=None)
+
+
+def _object(address: int, symbol: Symbol, place: str = "") -> _Owner:
+    where = _offset(address, symbol.address, symbol.size)
+    return _Owner(where, f"`{symbol.readable}` ({symbol.size} bytes)", f", {place}" if place else "")
 
 
 def _offset(address: int, start: int, size: int) -> str:
@@ -168,7 +217,7 @@ def _offset(address: int, start: int, size: int) -> str:
 
 
 def _bytes(count: int, where: str) -> str:
-    return f"{count} byte{'s' * (count != 1)} {where}"
+    return f"{count:,} byte{'s' * (count != 1)} {where}"
 
 
 def _spans(backtrace: list[Frame], sp: int) -> list[tuple[int, int, str]]:

@@ -56,7 +56,7 @@ class Stacks:
         self.cut = False
         """Whether there were more stacks than ``MOST_STACKS``."""
         array, top = firmware.stack_array(firmware.initial_sp), firmware.initial_sp
-        name, room = (MAIN, None) if array is None else (array.name, (array.address, array.end))
+        name, room = (MAIN, None) if array is None else (array.readable, (array.address, array.end))
         self._add(FoundStack(name, "MSP", top, firmware.stack_limit, room))
         hooks.enter_stack(1, top)
 
@@ -96,7 +96,8 @@ class Stacks:
     def _stack_at(self, sp: int, pointer: Literal["MSP", "PSP"], heap_block: HeapBlock) -> FoundStack:
         array = self._firmware.stack_array(sp)
         if array is not None:
-            return FoundStack(array.name, pointer, max(sp, array.end & ~7), array.address, (array.address, array.end))
+            room = (array.address, array.end)
+            return FoundStack(array.readable, pointer, max(sp, array.end & ~7), array.address, room)
         block = heap_block(sp - 1)
         if block is not None and block.freed is None:
             start, end = block.address, block.address + block.size
@@ -126,7 +127,7 @@ class Stacks:
     def _name(self, sp: int, pointer: str) -> str:
         variable = self._firmware.variable_at(sp - 1)
         if variable is not None:
-            return f"{variable.name}+{sp - variable.address:#x}"
+            return f"{variable.readable}+{sp - variable.address:#x}"
         if pointer == "PSP" and all(stack.name != _PROCESS for stack in self.found):
             return _PROCESS
         return f"stack at {sp:#010x}"

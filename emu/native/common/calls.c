@@ -77,4 +77,18 @@ void follow_calls(struct call_tree *calls, uint32_t address, uint32_t function, 
     calls->current = callee_of(calls, calls->frames[calls->frame_count - 1].caller, function);
 }
 
+void interrupt_calls(struct call_tree *calls)
+{
+    if (calls->node_capacity != 0)
+        enter_frame(calls, NO_RETURN_ADDRESS, UINT32_MAX, calls->current); /* no SP of the handler ends this frame */
+}
+
+void resume_calls(struct call_tree *calls, uint32_t frame_count, uint32_t path)
+{
+    if (calls->node_capacity == 0)
+        return;
+    calls->frame_count = frame_count;
+    calls->current = path;
+}
+
 uint32_t beside_calls(struct call_tree *calls, uint32_t function) { return callee_of(calls, calls->current, function); }

@@ -49,6 +49,12 @@ static inline bool goes_on(const struct call_tree *calls, uint32_t address, uint
  * have ended. A jump to another function (a tail call) takes over the frame. */
 void follow_calls(struct call_tree *calls, uint32_t address, uint32_t function, uint32_t return_address, uint32_t sp);
 
+/* An exception interrupts the current function, which is the caller of its handler. */
+void interrupt_calls(struct call_tree *calls);
+
+/* An exception has ended: the calls are those of the function that it interrupted. */
+void resume_calls(struct call_tree *calls, uint32_t frame_count, uint32_t path);
+
 /* Counts code that an exception runs between two instructions: the current function is its caller, and it leaves no
  * frame. Returns the path of its instructions. */
 uint32_t beside_calls(struct call_tree *calls, uint32_t function);

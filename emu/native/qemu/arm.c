@@ -124,6 +124,7 @@ const struct core arm = {
     .target = "arm",
     .set_register = "arm_cpu_gdb_write_register",
     .own = {0xE0000000u, 0xE0100000u}, /* Armv7-M, B3.1 */
+    .reset_reads_memory = true,
     .attach = attach,
     .changes_sp = changes_sp,
     .instruction_size = instruction_size,

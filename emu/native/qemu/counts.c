@@ -94,8 +94,9 @@ static void on_block(unsigned vcpu, void *data)
 
 /* The instruction of the current block at which QEMU has left that block, because the instruction accesses a device.
  *
- * QEMU 10 runs this instruction in a block of its own, and goes on with another block after it. QEMU reports
- * only the accesses of the block with this one instruction. So the block counts when it makes its first access.
+ * QEMU runs this instruction in a block of its own, so that the device sees the exact time, and goes on with another block
+ * after it. QEMU reports only the accesses of the block with this one instruction. So the block counts when it makes its
+ * first access.
  */
 static void on_lone_access(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
 {
@@ -175,7 +176,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     if (plugin.bare) return;
     const size_t count = qemu_plugin_tb_n_insns(tb);
     struct translation *translation = allocate(sizeof *translation + count * sizeof *translation->addresses);
-    if (plugin.api->leaves_blocks && count == 1) {
+    if (count == 1) {
         qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_lone_access, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, translation);
     }
@@ -186,7 +187,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);
-        bytes = plugin.api->first_bytes(insn, room);
+        bytes = plugin.generation->first_bytes(insn, room);
         if (sp_changed) {
             struct sp_change *change = allocate(sizeof *change);
             *change = (struct sp_change){previous, address};

@@ -2,14 +2,28 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "parts.h"
 
-static void look_up(void *into, const char *name)
+void *exported(const char *name)
 {
     void *found = dlsym(RTLD_DEFAULT, name);
     if (found == NULL) refuse("this QEMU does not export %s", name);
+    return found;
+}
+
+void *exported_helper(const char *name)
+{
+    char whole[64];
+    snprintf(whole, sizeof whole, "helper_%s", name);
+    return exported(whole);
+}
+
+static void look_up(void *into, const char *name)
+{
+    void *found = exported(name);
     memcpy(into, &found, sizeof found);
 }
 
@@ -20,6 +34,7 @@ void look_up_internals(const char *set_register)
     LOOK_UP(qemu_get_cpu);
     LOOK_UP(cpu_breakpoint_insert);
     LOOK_UP(cpu_loop_exit_noexc);
+    LOOK_UP(cpu_reset);
     LOOK_UP(get_system_memory);
     LOOK_UP(object_property_get_link);
     LOOK_UP(memory_region_init_io);

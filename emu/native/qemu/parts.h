@@ -26,19 +26,19 @@ enum accesses {
     COMPARE_AND_SWAP, /* QEMU always stores: the loaded value, if that differs from the expected value */
 };
 
-/* The differences between the versions of QEMU. */
-struct api {
-    int version; /* of the plugin API */
+/* The differences between the versions of QEMU: qemu_7.c, qemu_8.c and qemu_10.c. */
+struct generation {
+    int api; /* the version of the plugin API */
     /* Makes QEMU show callbacks the core's registers; NULL if QEMU does so by itself. */
     void (*prepare)(void);
     /* Finds a function that translated code calls. */
     void *(*find_helper)(const char *name);
     /* The first bytes of an instruction; `room` may hold them. */
     const uint8_t *(*first_bytes)(const struct qemu_plugin_insn *insn, uint8_t room[FIRST_BYTES]);
-    /* Whether QEMU leaves a block in the middle for an access to a device (see on_lone_access). */
-    bool leaves_blocks;
+    /* Whether QEMU resets the core before it tells the plugin of the core. */
+    bool starts_late;
 };
-extern const struct api api_1, api_3;
+extern const struct generation qemu_7, qemu_8, qemu_10;
 
 /* The differences between the cores. */
 struct core {
@@ -46,6 +46,7 @@ struct core {
     const char *set_register; /* QEMU's function that sets a register */
     struct region own;        /* addresses of the core's own registers */
     uint32_t below_sp;        /* bytes of the stack that lie below SP */
+    bool reset_reads_memory;  /* whether a reset loads registers from the board's memory */
 
     /* Finds the core's state in QEMU's object; returns the container of all the core's memory. */
     void *(*attach)(void *cpu);
@@ -93,13 +94,12 @@ struct core {
 extern const struct core arm, xtensa;
 
 extern struct plugin {
-    const struct api *api;
+    const struct generation *generation;
     const struct core *core;
     struct internals qemu;
     struct shared *shared;
     uint8_t *memory; /* the contents of all memories */
     const char *board;
-    int output;
     /* in the core's state */
     const uint32_t *sp;
     const uint32_t *status; /* while one of these bits is set, SP points to the stack only if has_stack says so */
@@ -138,6 +138,10 @@ void *allocate(size_t bytes);
 /* internals.c */
 void set_breakpoint(uint32_t pc);
 void stop_machine(uint32_t pc); /* by a breakpoint, before the next instruction, which is at pc; returns to QEMU */
+/* What QEMU exports by this name; */
+void *exported(const char *name);
+/* a function that translated code calls, without the prefix of its name. */
+void *exported_helper(const char *name);
 void look_up_internals(const char *set_register);
 /* Finds `count` adjacent registers in the core's state; gdb numbers them from `first` on. They become 0. */
 uint32_t *find_registers(void *cpu, int first, int count);

@@ -1,8 +1,7 @@
 /* A QEMU plugin that gives a machine another board's memory, and counts what runs.
  *
- * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories), shared=FILE (struct shared) and
- * output=FILE (the firmware's output is appended to it). QEMU's standard input is a pipe of its parent process. If the
- * parent ends, the pipe and QEMU end, too.
+ * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories) and shared=FILE (struct shared).
+ * QEMU's standard input is a pipe of its parent process. If the parent ends, the pipe and QEMU end, too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,11 +21,17 @@
 
 EXPORTED int qemu_plugin_version;
 
-/* QEMU reads the plugin's version after it has loaded the plugin; API 2 brought scoreboards. */
-__attribute__((constructor)) static void choose_api(void)
+static bool exports(const char *name) { return dlsym(RTLD_DEFAULT, name) != NULL; }
+
+/* QEMU reads the plugin's version after it has loaded the plugin. */
+__attribute__((constructor)) static void choose_generation(void)
 {
-    plugin.api = dlsym(RTLD_DEFAULT, "qemu_plugin_scoreboard_new") == NULL ? &api_1 : &api_3;
-    qemu_plugin_version = plugin.api->version;
+    if (exports("qemu_plugin_scoreboard_new")) {
+        plugin.generation = &qemu_10;
+    } else {
+        plugin.generation = exports("helper_info_plugin_vcpu_udata_cb") ? &qemu_8 : &qemu_7;
+    }
+    qemu_plugin_version = plugin.generation->api;
 }
 
 static void on_cpu(qemu_plugin_id_t id, unsigned index)
@@ -38,6 +43,7 @@ static void on_cpu(qemu_plugin_id_t id, unsigned index)
     void *memory = plugin.core->attach(cpu);
     hide_machine(memory);
     read_board(memory);
+    if (plugin.generation->starts_late && plugin.core->reset_reads_memory) plugin.qemu.cpu_reset(cpu);
     start_stack();
     if (plugin.profile) start_paths();
     plugin.shared->ready = sizeof *plugin.shared;
@@ -76,8 +82,6 @@ static void take_argument(const char *argument)
     } else if (!strncmp(argument, "shared=", 7)) {
         plugin.shared = map(value, &bytes);
         if (bytes != sizeof *plugin.shared) refuse("struct shared has %zu bytes, not %zu", sizeof *plugin.shared, bytes);
-    } else if (!strncmp(argument, "output=", 7)) {
-        plugin.output = open(value, O_WRONLY | O_APPEND | O_CLOEXEC);
     } else {
         refuse("there is no argument %s", argument);
     }
@@ -97,9 +101,9 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
         if (copy == NULL) refuse("no memory left");
         take_argument(copy);
     }
-    if (!plugin.board || !plugin.memory || !plugin.shared || plugin.output < 0) refuse("an argument is missing");
+    if (!plugin.board || !plugin.memory || !plugin.shared) refuse("an argument is missing");
     look_up_internals(plugin.core->set_register);
-    if (plugin.api->prepare != NULL) plugin.api->prepare();
+    if (plugin.generation->prepare != NULL) plugin.generation->prepare();
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none); /* QEMU aborts when the core locks up, which is reported and needs no dump */
     pthread_t watch;

@@ -47,7 +47,7 @@ uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 
-/* ---- internals of QEMU 7.2 and 10.0 ------------------------------------------------------------------------------ */
+/* ---- internals of QEMU 7.2, 8.2 and 10.0 ------------------------------------------------------------------------ */
 
 struct memory_region_ops { /* MemoryRegionOps */
     uint64_t (*read)(void *opaque, uint64_t address, unsigned size);
@@ -72,6 +72,7 @@ struct internals {
     void *(*qemu_get_cpu)(int index);
     int (*cpu_breakpoint_insert)(void *cpu, uint64_t pc, int flags, void **breakpoint);
     void (*cpu_loop_exit_noexc)(void *cpu);
+    void (*cpu_reset)(void *cpu);
     void *(*get_system_memory)(void);
     void *(*object_property_get_link)(void *object, const char *name, void **error);
     void (*memory_region_init_io)(void *region, void *owner, const void *operations, void *opaque, const char *name,

@@ -53,7 +53,7 @@ static void *attach(void *cpu)
     }
     configuration->address_registers = ADDRESS_REGISTERS;
     configuration->options |= UNALIGNED_ACCESS;
-    void *helper = plugin.api->find_helper("exception_cause_vaddr");
+    void *helper = plugin.generation->find_helper("exception_cause_vaddr");
     memcpy(&raise_exception, &helper, sizeof helper);
     plugin.sp = &state->a[SP];
     plugin.status = &state->special[PS];

@@ -26,7 +26,12 @@ from emu.toolchains import find_toolchain
     STOP_ALLOCATOR,
     STOP_ALLOCATED,
     STOP_UNKNOWN_CODE,
-) = range(10)
+    STOP_RESTART,
+    STOP_NO_HANDLER,
+    STOP_SLEEP,
+    STOP_RESET,
+    STOP_TRAPS,
+) = range(15)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -35,7 +40,16 @@ _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversi
 class UnicornApi(Structure):
     """The functions of Unicorn that the hooks call."""
 
-    _fields_ = (("reg_read", c_void_p), ("mem_read", c_void_p), ("emu_stop", c_void_p))
+    _fields_ = (
+        ("reg_read", c_void_p),
+        ("reg_write", c_void_p),
+        ("mem_read", c_void_p),
+        ("mem_write", c_void_p),
+        ("emu_start", c_void_p),
+        ("emu_stop", c_void_p),
+        ("context_save", c_void_p),
+        ("context_restore", c_void_p),
+    )
 
 
 class CodeRegion(Structure):
@@ -120,6 +134,75 @@ class Callers(Structure):
     )
 
 
+INTERRUPTS, EXCEPTIONS, MPU_REGIONS = 240, 256, 16
+
+
+class MemoryRange(Structure):
+    """Memory of the board."""
+
+    _fields_ = (("start", c_uint32), ("end", c_uint32), ("writable", c_uint32), ("executable", c_uint32))
+
+
+class Interrupted(Structure):
+    """The machine that an exception has interrupted."""
+
+    _fields_ = tuple(
+        (name, c_uint32) for name in ("sp", "pc", "process", "current_block", "previous_block", "frame_count", "path")
+    )
+
+
+class SysTick(Structure):
+    """The timer of the core."""
+
+    _fields_ = (("control", c_uint32), ("reload", c_uint32), ("value", c_uint32), ("since", c_uint64))
+
+
+class ExceptionState(Structure):
+    """The state of the core's exceptions."""
+
+    _fields_ = (
+        ("cpuid", c_uint32),
+        ("range_count", c_uint64),
+        ("ranges", POINTER(MemoryRange)),
+        ("function_count", c_uint64),
+        ("functions", POINTER(c_uint32)),
+        ("context", c_void_p),
+        ("context_at", c_uint32),
+        ("context_bytes", c_uint32),
+        ("priority", c_uint8 * EXCEPTIONS),
+        ("enabled", c_uint8 * EXCEPTIONS),
+        ("pending", c_uint8 * EXCEPTIONS),
+        ("active", c_uint8 * EXCEPTIONS),
+        ("pending_count", c_uint32),
+        ("systick", SysTick),
+        ("idle", c_uint64),
+        ("event", c_uint32),
+        *(
+            (name, c_uint32)
+            for name in (
+                *("vtor", "priority_group", "scr", "ccr", "shcsr_enables", "cfsr", "hfsr", "dfsr", "mmfar", "bfar"),
+                *("afsr", "cpacr", "demcr", "csselr"),
+            )
+        ),
+        ("others", c_uint32 * 6),
+        ("mpu_control", c_uint32),
+        ("mpu_region", c_uint32),
+        ("mpu_base", c_uint32 * MPU_REGIONS),
+        ("mpu_attributes", c_uint32 * MPU_REGIONS),
+        ("refused", c_uint32),
+        ("refused_vector", c_uint32),
+        ("unprivileged_access", c_uint32),
+        ("traps", c_uint32),
+        ("trap", c_uint32),
+        ("trap_address", c_uint32),
+        ("trap_stored", c_uint32),
+        ("trap_old", c_uint8 * 8),
+        ("frame", c_uint32),
+        ("nesting", c_uint32),
+        ("interrupted", Interrupted * EXCEPTIONS),
+    )
+
+
 class Probe(Structure):
     """The state of all hooks on one engine."""
 
@@ -133,6 +216,7 @@ class Probe(Structure):
         ("access_size", c_uint32),
         ("instructions", c_uint64),
         ("pause_at", c_uint64),
+        ("event_at", c_uint64),
         ("block_serial", c_uint64),
         ("blocks", POINTER(Block)),
         ("block_count", c_uint32),
@@ -171,6 +255,7 @@ class Probe(Structure):
         ("tried_status", c_uint32),
         ("table", NativeTable),
         ("shadow", c_void_p),
+        ("exceptions", POINTER(ExceptionState)),
     )
 
 
@@ -192,7 +277,21 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)
     library.probe_release.restype = None
-    if library.probe_size() != ctypes.sizeof(Probe) or library.instruction_size() != ctypes.sizeof(NativeInstruction):
+    library.exceptions_size.restype = c_size_t
+    library.find_core_state.argtypes = (POINTER(Probe), c_void_p)
+    library.find_core_state.restype = c_bool
+    library.probe_run.argtypes = (POINTER(Probe), c_void_p, c_uint32)
+    library.probe_run.restype = c_uint32
+    library.probe_take_exception.argtypes = (POINTER(Probe), c_void_p, *(c_uint32,) * 4)
+    library.probe_take_exception.restype = c_uint32
+    library.probe_wait.argtypes = (POINTER(Probe), c_void_p, c_bool)
+    library.probe_wait.restype = c_bool
+    mirrored = (
+        (library.probe_size, Probe),
+        (library.instruction_size, NativeInstruction),
+        (library.exceptions_size, ExceptionState),
+    )
+    if any(size() != ctypes.sizeof(structure) for size, structure in mirrored):
         raise AssertionError("emu/native/unicorn/__init__.py does not mirror its headers")
     return library
 

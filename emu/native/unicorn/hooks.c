@@ -38,6 +38,8 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
         stop(probe, uc, STOP_PAUSE); /* the block does not run: its hook will be called again */
         return;
     }
+    if (probe->instructions >= probe->event_at && exception_before(probe, uc, address))
+        return; /* the block has not begun */
     if (probe->instructions >= probe->timeline.end)
         next_interval(probe, uc);
     struct block *block = &probe->blocks[probe->current_block];
@@ -86,12 +88,9 @@ void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *
     struct probe *probe = user_data;
     uint32_t address = (uint32_t)address64;
     (void)size;
-    if (find_stack(probe, uc)) {
+    follow_stack(probe, uc, address);
+    if (probe->stop_reason != STOP_STACK_CHANGE)
         note_stack_from(probe, uc, address);
-    } else {
-        probe->change_address = address;
-        stop(probe, uc, STOP_STACK_CHANGE);
-    }
 }
 
 /* Python has found the stack after STOP_STACK_CHANGE and made it current: note SP on that stack. */
@@ -103,13 +102,6 @@ void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user
     struct probe *probe = user_data;
     (void)size;
     stop(probe, uc, address == probe->yield_address ? STOP_YIELD : STOP_EXIT);
-}
-
-void probe_exception(uc_engine *uc, uint32_t number, void *user_data)
-{
-    struct probe *probe = user_data;
-    probe->exception = number;
-    stop(probe, uc, STOP_NONE);
 }
 
 bool probe_invalid_access(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
@@ -143,8 +135,10 @@ bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc)
             stack->latest_snapshot ^= 1;
     }
     cut_interval(probe, region, pc);
-    if (pc == block.address)
+    if (pc == block.address) {
+        probe->current_block = 0; /* nothing of it has run */
         return true;
+    }
     uint32_t index = find_block(probe, uc, block.address, pc - block.address);
     if (index == 0)
         return false;

@@ -12,6 +12,8 @@ from unicorn import (
     UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_INVALID,
+    UC_HOOK_MEM_READ,
+    UC_HOOK_MEM_WRITE,
 )
 from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
@@ -31,6 +33,7 @@ from emu.native import (
     HeapEvent,
 )
 from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
+from emu.native.unicorn.exceptions import DIVISION_TRAP, MPU_TRAP, UNALIGNED_TRAP, NativeExceptions
 from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
     WATCH_PROGRAM,
@@ -72,8 +75,10 @@ class NativeHooks:
         self._code = code
         self._probe = Probe()
         self._probe.api = UnicornApi(
-            *(cast(f, c_void_p) for f in (uclib.uc_reg_read, uclib.uc_mem_read, uclib.uc_emu_stop))
+            *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
+        self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
+        self._checks_accesses = False
         each = instruments.traffic or shadow is not None
         self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
@@ -120,6 +125,17 @@ class NativeHooks:
         """Return the other tasks of the hook on every instruction at ``address``."""
         unknown = any(first <= address <= last for first, last in self._code.unknown)
         return self._watches.get(address, 0) | (WATCH_STACK_CHANGE if unknown else 0)
+
+    def watch_traps(self) -> None:
+        """Attach the hooks of the traps that the firmware has switched on; translate all code again."""
+        if self.exceptions.traps_wanted & DIVISION_TRAP:
+            for address in self._code.divisions:
+                self._hook(UC_HOOK_CODE, "probe_division", address, address)
+        if self.exceptions.traps_wanted & (UNALIGNED_TRAP | MPU_TRAP) and not self._checks_accesses:
+            self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_checked_access")
+            self._checks_accesses = True
+        self.exceptions.note_traps()
+        self._engine.ctl_flush_tb()
 
     def _watch_calls(self, firmware: Firmware) -> None:
         calls, functions = self._probe.calls, firmware.functions
@@ -182,6 +198,18 @@ class NativeHooks:
         """Pause the engine after ``instructions`` instructions since reset; forget the last stop."""
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
+        self.exceptions.begin()
+
+    def run(self, pc: int) -> int:
+        """Run from ``pc`` until something stops the engine; return Unicorn's error number.
+
+        Raises what a Python callback has raised.
+        """
+        self._engine._hook_exception = None
+        error = self._library.probe_run(ctypes.byref(self._probe), self._engine._uch, pc)
+        if self._engine._hook_exception is not None:
+            raise self._engine._hook_exception
+        return error
 
     def pause(self) -> None:
         """Pause the engine before its next block. Another thread may call this."""
@@ -259,6 +287,7 @@ class NativeHooks:
 
     def close(self) -> None:
         """Release the counters."""
+        self.exceptions.close()
         self._library.probe_release(ctypes.byref(self._probe))
         self._probe.block_count = self._probe.block_capacity = 0
 

@@ -142,8 +142,8 @@ class InstructionTable:
         record.watch = watch
         record.reserves = self._reserved_by(instruction)
         function = self._firmware.function_at(instruction.address)
-        if function is not None and function.name in _STRING_FUNCTIONS:
-            record.string = _STRING_FUNCTIONS[function.name]
+        if function is not None and function.symbol in _STRING_FUNCTIONS:
+            record.string = _STRING_FUNCTIONS[function.symbol]
             record.watch |= WATCH_STRING if instruction.address == function.start else 0
         return number
 

@@ -28,7 +28,10 @@ uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32
 
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
+void note_stack_at(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest);
+bool on_process_stack(const struct probe *probe, uc_engine *uc);
 bool find_stack(struct probe *probe, uc_engine *uc);
+void follow_stack(struct probe *probe, uc_engine *uc, uint32_t pc);
 
 /* timeline.c */
 void next_interval(struct probe *probe, uc_engine *uc);
@@ -37,6 +40,9 @@ void cut_interval(struct probe *probe, const struct code_region *region, uint32_
 
 /* heap.c */
 void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
+
+/* exceptions.c */
+bool exception_before(struct probe *probe, uc_engine *uc, uint32_t pc);
 
 /* callers.c */
 uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp);
@@ -52,5 +58,7 @@ bool instructions_known(struct probe *probe, struct block *block);
 
 /* shadow.c */
 void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bool in_allocator);
+void shadow_push_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t frame, bool floats);
+void shadow_pop_frame(struct probe *probe, uint32_t frame, bool floats);
 
 #endif

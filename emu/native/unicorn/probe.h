@@ -8,6 +8,7 @@
 #include "../common/calls.h"
 #include "../common/heap_calls.h"
 #include "../common/timeline.h"
+#include "exceptions.h"
 #include "instructions.h"
 
 /* SP changes by an amount that is known only at run time (DYNAMIC in emu/architectures/armv7em/thumb.py). */
@@ -23,14 +24,24 @@ enum stop_reason {
     STOP_OUT_OF_MEMORY,  /* the host has no memory left for the counters */
     STOP_ALLOCATOR,      /* an allocator function is about to be given a block that Python has moved */
     STOP_ALLOCATED,      /* an allocator function has just returned a block that Python is to move */
-    STOP_UNKNOWN_CODE    /* about to run a block whose instructions Python has not described */
+    STOP_UNKNOWN_CODE,   /* about to run a block whose instructions Python has not described */
+    STOP_RESTART,        /* an exception began or ended: probe_run goes on */
+    STOP_NO_HANDLER,     /* an exception is to be taken, and the firmware has no handler for it */
+    STOP_SLEEP,          /* the last handler has ended, and SCR.SLEEPONEXIT makes the core wait */
+    STOP_RESET,          /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
+    STOP_TRAPS           /* the firmware switches on a trap whose hooks are not there yet */
 };
 
 /* Unicorn's functions, from the library that Python has loaded. */
 struct unicorn_api {
     uc_err (*reg_read)(uc_engine *, int, void *);
+    uc_err (*reg_write)(uc_engine *, int, const void *);
     uc_err (*mem_read)(uc_engine *, uint64_t, void *, uint64_t);
+    uc_err (*mem_write)(uc_engine *, uint64_t, const void *, uint64_t);
+    uc_err (*emu_start)(uc_engine *, uint64_t, uint64_t, uint64_t, size_t);
     uc_err (*emu_stop)(uc_engine *);
+    uc_err (*context_save)(uc_engine *, void *);
+    uc_err (*context_restore)(uc_engine *, void *);
 };
 
 /* Memory that instructions may be fetched from; the arrays have one entry for each halfword. */
@@ -56,7 +67,7 @@ struct block {
 /* The machine when the stack pointer reached a new low. */
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
-    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP */
+    uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP; odd if an exception's frame is lowest */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
@@ -101,6 +112,7 @@ struct probe {
 
     uint64_t instructions; /* retired so far */
     volatile uint64_t pause_at; /* instructions after which Python wants to run; another thread may set it to 0 */
+    uint64_t event_at;     /* instructions after which an exception may be taken */
     uint64_t block_serial; /* block executions so far */
     struct block *blocks; /* the first element means no block */
     uint32_t block_count, block_capacity;
@@ -140,6 +152,7 @@ struct probe {
 
     struct instruction_table table; /* its capacity is 0 without the hook on every instruction */
     struct shadow *shadow; /* the memory checker's state, or NULL */
+    struct exceptions *exceptions;
 };
 
 #endif

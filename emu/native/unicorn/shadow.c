@@ -378,6 +378,8 @@ static void load(struct probe *probe, uc_engine *uc, struct instruction *at, uin
                 memcpy(&undefined, memory->undefined + offset, at->size);
             if (shadow->follows_undefined)
                 undefined |= beyond;
+            if (undefined != 0 && at->string != STRING_NONE && shadow->string_reported)
+                undefined = 0; /* one mistake, one report */
             if (undefined != 0) {
                 uint32_t byte = lowest_byte(undefined);
                 origin = memory->origin != NULL ? memory->origin[(offset + byte) / 4] : 0;
@@ -490,4 +492,57 @@ void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *
         move_stack_pointer(shadow, sp);
     if (at->sp_delta == SP_DYNAMIC)
         shadow->sp_changed = 1;
+}
+
+/* ---- exceptions ---- */
+
+/* The registers in an exception's frame, word by word (B1.5.6); the return address is always known. */
+#define BASIC_WORDS 8u
+static const uint8_t frame_registers[BASIC_WORDS] = {0, 1, 2, 3, 12, REGISTER_LR, NO_REGISTER, REGISTER_FLAGS};
+#define EXTENDED_WORDS (BASIC_WORDS + 17)
+
+static uint32_t frame_register(uint32_t word)
+{
+    if (word < BASIC_WORDS)
+        return frame_registers[word];
+    return word + 1 < EXTENDED_WORDS ? REGISTER_S0 + word - BASIC_WORDS : REGISTER_FP_FLAGS;
+}
+
+/* The core has pushed an exception's frame: its words are as undefined as the registers. */
+void shadow_push_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t frame, bool floats)
+{
+    struct shadow *shadow = probe->shadow;
+    if (shadow->sp_changed || shadow->choice_end != 0)
+        settle(probe, uc, pc);
+    if (probe->current_stack == RESET_STACK)
+        move_stack_pointer(shadow, frame);
+    uint32_t count = floats ? EXTENDED_WORDS : BASIC_WORDS;
+    struct shadow_memory *memory = memory_at(shadow, frame);
+    if (memory == NULL || memory->undefined == NULL || 4 * count > memory->size - (frame - memory->start))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t offset = frame - memory->start + 4 * i, number = frame_register(i);
+        uint32_t undefined = number != NO_REGISTER ? undefined_in(shadow, number) : 0;
+        memcpy(memory->undefined + offset, &undefined, 4);
+        if (undefined != 0)
+            memory->origin[offset / 4] = shadow->origin[number];
+    }
+    shadow->undefined_registers &= ~BIT(REGISTER_LR);
+}
+
+/* The core has popped an exception's frame. */
+void shadow_pop_frame(struct probe *probe, uint32_t frame, bool floats)
+{
+    struct shadow *shadow = probe->shadow;
+    uint32_t count = floats ? EXTENDED_WORDS : BASIC_WORDS;
+    struct shadow_memory *memory = memory_at(shadow, frame);
+    shadow->sp_changed = 1;
+    if (memory == NULL || memory->undefined == NULL || 4 * count > memory->size - (frame - memory->start))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t offset = frame - memory->start + 4 * i, number = frame_register(i), undefined;
+        memcpy(&undefined, memory->undefined + offset, 4);
+        if (number != NO_REGISTER)
+            set_register(shadow, number, undefined, memory->origin[offset / 4]);
+    }
 }

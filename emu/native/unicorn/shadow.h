@@ -57,6 +57,7 @@ struct shadow {
 
     uint32_t follows_undefined;
     uint32_t in_program; /* whether the startup code, which may write all memory, is over */
+    uint32_t string_reported; /* whether the last call of a string function was reported: its result counts as set */
 
     uint64_t undefined_registers; /* the set of registers with undefined bits */
     uint32_t undefined[REGISTERS], origin[REGISTERS];

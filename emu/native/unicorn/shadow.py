@@ -117,6 +117,7 @@ class _Shadow(Structure):
         ("choice_origin", c_uint32),
         ("follows_undefined", c_uint32),
         ("in_program", c_uint32),
+        ("string_reported", c_uint32),
         ("undefined_registers", c_uint64),
         ("undefined", c_uint32 * _REGISTERS),
         ("register_origin", c_uint32 * _REGISTERS),

@@ -34,12 +34,10 @@ static void note_meeting(struct probe *probe, uc_engine *uc, uint32_t pc, uint32
 
 static const struct snapshot *latest(const struct stack *stack) { return &stack->snapshots[stack->latest_snapshot]; }
 
-/* Note that SP goes to its present value plus delta. */
-void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
+/* Note that the current stack's pointer is sp at pc, and goes to lowest. */
+void note_stack_at(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest)
 {
     struct stack *stack = &probe->stacks[probe->current_stack];
-    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
-    uint32_t lowest = sp + (uint32_t)delta;
     if (probe->current_stack == RESET_STACK) {
         note_lowest(probe, pc, sp, lowest);
         if (probe->heap_end != 0)
@@ -54,17 +52,29 @@ void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
         stop(probe, uc, STOP_STACK_OVERFLOW);
 }
 
+/* Note that SP goes to its present value plus delta. */
+void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
+{
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
+    note_stack_at(probe, uc, pc, sp, sp + (uint32_t)delta);
+}
+
 /* An SP below the stack's lowest may belong to another stack, in memory that was free until now. */
 static bool explains(const struct stack *stack, uint32_t process, uint32_t sp)
 {
     return stack->process == process && sp <= stack->top && sp >= stack->limit && sp >= latest(stack)->lowest;
 }
 
+/* Whether SP is PSP, and not MSP. */
+bool on_process_stack(const struct probe *probe, uc_engine *uc)
+{
+    return (read_register(probe, uc, UC_ARM_REG_CONTROL) & CONTROL_SPSEL) != 0;
+}
+
 /* Find the known stack that SP is on; false if there is none. */
 bool find_stack(struct probe *probe, uc_engine *uc)
 {
-    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
-    uint32_t process = (read_register(probe, uc, UC_ARM_REG_CONTROL) & CONTROL_SPSEL) != 0;
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP), process = on_process_stack(probe, uc);
     if (explains(&probe->stacks[probe->current_stack], process, sp))
         return true;
     for (uint32_t i = probe->stack_count; i-- > 0;)
@@ -73,4 +83,13 @@ bool find_stack(struct probe *probe, uc_engine *uc)
             return true;
         }
     return false;
+}
+
+/* SP may be on another stack before the instruction at pc. */
+void follow_stack(struct probe *probe, uc_engine *uc, uint32_t pc)
+{
+    if (find_stack(probe, uc))
+        return;
+    probe->change_address = pc;
+    stop(probe, uc, STOP_STACK_CHANGE);
 }

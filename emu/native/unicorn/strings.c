@@ -43,6 +43,7 @@ static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *ca
     uint32_t offset = address - memory->start, state = memory->state[offset];
     struct place place = {ACCESS_LOAD, address, 1, state};
     if (!is_open(probe, memory, offset, ACCESS_LOAD, false)) {
+        probe->shadow->string_reported = 1;
         report(probe, uc, call, pc, FINDING_ACCESS, 0, place);
         return false;
     }
@@ -50,6 +51,7 @@ static bool read_byte(struct probe *probe, uc_engine *uc, struct instruction *ca
         uint32_t origin = memory->origin[offset / 4];
         if (origin == 0)
             origin = origin_here(probe, uc, call, pc, address);
+        probe->shadow->string_reported = 1;
         report(probe, uc, call, pc, FINDING_UNINITIALISED_BRANCH, origin, (struct place){ACCESS_NONE, 0, 0, 0});
         return false;
     }
@@ -93,6 +95,7 @@ void check_string_function(struct probe *probe, uc_engine *uc, struct instructio
         [MEMORY_FIND] = {.first = 0, .second = -1, .limit = 2, .character = 1},
         [MEMORY_COMPARE] = {.first = 0, .second = 1, .limit = 2, .character = -1, .ends_at_difference = true},
     };
+    probe->shadow->string_reported = 0;
     if (function == STRING_APPEND || function == STRING_APPEND_LIMITED) {
         check_reading(probe, uc, call, pc, &readings[STRING_LENGTH]);
         function = function == STRING_APPEND ? STRING_COPY : STRING_COPY_LIMITED;

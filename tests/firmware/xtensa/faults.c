@@ -185,6 +185,15 @@ __attribute__((noinline)) static int deep_fault(int depth)
 
 __attribute__((noinline)) static void exits(void) { emu_exit(42); }
 
+/* No fault: a loop that ends by the clock. */
+__attribute__((noinline, unused)) static void wait_for_cycles(uint32_t cycles)
+{
+    uint32_t start, now;
+    __asm__ volatile("rsr.ccount %0" : "=r"(start));
+    do __asm__ volatile("rsr.ccount %0" : "=r"(now));
+    while (now - start < cycles);
+}
+
 int main(void)
 {
     emu_yield();

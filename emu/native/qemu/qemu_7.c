@@ -90,8 +90,8 @@ static const uint8_t *first_bytes(const struct qemu_plugin_insn *insn, uint8_t r
     return qemu_plugin_insn_data(insn);
 }
 
-const struct api api_1 = {
-    .version = 1,
+const struct generation qemu_7 = {
+    .api = 1,
     .prepare = let_callbacks_read_registers,
     .find_helper = find_helper,
     .first_bytes = first_bytes,
