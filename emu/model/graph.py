@@ -76,7 +76,7 @@ def _block(weights: dict[str, Array], prefix: str) -> list[Operation]:
     """Return a block's operations; a block with a norm is residual."""
     mixer = f"{prefix}mixer."
     conv_weight = weights[f"{mixer}conv1d.weight"][:, 0, :]
-    with np.errstate(over="ignore"):  # a decay of infinity cannot be written, which the image's writer says
+    with np.errstate(over="ignore"):  # an infinite decay cannot be written: the image's writer says so
         decay = np.exp(weights[f"{mixer}A_log"])
     mixing = Mixer(
         in_proj=_linear(weights, f"{mixer}in_proj"),

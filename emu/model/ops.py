@@ -23,7 +23,7 @@ _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engin
 
 
 Buffer = Literal["u", "hidden", "normed", "pooled"]
-"""The engine's buffer that an operation writes. No operation reads the one that it writes, but for ``Fork``."""
+"""The engine's buffer that an operation writes. Only ``Fork`` reads the buffer that it writes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Slot:
 
     name: str
     storage: Literal["matrix", "bias", "floats"]
-    """``matrix``: of the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
+    """``matrix``: the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
     shape: tuple[str, ...]
     """Dimensions by name, rows first: IN and OUT of the operation, D, N, K, R, and X = R + N + N."""
     optional: bool = False
@@ -153,7 +153,7 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Fork:
-    """Keep the vector as it is here for the next ``Linear`` that adds to it."""
+    """Keep the vector for the next ``Linear`` that adds to it."""
 
     writes: ClassVar[Buffer] = "hidden"
     slots: ClassVar = ()
@@ -170,7 +170,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Pool:
-    """Reduce all time steps to one vector. What follows runs once, at the end of the sequence."""
+    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence."""
 
     pooling: Pooling
 
@@ -202,5 +202,5 @@ def padded(count: int) -> int:
 
 
 def pad_rows(array: Array, rows: int) -> Array:
-    """Return the array with rows of zeros after its own, ``rows`` in all."""
+    """Return the array, padded with rows of zeros to ``rows`` rows."""
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])
