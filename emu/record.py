@@ -79,8 +79,8 @@ _INNERMOST, _OUTERMOST = 200, 50
 def _folded(frames: list[Frame]) -> list[Frame]:
     """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
     folded: list[Frame] = []
-    same = [(each.pc, each.frame_bytes, each.times, each.interrupted_by, each.walk_ends) for each in frames]
-    for start, length, times in repetitions(same):
+    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends, frame.times) for frame in frames]
+    for start, length, times in repetitions(alike):
         for frame in frames[start : start + length]:
             if times > 1 and frame.times == 1:
                 size = None if frame.frame_bytes is None else frame.frame_bytes * times
@@ -280,6 +280,9 @@ class Heap(_Part):
     failed_allocations: int | None = None
     """Calls that were refused."""
     failed: list[FailedAllocations] = []
+    calls_without_callers: int = 0
+    """Calls for a block on a call path that was not kept, as there were too many paths: ``peak``, ``failed`` and
+    ``leaks`` group them by the place of the call."""
     live_at_exit_bytes: int | None = None
     """Live bytes when the run ended."""
     leaks: list[Allocations] = []

@@ -8,11 +8,18 @@ class Output:
 
     def __init__(self) -> None:
         self._end = bytearray()
-        self._written = 0
+        self.written = 0
+        """The number of bytes so far, the lost ones too."""
+
+    def skip(self, number: int) -> None:
+        """Note that ``number`` bytes were printed and are lost."""
+        self.written += number
+        if number:
+            self._end.clear()
 
     def write(self, data: bytes) -> None:
         """Add ``data``."""
-        self._written += len(data)
+        self.written += len(data)
         self._end += data
         if len(self._end) > 2 * KEPT_BYTES:
             del self._end[:-KEPT_BYTES]
@@ -25,4 +32,4 @@ class Output:
     @property
     def cut_bytes(self) -> int:
         """Bytes that were printed before the kept ones."""
-        return max(0, self._written - KEPT_BYTES)
+        return self.written - len(self._end[-KEPT_BYTES:])

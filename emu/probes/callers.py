@@ -12,6 +12,12 @@ MOST_UNWOUND = 500
 """The most paths of a list that get backtraces, as a backtrace takes a millisecond or two."""
 
 
+MOST_FRAMES = 50_000
+"""The most frames of all backtraces together, as a deep stack has thousands."""
+MOST_STACK_BYTES = 64 << 20
+"""The most bytes of compressed stacks that are kept."""
+
+
 class Capture(NamedTuple):
     """The machine at the allocator's entry."""
 
@@ -40,15 +46,20 @@ class Callers:
         self._captures: list[Capture] = []
         """The captures, with compressed stacks, as most paths are never used."""
         self._backtraces: dict[int, list[Frame]] = {}
+        self._kept_bytes = self._frames = 0
 
     def add(self, captures: Iterable[Capture]) -> None:
         """Add the captures of the next paths."""
-        self._captures += [capture._replace(stack=zlib.compress(capture.stack, 1)) for capture in captures]
+        for capture in captures:
+            stack = zlib.compress(capture.stack if self._kept_bytes < MOST_STACK_BYTES else b"", 1)
+            self._kept_bytes += len(stack)
+            self._captures.append(capture._replace(stack=stack))
 
     def backtrace(self, site: CallSite) -> list[Frame]:
         """Return the frames from the allocator's caller outwards; the caller may have made a tail call."""
         if site.path and site.path not in self._backtraces:
             self._backtraces[site.path] = self._unwind(self._captures[site.path - 1])
+            self._frames += len(self._backtraces[site.path])
         return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
     def caller(self, site: CallSite) -> Frame:
@@ -59,12 +70,13 @@ class Callers:
     def grouped(self, largest_first: Iterable[CallSite]) -> dict[CallSite, list[CallSite]]:
         """Group the calls with equal backtraces under one of them, as a path may have several numbers.
 
-        After the first ``MOST_UNWOUND`` calls, all calls from one place are one group.
+        After the first ``MOST_UNWOUND`` calls, or ``MOST_FRAMES``, all calls from one place are one group.
         """
         first: dict[tuple[int, ...], CallSite] = {}
         groups: dict[CallSite, list[CallSite]] = {}
         for index, site in enumerate(largest_first):
-            known = site if index < MOST_UNWOUND else CallSite(0, site.address)
+            unwound = index < MOST_UNWOUND and self._frames < MOST_FRAMES
+            known = site if unwound else CallSite(0, site.address)
             key = (site.address, *(frame.pc for frame in self.backtrace(known)))
             groups.setdefault(first.setdefault(key, known), []).append(site)
         return groups

@@ -17,6 +17,8 @@ from emu.probes.heap_region import FAILED_BREAK, HeapRegion
 from emu.probes.timeline import Maxima
 from emu.record import Allocations, FailedAllocations, Fault, Frame, Heap
 
+_MOST_LIVE = 500_000
+"""The most live blocks that are followed: more cannot be blocks of a microcontroller's memory."""
 _FREED_KEPT = 4096
 """The most freed blocks that are remembered; older ones are forgotten."""
 
@@ -110,7 +112,7 @@ class HeapLedger:
         self._is_static = cache(firmware.is_static)
         self.place_of: Callable[[int], int] = lambda address: address
         """The address of the allocator's own block by the program's address; they differ if blocks are moved."""
-        self._allocations = self._frees = self._failures = 0
+        self._allocations = self._frees = self._failures = self._without_callers = 0
         self._failed: dict[CallSite, _Refusals] = {}
         self._sbrk_refused = False
         self._arrays: dict[int, int] = {}
@@ -152,6 +154,14 @@ class HeapLedger:
                 self._refuse(size, site)
             self._sbrk_refused = False
             self.timeline.note(instructions, self._all.live)
+            if len(self._live) > _MOST_LIVE:
+                self._give_up(f"the allocator has more than {_MOST_LIVE:,} live blocks, which are not followed")
+                return
+
+    def _give_up(self, why: str) -> None:
+        self._why_not_followed = why
+        self._live.clear()
+        self._memory, self._addresses = FreeMemory(), None
 
     def meet(self, sp: int, lowest: int, backtrace: Sequence[Frame], heap_end: int) -> bool:
         """Return whether it is a fault that SP fell from ``sp`` to ``lowest``, below the heap's end."""
@@ -176,6 +186,7 @@ class HeapLedger:
         is_elsewhere = place not in self._region and not self._is_static(place)
         live = _Live(size, site, place, is_elsewhere)
         self._insert(address, live)
+        self._without_callers += site.path == 0
         self._count(live, 1)
         self._note_place(place)
 
@@ -184,6 +195,7 @@ class HeapLedger:
 
     def _refuse(self, size: int, site: CallSite) -> None:
         self._failures += 1
+        self._without_callers += site.path == 0
         refusals = self._failed.get(site)
         if refusals is None or size > refusals.most.size:
             memory = self._memory.note(site, (*self._arrays.items(), *self._region.spans))
@@ -304,6 +316,7 @@ class HeapLedger:
             frees=self._frees,
             failed_allocations=self._failures,
             failed=self.failed,
+            calls_without_callers=self._without_callers,
             live_at_exit_bytes=self._all.live,
             leaks=self._by_path(live),
         )

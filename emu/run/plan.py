@@ -43,7 +43,8 @@ class Job:
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
         parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
-            parts.append(read_bytes(request.model.path))  # the same image can be another model's in PyTorch
+            weights = require_checkpoint(request.model).weights  # other weights can give the same image
+            parts += [weights[name].tobytes() for name in sorted(weights)]
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]

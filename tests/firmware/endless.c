@@ -29,6 +29,16 @@ STATE_OF_A_RUN prints(void)
     for (;;) *(volatile uint8_t *)0xE0000000u = 'x'; /* the ITM's first port */
 }
 
+/* Prints ROUNDS numbered lines of eight bytes. */
+STATE_OF_A_RUN prints_lines(void)
+{
+    for (uint32_t line = 0; line < ROUNDS; line++) {
+        for (int place = 24; place >= 0; place -= 4)
+            *(volatile uint8_t *)0xE0000000u = (uint8_t)"0123456789abcdef"[line >> place & 0xfu];
+        *(volatile uint8_t *)0xE0000000u = '\n';
+    }
+}
+
 STATE_OF_A_RUN polls(void)
 {
     while ((*(volatile uint32_t *)0x4000481Cu & 0x100u) == 0) continue; /* a modelled register */
@@ -72,10 +82,12 @@ __attribute__((noinline)) static void *allocated_on_path(uint32_t path, int dept
     void *volatile block;
     if (depth == 0)
         return malloc(8);
-    if (path & 1u)
+    if (path & 1u) {
         block = allocated_on_path(path >> 1, depth - 1);
-    else
+    } else {
         block = allocated_on_path(path >> 1, depth - 1);
+        __asm__ volatile("nop"); /* so that the compiler does not make one call of both */
+    }
     return block;
 }
 

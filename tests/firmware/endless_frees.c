@@ -21,13 +21,15 @@ __attribute__((noinline)) void free(void *block) { __asm__ volatile("" ::"r"(blo
 /* A call path is a word of bits: each bit chooses one of two calls. */
 __attribute__((noinline)) static void free_on_path(uint32_t path, int depth, char *block)
 {
-    if (depth == 0)
+    if (depth == 0) {
         free(block);
-    else if (path & 1u)
+    } else if (path & 1u) {
         free_on_path(path >> 1, depth - 1, block);
-    else
+        __asm__ volatile("");
+    } else {
         free_on_path(path >> 1, depth - 1, block);
-    __asm__ volatile("");
+        __asm__ volatile("nop"); /* so that the compiler does not make one call of both */
+    }
 }
 
 int main(void)

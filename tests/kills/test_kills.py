@@ -179,7 +179,7 @@ def test_nothing_stays_of_a_command_that_is_ended_and_the_next_is_right(
                 room = shutil.disk_usage(root).used + size
                 subprocess.run(["mount", "-o", f"remount,size={room}", str(root)], check=True)
             code, said = _on_a_full_disk(name, place, is_mounted, size)
-            good = {0, 74}
+            good = {0, 74} | ({3} if name == "run in Renode" else set())  # it has no room to say why it ends
         case = f"{name}, {how!r}, {'empty' if is_cold else 'full'} cache, at {moment:.3f}: exit code {code}: {said}"
         print(case)
         assert code in good, case

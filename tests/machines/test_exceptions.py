@@ -30,6 +30,8 @@ DIFFERENT = {
     "breakpoint_without_debugger": "00000003 00000000 80000000 fffffff9 00000000",
     # B1.5.18: with SLEEPONEXIT the core sleeps again after each tick but the last. QEMU does not model the bit.
     "sleeps_on_exit": "00000003",
+    # B3.5.9: only the second subregion is off. QEMU keeps the access to it for the rest of its page.
+    "subregions": "00000007 00000004 00000082 fffffff9 00000000 00000001",
 }
 """Words where QEMU does not do what the manual says, by program."""
 

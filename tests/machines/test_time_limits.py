@@ -83,7 +83,8 @@ def test_it_holds_in_unicorn(tmp_path: Path, state: str, instruments: Instrument
 def test_it_holds_for_endless_mistakes_with_the_heap(tmp_path: Path, instruments: Instruments) -> None:
     program = firmware(tmp_path, "endless_frees.c", "-fno-builtin")
     _, measured = end(UnicornMachine(program, TARGET, instruments))
-    assert [fault.kind for fault in measured.faults] == ["invalid_free", "time_limit"]
+    assert {fault.kind for fault in measured.faults} == {"invalid_free", "time_limit"}
+    assert len(measured.faults) < 6  # one for each place
 
 
 @pytest.mark.parametrize("state", ["prints", "allocates"])

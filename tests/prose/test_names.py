@@ -37,8 +37,6 @@ NOT_OURS = {
     "heap_out_of_bounds": "one part of a kind of finding: _read or _write follows",
     "null_pointer": "one part of a kind of finding: _read or _write follows",
     "below_stack": "one part of a kind of finding: read_ or write_ precedes",
-    "write_below_stack": "a kind of finding, made from its parts",
-    "use_after_free_write": "a kind of finding, made from its parts",
     "outside_objects": "one part of a kind of finding: read_ or write_ precedes",
 }
 """Names that this repository does not define, each with the reason."""

@@ -28,7 +28,7 @@ _BX_LR = b"\x70\x47"
 _BLX, _BL_FIRST, _BL_SECOND = 0x4780, 0xF000, 0xD000
 _SOME_EXCEPTION = "an exception"
 _HIGHEST = 1 << 32
-_DEEPEST = 10_000
+_DEEPEST = 100_000
 """The most frames of a walk, which ends a walk through a broken stack."""
 
 

@@ -18,7 +18,7 @@ BASE_SAVE_BYTES = 16
 _RETURN_ADDRESS = 0x3FFF_FFFF
 _PS_OWB_SHIFT, _PS_CALLINC_SHIFT = 8, 16
 _WINDOW_VECTORS_BYTES = 0x180
-_DEEPEST = 10_000
+_DEEPEST = 100_000
 """The most frames of a walk, which ends a walk through a broken stack."""
 
 Memory = Callable[[int, int], bytes]

@@ -131,9 +131,9 @@ class QemuMachine(Machine):
         run.follow_heap()
         if run.paint is not None:
             run.paint.look()
-        printed = run.process.output_since(run.output_bytes)
+        printed = run.process.output_since(run.output.written)
+        run.output.skip(run.process.printed - run.output.written - len(printed))
         run.output.write(printed)
-        run.output_bytes += len(printed)
         count = run.shared.instructions - before
         if fault is not None:
             run.faults.append(fault)

@@ -26,7 +26,7 @@ from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
-from emu.native.qemu import Shared, qemu_plugin
+from emu.native.qemu import OUTPUT_KEPT, Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
 from emu.processes import end_group
 from emu.targets import Region
@@ -146,8 +146,6 @@ class QemuProcess:
             os.truncate(self._shared_file, ctypes.sizeof(Shared))
             self._shared_memory = mmap.mmap(self._shared_file, 0)
             self.shared = Shared.from_buffer(self._shared_memory)
-            self._output_file = os.memfd_create("emu-output")
-            undo.callback(os.close, self._output_file)
             self._messages_file = os.memfd_create("emu-messages")
             undo.callback(os.close, self._messages_file)
             ours, theirs = socket.socketpair()
@@ -159,7 +157,6 @@ class QemuProcess:
                     "board": board,
                     "memory": self.memory.file,
                     "shared": self._shared_file,
-                    "output": self._output_file,
                 }
                 self._process = self._start(path, plugin, files, theirs)
                 undo.callback(end_group, self._process)
@@ -200,9 +197,17 @@ class QemuProcess:
             return last_words
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
+    @property
+    def printed(self) -> int:
+        """The number of bytes that the firmware has printed."""
+        return self.shared.printed
+
     def output_since(self, position: int) -> bytes:
-        """Return the firmware's output after the first ``position`` bytes."""
-        return os.pread(self._output_file, os.fstat(self._output_file).st_size - position, position)
+        """Return the firmware's output after the first ``position`` bytes, or its last ``OUTPUT_KEPT`` bytes."""
+        ring, end = Shared.output.offset, self.printed % OUTPUT_KEPT
+        size = min(self.printed - position, OUTPUT_KEPT)
+        older = self._shared_memory[ring + OUTPUT_KEPT - max(0, size - end) : ring + OUTPUT_KEPT]
+        return older + self._shared_memory[ring + max(0, end - size) : ring + end]
 
     def close(self) -> None:
         """End the process and release everything; calling it again does nothing."""

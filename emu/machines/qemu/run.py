@@ -30,7 +30,6 @@ class Run:
     """The addresses of ``QemuCore.stops``."""
     ledger: HeapLedger
     output: Output = field(default_factory=Output)
-    output_bytes: int = 0
     faults: list[Fault] = field(default_factory=list)
     waiting: bool = False
     """Whether the firmware waits at ``emu_yield``."""

@@ -1,5 +1,6 @@
 """Firmware in Renode: the core with its exceptions, the board's memory, and the modelled peripherals."""
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
 from emu.machines import LostError, Machine, Measurements, Stop
-from emu.machines.output import Output
+from emu.machines.output import KEPT_BYTES, Output
 from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
 from emu.machines.renode.heap import MeasuredHeap, measure_heap
@@ -171,7 +172,10 @@ class RenodeMachine(Machine):
             not_measured["total"] = _LOST
         output = Output()
         if run.printed.exists():
-            output.write(run.printed.read_bytes())
+            with run.printed.open("rb") as file:
+                output.skip(max(0, file.seek(0, os.SEEK_END) - KEPT_BYTES))
+                file.seek(output.written)
+                output.write(file.read(KEPT_BYTES))
         return Measurements(
             stack_peak_bytes=None if stack is None else stack.peak_bytes,
             stack_touched_bytes=touched,

@@ -14,6 +14,7 @@ _NAMES = {2: "NMI", 3: "HardFault", 11: "SVC", 12: "DebugMonitor", 14: "PendSV",
 _FIRST_INTERRUPT = 16
 
 # Bits of CFSR and HFSR (Armv7-M Architecture Reference Manual, B3.2.15 and B3.2.16).
+_MEM_MANAGE_BITS = 0xFF
 _IACCVIOL, _IBUSERR, _PRECISERR, _BFARVALID = 1 << 0, 1 << 8, 1 << 9, 1 << 15
 _UNDEFINSTR, _INVSTATE, _NOCP = 1 << 16, 1 << 17, 1 << 19
 _DEBUGEVT = 1 << 31
@@ -72,7 +73,7 @@ def _cause(run: Run, pc: int) -> _Cause | None:
         return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=unprivileged)
     trap = run.hooks.exceptions.trap
     if trap is not None:
-        return _Cause(_USAGE_FAULT, trap[0])
+        return _Cause(_MEM_MANAGE if trap[0] & _MEM_MANAGE_BITS else _USAGE_FAULT, trap[0])
     if run.peripherals.refused is not None:
         return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=run.peripherals.refused[1])
     if access is not None and access[0] in DATA_ACCESSES:

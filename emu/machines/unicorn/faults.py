@@ -12,8 +12,8 @@ YIELD = "YIELD"
 BREAKPOINT = 7
 _SUPERVISOR_CALL, _EXCEPTION_RETURN = 2, 8
 UNDEFINED_COPROCESSOR = 17
-_DIVIDED_BY_ZERO = 1 << 25
-"""The bit of CFSR (B3.2.15)."""
+_NOT_EXECUTED, _MPU_REFUSES, _DIVIDED_BY_ZERO = 1 << 0, 0xFF, 1 << 25
+"""Bits of CFSR (B3.2.15)."""
 _HINTS = {**WAITS, 0xBF10: YIELD}
 
 
@@ -31,6 +31,9 @@ def explain_stop(run: Run, pc: int) -> Fault:
     trap = run.hooks.exceptions.trap
     if trap is not None and trap[0] == _DIVIDED_BY_ZERO:
         return make_fault(run, "exception", pc, "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)")
+    if trap is not None and trap[0] & _MPU_REFUSES:
+        what = "code" if trap[0] & _NOT_EXECUTED else "an access"
+        return make_fault(run, "exception", pc, f"the MPU forbids {what} at {trap[1]:#010x}", address=trap[1])
     if trap is not None:
         detail = f"an unaligned access at {trap[1]:#010x}, and the firmware traps it (CCR.UNALIGN_TRP)"
         return make_fault(run, "exception", pc, detail, address=trap[1])
@@ -97,9 +100,14 @@ def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = 
 def last_hint(run: Run) -> str | None:
     """Return the hint instruction (WFI, WFE, YIELD) that has just stopped Unicorn, or None."""
     block = run.hooks.current_block
-    if block is None or run.pc != block.address + block.size or run.hooks.access or run.hooks.exception:
+    if block is None or run.pc != block.address + block.size or _was_stopped(run):
         return None
     return _HINTS.get(int.from_bytes(run.peek(run.pc - 2, 2), "little"))
+
+
+def _was_stopped(run: Run) -> bool:
+    """Return whether something else than a hint has stopped the engine."""
+    return bool(run.hooks.access or run.hooks.exception or run.hooks.exceptions.trap)
 
 
 def _jump(run: Run, block: Block | None) -> int:

@@ -51,6 +51,8 @@ from emu.targets import Region, Target
 _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
 _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
 _ERASED = 0xFF
+_TRANSLATED_BYTES = 128 << 20
+"""Memory for translated code; Unicorn would fill a gigabyte with the old code of firmware that changes its code."""
 _PAUSE = 16_000_000
 """Instructions between pauses in which Python takes the events: some hundredths of a second."""
 
@@ -140,6 +142,7 @@ class UnicornMachine(Machine):
     def _reset(self) -> Run:
         firmware = self._firmware
         engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB)  # UC_MODE_MCLASS would replace the CPU model by one without doubles
+        engine.ctl_set_tcg_buffer_size(_TRANSLATED_BYTES)
         engine.ctl_set_cpu_model(_CPU_MODELS[firmware.board.cpu])
         for region in firmware.board.memory:
             if region.start != SYSTEM_CONTROL_SPACE:

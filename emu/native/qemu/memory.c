@@ -35,7 +35,7 @@ static void write_peripheral(void *opaque, uint64_t offset, uint64_t value, unsi
     struct peripheral *peripheral = opaque;
     memcpy(peripheral->contents + offset, &value, size);
     const uint8_t byte = (uint8_t)value;
-    if ((long)offset == peripheral->output && write(plugin.output, &byte, 1) != 1) refuse("output cannot be written");
+    if ((long)offset == peripheral->output) plugin.shared->output[plugin.shared->printed++ % OUTPUT_KEPT] = byte;
 }
 
 static const struct memory_region_ops peripheral_operations = {

@@ -100,7 +100,6 @@ extern struct plugin {
     struct shared *shared;
     uint8_t *memory; /* the contents of all memories */
     const char *board;
-    int output;
     /* in the core's state */
     const uint32_t *sp;
     const uint32_t *status; /* while one of these bits is set, SP points to the stack only if has_stack says so */

@@ -1,8 +1,7 @@
 /* A QEMU plugin that gives a machine another board's memory, and counts what runs.
  *
- * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories), shared=FILE (struct shared) and
- * output=FILE (the firmware's output is appended to it). QEMU's standard input is a pipe of its parent process. If the
- * parent ends, the pipe and QEMU end, too.
+ * Arguments: board=FILE (see read_board), memory=FILE (the contents of all memories) and shared=FILE (struct shared).
+ * QEMU's standard input is a pipe of its parent process. If the parent ends, the pipe and QEMU end, too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -83,8 +82,6 @@ static void take_argument(const char *argument)
     } else if (!strncmp(argument, "shared=", 7)) {
         plugin.shared = map(value, &bytes);
         if (bytes != sizeof *plugin.shared) refuse("struct shared has %zu bytes, not %zu", sizeof *plugin.shared, bytes);
-    } else if (!strncmp(argument, "output=", 7)) {
-        plugin.output = open(value, O_WRONLY | O_APPEND | O_CLOEXEC);
     } else {
         refuse("there is no argument %s", argument);
     }
@@ -104,7 +101,7 @@ EXPORTED int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, i
         if (copy == NULL) refuse("no memory left");
         take_argument(copy);
     }
-    if (!plugin.board || !plugin.memory || !plugin.shared || plugin.output < 0) refuse("an argument is missing");
+    if (!plugin.board || !plugin.memory || !plugin.shared) refuse("an argument is missing");
     look_up_internals(plugin.core->set_register);
     if (plugin.generation->prepare != NULL) plugin.generation->prepare();
     const struct rlimit none = {0, 0};

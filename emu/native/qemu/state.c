@@ -5,7 +5,7 @@
 
 #include "parts.h"
 
-struct plugin plugin = {.output = -1};
+struct plugin plugin;
 
 void refuse(const char *format, ...)
 {

@@ -21,16 +21,13 @@
 #define SCR_SEVONPEND (1u << 4)
 
 /* Bits of CFSR and HFSR (B3.2.15, B3.2.16). */
-#define CFSR_MLSPERR (1u << 5)
-#define CFSR_LSPERR (1u << 13)
+#define CFSR_IACCVIOL (1u << 0)
+#define CFSR_DACCVIOL (1u << 1)
+#define CFSR_MMARVALID (1u << 7)
 #define CFSR_STKERR (1u << 12)
-#define CFSR_UNSTKERR (1u << 11)
-#define CFSR_INVSTATE (1u << 17)
 #define CFSR_INVPC (1u << 18)
-#define CFSR_NOCP (1u << 19)
 #define CFSR_UNALIGNED (1u << 24)
 #define CFSR_DIVBYZERO (1u << 25)
-#define HFSR_VECTTBL (1u << 1)
 #define HFSR_FORCED (1u << 30)
 
 /* Bits of SHCSR and DEMCR (B3.2.13, C1.6.5). */
@@ -97,6 +94,12 @@ uint32_t first_pending(const struct exceptions *exceptions);
 bool is_enabled(const struct exceptions *exceptions, uint32_t number);
 uint32_t nvic_read(const struct exceptions *exceptions, uint32_t offset);
 void nvic_write(struct exceptions *exceptions, uint32_t offset, uint32_t value);
+
+/* mpu.c */
+#define MPU_ENABLE 1u
+enum mpu_access { MPU_READ, MPU_WRITE, MPU_FETCH };
+bool mpu_is_on(const struct exceptions *exceptions);
+bool mpu_allows(const struct probe *probe, uc_engine *uc, uint32_t address, enum mpu_access access);
 
 /* systick.c */
 uint64_t time_now(const struct probe *probe);

@@ -240,19 +240,33 @@ static void schedule(struct probe *probe)
     if (number != NO_EXCEPTION &&
         group_priority_of(exceptions, number) < active_priority(exceptions, NO_EXCEPTION))
         probe->event_at = 0;
+    if (mpu_is_on(exceptions))
+        probe->event_at = 0;
+}
+
+/* Whether the MPU lets the core execute at pc; if not, the engine stops. */
+static bool may_fetch(struct probe *probe, uc_engine *uc, uint32_t pc)
+{
+    if (mpu_allows(probe, uc, pc, MPU_FETCH))
+        return true;
+    probe->exceptions->trap = CFSR_IACCVIOL;
+    probe->exceptions->trap_address = pc;
+    stop(probe, uc, STOP_NONE);
+    return false;
 }
 
 /* A block is about to run at pc: true if an exception is taken instead, or if the engine stops. */
 bool exception_before(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
+    struct exceptions *exceptions = probe->exceptions;
     systick_advance(probe);
     schedule(probe);
-    if (probe->exceptions->pending_count == 0)
-        return false;
+    if (exceptions->pending_count == 0)
+        return !may_fetch(probe, uc, pc);
     struct masks masks = read_masks(probe, uc);
-    uint32_t number = preempting(probe->exceptions, &masks);
+    uint32_t number = preempting(exceptions, &masks);
     if (number == NO_EXCEPTION)
-        return false;
+        return !may_fetch(probe, uc, pc);
     if (!take(probe, uc, number, pc)) {
         look_for_exceptions(probe);
         stop(probe, uc, STOP_NO_HANDLER);
@@ -269,7 +283,7 @@ uint32_t probe_take_exception(struct probe *probe, uc_engine *uc, uint32_t numbe
     struct masks masks = read_masks(probe, uc);
     int32_t priority = execution_priority(exceptions, &masks, NO_EXCEPTION);
     uint32_t wanted = number;
-    if (cfsr & CFSR_UNALIGNED && exceptions->trap_stored != 0)
+    if (cfsr & (CFSR_UNALIGNED | CFSR_DACCVIOL) && exceptions->trap_stored != 0)
         probe->api.mem_write(uc, exceptions->trap_address, exceptions->trap_old, exceptions->trap_stored);
     bool off = (number == MEM_MANAGE && (exceptions->shcsr_enables & SHCSR_MEMFAULTENA) == 0) ||
                (number == BUS_FAULT && (exceptions->shcsr_enables & SHCSR_BUSFAULTENA) == 0) ||
@@ -285,6 +299,8 @@ uint32_t probe_take_exception(struct probe *probe, uc_engine *uc, uint32_t numbe
         return TAKE_NO_HANDLER;
     exceptions->cfsr |= cfsr;
     exceptions->hfsr |= hfsr;
+    if (cfsr & CFSR_MMARVALID)
+        exceptions->mmfar = exceptions->trap_address;
     return take(probe, uc, wanted, pc) ? TAKE_TAKEN : TAKE_NO_HANDLER;
 }
 

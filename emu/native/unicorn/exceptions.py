@@ -16,6 +16,8 @@ _CORES = {"cortex-m4": 0x410F_C241, "cortex-m7": 0x411F_C271}
 UNALIGNED_TRAP, DIVISION_TRAP = 1 << 3, 1 << 4
 TRAPS = UNALIGNED_TRAP | DIVISION_TRAP
 """Bits of CCR."""
+MPU_TRAP = 1 << 0
+"""The bit of MPU_CTRL that switches the MPU on."""
 _STACK_ALIGNED = 1 << 9
 _BRANCH_PREDICTION = 1 << 18
 
@@ -82,8 +84,8 @@ class NativeExceptions:
 
     @property
     def traps_wanted(self) -> int:
-        """The traps in CCR whose hooks are not there yet."""
-        return self._state.ccr & TRAPS & ~self._state.traps
+        """The traps of CCR, and the MPU, if their hooks are not there yet."""
+        return (self._state.ccr & TRAPS | self._state.mpu_control & MPU_TRAP) & ~self._state.traps
 
     def note_traps(self) -> None:
         """Note that the hooks of the wanted traps are there."""

@@ -33,7 +33,7 @@ from emu.native import (
     HeapEvent,
 )
 from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
-from emu.native.unicorn.exceptions import DIVISION_TRAP, UNALIGNED_TRAP, NativeExceptions
+from emu.native.unicorn.exceptions import DIVISION_TRAP, MPU_TRAP, UNALIGNED_TRAP, NativeExceptions
 from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
     WATCH_PROGRAM,
@@ -78,6 +78,7 @@ class NativeHooks:
             *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
         self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
+        self._checks_accesses = False
         each = instruments.traffic or shadow is not None
         self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
@@ -130,8 +131,9 @@ class NativeHooks:
         if self.exceptions.traps_wanted & DIVISION_TRAP:
             for address in self._code.divisions:
                 self._hook(UC_HOOK_CODE, "probe_division", address, address)
-        if self.exceptions.traps_wanted & UNALIGNED_TRAP:
-            self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_alignment")
+        if self.exceptions.traps_wanted & (UNALIGNED_TRAP | MPU_TRAP) and not self._checks_accesses:
+            self._hook(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, "probe_checked_access")
+            self._checks_accesses = True
         self.exceptions.note_traps()
         self._engine.ctl_flush_tb()
 

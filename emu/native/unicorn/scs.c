@@ -223,6 +223,8 @@ static void write_word(struct probe *probe, uc_engine *uc, uint32_t offset, uint
         nvic_write(exceptions, offset, value);
     else if (offset >= MPU_TYPE && offset < MPU_END)
         write_mpu(exceptions, offset, value);
+    if (mpu_is_on(exceptions) && (exceptions->traps & MPU_ENABLE) == 0)
+        stop(probe, uc, STOP_TRAPS); /* the store will come again */
     for EACH (kept, i)
         if (kept[i] == offset)
             exceptions->others[i] = value;

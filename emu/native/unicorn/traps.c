@@ -1,5 +1,5 @@
-/* Traps that CCR switches on: divisions by zero and unaligned accesses (DDI 0403E, B3.2.8). Unicorn has neither, so hooks
- * look for them, from the first time that the firmware switches one on. */
+/* Traps that the firmware switches on: divisions by zero and unaligned accesses by CCR (DDI 0403E, B3.2.8), and accesses
+ * that the MPU forbids. Unicorn has none, so hooks look for them, from the first time that one is switched on. */
 #include "exception_parts.h"
 
 #define XPSR_T (1u << 24)
@@ -27,7 +27,7 @@ void probe_division(uc_engine *uc, uint64_t address, uint32_t size, void *user_d
 }
 
 /* Hook on each load and store. Unicorn stores before it stops, so the old bytes are kept (see probe_take_exception). */
-void probe_alignment(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
+void probe_checked_access(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user_data)
 {
     struct probe *probe = user_data;
     struct exceptions *exceptions = probe->exceptions;
@@ -35,11 +35,13 @@ void probe_alignment(uc_engine *uc, uc_mem_type type, uint64_t address, int size
     (void)value;
     /* For this hook Unicorn 2.1.4 restores the state of an IT block, which the translated code expects to be 0. */
     write_register(probe, uc, UC_ARM_REG_EPSR, XPSR_T);
-    if ((exceptions->ccr & CCR_UNALIGN_TRP) == 0 || (uint32_t)address % unit == 0 || exceptions->trap != 0)
+    bool unaligned = (exceptions->ccr & CCR_UNALIGN_TRP) != 0 && (uint32_t)address % unit != 0;
+    enum mpu_access access = type == UC_MEM_WRITE ? MPU_WRITE : MPU_READ;
+    if (exceptions->trap != 0 || (!unaligned && mpu_allows(probe, uc, (uint32_t)address, access)))
         return;
     exceptions->trap_address = (uint32_t)address;
     exceptions->trap_stored = type == UC_MEM_WRITE ? (uint32_t)size : 0;
     if (type == UC_MEM_WRITE)
         probe->api.mem_read(uc, address, exceptions->trap_old, exceptions->trap_stored);
-    trap(probe, uc, CFSR_UNALIGNED);
+    trap(probe, uc, unaligned ? CFSR_UNALIGNED : CFSR_DACCVIOL | CFSR_MMARVALID);
 }
