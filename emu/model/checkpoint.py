@@ -1,4 +1,4 @@
-"""Trained checkpoints: every dimension is derived from the tensors, and what does not fit is rejected by name.
+"""Trained checkpoints: every dimension is derived from the tensors, and a tensor that does not fit is rejected by name.
 
 Dimensions, as in ``config.py``: F features, M d_model, D d_inner, N d_state, K d_conv, R dt_rank, C outputs.
 """
@@ -29,14 +29,14 @@ _Shapes = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model's shape and its trained weights, whatever the file called them."""
+    """A model's shape and its trained weights, under their canonical names."""
 
     config: ModelConfig
     weights: dict[str, NDArray[np.float32]]
     """The names, order and shapes of ``MambaClassifier(config).state_dict()``, with ``norm.bias`` after the weight of a
     LayerNorm; every value is finite."""
     reading: tuple[Statement, ...] = ()
-    """What the model was taken to compute, and how each part is known."""
+    """emu's reading of the model, and how each part of the reading is known."""
 
 
 def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
@@ -45,8 +45,8 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     Accepted are classifiers of Mamba blocks, a bare ``Mamba`` block, and the language models of mamba_ssm and
     transformers, whose embedding becomes a linear layer over one-hot rows. ``naming.py`` finds the parts.
 
-    What no tensor shows comes from ``stated``, the user's file beside the checkpoint, ``config.json`` or the metadata,
-    in this order; what nothing says is assumed.
+    A choice that no tensor shows comes from the first of these that states it: ``stated``, the user's file next to the
+    checkpoint, ``config.json``, the metadata, emu's assumption.
 
     Raises:
         InputError: the file cannot be read, or a tensor is missing, unexpected, misshapen or not finite, or the model
@@ -141,7 +141,7 @@ def _count_layers(tensors: Tensors, layout: Layout) -> int:
 def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     """Return the tensors that belong to the model, in ``state_dict`` order.
 
-    If any tensor of an optional part is there, all of the part is wanted: half a part shows as a missing tensor.
+    If any tensor of an optional part is there, all of its tensors are wanted: half a part is a missing tensor.
     """
 
     def has(pattern: str) -> bool:
@@ -187,7 +187,7 @@ def _norm_shapes(name: str, *, bias: bool) -> _Shapes:
 def _check_shapes(tensors: Tensors, shapes: _Shapes, layout: Layout) -> dict[str, int]:
     """Return the value of every dimension, after comparing every tensor with them."""
     mixer = "layers.0.mixer."
-    defining = {  # dimension: the tensor and the axis that show it
+    defining = {  # dimension: its tensor and axis
         "D": (f"{mixer}A_log", 0),
         "N": (f"{mixer}A_log", 1),
         "M": (f"{mixer}in_proj.weight", 1),
@@ -273,7 +273,7 @@ def _embedding_as_linear(tensors: Tensors, head_weight: NDArray[np.float32] | No
 
 
 def _stated_in(metadata: Mapping[str, str]) -> Stated:
-    """Return what the weights' metadata states; other programs' keys are not ours to judge."""
+    """Return what the weights' metadata states; keys of other programs are ignored."""
     table = {key: metadata[key] for key in ("pooling", "norm_epsilon") if key in metadata}
     try:
         return Stated.model_validate(table)

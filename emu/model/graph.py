@@ -76,7 +76,7 @@ def _block(config: ModelConfig, weights: dict[str, Array], prefix: str) -> list[
     """Return a block's operations."""
     mixer = f"{prefix}mixer."
     conv_weight = weights[f"{mixer}conv1d.weight"][:, 0, :]
-    with np.errstate(over="ignore"):  # a decay of infinity cannot be written, which the image's writer says
+    with np.errstate(over="ignore"):  # an infinite decay cannot be written: the image's writer says so
         decay = np.exp(weights[f"{mixer}A_log"])
     mixing = Mixer(
         in_proj=_linear(weights, f"{mixer}in_proj"),

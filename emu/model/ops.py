@@ -34,7 +34,7 @@ class Slot:
 
     name: str
     storage: Literal["matrix", "bias", "floats"]
-    """``matrix``: of the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
+    """``matrix``: the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
     shape: tuple[str, ...]
     """Dimensions by name, rows first: IN and OUT of the operation, D, N, K, R, and X = R + N + N."""
     optional: bool = False
@@ -168,7 +168,7 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Fork:
-    """Keep the vector as it is here for the next ``Linear`` that adds to it."""
+    """Keep the vector for the next ``Linear`` that adds to it."""
 
     writes: ClassVar[Buffer] = "hidden"
     slots: ClassVar = ()
@@ -185,7 +185,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Pool:
-    """Reduce all time steps to one vector. What follows runs once, at the end of the sequence."""
+    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence."""
 
     pooling: Pooling
 
@@ -217,5 +217,5 @@ def padded(count: int) -> int:
 
 
 def pad_rows(array: Array, rows: int) -> Array:
-    """Return the array with rows of zeros after its own, ``rows`` in all."""
+    """Return the array, padded with rows of zeros to ``rows`` rows."""
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])

@@ -131,7 +131,7 @@ static const float *mixer(const mamba_sequence *s, const struct mamba_operation 
     return s->u;
 }
 
-/* weight (out, in) x + bias (out), or that added to what fork_residual() kept */
+/* weight (out, in) x + bias (out), with parameter 1 added to the vector that fork_residual() kept */
 static const float *linear(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
     const struct mamba_header *h = s->model->header;
@@ -149,7 +149,7 @@ static const float *fork_residual(const mamba_sequence *s, const struct mamba_op
     return s->hidden;
 }
 
-/* s->pooled (in) += x, or the larger of both for the maximum. With the last step alone, s->pooled is where x stands. */
+/* s->pooled (in) += x, or the larger of both for the maximum. If only the last step counts, x is already in s->pooled. */
 static void pool(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
     if (op->parameter == MAMBA_POOL_LAST) return;
@@ -179,7 +179,7 @@ mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, voi
 
 void mamba_step(mamba_sequence *s, const float *x)
 {
-    uint32_t mixers = 0; /* so far */
+    uint32_t mixers = 0; /* number so far */
     for (const struct mamba_operation *op = mamba_first(s->model->header);; op = mamba_next(op)) {
         switch (op->kind) {
         case MAMBA_NORM: x = norm(s, op, x); break;
@@ -189,7 +189,7 @@ void mamba_step(mamba_sequence *s, const float *x)
             x = linear(s, op, x);
             mamba_trace(mixers > 0 ? MAMBA_TRACE_OUTPUT : MAMBA_TRACE_LINEAR_IN, mixers > 0 ? mixers - 1 : 0, 0, x, op->out);
             break;
-        default: /* MAMBA_POOL: mamba_finish() runs what is left */
+        default: /* MAMBA_POOL: mamba_finish() runs the rest */
             pool(s, op, x);
             s->steps++;
             return;

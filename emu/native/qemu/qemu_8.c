@@ -1,6 +1,6 @@
 /* QEMU 8.2, whose plugin API is still version 1.
  *
- * Each function that translated code calls has a TCGHelperInfo of its own here (include/tcg/helper-info.h of 8.2), and QEMU
+ * Each function that translated code calls has a TCGHelperInfo of its own here (a structure in QEMU 8.2's headers), and QEMU
  * exports both.
  */
 #include <string.h>
