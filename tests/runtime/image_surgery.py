@@ -65,7 +65,7 @@ def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f3
 
 def _with_norm_biases(config: ModelConfig) -> Checkpoint:
     weights = random_checkpoint(config, seed=3).weights
-    biases = {name.replace("weight", "bias"): weight / 8 for name, weight in weights.items() if "norm" in name}
+    biases = {name.replace("weight", "bias"): weights[name] for name in weights if "norm" in name}
     return Checkpoint(config, weights | biases)
 
 
