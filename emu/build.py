@@ -55,8 +55,10 @@ class BuildOptions:
     """Whether the firmware also hands out its intermediate tensors."""
 
 
-def build_firmware(image: Path, board: Board, options: BuildOptions | None = None) -> Path:
+def build_firmware(image: Path, board: Board, options: BuildOptions | None = None, cache: Path | None = None) -> Path:
     """Return the path of the ELF that runs ``image`` on ``board``.
+
+    ``cache`` is the directory of the cache, by default the user's.
 
     Raises:
         MissingToolError: the board's compiler is missing.
@@ -93,7 +95,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     def make(directory: Path) -> None:
         _compile(toolchain, board, flags, sources, runtime, image, directory)
 
-    return cached("firmware", key, make) / "firmware.elf"
+    return cached("firmware", key, make, cache) / "firmware.elf"
 
 
 def _linker_files(script: Path) -> list[bytes]:
@@ -168,9 +170,14 @@ def _compile(
 
 
 def _require_known_flags(toolchain: Toolchain, board: Board, directory: Path) -> None:
-    """Raise InputError if the compiler does not take the board's flags, which an empty source shows."""
+    """Raise InputError if the compiler compiles an empty source, but not with the board's flags."""
+    nothing = ["-x", "c", "-c", os.devnull, "-o", "nothing.o"]
     try:
-        toolchain.run([*board.build.flags, "-x", "c", "-c", os.devnull, "-o", "nothing.o"], directory)
+        toolchain.run(nothing, directory)
+    except CompilerError:  # the compiler is broken, which tells nothing about the flags
+        return
+    try:
+        toolchain.run([*board.build.flags, *nothing], directory)
     except CompilerError as error:
         raise InputError(f"build.flags of the board {board.name}: {error}") from error
 

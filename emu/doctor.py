@@ -1,13 +1,14 @@
-"""What is installed here, and which targets can run."""
+"""What is installed here, and on which targets a run starts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from emu.emulators import EMULATORS
-from emu.errors import EmuError, MissingToolError
-from emu.run import emulator_version
+from emu.errors import EmuError, MissingToolError, as_emu_error
+from emu.run import Trial, emulator_version
 from emu.targets import Target
+from emu.temporary import temporary_directory
 from emu.toolchains import find_toolchain
 
 
@@ -23,23 +24,42 @@ class Finding:
     required: bool = True
 
 
-def examine(targets: Collection[Target]) -> list[Finding]:
-    """Look for everything that runs on ``targets`` need, in the order in which a run needs it."""
-    findings = [_toolchain("host", required=True, purpose="compiles the probes that run inside the emulator")]
+def examine(targets: Collection[Target]) -> Iterator[Finding]:
+    """Look for everything that runs on ``targets`` need, in the order in which a run needs it, and begin a run on each.
+
+    A finding is yielded as soon as it is made: the runs take seconds.
+    """
+    ready: dict[str, bool] = {}
+    for finding in _tools(targets):
+        ready[finding.name] = finding.ok
+        yield finding
+    with temporary_directory("emu-doctor-") as directory:
+        trial = Trial(directory)
+        for target in targets:
+            missing = [need for need in _needs(target) if not ready[need]]
+            why = f"needs {', '.join(missing)}" if missing else _why_no_run_starts(trial, target)
+            required = target.emulator.comes_with_emu
+            yield Finding(f"target {target.name}", why is None, why or "ready", required=required)
+
+
+def _tools(targets: Collection[Target]) -> Iterator[Finding]:
+    yield _toolchain("host", required=True, purpose="compiles the probes that run inside the emulator")
     needed = {target.board.build.toolchain for target in targets if target.emulator.comes_with_emu}
     for name in sorted({target.board.build.toolchain for target in targets}):
-        findings.append(_toolchain(name, required=name in needed))
+        yield _toolchain(name, required=name in needed)
     by_emulator = [target for row in EMULATORS.values() for target in targets if target.emulator is row]
     programs = {_program(target): target for target in by_emulator if _program(target)}
-    findings += [_emulator(name, target) for name, target in programs.items()]
-    findings.append(_torch())
-    ready = {finding.name: finding.ok for finding in findings}
-    for target in targets:
-        missing = [need for need in _needs(target) if not ready[need]]
-        detail = "ready" if not missing else f"needs {', '.join(missing)}"
-        required = target.emulator.comes_with_emu
-        findings.append(Finding(f"target {target.name}", not missing, detail, required=required))
-    return findings
+    yield from (_emulator(name, target) for name, target in programs.items())
+    yield _torch()
+
+
+def _why_no_run_starts(trial: Trial, target: Target) -> str | None:
+    """Return why `emu run` would fail on ``target`` before the first input, or None if it would not."""
+    try:
+        trial.begin(target)
+    except Exception as error:  # each is what the run would end with
+        return f"a run does not start: {as_emu_error(error)}"
+    return None
 
 
 def _program(target: Target) -> str:

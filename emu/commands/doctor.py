@@ -1,4 +1,4 @@
-"""`emu doctor`: what is installed."""
+"""`emu doctor`: what is installed, and on which targets a run starts."""
 
 import typer
 from rich.console import Console
@@ -10,12 +10,13 @@ from emu.targets import load_targets
 
 
 def doctor(board: BoardFiles = None) -> None:
-    """Say what is installed, which targets can run, and how to get the rest."""
+    """Say what is installed, begin a run on each target, and say how to get the rest."""
     console = Console()
-    findings = examine(load_targets(board or ()).values())
-    for finding in findings:
+    complete = True
+    for finding in examine(load_targets(board or ()).values()):
+        complete &= finding.ok or not finding.required
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
         remedy = "" if finding.ok else f"  [bold]{escape(finding.remedy)}[/]"
         console.print(f"{mark} {finding.name}: {escape(finding.detail)}{remedy}", soft_wrap=True, highlight=False)
-    if any(finding.required and not finding.ok for finding in findings):
+    if not complete:
         raise typer.Exit(3)

@@ -5,7 +5,7 @@ Dimensions, as in ``config.py``: F features, M d_model, D d_inner, N d_state, K 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,8 @@ class Checkpoint:
 
     config: ModelConfig
     weights: dict[str, NDArray[np.float32]]
-    """The names, order and shapes of ``MambaClassifier(config).state_dict()``; every value is finite."""
+    """The names, order and shapes of ``MambaClassifier(config).state_dict()``, with ``norm.bias`` after the weight of a
+    LayerNorm; every value is finite."""
     reading: tuple[Statement, ...] = ()
     """emu's reading of the model, and how each part of the reading is known."""
 
@@ -58,7 +59,7 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     said = beside if stated is None else stated.over(beside)
     tensors, metadata = read_tensors(path, said.state_dict)
     try:
-        facts = Facts(stated=said, config_json=config_json.stated, metadata=_stated_in(metadata))
+        facts = Facts(tensors=Stated(), stated=said, config_json=config_json.stated, metadata=_stated_in(metadata))
         return _interpret(tensors, facts, config_json.tied_head)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -77,7 +78,6 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
     for bias, weight in (("linear_in.bias", "linear_in.weight"), ("head.bias", "head.weight")):
         if weight in tensors and bias not in tensors and tensors[weight].ndim == 2 and not layout.embedding:
             tensors[bias] = np.zeros(len(tensors[weight]), np.float32)  # a layer without one
-    _refuse_layer_norm(tensors, layout)
     shapes = _expected_shapes(tensors, layout)
     for name in shapes:
         if name not in tensors:
@@ -100,14 +100,16 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
         d_conv=dimensions["K"],
         dt_rank=dimensions["R"],
         n_blocks=_count_layers(tensors, layout),
-        block="residual" if "norm_f.weight" in weights else "plain",
+        block="residual" if "layers.0.norm.weight" in weights else "plain",
+        final_norm="norm_f.weight" in weights or "layers.0.norm.weight" not in weights,
         pooling="last" if layout.embedding else "mean",
         linear_in="linear_in.weight" in weights,
         head="head.weight" in weights,
         projection_bias="layers.0.mixer.in_proj.bias" in weights,
         conv_bias="layers.0.mixer.conv1d.bias" in weights,
     )
-    config, choices = choose(shape, facts)
+    shown = Stated(norm="layer") if any(name.endswith("norm.bias") for name in weights) else Stated()
+    config, choices = choose(shape, replace(facts, tensors=shown))
     if (missing := not_computed(config)) is not None:
         choice, value = missing
         raise InputError(
@@ -115,12 +117,6 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
             f"{', '.join(repr(each) for each in choice.values if each in choice.computed)} only"
         )
     return Checkpoint(config, weights, (*shape_statements(config, layout.embedding), *choices, head_statement))
-
-
-def _refuse_layer_norm(tensors: Tensors, layout: Layout) -> None:
-    for name in tensors:
-        if re.fullmatch(r"(layers\.\d+\.norm|norm_f)\.bias", name):
-            raise InputError(f"tensor {layout.in_file(name)!r} is LayerNorm's; the engine computes RMSNorm only")
 
 
 def _rename(in_file: Tensors, layout: Layout) -> Tensors:
@@ -151,7 +147,8 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     def has(pattern: str) -> bool:
         return any(re.fullmatch(pattern, name) for name in tensors)
 
-    residual = layout.embedding or has(r"layers\.\d+\.norm\.weight|norm_f\.weight")
+    norms = has(r"layers\.\d+\.norm\..*")
+    norm_biases = has(r"(layers\.\d+\.norm|norm_f)\.bias")
     projection_bias = has(r"layers\.\d+\.mixer\.(in|out)_proj\.bias")
     conv_bias = has(r"layers\.\d+\.mixer\.conv1d\.bias")
 
@@ -161,8 +158,8 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     elif has(r"linear_in\..*"):
         shapes |= {"linear_in.weight": ("M", "F"), "linear_in.bias": ("M",)}
     for number in range(max(1, _count_layers(tensors, layout))):
-        if residual:
-            shapes[f"layers.{number}.norm.weight"] = ("M",)
+        if norms or layout.embedding or has(r"norm_f\..*"):
+            shapes |= _norm_shapes(f"layers.{number}.norm", bias=norm_biases)
         block: _Shapes = {"A_log": ("D", "N"), "D": ("D",), "in_proj.weight": ("2D", "M")}
         if projection_bias:
             block["in_proj.bias"] = ("2D",)
@@ -174,13 +171,17 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
         if projection_bias:
             block["out_proj.bias"] = ("M",)
         shapes |= {f"layers.{number}.mixer.{name}": shape for name, shape in block.items()}
-    if residual:
-        shapes["norm_f.weight"] = ("M",)
+    if layout.embedding or has(r"norm_f\..*"):
+        shapes |= _norm_shapes("norm_f", bias=norm_biases)
     if has(r"head\..*"):
         shapes["head.weight"] = ("C", "M")
         if not layout.embedding or "head.bias" in tensors:  # language models mostly have none
             shapes["head.bias"] = ("C",)
     return shapes
+
+
+def _norm_shapes(name: str, *, bias: bool) -> _Shapes:
+    return {f"{name}.weight": ("M",), **({f"{name}.bias": ("M",)} if bias else {})}
 
 
 def _check_shapes(tensors: Tensors, shapes: _Shapes, layout: Layout) -> dict[str, int]:

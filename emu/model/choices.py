@@ -25,7 +25,7 @@ class Choice:
 _ACTIVATIONS = {"silu": "SiLU", "gelu": "GELU", "relu": "ReLU"}
 
 CHOICES = (
-    Choice("norm", {"rms": "RMSNorm", "layer": "LayerNorm"}, frozenset({"rms"}), "layers.0.norm"),
+    Choice("norm", {"rms": "RMSNorm", "layer": "LayerNorm"}, frozenset({"rms", "layer"}), "layers.0.norm"),
     Choice(
         "direction",
         {
@@ -54,7 +54,7 @@ CHOICES = (
             "post-norm": "y = norm(x + mixer(x))",
             "norm": "y = mixer(norm(x))",
         },
-        frozenset({"plain", "residual"}),
+        frozenset({"plain", "residual", "plain-residual", "post-norm", "norm"}),
         "layers.0.output",
     ),
     Choice(
@@ -65,7 +65,7 @@ CHOICES = (
             "max": "the maximum over time",
             "sum": "the sum over time",
         },
-        frozenset({"mean", "last"}),
+        frozenset({"mean", "last", "max", "sum"}),
         "logits",
     ),
 )

@@ -20,7 +20,7 @@ import numpy as np
 
 from emu.errors import InputError
 from emu.model.graph import Graph
-from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Operation, Pool, Slot, pad_rows, padded
+from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
 from emu.reading import read_bytes
 
 MatrixType = Literal["f32", "f16", "int8"]
@@ -178,6 +178,8 @@ def _require_order(operations: tuple[Operation, ...]) -> None:
                 fits = False
             case _, Fork():
                 fits, forked = fits and not forked, True
+            case _, Norm():
+                pass
             case _, Linear():
                 fits, forked = fits and at != "hidden" and operation.adds == forked, False
             case _:
@@ -241,7 +243,7 @@ def _arena_bytes(graph: Graph) -> int:
     for operation in graph.operations:
         _, width = operation.widths(width)
         if isinstance(operation, Pool):
-            buffers += [width] if operation.pooling == "mean" else []
+            buffers += [] if operation.pooling == "last" else [width]
             break
         written.add(operation.writes)
     buffers += [c.d_model] * len(written & {"hidden", "normed"})

@@ -139,7 +139,8 @@ class MambaClassifier(nn.Module):
         self.linear_in = nn.Linear(config.n_features, config.d_model) if config.linear_in else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_blocks))
         residual = config.block == "residual"
-        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon) if residual else None
+        normed = residual and config.final_norm
+        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon) if normed else None
         self.head = nn.Linear(config.d_model, config.n_outputs) if config.head else None
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:

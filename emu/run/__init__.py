@@ -11,3 +11,4 @@ from emu.run.plan import plan as plan
 from emu.run.request import read_request as read_request
 from emu.run.running import run_firmware as run_firmware
 from emu.run.running import run_model as run_model
+from emu.run.trial import Trial as Trial

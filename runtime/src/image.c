@@ -121,7 +121,7 @@ static int follows(const struct mamba_header *h, const struct mamba_operation *o
         flow->at = OUTPUT;
         return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;
     }
-    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK)) return 0;
+    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM)) return 0;
     if ((kind->writes == HIDDEN || kind->writes == NORMED) && out > h->d_model) return 0;
     if (kind->writes == HIDDEN) flow->kept = op->kind == MAMBA_FORK ? out : 0;
     flow->mixers += op->kind == MAMBA_MIXER;

@@ -41,7 +41,7 @@ enum mamba_kind {
     MAMBA_KINDS
 };
 
-enum { MAMBA_LINEAR_ADDS = 1, MAMBA_POOL_LAST = 1 }; /* parameters */
+enum { MAMBA_NORM_LAYER = 1, MAMBA_LINEAR_ADDS = 1, MAMBA_POOL_LAST = 1, MAMBA_POOL_MAX = 2, MAMBA_POOL_SUM = 3 }; /* parameters */
 
 /* The tensors of each kind; each kind counts from 0. */
 enum mamba_slot {

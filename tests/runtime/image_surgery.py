@@ -3,8 +3,9 @@
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, write_image
@@ -18,7 +19,7 @@ HEADER: tuple[str, ...] = (
 )
 # The tensors of each kind of operation, by the kind's number: runtime/src/ops.def.
 KINDS: dict[str, tuple[str, ...]] = {
-    "Norm": ("weight",),
+    "Norm": ("weight", "bias"),
     "Mixer": (
         *("in_x.weight", "in_x.bias", "in_z.weight", "in_z.bias", "conv.weight", "conv.bias"),
         *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip"),
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "Fork": (),
     "Pool": (),
 }
+PARAMETERS = {"Norm": 2, "Mixer": 1, "Linear": 2, "Fork": 1, "Pool": 4}  # how many values a kind's parameter has
 FIELDS = ("kind", "in", "out", "parameter")  # of an operation's record, before the offsets of its tensors
 
 _PLAIN = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=4, dt_rank=1)
@@ -48,7 +50,9 @@ def small_images() -> dict[str, bytes]:
         "last step": _image(_LAST),
         "residual": _image(_RESIDUAL),
         "bare residual": _image(_BARE_RESIDUAL),
+        "layer norm": write_image(build_graph(_with_norm_biases(replace(_RESIDUAL, norm="layer", pooling="max")))),
         "two blocks": _image(_TWO_BLOCKS),
+        "sum": _image(replace(_BIASED, pooling="sum")),
         "square": _image(_SQUARE, fold=False),
         "float16": _image(_BIASED, fold=False, matrix_type="f16"),
         "int8": _image(_LAST, matrix_type="int8"),
@@ -57,6 +61,12 @@ def small_images() -> dict[str, bytes]:
 
 def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f32") -> bytes:
     return write_image(build_graph(random_checkpoint(config, seed=3), fold), matrix_type)
+
+
+def _with_norm_biases(config: ModelConfig) -> Checkpoint:
+    weights = random_checkpoint(config, seed=3).weights
+    biases = {name.replace("weight", "bias"): weight / 8 for name, weight in weights.items() if "norm" in name}
+    return Checkpoint(config, weights | biases)
 
 
 def header_word(image: bytes, field: str) -> int:
