@@ -49,7 +49,7 @@ def test_every_row_speaks_of_options_and_figures_and_every_option_is_had_somewhe
         (
             "host-native",
             RunOptions(limits=Limits(instructions=5)),
-            "host-native counts no instructions: --max-seconds ends what does not end by itself",
+            "host-native counts no instructions; limit a run without end by --max-seconds",
         ),
         ("stm32h7-unicorn", RunOptions(replace_allocator=True), "--replace-allocator needs --memcheck"),
         ("stm32h7-unicorn", RunOptions(suppressions=ACCEPTED), "--suppressions needs --memcheck"),
