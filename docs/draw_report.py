@@ -16,4 +16,4 @@ console = Console(record=True, width=100, file=io.StringIO())
 for run in RunFile.model_validate_json(records.read_text()).runs:
     print_run(console, run, find_target(run.target).board)
 drawing = console.export_svg(title="emu run kws --target stm32h7-unicorn")
-picture.write_text(re.sub(r"@font-face \{.*?\}", "", drawing, flags=re.DOTALL))  # which would be fetched from elsewhere
+picture.write_text(re.sub(r"@font-face \{.*?\}", "", drawing, flags=re.DOTALL))  # else fonts come from elsewhere

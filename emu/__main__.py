@@ -4,7 +4,7 @@ from emu.ending import signals_end_at_once
 
 
 def main() -> None:
-    """Run the command line; an interrupt before it is there leaves no traceback."""
+    """Run the command line; an interrupt during the import leaves no traceback."""
     signals_end_at_once()
     from emu.cli import main
 

@@ -31,7 +31,7 @@ COMPILER_FLAGS = (
     "-fdata-sections",
     "-ffp-contract=fast",  # a * b + c is one fused instruction; ISO C mode would turn that off
     "-fno-math-errno",
-    "-fno-tree-loop-distribute-patterns",  # no loop becomes a call of memset or memcpy: there is no libc
+    "-fno-tree-loop-distribute-patterns",  # no loop may become a call of memset or memcpy: there is no libc
 )
 _LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
 _STANDALONE = ("-nostdlib", "-Wl,--no-warn-rwx-segments")
@@ -81,7 +81,7 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
     key = content_key(
         [
             toolchain.version,
-            platform.machine(),  # which is what the host's own compiler builds for
+            platform.machine(),  # the system that the host's own compiler builds for
             *flags,
             *_LINK_FLAGS,
             *_STANDALONE,
@@ -99,12 +99,12 @@ def build_firmware(image: Path, board: Board, options: BuildOptions | None = Non
 
 
 def _linker_files(script: Path) -> list[bytes]:
-    """Return what is in a linker script, and in all that it includes: another memory map is another build."""
+    """Return the contents of a linker script and of all files that it includes: another memory map is another build."""
     found: dict[Path, bytes] = {}
     wanted = [script]
     while wanted:
         path = wanted.pop()
-        if path not in found and path.is_file():  # what is missing the linker names
+        if path not in found and path.is_file():  # the linker names a missing file
             found[path] = path.read_bytes()
             wanted += [script.parent / os.fsdecode(name) for name in _INCLUDE.findall(found[path])]
     return list(found.values())
@@ -183,10 +183,10 @@ def _require_known_flags(toolchain: Toolchain, board: Board, directory: Path) ->
 
 
 def _explain(failure: CompilerError, linker_script: Path) -> EmuError:
-    """Return what a linker's complaint means if it is about the linker script; else return the complaint."""
+    """Return a linker's complaint, in words for users if it is about the linker script."""
     if overflow := _OVERFLOW.search(failure.output):
         name, missing = overflow.groups()
         return InputError(f"the firmware does not fit: {name} in {linker_script} is {int(missing):,} bytes too small")
     if undefined := _UNDEFINED.search(failure.output):
-        return InputError(f"{linker_script}: defines no {undefined[1]}, which emu's startup code wants")
+        return InputError(f"{linker_script}: defines no {undefined[1]}, but emu's startup code needs it")
     return failure

@@ -1,7 +1,7 @@
-"""The cache of what is built: directories under ``~/.cache/emu``, each named by a hash of all that went into it.
+"""The cache of builds: directories under ``~/.cache/emu``, each named by a hash of all inputs of its build.
 
-Each entry lists the SHA-256 of its files, and every use compares them. That costs less than a millisecond for a library
-or a firmware, and no damaged byte reaches a loader or an emulator, which would crash at every run.
+Each entry lists the SHA-256 of its files, and every use compares them, in less than a millisecond for a library or a
+firmware. So no damaged byte reaches a loader or an emulator, which would crash at every run.
 """
 
 import contextlib
@@ -39,9 +39,9 @@ def content_key(parts: Iterable[bytes | str]) -> str:
 def cached(kind: str, key: str, make: Callable[[Path], None], root: Path | None = None) -> Path:
     """Return the directory ``kind/key``, filled by ``make(directory)`` if it does not exist yet or is damaged.
 
-    It appears whole or not at all, also when the process that makes it is killed. If several processes want it, one
-    makes it, and the others wait. ``root`` is the cache's directory, by default ``cache_root()``. Raises OutputError if
-    the cache cannot be written.
+    The directory appears whole or not at all, even if the process that makes it is killed. If several processes want
+    it, one makes it, and the others wait. ``root`` is the cache's directory, by default ``cache_root()``. Raises
+    OutputError if the cache cannot be written.
     """
     root = root or cache_root()
     final = root / kind / key
@@ -59,12 +59,12 @@ def cached(kind: str, key: str, make: Callable[[Path], None], root: Path | None 
 
 
 def seal(directory: Path) -> None:
-    """Write down what every file in ``directory`` holds."""
+    """Write down the hash of every file in ``directory``."""
     (directory / _MANIFEST).write_text(_manifest(directory))
 
 
 def is_sealed(directory: Path) -> bool:
-    """Return whether ``directory`` is there and every file in it is as it was when it was sealed."""
+    """Return whether ``directory`` exists and every file in it is unchanged since it was sealed."""
     try:
         return (directory / _MANIFEST).read_text() == _manifest(directory)
     except (OSError, UnicodeDecodeError):
@@ -95,7 +95,7 @@ def _make(root: Path, name: str, final: Path, make: Callable[[Path], None]) -> N
             draft.chmod(0o755)
             seal(draft)
             _flush(draft)
-            remove(final)  # it is damaged, or a file in its place
+            remove(final)  # a damaged entry, or a file in its place
             draft.rename(final)
             _sync(final.parent)
     finally:
@@ -103,7 +103,7 @@ def _make(root: Path, name: str, final: Path, make: Callable[[Path], None]) -> N
 
 
 def _flush(directory: Path) -> None:
-    """Bring every file to the disk: after a power cut an entry that has its name has its bytes."""
+    """Bring every file to the disk: after a power cut, an entry with its name has all its bytes."""
     for path in [*directory.rglob("*"), directory]:
         _sync(path)
 
@@ -118,7 +118,7 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(root: Path, name: str) -> Iterator[None]:
-    """Hold the lock of an entry. The kernel frees it when its holder ends, however that happens."""
+    """Hold the lock of an entry. The kernel frees the lock when its holder ends, even by SIGKILL."""
     path = root / _LOCKS / name
     while True:
         with _writing(root):

@@ -31,7 +31,7 @@ app = typer.Typer(
     help="Prove firmware without hardware: does the C program give PyTorch's answers, and does its memory fit?",
     epilog="Try: emu run kws --target stm32h7-unicorn",
 )
-for command in (doctor, targets, export, build, run, report, robot, diff):  # in the order of the help
+for command in (doctor, targets, export, build, run, report, robot, diff):  # the help lists the commands in this order
     app.command()(command)
 app.add_typer(toolchain, name="toolchain")
 
@@ -50,7 +50,7 @@ def _call() -> int:
     try:
         return app(prog_name="emu", standalone_mode=False) or 0
     except _WRONG_CALL as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # its help is printed
+        if type(error).__name__ == "NoArgsIsHelpError":  # the command's help is printed
             return InputError.exit_code
         raise InputError(_what_is_wrong(error)) from None
     except typer.Abort:  # older versions of typer raise it for an interrupt
@@ -58,7 +58,7 @@ def _call() -> int:
 
 
 def _what_is_wrong(error: Any) -> str:
-    """Return what typer would put into a box, and what to type."""
+    """Return the message that typer would put into a box, and what to type."""
     message, similar = error.format_message(), getattr(error, "possibilities", None)
     if similar:
         message = f"{error.message.rstrip('.')}; did you mean {' or '.join(similar)}?"

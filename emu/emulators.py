@@ -14,19 +14,19 @@ How = Literal["always", "on request", "in a second run"]
 
 @dataclass(frozen=True)
 class Emulator:
-    """What emu knows of an emulator without importing it."""
+    """An emulator, as emu knows it without an import of its package."""
 
     package: str
-    """The package that drives it, with ``open_machine`` and ``version`` (see ``emu.run.emulators``)."""
+    """The package that drives the emulator, with ``open_machine`` and ``version`` (see ``emu.run.emulators``)."""
     programs: Mapping[str, str]
-    """The architectures that it runs, each with the program that has to be installed; "" if the compiler is enough."""
+    """The architectures that the emulator runs, each with the program that it needs; "" if the compiler is enough."""
     measures: Mapping[str, How]
-    """What it measures of all that some emulators cannot: options of a run (see ``emu.instruments``) and figures."""
+    """What the emulator measures, among the figures and options (see ``emu.instruments``) that some emulators lack."""
     counts_instructions: bool = True
     compiles_probes: bool = False
-    """Whether the host's compiler has to be there, because C code of emu watches inside the emulator."""
+    """Whether the emulator needs the host's compiler, because C code of emu watches inside the emulator."""
     comes_with_emu: bool = False
-    """Whether each installation has to have it."""
+    """Whether every installation needs the emulator."""
 
 
 EMULATORS: Mapping[EmulatorName, Emulator] = {

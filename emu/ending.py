@@ -1,6 +1,6 @@
 """How the command line ends: one line about what went wrong, and the exit code that belongs to it.
 
-Exit code 1 says that a verdict failed, and nothing else does.
+Only a failed verdict ends with exit code 1.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ _HINT = "`emu --debug ...` shows more"
 
 
 def open_standard_streams() -> None:
-    """Open /dev/null in the place of each standard stream that is closed: nobody wants what would go there.
+    """Open /dev/null in the place of each standard stream that is closed.
 
-    Else the first file that emu opens would take the stream's number, and get what is printed.
+    Else the first file that emu opens would take the stream's number, and receive the printed text.
     """
     while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(file, True)
@@ -34,13 +34,13 @@ def open_standard_streams() -> None:
 
 
 def signals_end_at_once() -> None:
-    """Let an interrupt end this process, as long as there is nothing to clear up: without a traceback."""
+    """Let an interrupt end this process without a traceback, as long as there is nothing to clear up."""
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # the shell lets jobs in its background ignore it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def signals_end_in_order() -> None:
-    """Let a request to end stop what runs as an interrupt does: emulators end, and no temporary file stays."""
+    """Treat a request to end as an interrupt: emulators end, and no temporary file stays."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _SIGNALS:
@@ -56,7 +56,7 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 @contextlib.contextmanager
 def one_line_for_failures(debug: bool) -> Iterator[None]:
-    """Turn what is raised inside into a line on stderr and an exit code, and with ``debug`` a traceback before it."""
+    """Turn an exception inside into a line on stderr and an exit code; with ``debug``, print a traceback first."""
     if debug:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("emu").setLevel(logging.DEBUG)
@@ -80,7 +80,7 @@ def one_line_for_failures(debug: bool) -> Iterator[None]:
 
 
 def _forget_what_cannot_be_printed() -> None:
-    """Let the interpreter flush into nothing what a full disk or a closed pipe has not taken."""
+    """Let the interpreter discard the text that a full disk or a closed pipe did not take."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,6 +1,6 @@
 """The errors that a user can act on; each carries the exit code of the command line.
 
-Exit code 1 is none of them: it says that a verdict failed, and nothing else.
+No error has exit code 1: only a failed verdict ends with 1.
 """
 
 import errno
@@ -14,7 +14,7 @@ _OUTPUT_LOST = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS,
 class EmuError(Exception):
     """A failure in emu, or in a tool that it drives: exit code 70.
 
-    Its message is one line whatever it quotes, so no face has to make it printable.
+    The message is one printable line, whatever it quotes, so no caller has to clean it.
     """
 
     exit_code = 70
@@ -42,7 +42,7 @@ class OutputError(EmuError):
 
 
 def as_emu_error(error: Exception) -> EmuError:
-    """Return ``error`` if it is an EmuError, else the EmuError that says in one line what ``error`` means to a user."""
+    """Return ``error`` if it is an EmuError, else an EmuError that says in one line what ``error`` means to a user."""
     if isinstance(error, EmuError):
         return error
     if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:

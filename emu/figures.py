@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:  # pytest loads this module into every session, and the record imports pydantic
+if TYPE_CHECKING:  # pytest loads this module into every session, and emu.record imports pydantic
     from emu.record import Run
 
 Unit = Literal["B", "instructions", "share", "error"]
@@ -45,7 +45,7 @@ class Figure:
     reason_of: str = ""
     """The figure or section whose reason explains this figure too."""
     sum_of: tuple[str, ...] = ()
-    """The figures and sections that it adds up: if one of them was not measured, the sum was not measured."""
+    """The figures and sections that this figure adds up: without one of them, the sum was not measured."""
     reason: str = NO_REASON
     """Why there is no value, if the record has the section but no reason."""
 

@@ -1,6 +1,6 @@
 """Instruments: what a run can measure on request. Each is declared here, with its help and what it needs.
 
-Which emulator has which is in ``emu.emulators``; the machines take the instruments whole.
+``emu.emulators`` says which emulator has which instrument. A machine takes all instruments of a run as one object.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from emu.targets import Target, load_targets
 
 
 def declared(help_text: str, *, needs: str | None = None) -> dict[str, str | None]:
-    """Return the metadata of an option's field: its help, and the option without which it means nothing."""
+    """Return the metadata of an option's field: its help, and the other option that it needs."""
     return {"help": help_text, "needs": needs}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends one ``boot`` or ``resume`` that would not end by itself."""
+    """The limits that end a ``boot`` or ``resume`` that would not end by itself."""
 
     instructions: int = 10_000_000_000
     seconds: float = 60.0
@@ -27,7 +27,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Instruments:
-    """What a machine is asked to measure beyond what it always measures, and when it has to end."""
+    """What a machine measures on request, and when it has to end."""
 
     traffic: bool = field(default=False, metadata=declared("Also count loads and stores by region (slower)."))
     profile: bool = field(
@@ -76,7 +76,7 @@ _MEASURED_BY = {
 
 
 def help_of(options: type[Instruments], name: str) -> str:
-    """Return the help of the option ``name``, and for an instrument which emulators have it."""
+    """Return the help of the option ``name``, and for an instrument the emulators that have it."""
     text = next(each.metadata["help"] for each in fields(options) if each.name == name)
     by_how: dict[How, list[str]] = {}
     for emulator, row in EMULATORS.items():
@@ -88,14 +88,14 @@ def help_of(options: type[Instruments], name: str) -> str:
 
 
 def how(target: Target, name: str) -> How | None:
-    """Return when the target measures what ``name`` says; None if it never does."""
+    """Return when the target measures ``name``; None if it never does."""
     return target.emulator.measures.get(name)
 
 
 def why_not(target: Target, names: Sequence[str]) -> str:
-    """Return that the target measures none of ``names``, and which targets measure all of them.
+    """Return a sentence: the target measures none of ``names``, and which targets measure all of them.
 
-    Targets of the same board come first: only if it has none, those of emu's other boards are named.
+    The sentence names targets of the same board; if there are none, it names targets of emu's other boards.
     """
 
     def that_have_it(targets: Sequence[Target]) -> list[str]:
@@ -116,7 +116,7 @@ def never_measured(target: Target) -> dict[str, str]:
 
 
 def spelling(name: str) -> str:
-    """Return how users write the option ``name``; what is no option is called by its name."""
+    """Return the option ``name`` as users write it; a name that is not an option is returned as it is."""
     is_option = any(each.name == name for each in fields(Instruments))
     return f"--{name.replace('_', '-')}" if is_option else name
 
@@ -126,9 +126,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def require(options: Instruments, target: Target) -> None:
-    """Raise InputError if ``target`` does not have what is asked for, or an option lacks the one that it needs."""
+    """Raise InputError if ``target`` lacks a requested instrument, or an option lacks another one that it needs."""
     if not target.emulator.counts_instructions and options.limits.instructions != Limits.instructions:
-        raise InputError(f"{target.name} counts no instructions: --max-seconds ends what does not end by itself")
+        raise InputError(f"{target.name} counts no instructions; limit a run without end by --max-seconds")
     given = [each for each in fields(options) if each.metadata and getattr(options, each.name) != each.default]
     for each in given:
         needed = each.metadata["needs"]

@@ -1,4 +1,4 @@
-"""Marks, bars and frames for a terminal that has no such characters: each becomes one character of ASCII."""
+"""Marks, bars and frames for a terminal without such characters: each becomes one ASCII character."""
 
 import codecs
 import sys
@@ -19,13 +19,13 @@ _LIKE = {
     "|": "│┃",
     "~": "…",
 }
-"""What ASCII has instead; each step of a timeline keeps a mark of its own."""
+"""The ASCII replacements; each step of a timeline keeps a mark of its own."""
 _ASCII = {char: like for like, chars in _LIKE.items() for char in chars}
 _REFUSING = ("strict", "surrogateescape")
 
 
 def print_marks_everywhere() -> None:
-    """Let stdout print in ASCII what its encoding has no characters for, instead of raising; stderr never raises."""
+    """Let stdout print ASCII for characters that its encoding lacks, instead of raising; stderr never raises."""
     codecs.register_error(_HANDLER, _in_ascii)
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in _REFUSING:
         sys.stdout.reconfigure(errors=_HANDLER)

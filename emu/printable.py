@@ -4,6 +4,6 @@ _LONGEST = 500
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return ``text`` with escapes for what could command a terminal or break a document, cut at ``longest``."""
+    """Return ``text`` cut at ``longest``; characters that could command a terminal or break a document are escaped."""
     escaped = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:longest])
     return escaped + "…" * (len(text) > longest)

@@ -1,4 +1,4 @@
-"""Processes that end with this one: each heads a group, and the whole group is ended, whatever ends this process."""
+"""Processes that end with this process, whatever ends it: each heads a group, and the whole group is ended."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 _GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) >/dev/null 2>&1 & "$@" 3<&-; code=$?; kill $!; exit $code'
-"""A shell that heads the group, and ends it when the pipe that is its input closes: even SIGKILL closes our end."""
+"""A shell that heads the group. It ends the group when its input, a pipe, closes: even SIGKILL closes our end."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""One way to read a user's file: its size is bounded, and whatever is wrong with it is one line that names the file."""
+"""One way to read a user's file: its size is bounded, and any mistake in it is one line that names the file."""
 
 import json
 import stat
@@ -25,11 +25,11 @@ _CHUNK = 1 << 20
 _LONGEST_VALUE = 60
 
 _WHOLE_NUMBERS = range(-(1 << 63), 1 << 64)
-"""What a count, a size or an address can be."""
+"""The values that a count, a size or an address can have."""
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return what is in a file; raises InputError if it cannot be read, or holds more than ``most`` bytes."""
+    """Return a file's bytes; raises InputError if it cannot be read, or holds more than ``most`` bytes."""
     try:
         with path.open("rb") as file:
             status = path.stat()
@@ -50,11 +50,11 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_file(path: Path, expected: str, parse: Callable[[bytes], _T], most: int = MOST_BYTES) -> _T:
-    """Return what ``parse`` makes of the bytes of a file.
+    """Parse the bytes of a file, and return the result of ``parse``.
 
-    ``expected`` says what it should be: "an .npz file". An InputError of ``parse`` gets the file's path; any other
-    exception, whichever library raised it, becomes an InputError that says what was expected. Raises InputError if the
-    file cannot be read or is too large, too.
+    ``expected`` says what the file should be: "an .npz file". An InputError of ``parse`` gets the file's path. Another
+    exception, of any library, becomes an InputError that says what was expected. A file that cannot be read or is too
+    large raises InputError, too.
     """
     data = read_bytes(path, most)
     try:
@@ -69,9 +69,9 @@ def read_file(path: Path, expected: str, parse: Callable[[bytes], _T], most: int
 
 
 def read_toml(path: Path, schema: Callable[[dict[str, Any]], _T], expected: str) -> _T:
-    """Return what ``schema`` makes of a TOML file's table; raises InputError as ``read_file`` does.
+    """Validate a TOML file's table by ``schema``, and return the result; raises InputError as ``read_file`` does.
 
-    Each whole number in it has at most 64 bits, as TOML asks for.
+    Each whole number in the file has at most 64 bits, as TOML demands.
     """
 
     def parse(data: bytes) -> _T:
@@ -83,9 +83,9 @@ def read_toml(path: Path, schema: Callable[[dict[str, Any]], _T], expected: str)
 
 
 def read_json(path: Path, schema: Callable[[Any], _T], expected: str) -> _T:
-    """Return what ``schema`` makes of a JSON file's value; raises InputError as ``read_file`` does.
+    """Validate a JSON file's value by ``schema``, and return the result; raises InputError as ``read_file`` does.
 
-    Each whole number in it has at most 64 bits, and each number is finite.
+    Each whole number in the file has at most 64 bits, and each number is finite.
     """
 
     def parse(data: bytes) -> _T:
@@ -96,7 +96,7 @@ def read_json(path: Path, schema: Callable[[Any], _T], expected: str) -> _T:
 
 
 def complaint(error: ErrorDetails) -> str:
-    """Return what is wrong with a value, in words for people who have not read pydantic's."""
+    """Return what is wrong with a value, in words for people who do not know pydantic."""
     context = error.get("ctx", {})
     given = _brief(error["input"])
     match error["type"]:
@@ -136,7 +136,7 @@ _WANTED: Mapping[str, str] = {
     "dict": "a table",
     "model": "a table",
 }
-"""By what the types of pydantic's errors begin with."""
+"""What a value has to be, by the beginning of the type of pydantic's error."""
 
 
 def _first_complaint(error: ValidationError) -> str:
@@ -163,7 +163,7 @@ def _brief(value: object) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return why a file cannot be read, if the exception says it in words for users."""
+    """Return why a file cannot be read, if the exception's own words are clear to users."""
     match error:
         case ValidationError():
             return f": {_first_complaint(error)}"
@@ -179,7 +179,7 @@ def _reason(error: Exception) -> str:
 
 
 class _NumberError(ValueError):
-    """A number that JSON or a record cannot have."""
+    """A file has a number that JSON or a record cannot have."""
 
 
 def _check_whole_numbers(value: object) -> None:
@@ -209,4 +209,4 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _too_large(path: Path, most: int) -> InputError:
-    return InputError(f"{path}: has more than {most:,} bytes, which no file of its kind needs")
+    return InputError(f"{path}: has more than {most:,} bytes; no file of its kind needs as many")

@@ -1,4 +1,4 @@
-"""Repetitions in a call path: one function that calls itself again and again, or some that call each other in turn."""
+"""Repetitions in a call path: one function that calls itself repeatedly, or several that call each other in turn."""
 
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def _times(elements: Sequence[Hashable], start: int, length: int) -> int:
 
 
 def innermost_cycle(path: Sequence[Hashable]) -> int:
-    """Return the length of the cycle that a path, innermost element first, begins with ``FEWEST`` times; 0 if none."""
+    """Return the length of the cycle with which a path begins ``FEWEST`` times, innermost element first; 0 if none."""
     for length in range(1, _LONGEST_CYCLE + 1):
         if len(path) < length * FEWEST:
             return 0

@@ -1,6 +1,6 @@
-"""Temporary files and directories: whoever makes one removes what the dead left beside it.
+"""Temporary files and directories: whoever makes one removes those next to it that killed processes left.
 
-The maker holds a lock on what it made. The kernel frees the lock when the maker ends, even by SIGKILL.
+The maker holds a lock on the file or directory. The kernel frees the lock when the maker ends, even by SIGKILL.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def _held(directory: Path, pattern: str, make: Callable[[], tuple[Path, int]]) -
         try:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not is_file_at(path, descriptor):  # somebody took it for a dead process's before the lock
+            if not is_file_at(path, descriptor):  # another process took it for a killed process's file before the lock
                 continue
             yield path, descriptor
             return
@@ -55,7 +55,7 @@ def _remove_what_the_dead_left(directory: Path, pattern: str) -> None:
         with contextlib.suppress(OSError):
             _, descriptor = _opened(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while its maker lives
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its maker lives
                 if os.fstat(descriptor).st_uid == os.geteuid():
                     remove(path)
             finally:
@@ -67,7 +67,7 @@ def _opened(path: str | Path) -> tuple[Path, int]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a directory with all that is in it; do nothing if nothing is there."""
+    """Remove a file, a link, or a directory with its contents; do nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -4,7 +4,7 @@ from emu.record import Run, Verdict
 from emu.wording import counted, without_numbers
 
 NOT_ALWAYS_LOOKED_FOR = ("uninitialised values", "errors of the heap")
-"""The names in ``Run.not_measured`` of what a memory check cannot find in every firmware and on every target."""
+"""The names in ``Run.not_measured`` of errors that a memory check cannot find in every firmware or on every target."""
 
 DEFAULT_TOLERANCE = 1e-6
 """The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
@@ -18,12 +18,12 @@ def not_looked_for(run: Run) -> dict[str, str]:
 
 
 def is_checked(run: Run) -> bool:
-    """Return whether the run's model was compared with reference logits, so that its reading is PyTorch's model."""
+    """Return whether reference logits have shown that emu's reading of the run's model is PyTorch's model."""
     return run.reading is not None and run.reading.max_relative_error is not None
 
 
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
-    """Return the verdicts on a run; nothing that was not measured is judged.
+    """Return the verdicts on a run; a figure that was not measured gets none.
 
     ``tolerance`` limits the mean logit error, relative to the reference's largest absolute logit.
     """

@@ -68,7 +68,7 @@ def repeated(path: Frame | CallPath) -> str:
 
 
 def frame_note(frame: Frame) -> str:
-    """Return what interrupted a frame's function, and why no frame follows, in brackets; or an empty text."""
+    """Return in brackets what interrupted a frame's function, and why no frame follows; or an empty text."""
     notes = [f"interrupted by {frame.interrupted_by}"] if frame.interrupted_by else []
     if frame.walk_ends or frame.frame_bytes is None:
         notes.append(frame.walk_ends or "no unwind information")
@@ -100,7 +100,7 @@ def allocator(check: MemoryCheck) -> str:
 
 
 def reading_lines(reading: Reading) -> list[tuple[str, str]]:
-    """Return what a checkpoint was taken to compute: how it is known, and what is known so."""
+    """Return how emu read a checkpoint: each way of knowing, with what is known that way."""
     sources = {
         "tensors": "from the tensors",
         "config.json": "from config.json",
@@ -122,7 +122,7 @@ def reading_lines(reading: Reading) -> list[tuple[str, str]]:
 
 
 def without_numbers(parity: Parity) -> list[str]:
-    """Return a line about outputs that are NaN or infinite, and a line about inputs without an answer."""
+    """Return a line on outputs that are NaN or infinite, and a line on inputs without an answer."""
     lines, found = [], parity.not_numbers
     if found is not None:
         inputs = ", ".join([*(f"#{index}" for index in found.first_inputs), *["..."] * (found.inputs > 10)])
@@ -149,7 +149,7 @@ def class_number(index: int) -> str:
 
 
 def layer_error(layer: LayerError) -> str:
-    """Return the error of a tensor beside the tensor's largest value."""
+    """Return the error of a tensor, next to the tensor's largest value."""
     if not math.isfinite(layer.max_abs_error):
         return "some of it is NaN or infinite"
     return f"error {layer.max_abs_error:.1e} of {layer.largest:.1e}"

@@ -1,4 +1,4 @@
-"""Write a user's file: never over what a command reads, whole or not at all, or one line that says why it cannot."""
+"""Write a user's file: never over a file that a command reads, and whole or not at all. An error is one line."""
 
 import contextlib
 import os
@@ -12,9 +12,10 @@ from emu.temporary import temporary_file
 
 
 def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]) -> None:
-    """Raise InputError if a command would overwrite what it reads, or one of its outputs with another.
+    """Raise InputError if a command would overwrite a file that it reads, or one of its outputs with another.
 
-    Links count as what they lead to. A directory in ``written`` stands for all that may be in it. None is no file.
+    A link counts as the file that it leads to. A directory in ``written`` stands for all files below it. None stands
+    for no file.
     """
     inputs, outputs = ([path for path in paths if path is not None] for paths in (read, written))
     for output in outputs:
@@ -27,7 +28,7 @@ def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or leave the one that is there as it is; raises OutputError if it cannot be written."""
+    """Write a file, or leave an existing one unchanged; raises OutputError if the file cannot be written."""
     try:
         if _is_replaceable(path):
             _replace(Path(os.path.realpath(path)), data)
@@ -46,7 +47,7 @@ def make_directory(path: Path) -> None:
 
 
 def _overwrites(output: Path, other: Path) -> bool:
-    if _is_stream(output) or _is_stream(other):  # /dev/null, a pipe: nothing is there to lose
+    if _is_stream(output) or _is_stream(other):  # /dev/null, a pipe: there is no file to lose
         return False
     real, of_other = Path(os.path.realpath(output)), Path(os.path.realpath(other))
     if of_other.is_relative_to(real):
@@ -59,16 +60,16 @@ def _overwrites(output: Path, other: Path) -> bool:
 def _is_stream(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # nothing is there, or nothing can be: a name that is too long
+    except (OSError, ValueError):  # no file is there, or none can be: the name is too long
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _is_replaceable(path: Path) -> bool:
-    """Return whether a new file may take the place of what is at ``path``.
+    """Return whether a new file may replace ``path``; if not, the file is written in place.
 
-    It may not take the place of a device or a pipe. Behind a name such as /dev/stdout is a file that somebody holds
-    open. In a directory that takes no new file, the file that is there may still be writable.
+    A new file must not replace a device or a pipe. A name such as /dev/stdout leads to a file that somebody holds open.
+    In a directory that takes no new file, the existing file may still be writable.
     """
     is_held_open = path.absolute().is_relative_to("/dev") or path.absolute().is_relative_to("/proc")
     real = Path(os.path.realpath(path))
@@ -78,7 +79,7 @@ def _is_replaceable(path: Path) -> bool:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write ``data`` to a draft beside ``path``, and give it that name when all of it is on the disk."""
+    """Write ``data`` to a draft next to ``path``, and rename the draft when all of it is on the disk."""
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     with temporary_file(".emu-", ".draft", path.parent, 0o666 if mode is None else mode) as (draft, descriptor):
         if mode is not None:

@@ -1,4 +1,4 @@
-"""The check of a reading: the reference logits against what the checkpoint computes in float64, as emu reads it."""
+"""The check of a reading: the reference logits against the checkpoint's own in float64, as emu reads the checkpoint."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from emu.record import Reading
 _CHECKED_INPUTS = 8
 _SEARCHED_INPUTS = 2
 _MOST_STEPS = 2048
-"""Time steps times blocks up to which pairs of choices are searched: a few seconds."""
+"""The most time steps times blocks for which pairs of choices are searched: a few seconds."""
 
 _EXPLAINED = {"float64": 1e-6, "float32": 1e-5}
 """The difference, relative to the largest logit, that roundings explain. The float64 model of a library rounds some
@@ -48,7 +48,7 @@ def check_reading(checkpoint: Checkpoint, inputs: EvaluationInputs, tolerance: f
     comparison = _Comparison(weights, inputs.x[:_CHECKED_INPUTS], reference[:_CHECKED_INPUTS].astype(np.float64))
     errors = comparison.errors(checkpoint.config)
     error = float(errors.max())
-    if not np.isfinite(error):  # weights that no arithmetic survives, which the image's writer names
+    if not np.isfinite(error):  # some weights overflow any arithmetic: the image's writer names them
         return Reading(statements=statements)
     explained = max(_EXPLAINED[kind], tolerance)
     if error > explained:
@@ -69,7 +69,7 @@ class _Comparison:
         return np.abs(forward(config, self.weights, self.x) - self.reference).max(axis=1) / largest
 
     def agrees(self, config: ModelConfig, explained: float) -> bool:
-        """Return whether all logits are those of ``config``; the first inputs alone rule most models out."""
+        """Return whether all logits are those of ``config``; the first few inputs rule out most models."""
         first = replace(self, x=self.x[:_SEARCHED_INPUTS], reference=self.reference[:_SEARCHED_INPUTS])
         return all(bool((part.errors(config) <= explained).all()) for part in (first, self))
 

@@ -1,11 +1,11 @@
-"""Trained checkpoints: every dimension is derived from the tensors, and what does not fit is rejected by name.
+"""Trained checkpoints: every dimension is derived from the tensors, and a tensor that does not fit is rejected by name.
 
 Dimensions, as in ``config.py``: F features, M d_model, D d_inner, N d_state, K d_conv, R dt_rank, C outputs.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,14 @@ _Shapes = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model's shape and its trained weights, whatever the file called them."""
+    """A model's shape and its trained weights, under their canonical names."""
 
     config: ModelConfig
     weights: dict[str, NDArray[np.float32]]
-    """The names, order and shapes of ``MambaClassifier(config).state_dict()``; every value is finite."""
+    """The names, order and shapes of ``MambaClassifier(config).state_dict()``, with ``norm.bias`` after the weight of a
+    LayerNorm; every value is finite."""
     reading: tuple[Statement, ...] = ()
-    """What the model was taken to compute, and how each part is known."""
+    """emu's reading of the model, and how each part of the reading is known."""
 
 
 def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
@@ -44,8 +45,8 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     Accepted are classifiers of Mamba blocks, a bare ``Mamba`` block, and the language models of mamba_ssm and
     transformers, whose embedding becomes a linear layer over one-hot rows. ``naming.py`` finds the parts.
 
-    What no tensor shows comes from ``stated``, the user's file beside the checkpoint, ``config.json`` or the metadata,
-    in this order; what nothing says is assumed.
+    A choice that no tensor shows comes from the first of these that states it: ``stated``, the user's file next to the
+    checkpoint, ``config.json``, the metadata, emu's assumption.
 
     Raises:
         InputError: the file cannot be read, or a tensor is missing, unexpected, misshapen or not finite, or the model
@@ -58,7 +59,7 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     said = beside if stated is None else stated.over(beside)
     tensors, metadata = read_tensors(path, said.state_dict)
     try:
-        facts = Facts(stated=said, config_json=config_json.stated, metadata=_stated_in(metadata))
+        facts = Facts(tensors=Stated(), stated=said, config_json=config_json.stated, metadata=_stated_in(metadata))
         return _interpret(tensors, facts, config_json.tied_head)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -77,7 +78,6 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
     for bias, weight in (("linear_in.bias", "linear_in.weight"), ("head.bias", "head.weight")):
         if weight in tensors and bias not in tensors and tensors[weight].ndim == 2 and not layout.embedding:
             tensors[bias] = np.zeros(len(tensors[weight]), np.float32)  # a layer without one
-    _refuse_layer_norm(tensors, layout)
     shapes = _expected_shapes(tensors, layout)
     for name in shapes:
         if name not in tensors:
@@ -100,14 +100,16 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
         d_conv=dimensions["K"],
         dt_rank=dimensions["R"],
         n_blocks=_count_layers(tensors, layout),
-        block="residual" if "norm_f.weight" in weights else "plain",
+        block="residual" if "layers.0.norm.weight" in weights else "plain",
+        final_norm="norm_f.weight" in weights or "layers.0.norm.weight" not in weights,
         pooling="last" if layout.embedding else "mean",
         linear_in="linear_in.weight" in weights,
         head="head.weight" in weights,
         projection_bias="layers.0.mixer.in_proj.bias" in weights,
         conv_bias="layers.0.mixer.conv1d.bias" in weights,
     )
-    config, choices = choose(shape, facts)
+    shown = Stated(norm="layer") if any(name.endswith("norm.bias") for name in weights) else Stated()
+    config, choices = choose(shape, replace(facts, tensors=shown))
     if (missing := not_computed(config)) is not None:
         choice, value = missing
         raise InputError(
@@ -115,12 +117,6 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
             f"{', '.join(repr(each) for each in choice.values if each in choice.computed)} only"
         )
     return Checkpoint(config, weights, (*shape_statements(config, layout.embedding), *choices, head_statement))
-
-
-def _refuse_layer_norm(tensors: Tensors, layout: Layout) -> None:
-    for name in tensors:
-        if re.fullmatch(r"(layers\.\d+\.norm|norm_f)\.bias", name):
-            raise InputError(f"tensor {layout.in_file(name)!r} is LayerNorm's; the engine computes RMSNorm only")
 
 
 def _rename(in_file: Tensors, layout: Layout) -> Tensors:
@@ -145,13 +141,14 @@ def _count_layers(tensors: Tensors, layout: Layout) -> int:
 def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     """Return the tensors that belong to the model, in ``state_dict`` order.
 
-    If any tensor of an optional part is there, all of the part is wanted: half a part shows as a missing tensor.
+    If any tensor of an optional part is there, all of its tensors are wanted: half a part is a missing tensor.
     """
 
     def has(pattern: str) -> bool:
         return any(re.fullmatch(pattern, name) for name in tensors)
 
-    residual = layout.embedding or has(r"layers\.\d+\.norm\.weight|norm_f\.weight")
+    norms = has(r"layers\.\d+\.norm\..*")
+    norm_biases = has(r"(layers\.\d+\.norm|norm_f)\.bias")
     projection_bias = has(r"layers\.\d+\.mixer\.(in|out)_proj\.bias")
     conv_bias = has(r"layers\.\d+\.mixer\.conv1d\.bias")
 
@@ -161,8 +158,8 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     elif has(r"linear_in\..*"):
         shapes |= {"linear_in.weight": ("M", "F"), "linear_in.bias": ("M",)}
     for number in range(max(1, _count_layers(tensors, layout))):
-        if residual:
-            shapes[f"layers.{number}.norm.weight"] = ("M",)
+        if norms or layout.embedding or has(r"norm_f\..*"):
+            shapes |= _norm_shapes(f"layers.{number}.norm", bias=norm_biases)
         block: _Shapes = {"A_log": ("D", "N"), "D": ("D",), "in_proj.weight": ("2D", "M")}
         if projection_bias:
             block["in_proj.bias"] = ("2D",)
@@ -174,8 +171,8 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
         if projection_bias:
             block["out_proj.bias"] = ("M",)
         shapes |= {f"layers.{number}.mixer.{name}": shape for name, shape in block.items()}
-    if residual:
-        shapes["norm_f.weight"] = ("M",)
+    if layout.embedding or has(r"norm_f\..*"):
+        shapes |= _norm_shapes("norm_f", bias=norm_biases)
     if has(r"head\..*"):
         shapes["head.weight"] = ("C", "M")
         if not layout.embedding or "head.bias" in tensors:  # language models mostly have none
@@ -183,10 +180,14 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     return shapes
 
 
+def _norm_shapes(name: str, *, bias: bool) -> _Shapes:
+    return {f"{name}.weight": ("M",), **({f"{name}.bias": ("M",)} if bias else {})}
+
+
 def _check_shapes(tensors: Tensors, shapes: _Shapes, layout: Layout) -> dict[str, int]:
     """Return the value of every dimension, after comparing every tensor with them."""
     mixer = "layers.0.mixer."
-    defining = {  # dimension: the tensor and the axis that show it
+    defining = {  # dimension: its tensor and axis
         "D": (f"{mixer}A_log", 0),
         "N": (f"{mixer}A_log", 1),
         "M": (f"{mixer}in_proj.weight", 1),
@@ -272,7 +273,7 @@ def _embedding_as_linear(tensors: Tensors, head_weight: NDArray[np.float32] | No
 
 
 def _stated_in(metadata: Mapping[str, str]) -> Stated:
-    """Return what the weights' metadata states; other programs' keys are not ours to judge."""
+    """Return what the weights' metadata states; keys of other programs are ignored."""
     table = {key: metadata[key] for key in ("pooling", "norm_epsilon") if key in metadata}
     try:
         return Stated.model_validate(table)

@@ -1,4 +1,4 @@
-"""What no tensor shows: the choices in a model's forward pass, their values, and which of them the engine computes."""
+"""Choices in a model's forward pass that no tensor shows: their values, and the values that the engine computes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ EPSILONS = (1e-5, 1e-6, 1e-8, 1e-12, 1e-3)
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice: a field of ``ModelConfig``, and a key of the file beside a checkpoint."""
+    """One choice: a field of ``ModelConfig``, and a key of the file next to a checkpoint."""
 
     key: str
     values: Mapping[str, str]
@@ -25,7 +25,7 @@ class Choice:
 _ACTIVATIONS = {"silu": "SiLU", "gelu": "GELU", "relu": "ReLU"}
 
 CHOICES = (
-    Choice("norm", {"rms": "RMSNorm", "layer": "LayerNorm"}, frozenset({"rms"}), "layers.0.norm"),
+    Choice("norm", {"rms": "RMSNorm", "layer": "LayerNorm"}, frozenset({"rms", "layer"}), "layers.0.norm"),
     Choice(
         "direction",
         {
@@ -54,7 +54,7 @@ CHOICES = (
             "post-norm": "y = norm(x + mixer(x))",
             "norm": "y = mixer(norm(x))",
         },
-        frozenset({"plain", "residual"}),
+        frozenset({"plain", "residual", "plain-residual", "post-norm", "norm"}),
         "layers.0.output",
     ),
     Choice(
@@ -65,7 +65,7 @@ CHOICES = (
             "max": "the maximum over time",
             "sum": "the sum over time",
         },
-        frozenset({"mean", "last"}),
+        frozenset({"mean", "last", "max", "sum"}),
         "logits",
     ),
 )
@@ -93,7 +93,7 @@ def fits(key: str, value: object, config: ModelConfig) -> bool:
 
 
 def not_computed(config: ModelConfig) -> tuple[Choice, str] | None:
-    """Return the first choice of a model that the engine cannot compute, and its value; None if it computes all."""
+    """Return the first choice of a model that the engine cannot compute, and its value; None if there is none."""
     for choice in CHOICES:
         value = getattr(config, choice.key)
         if value not in choice.computed:

@@ -43,6 +43,8 @@ class ModelConfig:
     """Whether in_proj and out_proj have biases (mamba_ssm's ``bias``)."""
     conv_bias: bool = True
     norm: NormKind = "rms"
+    final_norm: bool = True
+    """Whether blocks with norms are followed by a norm."""
     norm_epsilon: float = 1e-5
     inner_norm: InnerNorm = "none"
     """A norm without weights on dt, B and C inside each block, as in FalconMamba."""

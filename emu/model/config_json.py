@@ -1,4 +1,4 @@
-"""``config.json`` beside the weights: what transformers and mamba_ssm write about a model."""
+"""``config.json`` next to the weights: what transformers and mamba_ssm write about a model."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class ConfigJson:
 
 
 def read_config_json(checkpoint: Path) -> ConfigJson:
-    """Return what the ``config.json`` beside a checkpoint says.
+    """Return what the ``config.json`` next to a checkpoint says.
 
     Raises InputError if the file cannot be read, or describes a model that is not Mamba or has parts that emu does not
     know.
@@ -49,10 +49,10 @@ def _interpret(data: bytes) -> ConfigJson:
 
 
 def _of_transformers(config: Mapping[str, object]) -> ConfigJson:
-    """Read a configuration of transformers; what it leaves out has the library's default."""
+    """Read a configuration of transformers; a missing key has the library's default."""
     kind = config["model_type"]
     if kind not in ("mamba", "falcon_mamba"):
-        raise InputError(f"the model beside it is {_brief(kind)}; emu reads mamba and falcon_mamba")
+        raise InputError(f"model_type is {_brief(kind)}; emu reads mamba and falcon_mamba")
     activation = config.get("hidden_act", "silu")
     if activation not in _ACTIVATIONS:
         raise InputError(f"hidden_act is {_brief(activation)}; emu knows {', '.join(_ACTIVATIONS)}")
@@ -71,7 +71,7 @@ def _of_transformers(config: Mapping[str, object]) -> ConfigJson:
 
 
 def _of_mamba_ssm(config: Mapping[str, object]) -> ConfigJson:
-    """Read a configuration of mamba_ssm's MambaLMHeadModel; what it leaves out has the library's default."""
+    """Read a configuration of mamba_ssm's MambaLMHeadModel; a missing key has the library's default."""
     mixer = config.get("ssm_cfg")
     kind = mixer.get("layer", "Mamba1") if isinstance(mixer, Mapping) else "Mamba1"
     if kind != "Mamba1":

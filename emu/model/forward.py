@@ -67,7 +67,9 @@ def _block(config: ModelConfig, weights: Mapping[str, Array], number: int, x: Ar
         case "plain-residual":
             y = x + mixer(x)
         case "post-norm":
-            y = norm(x + mixer(x))
+            added = x + mixer(x)
+            tap(f"{name}.output", added)
+            return norm(added)
         case "norm":
             y = mixer(norm(x))
     tap(f"{name}.output", y)
@@ -113,7 +115,8 @@ def _scan(dt: Array, u: Array, a: Array, b: Array, c: Array) -> Array:
 def _norm(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden: Array) -> Array:
     if config.norm == "layer":
         hidden = hidden - hidden.mean(axis=-1, keepdims=True)
-    return _rms(hidden, config.norm_epsilon) * weights[f"{name}.weight"]
+    normed = _rms(hidden, config.norm_epsilon) * weights[f"{name}.weight"]
+    return normed + weights.get(f"{name}.bias", np.float64(0.0))
 
 
 def _rms(values: Array, epsilon: float) -> Array:

@@ -28,9 +28,9 @@ def build_graph(checkpoint: Checkpoint, fold: bool = True) -> Graph:
     if config.linear_in:
         operations.append(_linear(weights, "linear_in"))
     for number in range(config.n_blocks):
-        operations += _block(weights, f"layers.{number}.")
+        operations += _block(config, weights, f"layers.{number}.")
     if "norm_f.weight" in weights:
-        operations.append(Norm(weights["norm_f.weight"]))
+        operations.append(_norm(config, weights, "norm_f"))
     operations.append(Pool(config.pooling))
     if config.head:
         operations.append(_linear(weights, "head"))
@@ -55,11 +55,11 @@ def fold_linear_in(graph: Graph) -> Graph:
 def fold_out_proj(graph: Graph) -> Graph:
     """Fold the last block's out_proj into the head, if only pooling lies between them.
 
-    Pooling (a mean, or the last step) commutes with a linear map. So the engine pools the D gated channels instead, and
+    A mean and the last step commute with a linear map. So the engine pools the D gated channels instead, and
     out_proj's M*D multiply-adds a time step become part of the head, which runs once.
     """
     match graph.operations:
-        case (*before, Linear(adds=False) as out_proj, Pool() as pool, Linear() as head) if before:
+        case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last") as pool, Linear() as head) if before:
             return replace(graph, operations=(*before, pool, _compose(head, out_proj)))
     return graph
 
@@ -72,11 +72,11 @@ def _compose(outer: Linear, inner: Linear) -> Linear:
     return Linear(outer.weight @ inner.weight, bias)
 
 
-def _block(weights: dict[str, Array], prefix: str) -> list[Operation]:
-    """Return a block's operations; a block with a norm is residual."""
+def _block(config: ModelConfig, weights: dict[str, Array], prefix: str) -> list[Operation]:
+    """Return a block's operations."""
     mixer = f"{prefix}mixer."
     conv_weight = weights[f"{mixer}conv1d.weight"][:, 0, :]
-    with np.errstate(over="ignore"):  # a decay of infinity cannot be written, which the image's writer says
+    with np.errstate(over="ignore"):  # an infinite decay cannot be written: the image's writer says so
         decay = np.exp(weights[f"{mixer}A_log"])
     mixing = Mixer(
         in_proj=_linear(weights, f"{mixer}in_proj"),
@@ -88,9 +88,22 @@ def _block(weights: dict[str, Array], prefix: str) -> list[Operation]:
         d=weights[f"{mixer}D"],
     )
     out_proj = _linear(weights, f"{mixer}out_proj")
-    if f"{prefix}norm.weight" not in weights:
-        return [mixing, out_proj]
-    return [Fork(), Norm(weights[f"{prefix}norm.weight"]), mixing, replace(out_proj, adds=True)]
+    adding = replace(out_proj, adds=True)
+    match config.block:
+        case "plain":
+            return [mixing, out_proj]
+        case "residual":
+            return [Fork(), _norm(config, weights, f"{prefix}norm"), mixing, adding]
+        case "plain-residual":
+            return [Fork(), mixing, adding]
+        case "post-norm":
+            return [Fork(), mixing, adding, _norm(config, weights, f"{prefix}norm")]
+        case "norm":
+            return [_norm(config, weights, f"{prefix}norm"), mixing, out_proj]
+
+
+def _norm(config: ModelConfig, weights: dict[str, Array], name: str) -> Norm:
+    return Norm(weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.norm)
 
 
 def _linear(weights: dict[str, Array], name: str) -> Linear:

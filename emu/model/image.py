@@ -1,4 +1,4 @@
-"""The model image (``.mamba``): what the exporter writes and the C engine reads in place from flash.
+"""The model image (``.mamba``): the exporter writes it, and the C engine reads it in place from flash.
 
 ``runtime/src/image.h`` describes it for the engine, and ``ops.py`` the operations and their tensors. Layout,
 little-endian, every tensor at a multiple of 16 bytes::
@@ -6,8 +6,8 @@ little-endian, every tensor at a multiple of 16 bytes::
     header (64 bytes) | operations, in the order in which they run | tensors
 
 The record of an operation is uint32: kind, width in, width out, parameter, then the offset of each of its tensors.
-Matrices are float32, float16 or int8 with a float32 scale for each row; everything else is float32, and so is all
-arithmetic.
+Matrices are float32, float16 or int8 with a float32 scale for each row. All other tensors, and all arithmetic, are
+float32.
 """
 
 import struct
@@ -20,7 +20,7 @@ import numpy as np
 
 from emu.errors import InputError
 from emu.model.graph import Graph
-from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Operation, Pool, Slot, pad_rows, padded
+from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
 from emu.reading import read_bytes
 
 MatrixType = Literal["f32", "f16", "int8"]
@@ -42,7 +42,7 @@ _LARGEST_INT8 = 127
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a reader outside the engine needs to know about an image."""
+    """The facts about an image that code outside the engine needs."""
 
     n_features: int
     n_outputs: int
@@ -55,17 +55,17 @@ class ImageInfo:
     """Padded to a multiple of four, as the engine stores it."""
     n_blocks: int
     arena_bytes: int
-    """RAM that one sequence needs."""
+    """The RAM that one sequence needs."""
     has_linear_in: bool
-    """False if it is folded into the first block, or the model has none."""
+    """Whether the image has a first linear layer; False if it is folded into the first block, or the model has none."""
     has_last_out_proj: bool
-    """False if it is folded into the head."""
+    """Whether the image has the last out_proj; False if it is folded into the head."""
 
 
 def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
     """Return the image of ``graph``, its matrices stored as ``matrix_type``.
 
-    Raises InputError for a dimension beyond the format, or a value beyond the type.
+    Raises InputError if a dimension exceeds the format, or a value exceeds the type.
     """
     c = graph.config
     d_state, dt_rank = padded(c.d_state), padded(c.dt_rank)
@@ -117,7 +117,7 @@ def read_image_info(path: Path) -> ImageInfo:
     if not all(1 <= dimension <= LARGEST_DIMENSION for dimension in rest[:8]):
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
     if not 0 < rest[10] <= LARGEST_ARENA:
-        raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM, which no model on a board does")
+        raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM; no board has as much")
     kinds = _read_kinds(path, data, count=rest[8])
     if kinds.count(Mixer) != rest[7]:
         raise InputError(f"{path}: its header says {rest[7]} blocks, its operations have {kinds.count(Mixer)}")
@@ -178,6 +178,8 @@ def _require_order(operations: tuple[Operation, ...]) -> None:
                 fits = False
             case _, Fork():
                 fits, forked = fits and not forked, True
+            case _, Norm():
+                pass
             case _, Linear():
                 fits, forked = fits and at != "hidden" and operation.adds == forked, False
             case _:
@@ -193,10 +195,10 @@ def _mixers(operations: tuple[Operation, ...]) -> int:
 
 
 def _encode(tensor: Array, slot: Slot, matrix_type: MatrixType) -> bytes:
-    """Return the bytes of a tensor: a bias or table as it is, a matrix in groups of eight rows.
+    """Return the bytes of a tensor: a bias or table unchanged, a matrix in groups of eight rows.
 
-    A group is (columns, 8), the last one (columns, 4) if four rows are left. With int8, its
-    rows' scales precede it.
+    A group is (columns, 8), the last group (columns, 4) if four rows are left. With int8, the scales of a group's rows
+    precede the group.
     """
     if slot.storage == "floats":
         return _rounded(tensor, "<f4").tobytes()
@@ -241,7 +243,7 @@ def _arena_bytes(graph: Graph) -> int:
     for operation in graph.operations:
         _, width = operation.widths(width)
         if isinstance(operation, Pool):
-            buffers += [width] if operation.pooling == "mean" else []
+            buffers += [] if operation.pooling == "last" else [width]
             break
         written.add(operation.writes)
     buffers += [c.d_model] * len(written & {"hidden", "normed"})

@@ -1,4 +1,4 @@
-"""What different codebases call the same tensors.
+"""The names that different codebases give to a tensor.
 
 The canonical names are those of ``MambaClassifier.state_dict()``, and ``embedding.*`` for a language model's embedding.
 """
@@ -22,14 +22,14 @@ class Layout:
     marks: tuple[str, ...]
     """Prefixes by which a checkpoint of this family is recognised."""
     prefixes: tuple[tuple[str, str], ...]
-    """Each prefix of a name in the file, with the canonical prefix that it stands for."""
+    """Each prefix of a name in the file, with its canonical prefix."""
     embedding: bool = False
     """Whether inputs are tokens; such models are always residual."""
     tied_head: bool = False
-    """Whether a missing head means that the embedding serves as the head, and not that there is none."""
+    """Whether the embedding serves as the head if the head is missing; else the model has no head."""
 
     def inside(self, wrapper: str) -> "Layout":
-        """Return the same family with ``wrapper`` before every name."""
+        """Return this family with ``wrapper`` before every name."""
         return replace(self, prefixes=tuple((wrapper + in_file, canonical) for in_file, canonical in self.prefixes))
 
     def canonical(self, name: str) -> str | None:
@@ -40,7 +40,7 @@ class Layout:
         return None
 
     def in_file(self, name: str) -> str:
-        """Return what this family calls the tensor of a canonical name."""
+        """Return this family's name of the tensor with a canonical name."""
         for in_file, canonical in self.prefixes:
             if name.startswith(canonical):
                 return in_file + name.removeprefix(canonical)
@@ -96,7 +96,7 @@ _OTHERS = (
         "is a norm on dt, B or C inside a block, which is not computed",
     ),
 )
-"""Tensors of models that are not computed, and what to say of them."""
+"""Tensors of models that emu does not support, and what to say of each."""
 
 
 def refuse_other_models(shapes: Shapes) -> None:
@@ -113,7 +113,7 @@ def refuse_other_models(shapes: Shapes) -> None:
 def recognise(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
     """Return the layout that a file's tensors follow, by their names or else by their shapes and places.
 
-    ``stated`` is what the user says of the names: the prefix of a part's tensors, by the part. Raises InputError if
+    ``stated`` is the prefixes of the parts' tensors that the user states, by the part. Raises InputError if
     the file holds no Mamba block, or if the user names a part that the file does not have.
     """
     if stated:
@@ -153,8 +153,8 @@ def _stated_layout(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
 def _by_shape(shapes: Shapes) -> Layout | None:
     """Return the layout of a classifier whose parts have any names, or None if a tensor has no clear place.
 
-    Blocks are found by their ``A_log``. A vector beside a block is its norm, and another vector the final norm. Of two
-    matrices, that with M rows leads in and that with M columns is the head.
+    Blocks are found by their ``A_log``. A vector next to a block is its norm, and another vector the final norm. If
+    there are two matrices, the matrix with M rows leads in, and the matrix with M columns is the head.
     """
     mixers = sorted((name.removesuffix("A_log") for name in shapes if name.endswith(".A_log")), key=_natural)
     widths = {shapes[f"{mixer}in_proj.weight"][-1:] for mixer in mixers if f"{mixer}in_proj.weight" in shapes}
@@ -186,7 +186,7 @@ def _by_shape(shapes: Shapes) -> Layout | None:
 
 
 def _parent(mixer: str) -> str:
-    """Return the prefix of what a mixer is a part of: ``blocks.0.`` for ``blocks.0.mamba.``."""
+    """Return the prefix of the layer around a mixer: ``blocks.0.`` for ``blocks.0.mamba.``."""
     head, _, _ = mixer.removesuffix(".").rpartition(".")
     return f"{head}." if head else ""
 

@@ -12,18 +12,20 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.model.config import Pooling
+from emu.model.config import NormKind, Pooling
 
 Array = NDArray[np.float64]
 
 EXP_STEPS_PER_OCTAVE = 64
 """Entries of the engine's table of 2^(i / 64)."""
 
+_POOLINGS: tuple[Pooling, ...] = ("mean", "last", "max", "sum")  # by their number in the image
+
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
 
 Buffer = Literal["u", "hidden", "normed", "pooled"]
-"""The engine's buffer that an operation writes. No operation reads the one that it writes, but for ``Fork``."""
+"""The engine's buffer that an operation writes. Only ``Fork`` and ``Norm`` may read the buffer that they write."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Slot:
 
     name: str
     storage: Literal["matrix", "bias", "floats"]
-    """``matrix``: of the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
+    """``matrix``: the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
     shape: tuple[str, ...]
     """Dimensions by name, rows first: IN and OUT of the operation, D, N, K, R, and X = R + N + N."""
     optional: bool = False
@@ -71,14 +73,27 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """RMSNorm: y = weight * x / sqrt(mean(x * x) + epsilon), with the model's epsilon."""
+    """RMSNorm: y = weight * x / sqrt(mean(x * x) + epsilon) + bias, with the model's epsilon.
+
+    LayerNorm is the RMSNorm of x without its mean.
+    """
 
     weight: Array
     """(M,)"""
+    bias: Array | None = None
+    """(M,)"""
+    kind: NormKind = "rms"
 
     writes: ClassVar[Buffer] = "normed"
-    slots: ClassVar = (Slot("norm_weight", "floats", ("IN",)),)
-    parameter: ClassVar = 0
+    slots: ClassVar = (
+        Slot("norm_weight", "floats", ("IN",)),
+        Slot("norm_bias", "floats", ("IN",), optional=True),
+    )
+
+    @property
+    def parameter(self) -> int:
+        """The parameter in the image."""
+        return int(self.kind == "layer")
 
     def widths(self, _: int) -> tuple[int, int]:
         """Return the widths of the vector that it takes and of its result."""
@@ -86,7 +101,7 @@ class Norm:
 
     def stored(self) -> tuple[Array | None, ...]:
         """Return what the image stores, in the order of ``slots``."""
-        return (self.weight,)
+        return self.weight, self.bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +168,7 @@ class Mixer:
 
 @dataclass(frozen=True)
 class Fork:
-    """Keep the vector as it is here for the next ``Linear`` that adds to it."""
+    """Keep the vector for the next ``Linear`` that adds to it."""
 
     writes: ClassVar[Buffer] = "hidden"
     slots: ClassVar = ()
@@ -170,7 +185,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Pool:
-    """Reduce all time steps to one vector. What follows runs once, at the end of the sequence."""
+    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence."""
 
     pooling: Pooling
 
@@ -180,7 +195,7 @@ class Pool:
     @property
     def parameter(self) -> int:
         """The parameter in the image."""
-        return int(self.pooling == "last")
+        return _POOLINGS.index(self.pooling)
 
     def widths(self, width: int) -> tuple[int, int]:
         """Return the widths of the vector that it takes and of its result, both that of the vector before it."""
@@ -202,5 +217,5 @@ def padded(count: int) -> int:
 
 
 def pad_rows(array: Array, rows: int) -> Array:
-    """Return the array with rows of zeros after its own, ``rows`` in all."""
+    """Return the array, padded with rows of zeros to ``rows`` rows."""
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]))])

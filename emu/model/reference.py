@@ -1,4 +1,4 @@
-"""The reference in plain PyTorch: what every exported model is compared with.
+"""The reference in plain PyTorch: every exported model is compared with it.
 
 The block has the semantics and parameter names of ``mamba_ssm.modules.mamba_simple.Mamba`` with
 ``use_fast_path=False`` (Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
@@ -25,7 +25,7 @@ Tap = Callable[[str, Tensor], None]
 class SelectiveScan(torch.autograd.Function):
     """h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t;  y_t = C_t . h_t, with a backward that recomputes exp(dt A).
 
-    The hand-written backward makes training on a CPU practical: one time step's work stays in the cache.
+    The hand-written backward makes training on a CPU practical: the data of one time step stays in the cache.
     """
 
     @staticmethod
@@ -139,7 +139,8 @@ class MambaClassifier(nn.Module):
         self.linear_in = nn.Linear(config.n_features, config.d_model) if config.linear_in else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_blocks))
         residual = config.block == "residual"
-        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon) if residual else None
+        normed = residual and config.final_norm
+        self.norm_f = nn.RMSNorm(config.d_model, eps=config.norm_epsilon) if normed else None
         self.head = nn.Linear(config.d_model, config.n_outputs) if config.head else None
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:

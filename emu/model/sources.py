@@ -1,4 +1,4 @@
-"""What a user may call a model: the name of a demo, a checkpoint, or a model image."""
+"""The ways in which a user names a model: the name of a demo, a checkpoint, or a model image."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,11 +26,11 @@ class Model:
     inputs: Path | None
     """The evaluation inputs that come with a demo."""
     stated: Stated = field(default_factory=Stated)
-    """What the user states of the checkpoint with ``--set``."""
+    """The user's statements about the checkpoint, made with ``--set``."""
 
     @property
     def files(self) -> list[Path]:
-        """What is read for the model, whether it exists or not."""
+        """The files that are read for the model, whether they exist or not."""
         return [self.path, *files_beside(self.path)]
 
     @cached_property
@@ -54,9 +54,9 @@ def demo_names() -> list[str]:
 
 
 def find_model(text: str, stated: Stated | None = None) -> Model:
-    """Return the model that ``text`` names, with what the user states of it.
+    """Return the model that ``text`` names, with the user's statements about it.
 
-    Raises InputError if no model has that name, which lists what it may be, or if something is stated of an image.
+    Raises InputError if no model has that name (the message lists valid names), or if something is stated of an image.
     """
     stated = stated or Stated()
     demo = resource("models") / text

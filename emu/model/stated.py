@@ -1,7 +1,7 @@
-"""What the user states about a checkpoint, because no tensor shows it.
+"""The user's statements about a checkpoint, which no tensor shows.
 
-It stands in a TOML file beside the checkpoint, which every command and the pytest plugin read: ``model.emu.toml`` for
-``model.pt``. ``--set`` of the command line states the same for one command.
+They stand in a TOML file next to the checkpoint, which every command and the pytest plugin read: ``model.emu.toml`` for
+``model.pt``. ``--set`` makes such a statement for one command.
 """
 
 import re
@@ -40,7 +40,7 @@ class Stated(BaseModel):
     state_dict: str | None = None
     """The entry of a PyTorch file that holds the weights."""
     names: dict[str, str] = {}
-    """What the checkpoint calls the parts of the model: the prefix of the tensors' names, by the part's name."""
+    """The checkpoint's names of the model's parts: the prefix of the tensors' names, by the part's name."""
 
     @field_validator("names")
     @classmethod
@@ -51,17 +51,17 @@ class Stated(BaseModel):
         return names
 
     def over(self, other: "Stated") -> "Stated":
-        """Return both together; a choice that both state is as in this one."""
+        """Return both together; a choice that both state has the value in ``self``."""
         return Stated.model_validate(other.model_dump(exclude_defaults=True) | self.model_dump(exclude_defaults=True))
 
 
 def file_beside(checkpoint: Path) -> Path:
-    """Return the path of the file that states what a checkpoint computes, whether there is one or not."""
+    """Return the path of the file that states what a checkpoint computes, whether the file exists or not."""
     return checkpoint.with_name(stem(checkpoint) + SUFFIX)
 
 
 def read_stated(checkpoint: Path) -> Stated:
-    """Return what the file beside a checkpoint states; raises InputError if that file is not valid."""
+    """Return what the file next to a checkpoint states; raises InputError if that file is not valid."""
     path = file_beside(checkpoint)
     if not path.is_file():
         return Stated()
@@ -69,7 +69,7 @@ def read_stated(checkpoint: Path) -> Stated:
 
 
 def parse_settings(settings: Iterable[str]) -> Stated:
-    """Return what ``--set KEY=VALUE`` states; raises InputError for what is no such key or value."""
+    """Return what ``--set KEY=VALUE`` states; raises InputError if a key or a value is not valid."""
     table: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -82,7 +82,7 @@ def parse_settings(settings: Iterable[str]) -> Stated:
 
 
 def from_table(table: Mapping[str, object]) -> Stated:
-    """Return what a table states; raises InputError for what is no such key or value."""
+    """Return what a table states; raises InputError if a key or a value is not valid."""
     try:
         return Stated.model_validate(table)
     except ValidationError as error:

@@ -18,8 +18,9 @@ _EPSILONS = {"norm": "norm_epsilon", "inner_norm": "inner_norm_epsilon"}
 
 @dataclass(frozen=True)
 class Facts:
-    """What is said about a model, by who says it. The user's word comes first, then the others in this order."""
+    """What is said about a model, by who says it: the first that says something counts."""
 
+    tensors: Stated
     stated: Stated
     config_json: Stated
     metadata: Stated
@@ -27,6 +28,7 @@ class Facts:
     def find(self, key: str) -> tuple[Any, Source] | None:
         """Return the value of a choice and who says so, or None if nobody does."""
         sources: tuple[tuple[Source, Stated], ...] = (
+            ("tensors", self.tensors),
             ("stated", self.stated),
             ("config.json", self.config_json),
             ("metadata", self.metadata),
@@ -55,6 +57,9 @@ def choose(shape: ModelConfig, facts: Facts) -> tuple[ModelConfig, list[Statemen
     """
     config, statements = shape, list[Statement]()
     for choice in CHOICES:
+        if choice.key == "pooling" and is_normed(config):
+            final = "after the blocks" if config.final_norm else "none"
+            statements.append(Statement(what="final norm", value=final, source="tensors"))
         config, source = _decide(config, choice.key, facts)
         if fits(choice.key, getattr(config, choice.key), config):
             words = choice.values[getattr(config, choice.key)]
@@ -72,6 +77,9 @@ def _decide(config: ModelConfig, key: str, facts: Facts) -> tuple[ModelConfig, S
     if found is None:
         return config, "assumed"
     value, source = found
+    stated = getattr(facts.stated, key)
+    if source == "tensors" and stated is not None and stated != value:
+        raise InputError(f"{key} is stated as {stated!r}, but the tensors show {value!r}")
     if not fits(key, value, config):
         if source == "stated":
             norms = "have norms" if is_normed(config) else "have no norm"

@@ -32,13 +32,13 @@ _IN_A_DIRECTORY = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-"""What transformers calls the weights in a model's directory, the preferred first."""
+"""The names of weights in a directory of transformers, the preferred name first."""
 
 
 def find_weights(path: Path) -> Path:
     """Return the file with the weights: ``path`` itself, or the file in a directory of transformers.
 
-    Raises InputError for a directory that has no such file.
+    Raises InputError if a directory has no such file.
     """
     if not path.is_dir() or path.name.endswith(CHECKPOINT_SUFFIXES):
         return path
@@ -49,7 +49,7 @@ def find_weights(path: Path) -> Path:
 
 
 def stem(path: Path) -> str:
-    """Return the name of a checkpoint's file without its ending, and without that of an index."""
+    """Return a checkpoint's file name without its ending, such as ``.safetensors`` or ``.safetensors.index.json``."""
     name = path.name.removesuffix(_INDEX_SUFFIX)
     return name.removesuffix(Path(name).suffix) if Path(name).suffix in CHECKPOINT_SUFFIXES else name
 
@@ -57,10 +57,10 @@ def stem(path: Path) -> str:
 def read_tensors(path: Path, state_dict: str | None = None) -> tuple[Tensors, dict[str, str]]:
     """Return the tensors of a file, cast to float32, and its metadata (empty for PyTorch's format).
 
-    ``state_dict`` names the entry of a PyTorch file that holds the weights; None takes the only one there is.
+    ``state_dict`` names the entry of a PyTorch file that holds the weights; None takes the only entry.
 
     Raises:
-        InputError: the file cannot be read, is empty or corrupt, or holds something that is no floating-point tensor.
+        InputError: the file cannot be read, is empty or corrupt, or holds a value that is not a floating-point tensor.
         MissingToolError: the file is in PyTorch's format and PyTorch is not installed.
 
     """
@@ -82,7 +82,7 @@ def _read_shards(index: Path, state_dict: str | None) -> Tensors:
         part, _ = read_tensors(index.with_name(name), state_dict)
         room -= sum(tensor.nbytes for tensor in part.values())
         if room < 0:
-            raise InputError(f"{index}: has more than {MOST_BYTES:,} bytes of weights, which no board has room for")
+            raise InputError(f"{index}: has more than {MOST_BYTES:,} bytes of weights; no board has room for them")
         tensors |= part
     return tensors
 
@@ -106,7 +106,7 @@ def _read_safetensors(content: bytes) -> tuple[Tensors, dict[str, str]]:
     # `deserialize` has validated the header, but does not return its metadata
     header_bytes = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + header_bytes]).get("__metadata__") or {}
-    # sorted, because `deserialize` returns another order at each run, and the first of two errors is the one reported
+    # sorted, because `deserialize` returns another order at each run, and only the first error is reported
     return {name: _decode(name, entry) for name, entry in sorted(entries, key=itemgetter(0))}, metadata
 
 
@@ -120,7 +120,7 @@ def _decode(name: str, entry: Mapping[str, Any]) -> NDArray[np.float32]:
         case "BF16":  # the upper half of a float32
             values = (np.frombuffer(entry["data"], "<u2").astype(np.uint32) << 16).view(np.float32)
         case "F16" | "F32" | "F64" as dtype:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in float32, the caller rejects
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller rejects such values
                 values = np.frombuffer(entry["data"], f"<f{int(dtype[1:]) // 8}").astype(np.float32)
         case dtype:
             raise _wrong_dtype(name, dtype)
@@ -153,13 +153,13 @@ def _read_torch(content: bytes, state_dict: str | None) -> Tensors:
             raise _wrong_dtype(name, str(value.dtype).removeprefix("torch."))
         room -= value.numel() * np.dtype(np.float32).itemsize
         if room < 0:  # the same values under many names
-            raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32, which no board has room for")
+            raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32; no board has room for them")
         tensors[name] = np.ascontiguousarray(value.detach().to(torch.float32).numpy())
     return tensors
 
 
 def _state_dict(loaded: Mapping[Any, Any], wanted: str | None) -> Mapping[Any, Any]:
-    """Return the weights in what a training program saved: the entry ``wanted``, or the only entry with tensors."""
+    """Return the weights in a training program's file: the entry ``wanted``, or the only entry with tensors."""
     import torch
 
     def holds_tensors(value: object) -> bool:
@@ -178,12 +178,12 @@ def _state_dict(loaded: Mapping[Any, Any], wanted: str | None) -> Mapping[Any, A
 
 
 def _require_small_members(content: bytes) -> None:
-    """Refuse an archive that unpacks to more than a checkpoint may be, which a few bytes can claim."""
+    """Refuse an archive, however small, that unpacks to more bytes than a checkpoint may have."""
     file = io.BytesIO(content)
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-                raise ValueError("it unpacks to more than is read")
+                raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
 
 
 def _is_dense(value: "torch.Tensor") -> bool:

@@ -1,4 +1,4 @@
-"""The engine's intermediate tensors of one input, next to PyTorch's tensors of those names.
+"""The engine's intermediate tensors of one input, next to the model's tensors of those names in float64.
 
 ``runtime/src/trace.h`` lists the engine's tensors, in the order of this file.
 """
@@ -6,8 +6,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.errors import MissingToolError
 from emu.model.checkpoint import Checkpoint
+from emu.model.forward import forward
 from emu.model.image import ImageInfo
 from emu.record import LayerError
 
@@ -37,22 +37,15 @@ def split_trace(trace: NDArray[np.float32], info: ImageInfo) -> dict[str, NDArra
 
 
 def reference_tensors(checkpoint: Checkpoint, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Return PyTorch's float64 tensors (T, width) of one input x (T, F), by name, and ``logits`` (1, C).
-
-    Raises MissingToolError if torch is not installed.
-    """
-    try:
-        import torch
-
-        from emu.model.reference import from_checkpoint
-    except ImportError as error:
-        raise MissingToolError("PyTorch is not installed; install it with: pip install 'emu-mcu[torch]'") from error
+    """Return the model's float64 tensors (T, width) of one input x (T, F), by name, and ``logits`` (1, C)."""
     tensors: dict[str, NDArray[np.float64]] = {}
-    with torch.no_grad():
-        from_checkpoint(checkpoint).double()(
-            torch.from_numpy(x).double().unsqueeze(0),
-            tap=lambda name, tensor: tensors.__setitem__(name, tensor.numpy().reshape(-1, tensor.shape[-1])),
-        )
+    weights = {name: tensor.astype(np.float64) for name, tensor in checkpoint.weights.items()}
+    forward(
+        checkpoint.config,
+        weights,
+        x[np.newaxis],
+        lambda name, tensor: tensors.__setitem__(name, tensor.reshape(-1, tensor.shape[-1])),
+    )
     return tensors
 
 

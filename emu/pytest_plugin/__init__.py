@@ -1,7 +1,7 @@
-"""The pytest plugin: tests run firmware in emulators, and hold it to limits and to a baseline.
+"""The pytest plugin: tests run firmware in emulators, and hold its figures to limits and to a baseline.
 
 pytest loads it into every session of an environment with emu. So this module and ``options`` import nothing heavy, and
-a project that does not use the plugin pays next to nothing.
+a project that does not use the plugin loses hardly any time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the baseline if the user asked for that."""
+    """Write the baseline if the user asked for it."""
     if session.config.getoption("emu_update_baseline"):
         from emu.pytest_plugin.session import update_baseline
 
@@ -86,7 +86,7 @@ def pytest_testnodedown(node: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what tests for memory errors have not looked for, and whether the baseline was written."""
+    """Say which memory errors the tests have not looked for, and whether the baseline was written."""
     properties = [
         each
         for name in ("passed", "failed")
@@ -104,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def emu_target(request: pytest.FixtureRequest) -> Target:
-    """Return the target that the test runs on, one of those that an option or a setting chose."""
+    """Return the target that the test runs on: one of the targets that an option or a setting chose."""
     from emu.pytest_plugin.runner import provide_target
 
     return provide_target(request.param, request.config)

@@ -78,7 +78,7 @@ def expectations(item: pytest.Item) -> Expectations:
 def judge(item: pytest.Item, *, ended: bool = True) -> str:
     """Record the figures of a test's runs for JUnit, and return what is wrong with them; empty if nothing is wrong.
 
-    A test that has not ``ended`` as it should need not have made a run.
+    Only a test that ``ended`` normally must have made a run.
     """
     expected = expectations(item)
     complaints = []
@@ -114,7 +114,7 @@ def _read(item: pytest.Item) -> Expectations:
 
 
 def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
-    """Return what ``read`` makes of the nearest marker ``name`` for the test's target; None if there is no marker."""
+    """Read the nearest marker ``name`` for the test's target, and return the result; None if there is no marker."""
     callspec = getattr(item, "callspec", None)
     target = str(callspec.params.get("emu_target", "")) if callspec is not None else ""
     for mark in item.iter_markers(name):

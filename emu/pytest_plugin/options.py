@@ -19,7 +19,7 @@ _EVERY_MARKER = "Holds for each run that the test makes with emu_run; target='*-
 
 MARKERS = (*LIMIT_MARKERS, "parity", "no_memory_errors")
 NOT_LOOKED_FOR = ".memory_errors_not_looked_for"
-"""The end of the name of a test's property: what ``no_memory_errors`` says nothing about."""
+"""The end of the name of a test's property, which lists the errors that ``no_memory_errors`` did not look for."""
 
 
 def register(parser: pytest.Parser) -> None:

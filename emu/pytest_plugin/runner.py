@@ -32,7 +32,7 @@ def provide_target(name: str, config: pytest.Config) -> Target:
 
 
 class Builder:
-    """Builds firmware for a target. Builds are cached by content, across sessions too."""
+    """Builds firmware for a target. Builds are cached by content, and later sessions reuse them."""
 
     def __init__(self, target: Target, config: pytest.Config):
         self._target, self._config = target, config
@@ -70,9 +70,9 @@ class Runner:
     ) -> Run:
         """Run a demo (by name), a checkpoint, an image or an ELF, and return the record of the run.
 
-        A demo has ``inputs`` of its own; ``limit`` takes the first of the inputs. Reports and the baseline call the run
-        ``name``, else they use the name of its file. With ``check`` the test fails at its end if the run has a fault,
-        or breaks a marker, a limit of the suite or the baseline.
+        A demo has ``inputs`` of its own; ``limit`` is how many inputs to take. Reports and the baseline call the run
+        ``name``, or by default its file's name. With ``check`` the test fails at its end if the run has a fault, or
+        breaks a marker, a limit of the suite or the baseline.
         """
         __tracebackhide__ = True
         expected = expectations(self._item)

@@ -112,7 +112,7 @@ def _read_baseline(config: pytest.Config) -> tuple[Baseline, Gates] | None:
 
 
 def remember(config: pytest.Config, record: Path) -> None:
-    """Let the figures of a run, by the file of its record, go to the baseline."""
+    """Mark a run, by the file of its record: its figures go to the baseline."""
     _session(config).records.add(str(record))
 
 
@@ -143,7 +143,7 @@ def update_baseline(session: pytest.Session) -> None:
 
 
 def take_over(node: Any) -> None:
-    """Let the runs of a worker of pytest-xdist count in its controller."""
+    """Add the runs of a worker of pytest-xdist to its controller's."""
     for record in getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, ()):
         remember(node.config, Path(record))
 

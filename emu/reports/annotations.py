@@ -14,7 +14,7 @@ _LONGEST_LINE, _MOST_LINES = 300, 20
 
 
 def render_annotations(runs: Sequence[Run], sources: Sources) -> str:
-    """Return a line for each fault, memory error and other failed verdict; a step of a workflow prints them."""
+    """Return a line for each fault, memory error and other failed verdict, for a step of a workflow to print."""
     found = failures(runs)
     shown = found if len(found) <= _MOST else found[: _MOST - 1]
     commands = [_of_failure(failure, sources) for failure in shown]

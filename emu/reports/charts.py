@@ -18,7 +18,7 @@ class Part:
 
 
 def region_parts(use: RegionUse) -> list[Part]:
-    """Return the parts of a memory's bar. If they need more than the memory has, they share the bar."""
+    """Return the parts of a memory's bar. If the parts need more than the memory has, they share the bar."""
     named = {
         "static": use.static_bytes,
         "heap": use.heap_bytes or 0,
@@ -35,7 +35,7 @@ def region_parts(use: RegionUse) -> list[Part]:
 
 
 def level_path(levels: Sequence[int], most: int) -> str:
-    """Return an SVG path of the area under ``levels``: each is one unit wide, ``most`` is at y = 0, nothing at 100."""
+    """Return an SVG path of the area under ``levels``: each is one unit wide, ``most`` is at y = 0, 0 at y = 100."""
     path, last = ["M0 100"], None
     for index, level in enumerate(levels):
         if level != last:

@@ -1,6 +1,6 @@
-"""Coverage as Cobertura XML, for servers that show coverage beside a change (GitLab, Jenkins, Azure).
+"""Coverage as Cobertura XML, for servers that show coverage next to a change (GitLab, Jenkins, Azure).
 
-The elements and attributes are those of coverage-04.dtd. emu counts no branches, so it gives none.
+The elements and attributes are those of coverage-04.dtd. emu counts no branches, so the file has none.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _DOCTYPE = '<!DOCTYPE coverage SYSTEM "http://cobertura.sourceforge.net/xml/cove
 def render_cobertura(runs: Sequence[Run], directory: Path) -> str:
     """Return the XML: a package for each folder, a class for each file; the executions of all runs are added up.
 
-    ``directory`` is where the files' paths begin.
+    The files' paths begin in ``directory``.
     """
     files: dict[str, Counter[int]] = {}
     for run in runs:
@@ -36,7 +36,7 @@ def render_cobertura(runs: Sequence[Run], directory: Path) -> str:
             "branches-covered": "0",
             "branches-valid": "0",
             "version": f"emu {emu.__version__}",
-            "timestamp": "0",  # the record alone makes the report, and the record has no date
+            "timestamp": "0",  # the report is made from the record alone, and the record has no date
         },
     )
     ElementTree.SubElement(ElementTree.SubElement(coverage, "sources"), "source").text = printable(str(directory))

@@ -17,7 +17,7 @@ _LONGEST_LINE = 300
 def render_code_quality(runs: Sequence[Run], sources: Sources) -> str:
     """Return the JSON: an issue for each fault, memory error and other failed verdict.
 
-    GitLab drops an issue without a file. A failure that no line of ``sources`` shows is at line 1 of what ran.
+    GitLab drops an issue without a file. A failure that no line of ``sources`` shows is at line 1 of the file that ran.
     """
     seen: Counter[str] = Counter()
     return json.dumps([_issue(failure, sources, seen) for failure in failures(runs)], indent=2) + "\n"
@@ -26,7 +26,7 @@ def render_code_quality(runs: Sequence[Run], sources: Sources) -> str:
 def _issue(failure: Failure, sources: Sources, seen: Counter[str]) -> dict[str, object]:
     path, line = failure.place(sources) or (failure.run.model, 1)
     headline = printable(failure.lines[0], _LONGEST_LINE)
-    # GitLab compares two reports by fingerprint. Line numbers move with each edit, so they are no part of it.
+    # GitLab compares two reports by fingerprint. Line numbers move with each edit, so a fingerprint has none.
     same = "\0".join(
         [title(failure.run), failure.name, path, failure.places[0].function or "" if failure.places else ""]
     )

@@ -16,7 +16,7 @@ def where(location: Location, pc: int | None) -> str:
 
 
 def refusal_note(failed: FailedAllocations) -> str:
-    """Return what the allocator had when it refused, as much of it as is known."""
+    """Return the allocator's live and free bytes when it refused, as far as they are known."""
     live, free, largest = failed.live_bytes, failed.free_bytes, failed.largest_free_bytes
     notes = [] if live is None else [f"{live:,} B live"]
     if free is not None and largest is not None:
@@ -25,7 +25,7 @@ def refusal_note(failed: FailedAllocations) -> str:
 
 
 def refusals(heap: Heap) -> Iterator[str]:
-    """Yield a line for each call path to which the allocator refused memory; or how many there were, if that is all."""
+    """Yield a line for each call path to which the allocator refused memory; only their number, if no path is known."""
     for failed in heap.failed:
         times, note = counted(failed.failures, "time"), refusal_note(failed)
         what = f"{failed.largest_bytes:,} B to {' < '.join(call_path(failed.backtrace))} {place(failed)}".rstrip()

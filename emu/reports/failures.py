@@ -9,7 +9,7 @@ from emu.reports.sources import Sources
 from emu.wording import kind, margin
 
 _COUNT_WHAT_IS_SHOWN = ("no fault", "no memory error")
-"""Verdicts that only count faults and findings, each of which is a failure already."""
+"""Verdicts that only count faults and findings: each of those is a failure of its own."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Failure:
     name: str
     """Its kind: ``use after free``, ``stack fits``."""
     lines: Sequence[str]
-    """What it says, the headline first."""
+    """The lines of its message, the headline first."""
     places: Sequence[Location] = ()
     """The places that can show it, best first."""
 
@@ -65,7 +65,7 @@ def _of_verdict(run: Run, verdict: Verdict) -> Failure:
 
 
 def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
-    """Return the frames of the stack that a verdict is about; no frames if it is about no stack."""
+    """Return the frames of a verdict's stack; no frames if the verdict is not about a stack."""
     for stack in run.other_stacks:
         if verdict.name == f"stack {stack.name} fits":
             return stack.backtrace

@@ -1,7 +1,7 @@
 """Runs as one HTML page that needs no network and no other file. JavaScript adds conveniences only.
 
 The templates are in ``page/``. Everything that a template prints is escaped and passes ``_safe``. So no text of a
-record, such as a function's name or the firmware's output, can become markup or command a terminal.
+record, such as a function's name or the firmware's output, can become markup or control a terminal.
 """
 
 import base64
@@ -79,6 +79,6 @@ def _percent(share: float) -> str:
 
 
 def _drawing(numbers: str) -> Markup:
-    """Return the coordinates of a drawing, uncut and unescaped, as they may be long and are not text."""
+    """Return the coordinates of a drawing, uncut and unescaped, because they may be long and are not text."""
     assert re.fullmatch(r"[\d.eMHVZ +-]*", numbers), "nothing but numbers and the letters of a path"
     return Markup(numbers)

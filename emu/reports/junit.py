@@ -64,7 +64,7 @@ def _case(run: Run, verdict: Verdict) -> ElementTree.Element:
 
 
 def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
-    """Yield lines that show a person where to look."""
+    """Yield lines that show a person the places to look at."""
     match verdict.name.split():
         case ["no", "fault"]:
             yield from _faults(run.faults)

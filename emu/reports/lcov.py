@@ -21,7 +21,7 @@ def render_lcov(runs: Iterable[Run]) -> str:
 
 
 def _test_name(run: Run) -> str:
-    return re.sub(r"\W", "_", f"{run.model}_{run.target}", flags=re.ASCII)  # lcov allows nothing else
+    return re.sub(r"\W", "_", f"{run.model}_{run.target}", flags=re.ASCII)  # lcov allows no other characters
 
 
 def _file(coverage: Coverage, file: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Source files as a reader has them: debug information names them as the compiler saw them."""
+"""Source files, found on the reader's machine: debug information has the names that the compiler saw."""
 
 import os
 from collections import Counter
@@ -20,7 +20,7 @@ class Sources:
         self._directory = directory.resolve()
 
     def find(self, name: str) -> str | None:
-        """Return the path of the file called ``name``, relative to the directory; None if no file there is meant."""
+        """Return the path of the file called ``name``, relative to the directory; None if it means no file there."""
         path = Path(os.path.normpath(self._directory / name))
         if path.is_relative_to(self._directory) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
             return path.relative_to(self._directory).as_posix()
@@ -45,8 +45,8 @@ class Sources:
 def with_own_sources(runs: Sequence[Run], sources: Sources) -> list[Run]:
     """Return the runs with the coverage of the files in ``sources`` and of emu's engine, each under its path.
 
-    Left out is what the reader has no source of, such as the C library: tools that show coverage in the source refuse a
-    file that they cannot open, and its lines are not the reader's to test.
+    Files that the reader lacks, such as the C library's, are left out: tools that show coverage in the source refuse a
+    file that they cannot open, and the reader need not test their lines.
     """
     return [
         run if run.coverage is None else run.model_copy(update={"coverage": _own(run.coverage, sources)})
@@ -70,7 +70,7 @@ def _own(coverage: Coverage, sources: Sources) -> Coverage:
 
 
 def _in_engine(name: str) -> str | None:
-    """Return the path of a file of the installed engine, or None if the name is not of such a file."""
+    """Return the path of a file of the installed engine, or None if the name means no such file."""
     path = PurePosixPath(name)
     if ".." in path.parts or not path.is_relative_to(_ENGINE):
         return None

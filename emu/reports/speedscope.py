@@ -14,7 +14,7 @@ _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 def render_speedscope(runs: Iterable[Run]) -> str:
     """Return the JSON, with a profile for each run that has call paths.
 
-    Time is counted in instructions. Each call path is entered once: its own instructions come first, then its callees.
+    Instructions stand for time. Each call path is entered once: its own instructions come first, then its callees.
     """
     frames = _Frames()
     profiles = [

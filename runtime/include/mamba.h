@@ -1,7 +1,7 @@
 /* Mamba sequence models on microcontrollers: streaming inference from an image in flash.
  *
- * The engine takes one time step at a time and keeps only the recurrent state, so RAM does not grow with the length
- * of the sequence. It allocates nothing and has no global state: the caller supplies one arena for each sequence.
+ * The engine takes one time step at a time and keeps only the recurrent state, so a longer sequence needs no more RAM.
+ * The engine allocates nothing and has no global state: the caller supplies one arena for each sequence.
  *
  *     mamba_model model;
  *     mamba_sequence sequence;
@@ -34,10 +34,10 @@ typedef enum mamba_status {
     MAMBA_ERROR_TENSOR    = 7, /* a tensor that an operation needs is missing, or lies outside the image */
     MAMBA_ERROR_ARENA     = 8, /* the arena is smaller than mamba_arena_bytes() */
     MAMBA_ERROR_EMPTY     = 9, /* mamba_finish() before the first mamba_step() */
-    MAMBA_ERROR_OPERATION = 10 /* an operation that the engine does not know, or that it cannot run in this place */
+    MAMBA_ERROR_OPERATION = 10 /* an operation that the engine does not know, or cannot run in this place */
 } mamba_status;
 
-/* A validated image. It points into the image, which must stay where it is. */
+/* A validated image. The struct points into the image, so the image must stay in its place. */
 typedef struct mamba_model {
     const struct mamba_header *header;
     uint32_t n_features; /* F: floats in one input row */
@@ -53,7 +53,7 @@ typedef struct mamba_sequence {
     float *x_dbl;   /* (R + N + N) low-rank time step, B and C */
     float *hidden;  /* (M) what flows between mixers, or NULL */
     float *normed;  /* (M) RMSNorm of hidden, or NULL */
-    float *pooled;  /* (M or D) running sum over time, or the buffer of the last step if that alone counts */
+    float *pooled;  /* (M or D) running sum over time, or the buffer of the last step if only that step counts */
     uint32_t steps; /* time steps so far */
 } mamba_sequence;
 

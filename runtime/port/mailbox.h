@@ -1,5 +1,5 @@
-/* How the harness and the firmware talk: through this struct, found by its symbol `emu_mailbox`, and a function that the
- * harness stops at. Any firmware that keeps to it can be driven by the harness; nothing of it is in a product.
+/* How the harness and the firmware talk: through this struct, found by its symbol `emu_mailbox`, and a function at which the
+ * harness stops. The harness can drive any firmware that has both. A product contains neither.
  *
  *     firmware: fills the struct, calls emu_yield() (the harness stops it there)
  *     harness:  writes rows of input and a command, resumes
@@ -13,7 +13,7 @@
 #define EMU_MAILBOX_MAGIC   0x584f424du /* "MBOX" */
 #define EMU_MAILBOX_VERSION 1u
 
-/* Commands are bits: a short sequence is one command with all three, a long one goes through the buffer in parts. */
+/* Commands are bits: a short sequence is one command with all three; a long sequence goes through the buffer in parts. */
 enum {
     EMU_COMMAND_START  = 1u << 0, /* begin a sequence */
     EMU_COMMAND_STEP   = 1u << 1, /* take `rows` rows of input */
@@ -37,7 +37,7 @@ struct emu_mailbox {
 
 extern struct emu_mailbox emu_mailbox;
 
-/* The harness stops here and goes on as if it had returned. On silicon without a debugger it returns at once. */
+/* The harness stops here, then resumes as if the function had returned. On silicon without a debugger it returns at once. */
 void emu_yield(void);
 
 #endif

@@ -3,7 +3,7 @@
 #include "mamba.h"
 #include "trace.h"
 
-/* What exists only under test lies in a section of its own, so that it is not counted as the product's RAM. */
+/* Variables that exist only under test lie in a section of their own, so that they do not count as the product's RAM. */
 #define UNDER_TEST __attribute__((section(".mailbox")))
 
 extern const uint8_t model_image[], model_image_end[]; /* model.S */

@@ -1,4 +1,4 @@
-/* The model image, as it is, in flash. */
+/* The model image, unchanged, in flash. */
     .section .rodata.model, "a"
     .balign 16
     .global model_image, model_image_end

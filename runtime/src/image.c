@@ -1,5 +1,5 @@
-/* Reading a model image: nothing in it is believed before it is checked, and no input makes the engine read or write
- * outside the image and the arena. */
+/* Reading a model image: every value is checked before its use, and no input makes the engine read or write outside the
+ * image and the arena. */
 #include "image.h"
 
 #include "kernels/kernels.h"
@@ -9,7 +9,7 @@ enum dimension { ONE, IN, OUT, D, N, K, R, X, DIMENSIONS };
 enum storage { MATRIX, BIAS, FLOATS };
 enum presence { NEEDED, OPTIONAL };
 
-/* The number of each tensor among those of all kinds, and of the first of each kind. */
+/* The number of each tensor among the tensors of all kinds, and the number of each kind's first tensor. */
 enum {
 #define OPERATION(kind, writes, width, parameters)           FIRST_OF_##kind, BEFORE_##kind = FIRST_OF_##kind - 1,
 #define TENSOR(kind, name, storage, rows, columns, presence) NUMBER_OF_##name,
@@ -88,7 +88,7 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
     return dimensions_ok && h->matrix_type <= MAMBA_INT8 && h->norm_epsilon >= 0.0f ? MAMBA_OK : MAMBA_ERROR_DIMENSION;
 }
 
-/* Whether `bytes` bytes at `offset` lie inside the image; an absent tensor is right if it is optional. */
+/* Whether `bytes` bytes at `offset` lie inside the image; a tensor may be absent if it is optional. */
 static int bytes_ok(const struct mamba_header *h, uint32_t offset, uint64_t bytes, int optional)
 {
     if (offset == 0) return optional;
@@ -105,12 +105,12 @@ static uint64_t tensor_bytes(const struct mamba_header *h, uint8_t storage, uint
 /* The vector on its way through the model, between two operations. */
 struct flow {
     uint32_t width;
-    uint32_t at;     /* enum buffer: where the vector is */
+    uint32_t at;     /* enum buffer: holds the vector */
     uint32_t kept;   /* the width of the vector that a FORK kept, or 0 */
-    uint32_t mixers; /* so far */
+    uint32_t mixers; /* number so far */
 };
 
-/* Whether the engine can run the operation after those before it; `out` is the width of its result. */
+/* Whether the engine can run the operation after its predecessors; `out` is the width of its result. */
 static int follows(const struct mamba_header *h, const struct mamba_operation *op, uint32_t out, struct flow *flow)
 {
     const struct kind *kind = &kinds[op->kind];
@@ -121,7 +121,7 @@ static int follows(const struct mamba_header *h, const struct mamba_operation *o
         flow->at = OUTPUT;
         return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;
     }
-    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK)) return 0;
+    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM)) return 0;
     if ((kind->writes == HIDDEN || kind->writes == NORMED) && out > h->d_model) return 0;
     if (kind->writes == HIDDEN) flow->kept = op->kind == MAMBA_FORK ? out : 0;
     flow->mixers += op->kind == MAMBA_MIXER;
@@ -135,7 +135,7 @@ static int follows(const struct mamba_header *h, const struct mamba_operation *o
     }
 }
 
-/* Whether the operation lies inside the image, follows those before it, and has all its tensors inside the image. */
+/* Whether the operation lies inside the image, may follow its predecessors, and has all its tensors inside the image. */
 static mamba_status check_operation(const struct mamba_header *h, const struct mamba_operation *op, struct flow *flow)
 {
     const size_t before = (size_t)((const uint8_t *)op - (const uint8_t *)h), left = h->image_bytes - before;
@@ -196,7 +196,7 @@ static float *take(float *arena, uint64_t *used, uint64_t floats)
 
 uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence *sequence)
 {
-    uint32_t written = 0, at = INPUT; /* a bit for each buffer, and the last of them */
+    uint32_t written = 0, at = INPUT; /* a bit for each buffer, and the last buffer */
     const struct mamba_operation *op = mamba_first(h);
     for (; op->kind != MAMBA_POOL; op = mamba_next(op)) {
         at = kinds[op->kind].writes;

@@ -1,10 +1,10 @@
-/* The model image: what the exporter writes and the engine reads in place. Format version 2.
+/* The model image: the exporter writes it, and the engine reads it in place. Format version 2.
  *
  *     header | operations, in the order in which they run | tensors
  *
- * Little-endian. An offset counts bytes from the start of the image, is a multiple of MAMBA_ALIGNMENT, and is 0 for a tensor
- * that the operation does not have. Matrices are of the header's matrix_type, in groups of rows (see matrix.h); everything else
- * is float32. emu/model/image.py writes the image; ops.def has the operations and the tensors of each.
+ * Little-endian. An offset counts bytes from the start of the image, and is a multiple of MAMBA_ALIGNMENT; 0 means that the
+ * operation lacks the tensor. Matrices have the header's matrix_type and are stored in groups of rows (see matrix.h); all other
+ * tensors are float32. emu/model/image.py writes the image; ops.def has the operations and the tensors of each.
  */
 #ifndef MAMBA_IMAGE_H
 #define MAMBA_IMAGE_H
@@ -14,7 +14,7 @@
 
 #define MAMBA_MAGIC          0x424d414du /* "MAMB" */
 #define MAMBA_FORMAT_VERSION 2u
-#define MAMBA_LARGEST        0xffffu /* of any dimension: keeps every size within 64 bits */
+#define MAMBA_LARGEST        0xffffu /* the largest dimension: keeps every size within 64 bits */
 
 struct mamba_header {
     uint32_t magic;
@@ -41,9 +41,9 @@ enum mamba_kind {
     MAMBA_KINDS
 };
 
-enum { MAMBA_LINEAR_ADDS = 1, MAMBA_POOL_LAST = 1 }; /* parameters */
+enum { MAMBA_NORM_LAYER = 1, MAMBA_LINEAR_ADDS = 1, MAMBA_POOL_LAST = 1, MAMBA_POOL_MAX = 2, MAMBA_POOL_SUM = 3 }; /* parameters */
 
-/* The tensors of each kind, counted from 0 again for each. */
+/* The tensors of each kind; each kind counts from 0. */
 enum mamba_slot {
 #define OPERATION(kind, writes, width, parameters)                   MAMBA_BEFORE_##kind = -1,
 #define TENSOR(kind, name, storage, rows, columns, presence) MAMBA_##name,
@@ -53,13 +53,13 @@ enum mamba_slot {
 /* The record of one operation. */
 struct mamba_operation {
     uint32_t kind;      /* enum mamba_kind */
-    uint32_t in;        /* the width of the vector that it takes */
-    uint32_t out;       /* the width of the vector that it gives */
+    uint32_t in;        /* the input vector's width */
+    uint32_t out;       /* the result vector's width */
     uint32_t parameter; /* see ops.def */
-    uint32_t offsets[]; /* of its tensors, in the order of ops.def */
+    uint32_t offsets[]; /* a tensor's offset each, in the order of ops.def */
 };
 
-/* The floats of a vector that the matrix kernel may read or write past `rows`: up to a multiple of four. */
+/* The floats of a vector of `rows` that the matrix kernel may read or write: `rows`, rounded up to a multiple of four. */
 static inline uint32_t mamba_padded(uint32_t rows) { return (rows + 3u) & ~3u; }
 
 /* The first operation, and the one after `operation`. */
@@ -71,7 +71,7 @@ const float *mamba_tensor(const struct mamba_header *header, const struct mamba_
 mamba_matrix mamba_tensor_matrix(const struct mamba_header *header, const struct mamba_operation *operation,
                                  enum mamba_slot slot, uint32_t columns);
 
-/* Lay the arena out; with a NULL arena, only count. Returns its size in bytes. */
+/* Lay out the arena; with a NULL arena, only count. Returns the arena's size in bytes. */
 uint64_t mamba_layout(const struct mamba_header *header, float *arena, mamba_sequence *sequence);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define INLINE static inline __attribute__((always_inline)) /* with constant arguments: a kernel for each type and group */
 
-/* column (group) = the next `group` weights of a type other than float32; returns the weights after them. */
+/* column (group) = the next `group` weights of a type other than float32; returns the following weights. */
 INLINE const uint8_t *load_column(float *column, const uint8_t *weight, uint32_t group, uint32_t type)
 {
     const uint16_t *halves = (const uint16_t *)(const void *)weight;

@@ -32,11 +32,11 @@ static inline uint64_t mamba_row_bytes(uint32_t type, uint32_t columns)
     }
 }
 
-/* Eight rows (or the last four) from `first` on: out = bias + matrix x. `first` is a multiple of eight, `count` the rows that
- * are wanted, at most eight; out has room for the whole group. bias (rows) may be NULL. */
+/* Eight rows (or the last four) from `first` on: out = bias + matrix x. `first` is a multiple of eight, and `count` the number
+ * of rows wanted, at most eight; out has room for the whole group. bias (rows) may be NULL. */
 void mamba_rows(float *out, const mamba_matrix *matrix, uint32_t first, uint32_t count, const float *bias, const float *x);
 
-/* out (rows) = bias (rows, or NULL) + matrix (rows, columns) x (columns); with accumulate, added to what out holds. */
+/* out (rows) = bias (rows, or NULL) + matrix (rows, columns) x (columns); with accumulate, added to out. */
 void mamba_matrix_vector(float *out, const mamba_matrix *matrix, uint32_t rows, const float *bias, const float *x,
                          int accumulate);
 

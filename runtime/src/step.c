@@ -105,14 +105,17 @@ STAGE void scan_and_gate(const mamba_sequence *s, const struct mamba_operation *
 
 /* ---- Operations: each takes the vector x (in), and returns its result (out) ---- */
 
-/* weight (in) * x / rms(x) */
-static const float *rms_norm(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
+/* weight (in) * x / rms(x) + bias (in); for LayerNorm of x without its mean */
+static const float *norm(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
     const float *weight = mamba_tensor(s->model->header, op, MAMBA_NORM_WEIGHT);
-    float squares = 0.0f;
-    for (uint32_t i = 0; i < op->in; i++) squares += x[i] * x[i];
-    const float scale = 1.0f / __builtin_sqrtf(squares / (float)op->in + s->model->header->norm_epsilon);
-    for (uint32_t i = 0; i < op->in; i++) s->normed[i] = x[i] * scale * weight[i];
+    const float *bias = mamba_tensor(s->model->header, op, MAMBA_NORM_BIAS); /* or NULL */
+    const float share = 1.0f / (float)op->in;
+    float mean = 0.0f, squares = 0.0f;
+    if (op->parameter == MAMBA_NORM_LAYER) for (uint32_t i = 0; i < op->in; i++) mean += x[i] * share;
+    for (uint32_t i = 0; i < op->in; i++) squares += (x[i] - mean) * (x[i] - mean);
+    const float scale = 1.0f / __builtin_sqrtf(squares * share + s->model->header->norm_epsilon);
+    for (uint32_t i = 0; i < op->in; i++) s->normed[i] = (x[i] - mean) * scale * weight[i] + (bias ? bias[i] : 0.0f);
     return s->normed;
 }
 
@@ -128,7 +131,7 @@ static const float *mixer(const mamba_sequence *s, const struct mamba_operation 
     return s->u;
 }
 
-/* weight (out, in) x + bias (out), or that added to what fork_residual() kept */
+/* weight (out, in) x + bias (out), with parameter 1 added to the vector that fork_residual() kept */
 static const float *linear(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
     const struct mamba_header *h = s->model->header;
@@ -146,10 +149,16 @@ static const float *fork_residual(const mamba_sequence *s, const struct mamba_op
     return s->hidden;
 }
 
-/* s->pooled (in) += x, for the mean. With the last step alone, s->pooled is where x stands. */
+/* s->pooled (in) += x, or the larger of both for the maximum. If only the last step counts, x is already in s->pooled. */
 static void pool(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
-    if (op->parameter != MAMBA_POOL_LAST) UNROLLED_FOR(i, op->in) s->pooled[i] += x[i];
+    if (op->parameter == MAMBA_POOL_LAST) return;
+    if (op->parameter == MAMBA_POOL_MAX) {
+        for (uint32_t i = 0; i < op->in; i++)
+            if (s->steps == 0 || !(x[i] <= s->pooled[i])) s->pooled[i] = x[i]; /* a NaN stays */
+    } else {
+        UNROLLED_FOR(i, op->in) s->pooled[i] += x[i];
+    }
 }
 
 /* ---- The public face ---- */
@@ -170,17 +179,17 @@ mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, voi
 
 void mamba_step(mamba_sequence *s, const float *x)
 {
-    uint32_t mixers = 0; /* so far */
+    uint32_t mixers = 0; /* number so far */
     for (const struct mamba_operation *op = mamba_first(s->model->header);; op = mamba_next(op)) {
         switch (op->kind) {
-        case MAMBA_NORM: x = rms_norm(s, op, x); break;
+        case MAMBA_NORM: x = norm(s, op, x); break;
         case MAMBA_MIXER: x = mixer(s, op, mixers++, x); break;
         case MAMBA_FORK: x = fork_residual(s, op, x); break;
         case MAMBA_LINEAR:
             x = linear(s, op, x);
             mamba_trace(mixers > 0 ? MAMBA_TRACE_OUTPUT : MAMBA_TRACE_LINEAR_IN, mixers > 0 ? mixers - 1 : 0, 0, x, op->out);
             break;
-        default: /* MAMBA_POOL: mamba_finish() runs what is left */
+        default: /* MAMBA_POOL: mamba_finish() runs the rest */
             pool(s, op, x);
             s->steps++;
             return;
@@ -195,8 +204,8 @@ mamba_status mamba_finish(const mamba_sequence *s, float *logits)
     uint32_t left = h->n_operations - 1; /* after op */
     if (s->steps == 0) return MAMBA_ERROR_EMPTY;
     for (; op->kind != MAMBA_POOL; op = mamba_next(op)) left--;
-    const float scale = op->parameter == MAMBA_POOL_LAST ? 1.0f : 1.0f / (float)s->steps; /* the mean's 1 / T */
-    const float *outputs = s->pooled, *bias = NULL;                                       /* (C) each */
+    const float scale = op->parameter == 0 ? 1.0f / (float)s->steps : 1.0f; /* the mean's 1 / T */
+    const float *outputs = s->pooled, *bias = NULL;                         /* (C) each */
     if (left > 0) {
         op = mamba_next(op);
         const mamba_matrix head = mamba_tensor_matrix(h, op, MAMBA_LINEAR_WEIGHT, op->in); /* (C, in) */

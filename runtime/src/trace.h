@@ -15,7 +15,7 @@ enum mamba_traced {
     MAMBA_TRACE_X_PROJ,    /* (R + N + N), each part padded as in the image */
     MAMBA_TRACE_DT,        /* (D) after softplus */
     MAMBA_TRACE_GATED,     /* (D) */
-    MAMBA_TRACE_OUTPUT     /* (M) what the block hands on, the residual included */
+    MAMBA_TRACE_OUTPUT     /* (M) the block's output, the residual included */
 };
 
 #ifdef MAMBA_TRACE

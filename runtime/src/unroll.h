@@ -1,4 +1,4 @@
-/* A loop that the compiler unrolls, up to eight times: small arrays live in registers only if their loops are. */
+/* A loop that the compiler unrolls, up to eight times: small arrays live in registers only if their loops are unrolled. */
 #ifndef MAMBA_UNROLL_H
 #define MAMBA_UNROLL_H
 

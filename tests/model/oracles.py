@@ -2,7 +2,7 @@
 
 `recurrence` writes down the equations of the paper (Gu and Dao, arXiv 2312.00752, section 3 and algorithm 2) for
 trained weights, a whole sequence at a time. `evaluate` runs a graph as the engine does: one time step, one tail of
-inputs, one state. The letters are those of `emu/model/config.py`, and T is time.
+inputs, one state. The letters are the dimensions in `emu/model/config.py`; T is time.
 """
 
 import numpy as np
@@ -93,7 +93,7 @@ def evaluate(graph: Graph, x: Array) -> Array:
     mixers = [operation for operation in each_step if isinstance(operation, Mixer)]
     tails = {mixer: np.zeros_like(mixer.conv_weight) for mixer in mixers}  # the last K inputs, the newest at the end
     states = {mixer: np.zeros_like(mixer.a) for mixer in mixers}
-    total, hidden = np.zeros(1), np.zeros(1)
+    total, hidden, largest = np.zeros(1), np.zeros(1), None
     for row in x.astype(np.float64):
         hidden, kept = row, np.zeros(1)
         for operation in each_step:
@@ -101,7 +101,9 @@ def evaluate(graph: Graph, x: Array) -> Array:
                 case Linear():
                     hidden = _apply(operation, hidden) + (kept if operation.adds else 0.0)
                 case Norm():
-                    hidden = _rms_norm(hidden, operation.weight, config.norm_epsilon)
+                    centred = hidden - hidden.mean() if operation.kind == "layer" else hidden
+                    hidden = _rms_norm(centred, operation.weight, config.norm_epsilon)
+                    hidden = hidden + (0.0 if operation.bias is None else operation.bias)
                 case Mixer():
                     hidden = _mix(operation, tails[operation], states[operation], hidden, config.dt_rank)
                 case Fork():
@@ -109,7 +111,8 @@ def evaluate(graph: Graph, x: Array) -> Array:
                 case Pool():
                     raise AssertionError("one pooling ends the steps")
         total = total + hidden
-    pooled = total / len(x) if pool.pooling == "mean" else hidden
+        largest = hidden if largest is None else np.maximum(largest, hidden)
+    pooled = {"mean": total / len(x), "last": hidden, "max": largest, "sum": total}[pool.pooling]
     for operation in at_the_end:
         assert isinstance(operation, Linear)
         pooled = _apply(operation, pooled)

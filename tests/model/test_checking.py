@@ -1,4 +1,4 @@
-"""Reference logits against the reading: models with the very tensors that emu knows, and another forward pass."""
+"""Reference logits against the reading: models whose tensors emu knows, but whose forward pass differs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -77,10 +77,11 @@ def test_a_look_alike_is_stopped_and_recognised(tmp_path: Path, config: ModelCon
     message = refusal(checkpoint(tmp_path, config), inputs)
     assert message.startswith("the reference logits are another model's")
     assert "No layer of the C is at fault" in message
-    if set(changes) == {"norm_epsilon"}:
-        assert message.endswith(f"state it: --set norm_epsilon={changes['norm_epsilon']}")
-    else:
+    if "direction" in changes:
         assert message.endswith("the engine does not compute that")
+    else:
+        remedy = message.partition("state it: ")[2]
+        assert {*remedy.removeprefix("--set ").split(" --set ")} == {f"{key}={value}" for key, value in changes.items()}
     for key, value in changes.items():
         assert f"{key} {value}" in message
 

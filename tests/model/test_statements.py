@@ -1,4 +1,4 @@
-"""What a checkpoint is taken to compute: from its tensors, the files beside it, and the user's word."""
+"""emu's reading of a checkpoint: from its tensors, the files next to it, and the user's statements."""
 
 import json
 from pathlib import Path
@@ -62,6 +62,7 @@ def test_what_the_tensors_show_and_what_is_assumed(tmp_path: Path) -> None:
         "inner_norm": ("none on dt, B and C", "assumed"),
         "gate": ("SiLU", "assumed"),
         "block": ("y = x + mixer(norm(x))", "assumed"),
+        "final norm": ("after the blocks", "tensors"),
         "pooling": ("mean over time", "assumed"),
         "between the layers": ("nothing else", "assumed"),
         "head": ("linear 8 -> 3", "tensors"),
@@ -129,14 +130,12 @@ def test_a_setting_that_makes_no_sense_is_refused(setting: str, complaint: str) 
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        ({"pooling": "max"}, "pooling is 'max' (the maximum over time): the engine computes 'mean', 'last' only"),
-        ({"norm": "layer"}, "norm is 'layer' (LayerNorm): the engine computes 'rms' only"),
+        ({"inner_norm": "rms"}, "inner_norm is 'rms' (RMSNorm without weights on dt, B and C): the engine computes"),
         (
             {"activation": "gelu", "pooling": "last"},
             "activation is 'gelu' (GELU): the engine computes 'silu' only",
         ),
         ({"direction": "both"}, "direction is 'both' (forward plus backward in time): the engine computes 'forward'"),
-        ({"block": "post-norm"}, "block is 'post-norm' (y = norm(x + mixer(x))): the engine computes"),
     ],
 )
 def test_what_the_engine_does_not_compute_is_refused_by_name(
@@ -173,6 +172,31 @@ def test_what_transformers_leaves_out_has_its_default(tmp_path: Path) -> None:
     assert statements["block"] == ("y = x + mixer(norm(x))", "config.json")
 
 
+def test_layer_norms_are_known_by_their_biases(tmp_path: Path) -> None:
+    weights = random_weights(RESIDUAL)
+    biases = {name.replace("weight", "bias"): weight for name, weight in weights.items() if "norm" in name}
+    save_file(weights | biases, tmp_path / "model.safetensors")
+    path = tmp_path / "model.safetensors"
+    assert said(path)["norm"] == ("LayerNorm", "tensors")
+    assert "norm is stated as 'rms', but the tensors show 'layer'" in refusal(path, Stated(norm="rms"))
+    save_file(weights | {"norm_f.bias": biases["norm_f.bias"]}, path)
+    assert "tensor 'layers.0.norm.bias' is missing" in refusal(path)
+
+
+def test_a_stack_without_a_final_norm_is_one(tmp_path: Path) -> None:
+    weights = random_weights(RESIDUAL)
+    del weights["norm_f.weight"]
+    save_file(weights, tmp_path / "model.safetensors")
+    checkpoint = load_checkpoint(tmp_path / "model.safetensors")
+    assert (checkpoint.config.block, checkpoint.config.final_norm) == ("residual", False)
+    assert {each.what: (each.value, each.source) for each in checkpoint.reading}["final norm"] == ("none", "tensors")
+
+
+def test_a_configuration_of_mamba_ssm_without_rms_norm_has_layer_norms(tmp_path: Path) -> None:
+    path = language_model(tmp_path, {**MAMBA_SSM, "rms_norm": False})
+    assert said(path)["norm"] == ("LayerNorm", "config.json")
+
+
 def test_a_configuration_of_mamba_ssm_is_read(tmp_path: Path) -> None:
     path = language_model(tmp_path, MAMBA_SSM)
     assert said(path)["norm"] == ("RMSNorm", "config.json")
@@ -182,8 +206,8 @@ def test_a_configuration_of_mamba_ssm_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"model_type": "jamba"}, "the model beside it is 'jamba'; emu reads mamba and falcon_mamba"),
-        ({"model_type": "mamba2", "time_step_limit": [0.0, float("inf")]}, "the model beside it is 'mamba2'"),
+        ({"model_type": "jamba"}, "model_type is 'jamba'; emu reads mamba and falcon_mamba"),
+        ({"model_type": "mamba2", "time_step_limit": [0.0, float("inf")]}, "model_type is 'mamba2'"),
         ({**TRANSFORMERS, "hidden_act": "mish"}, "hidden_act is 'mish'; emu knows silu, swish, gelu, relu"),
         ({**TRANSFORMERS, "layer_norm_epsilon": "tiny"}, "norm_epsilon"),
         ({**TRANSFORMERS, "tie_word_embeddings": "yes"}, "tie_word_embeddings is 'yes', expected true or false"),
@@ -203,7 +227,6 @@ def test_a_configuration_of_something_else_is_refused_by_name(tmp_path: Path, co
     [
         ({"model_type": "falcon_mamba"}, "inner_norm is 'rms' (RMSNorm without weights on dt, B and C)"),
         ({**TRANSFORMERS, "hidden_act": "gelu"}, "activation is 'gelu' (GELU): the engine computes 'silu' only"),
-        ({**MAMBA_SSM, "rms_norm": False}, "norm is 'layer' (LayerNorm): the engine computes 'rms' only"),
         ({**TRANSFORMERS, "tie_word_embeddings": False}, "tensor 'lm_head.weight' is missing, and config.json ties no"),
     ],
 )

@@ -3,14 +3,15 @@
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
 from emu.model.graph import build_graph
 from emu.model.image import MatrixType, write_image
 from tests.model.samples import random_checkpoint
 
-# The order in which runtime/src/image.h lays them out.
+# The header's fields, in the order of runtime/src/image.h.
 HEADER: tuple[str, ...] = (
     *("magic", "version", "image_bytes", "checksum"),
     *("n_features", "n_outputs", "d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_blocks"),
@@ -18,7 +19,7 @@ HEADER: tuple[str, ...] = (
 )
 # The tensors of each kind of operation, by the kind's number: runtime/src/ops.def.
 KINDS: dict[str, tuple[str, ...]] = {
-    "Norm": ("weight",),
+    "Norm": ("weight", "bias"),
     "Mixer": (
         *("in_x.weight", "in_x.bias", "in_z.weight", "in_z.bias", "conv.weight", "conv.bias"),
         *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip"),
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "Fork": (),
     "Pool": (),
 }
+PARAMETERS = {"Norm": 2, "Mixer": 1, "Linear": 2, "Fork": 1, "Pool": 4}  # how many values a kind's parameter has
 FIELDS = ("kind", "in", "out", "parameter")  # of an operation's record, before the offsets of its tensors
 
 _PLAIN = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=4, dt_rank=1)
@@ -41,14 +43,16 @@ _TWO_BLOCKS = ModelConfig(2, 3, d_model=3, d_inner=6, d_state=2, dt_rank=1, n_bl
 
 
 def small_images() -> dict[str, bytes]:
-    """Return images of one to three kilobytes that between them have every operation, tensor and type."""
+    """Return images of one to three kilobytes, which together have every operation, tensor and type."""
     return {
         "plain": _image(_PLAIN),
         "as trained": _image(_BIASED, fold=False),
         "last step": _image(_LAST),
         "residual": _image(_RESIDUAL),
         "bare residual": _image(_BARE_RESIDUAL),
+        "layer norm": write_image(build_graph(_with_norm_biases(replace(_RESIDUAL, norm="layer", pooling="max")))),
         "two blocks": _image(_TWO_BLOCKS),
+        "sum": _image(replace(_BIASED, pooling="sum")),
         "square": _image(_SQUARE, fold=False),
         "float16": _image(_BIASED, fold=False, matrix_type="f16"),
         "int8": _image(_LAST, matrix_type="int8"),
@@ -57,6 +61,12 @@ def small_images() -> dict[str, bytes]:
 
 def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f32") -> bytes:
     return write_image(build_graph(random_checkpoint(config, seed=3), fold), matrix_type)
+
+
+def _with_norm_biases(config: ModelConfig) -> Checkpoint:
+    weights = random_checkpoint(config, seed=3).weights
+    biases = {name.replace("weight", "bias"): weights[name] for name in weights if "norm" in name}
+    return Checkpoint(config, weights | biases)
 
 
 def header_word(image: bytes, field: str) -> int:
@@ -71,7 +81,7 @@ class Record:
     words: tuple[int, ...]
     """``FIELDS``, then the offset of each tensor."""
     at: int
-    """The word of the image at which it begins."""
+    """The word of the image at which the operation begins."""
 
     def word(self, field: str) -> int:
         """Return the word of the image that holds a field."""
@@ -125,7 +135,7 @@ def with_operations(image: bytes, operations: Sequence[Sequence[int]]) -> bytes:
 
 
 def patched(image: bytes, changes: Mapping[int, int]) -> bytes:
-    """Return the image with words (by index) replaced, under a checksum that is right again."""
+    """Return the image with words (by index) replaced, under a correct checksum."""
     damaged = bytearray(image)
     for index, value in changes.items():
         struct.pack_into("<I", damaged, 4 * index, value)
@@ -133,7 +143,7 @@ def patched(image: bytes, changes: Mapping[int, int]) -> bytes:
 
 
 def cut(image: bytes, size: int) -> bytes:
-    """Return the first ``size`` bytes under a header that says that this is all."""
+    """Return the first ``size`` bytes; the header says that the image has this size."""
     shorter = bytearray(image[:size])
     struct.pack_into("<I", shorter, 4 * HEADER.index("image_bytes"), size)
     return with_checksum(bytes(shorter))

@@ -11,6 +11,8 @@ from emu.firmware import Firmware
 
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
+_SEND_EVENT = re.compile(rb"(?=\x40\xbf)", re.DOTALL)
+
 
 class CodeMap:
     """The changes of SP for each region of code: one entry for each halfword."""
@@ -34,13 +36,16 @@ class CodeMap:
     @cached_property
     def divisions(self) -> list[int]:
         """The addresses of SDIV and UDIV, and of data that looks like them."""
-        found = []
-        for start, code in self._firmware.code():
-            at = start & 1
-            for match in _DIVISION.finditer(code):
-                if match.start() % 2 == at:
-                    found.append(start + match.start())
-        return found
+        return self._places_of(_DIVISION)
+
+    @cached_property
+    def events(self) -> list[int]:
+        """The addresses of SEV, and of data that looks like it."""
+        return self._places_of(_SEND_EVENT)
+
+    def _places_of(self, pattern: re.Pattern[bytes]) -> list[int]:
+        places = (start + match.start() for start, code in self._firmware.code() for match in pattern.finditer(code))
+        return [place for place in places if place % 2 == 0]
 
     def delta_at(self, address: int) -> int:
         """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""

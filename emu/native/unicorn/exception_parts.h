@@ -88,8 +88,9 @@ void set_pending(struct exceptions *exceptions, uint32_t number);
 void clear_pending(struct exceptions *exceptions, uint32_t number);
 int32_t priority_of(const struct exceptions *exceptions, uint32_t number);
 int32_t group_priority_of(const struct exceptions *exceptions, uint32_t number);
-int32_t active_priority(const struct exceptions *exceptions, uint32_t but);
-int32_t execution_priority(const struct exceptions *exceptions, const struct masks *masks, uint32_t but);
+#define LOWEST_PRIORITY 256 /* of Thread mode, if no exception is active */
+int32_t active_priority(const struct exceptions *exceptions);
+int32_t execution_priority(const struct exceptions *exceptions, const struct masks *masks);
 uint32_t first_pending(const struct exceptions *exceptions);
 bool is_enabled(const struct exceptions *exceptions, uint32_t number);
 uint32_t nvic_read(const struct exceptions *exceptions, uint32_t offset);

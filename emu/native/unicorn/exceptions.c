@@ -114,7 +114,7 @@ static void reserve_floats(struct probe *probe, uc_engine *uc, uint32_t frame)
 {
     const struct exceptions *exceptions = probe->exceptions;
     struct masks masks = read_masks(probe, uc);
-    int32_t priority = execution_priority(exceptions, &masks, NO_EXCEPTION);
+    int32_t priority = execution_priority(exceptions, &masks);
     uint32_t words[CORE_WORDS], state = FPCCR_LSPACT;
     if (is_unprivileged(probe, uc))
         state |= FPCCR_USER;
@@ -219,13 +219,13 @@ static bool take(struct probe *probe, uc_engine *uc, uint32_t number, uint32_t p
 /* Something may have become pending, or able to preempt: look before the next block. */
 void look_for_exceptions(struct probe *probe) { probe->event_at = 0; }
 
-/* The exception that is taken now, or 0; the masks are those of now, and one exception has just ended. */
+/* The pending exception that is taken now, or 0. */
 static uint32_t preempting(const struct exceptions *exceptions, const struct masks *masks)
 {
     uint32_t number = first_pending(exceptions);
     if (number == NO_EXCEPTION)
         return NO_EXCEPTION;
-    bool can = group_priority_of(exceptions, number) < execution_priority(exceptions, masks, NO_EXCEPTION);
+    bool can = group_priority_of(exceptions, number) < execution_priority(exceptions, masks);
     return can ? number : NO_EXCEPTION;
 }
 
@@ -238,7 +238,7 @@ static void schedule(struct probe *probe)
     uint64_t next = systick_next(exceptions);
     probe->event_at = next == UINT64_MAX ? next : next - exceptions->idle;
     if (number != NO_EXCEPTION &&
-        group_priority_of(exceptions, number) < active_priority(exceptions, NO_EXCEPTION))
+        group_priority_of(exceptions, number) < active_priority(exceptions))
         probe->event_at = 0;
     if (mpu_is_on(exceptions))
         probe->event_at = 0;
@@ -281,7 +281,7 @@ uint32_t probe_take_exception(struct probe *probe, uc_engine *uc, uint32_t numbe
 {
     struct exceptions *exceptions = probe->exceptions;
     struct masks masks = read_masks(probe, uc);
-    int32_t priority = execution_priority(exceptions, &masks, NO_EXCEPTION);
+    int32_t priority = execution_priority(exceptions, &masks);
     uint32_t wanted = number;
     if (cfsr & (CFSR_UNALIGNED | CFSR_DACCVIOL) && exceptions->trap_stored != 0)
         probe->api.mem_write(uc, exceptions->trap_address, exceptions->trap_old, exceptions->trap_stored);
@@ -354,7 +354,7 @@ static void refuse_return(struct probe *probe, uc_engine *uc, uint32_t exc_retur
 {
     struct exceptions *exceptions = probe->exceptions;
     struct masks masks = read_masks(probe, uc);
-    int32_t priority = execution_priority(exceptions, &masks, NO_EXCEPTION);
+    int32_t priority = execution_priority(exceptions, &masks);
     bool on = (exceptions->shcsr_enables & SHCSR_USGFAULTENA) != 0;
     uint32_t number = on && group_priority_of(exceptions, USAGE_FAULT) < priority ? USAGE_FAULT : HARD_FAULT;
     uint32_t handler = number == HARD_FAULT && priority <= -1 ? 0 : handler_of(probe, uc, number);
@@ -429,7 +429,7 @@ static void exception_return(struct probe *probe, uc_engine *uc)
     exceptions->event = 1;
     look_for_exceptions(probe);
     note_return(probe, uc, words[6] & ~1u, frame, floats);
-    if (thread && exceptions->scr & SCR_SLEEPONEXIT && active_priority(exceptions, NO_EXCEPTION) == 256 &&
+    if (thread && exceptions->scr & SCR_SLEEPONEXIT && active_priority(exceptions) == LOWEST_PRIORITY &&
         probe->stop_reason == STOP_NONE)
         stop(probe, uc, STOP_SLEEP);
     go_on(probe, uc);
@@ -477,6 +477,14 @@ static bool wakes(struct probe *probe, uc_engine *uc)
     struct masks masks = read_masks(probe, uc);
     masks.primask = 0;
     return preempting(probe->exceptions, &masks) != NO_EXCEPTION;
+}
+
+/* Code hook at each SEV, which sets the event register (B1.5.18). */
+void probe_event(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    (void)uc, (void)address, (void)size;
+    probe->exceptions->event = 1;
 }
 
 /* The core waits in WFI, or in WFE if for_event. Time goes on to the next tick of SysTick; false if nothing will wake

@@ -42,7 +42,7 @@ struct exceptions {
     uint64_t function_count;
     const uint32_t *functions; /* sorted first addresses; without symbols there are none */
 
-    /* Where Unicorn keeps what its interface does not show (core_state.c). */
+    /* Unicorn's place for registers that its interface does not show (core_state.c). */
     void *context;          /* of uc_context_alloc */
     uint32_t context_at;    /* byte offset of BASEPRI in it; 0 until it is known */
     uint32_t context_bytes;

@@ -157,6 +157,8 @@ class NativeHooks:
         if not self._library.probe_start(ctypes.byref(self._probe)):
             raise MemoryError(_NO_MEMORY)
         self._hook(UC_HOOK_BLOCK, "probe_block")
+        for address in self._code.events:
+            self._hook(UC_HOOK_CODE, "probe_event", address, address)
 
     def _watch_stacks(self, firmware: Firmware) -> None:
         self._probe.stack_top, self._probe.stack_floor = firmware.initial_sp, firmware.stack_region.start

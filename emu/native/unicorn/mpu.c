@@ -47,7 +47,7 @@ bool mpu_allows(const struct probe *probe, uc_engine *uc, uint32_t address, enum
     bool privileged = !is_unprivileged(probe, uc);
     if ((exceptions->mpu_control & HFNMIENA) == 0) {
         struct masks masks = read_masks(probe, uc);
-        if (execution_priority(exceptions, &masks, NO_EXCEPTION) < 0)
+        if (execution_priority(exceptions, &masks) < 0)
             return true;
     }
     for (uint32_t i = MPU_REGIONS; i-- > 0;) /* the highest number has priority */

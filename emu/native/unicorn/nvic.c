@@ -2,7 +2,6 @@
 #include "exception_parts.h"
 
 #define PRIORITY_BITS 0xf0u /* the four that STM32s have */
-#define LOWEST_PRIORITY 256
 
 /* Unprivileged code reads these registers as 0, and so does Unicorn's interface: read them in Handler mode. */
 struct masks read_masks(const struct probe *probe, uc_engine *uc)
@@ -55,20 +54,20 @@ int32_t group_priority_of(const struct exceptions *exceptions, uint32_t number)
     return group_of(exceptions, priority_of(exceptions, number));
 }
 
-/* The group priority of the active exceptions but one (B1.5.4, ExecutionPriority). */
-int32_t active_priority(const struct exceptions *exceptions, uint32_t but)
+/* The group priority of the active exceptions (B1.5.4). */
+int32_t active_priority(const struct exceptions *exceptions)
 {
     int32_t highest = LOWEST_PRIORITY;
     for (uint32_t number = NMI; number < EXCEPTIONS; number++)
-        if (exceptions->active[number] && number != but && priority_of(exceptions, number) < highest)
+        if (exceptions->active[number] && priority_of(exceptions, number) < highest)
             highest = priority_of(exceptions, number);
     return highest == LOWEST_PRIORITY ? highest : group_of(exceptions, highest);
 }
 
-/* ExecutionPriority() of B1.5.4, as if one of the active exceptions had ended. */
-int32_t execution_priority(const struct exceptions *exceptions, const struct masks *masks, uint32_t but)
+/* ExecutionPriority() of B1.5.4. */
+int32_t execution_priority(const struct exceptions *exceptions, const struct masks *masks)
 {
-    int32_t priority = active_priority(exceptions, but), boosted = LOWEST_PRIORITY;
+    int32_t priority = active_priority(exceptions), boosted = LOWEST_PRIORITY;
     if (masks->basepri != 0)
         boosted = group_of(exceptions, (int32_t)masks->basepri);
     if (masks->primask)

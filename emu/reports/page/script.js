@@ -1,6 +1,6 @@
 "use strict";
 
-// The page is complete without this script. It adds zooming, and reading values with pointer and keyboard.
+// The page is complete without this script. The script adds zooming, and reading values with pointer and keyboard.
 
 for (const figure of document.querySelectorAll(".flame")) {
   const list = figure.querySelector("ol");

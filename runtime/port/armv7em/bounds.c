@@ -1,4 +1,4 @@
-/* Two functions of libm, which emu's firmware does not link. GCC calls them for a Cortex-M4; a Cortex-M7 has instructions. */
+/* Two functions of libm, because emu's firmware links no libm. GCC calls them for a Cortex-M4; a Cortex-M7 has instructions. */
 
 float fmaxf(float x, float y);
 float fminf(float x, float y);

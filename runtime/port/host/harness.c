@@ -1,6 +1,6 @@
-/* The host's port: the firmware is a process, and a socket from the harness stands for the debugger. A byte to the harness
- * says that the firmware stands at emu_yield; a byte back lets it go on. Inputs and outputs do not pass here: the harness
- * reads and writes this process's memory. */
+/* The host's port: the firmware is a process, and a socket from the harness takes the debugger's place. A byte to the harness
+ * says that the firmware stands at emu_yield; a byte back lets the firmware go on. Inputs and outputs do not pass through the
+ * socket: the harness reads and writes this process's memory. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "mailbox.h"
@@ -19,7 +19,7 @@
 /* The harness's end of the socket, inherited. */
 #define SOCKET_VARIABLE "EMU_HARNESS_SOCKET"
 
-extern char end[]; /* the linker's: after the last variable */
+extern char end[]; /* from the linker: after the last variable */
 
 int emu_harness_socket(void); /* the harness knows by this symbol that the port is there */
 
@@ -40,10 +40,10 @@ __attribute__((constructor)) static void start(void)
 {
     const char *const number = getenv(SOCKET_VARIABLE);
     char byte;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing runs on for ever when the harness was killed, be it before this line */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a killed harness ends this process, even if killed before this line */
     if (number != NULL && recv(atoi(number), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) _exit(EXIT_FAILURE);
-    setvbuf(stdout, NULL, _IONBF, 0); /* or what was printed before a fault would be lost */
-    stderr = stdout;                  /* file descriptor 2 is the sanitizers' alone */
+    setvbuf(stdout, NULL, _IONBF, 0); /* else the text printed before a fault would be lost */
+    stderr = stdout;                  /* only the sanitizers use file descriptor 2 */
     if ((uintptr_t)end > UINT32_MAX) give_up("the mailbox has addresses of 32 bits: link with -no-pie");
 }
 

@@ -1,4 +1,4 @@
-/* The arithmetic that a core may do better than the compiler: one interface for all cores.
+/* The arithmetic that a core's own code may do better than compiled C: one interface for all cores.
  *
  * kernels/portable has every function in C99: the reference and the fallback. A core's own header replaces some functions. For
  * each it defines the name MAMBA_CORE_... that stands next to the function here. To add a core, add a folder, and include its
@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define GROUP 8u /* rows of a matrix that are computed at a time, and channels of a block */
+#define GROUP 8u /* rows of a matrix, or channels of a block, computed at a time */
 
 /* ---- Numbers ---- */
 
@@ -62,7 +62,7 @@ static inline void add_columns(float *sum, const float *weight, const float *x, 
  * rate (N) is A in the table's steps of the exponent. MAMBA_CORE_SCAN */
 static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u);
 
-/* ---- The core's own, then the portable ones for what is left ---- */
+/* ---- The core's own functions, then the portable functions for the rest ---- */
 
 #if defined(__XTENSA__)
 #include "xtensa/xtensa.h"

@@ -39,6 +39,20 @@ void program(void)
 }
 #endif
 
+#ifdef events
+/* SEV, the end of a handler and a pended interrupt (by SEVONPEND) let WFE go on. */
+static void nothing(void) {}
+
+void program(void)
+{
+    on(SVC, nothing);
+    __asm__ volatile("sev\n\twfe"); note(1);
+    __asm__ volatile("svc 0\n\twfe"); note(2);
+    SCR = 1u << 4, ISPR = 2, barrier();
+    __asm__ volatile("wfe"); note(3);
+}
+#endif
+
 #ifdef sleeps_on_exit
 /* The handler ends the sleep by clearing SLEEPONEXIT on its third tick. */
 static void third(void)

@@ -2,7 +2,7 @@
 #ifndef MAMBA_ARMV7EM_H
 #define MAMBA_ARMV7EM_H
 
-#define MAMBA_CORE_BOUNDS /* VMAXNM and VMINNM, or a call of libm on a Cortex-M4 */
+#define MAMBA_CORE_BOUNDS /* VMAXNM and VMINNM; a call of libm on a Cortex-M4 */
 #define MAMBA_CORE_LOADS  /* VLDMIA: GCC uses a load for each float, half of a matrix kernel's instructions */
 #ifdef __ARM_FP16_FORMAT_IEEE
 #define MAMBA_CORE_HALF /* VCVTB */

@@ -1,5 +1,5 @@
-/* The innermost loops on an Xtensa LX with FPU: see kernels.h. LOOP repeats them without a branch; LSIP and SSIP move their
- * pointer on. GCC uses none of the three here: assembly makes it give up LOOP, and it does not know the others.
+/* The innermost loops on an Xtensa LX with FPU: see kernels.h. LOOP repeats a body without a branch; LSIP and SSIP advance
+ * their pointer. GCC uses none of the three here: it gives up LOOP around inline assembly, and does not know LSIP and SSIP.
  */
 #ifndef MAMBA_XTENSA_LOOPS_H
 #define MAMBA_XTENSA_LOOPS_H
@@ -71,12 +71,12 @@ static inline __attribute__((always_inline)) void add_columns(float *sum, const 
     else add_columns_of_four(sum, weight, x, columns);
 }
 
-/* Two states at a time, so that one waits for nothing while the other is computed. The steps are those of exp2_decay(). */
+/* Two states at a time, so that neither waits for a result of its own. The steps are those of exp2_decay(). */
 static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt,
                                 float dt_u)
 {
     float y = 0.0f;
-    float power0, power1, fraction0, fraction1, parabola0, parabola1, next0, next1; /* each also what it is made of */
+    float power0, power1, fraction0, fraction1, parabola0, parabola1, next0, next1; /* and their intermediate values */
     uint32_t k0, k1, entry0, entry1;
     __asm__("loopnez %[pairs], 1f\n\t"
             "lsip   %[power0], %[rate], 4\n\t"

@@ -18,8 +18,8 @@ static inline float float_of(uint32_t bits)
 
 static inline float divide(float dividend, float divisor)
 {
-    /* The FPU's steps of a division, rounded right, in the order that the Xtensa Instruction Set Architecture Reference Manual
-     * (4.3.11) prescribes.
+    /* The FPU's steps of a correctly rounded division, in the order of the Xtensa Instruction Set Architecture Reference Manual
+     * (4.3.11).
      * A function would cost more: its caller has to save every float register. */
     float quotient, seed, scaled_divisor, scaled_dividend, error, reciprocal, adjustment, negated;
     __asm__("div0.s    %[seed], %[divisor]\n\t"
