@@ -640,7 +640,7 @@ class Run(_Part):
 
     @property
     def other_stacks(self) -> list[StackUse]:
-        """The stacks beside the one that the firmware starts on, which is the first of all if its peak is known."""
+        """The stacks other than the one that the firmware starts on, which is the first of all if its peak is known."""
         return self.stack.stacks[self.memory.stack_peak_bytes is not None :]
 
     @property

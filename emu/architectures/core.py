@@ -52,7 +52,7 @@ class CoreFault:
     is_jump: bool = False
     """Whether the fault is a failed fetch at ``pc``."""
     lowest_sp: int | None = None
-    """Where SP was when the core could not push an exception's frame there; None if that is not the fault."""
+    """MSP if the core could not push an exception's frame below it; else None."""
 
 
 @dataclass(frozen=True)

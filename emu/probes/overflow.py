@@ -24,12 +24,14 @@ class Overflow:
     backtrace: list[Frame]
     is_first: bool
     """Whether the firmware starts on the stack."""
+    on_process_stack: bool = False
+    """Whether PSP pointed to the stack."""
 
     def use(self, core: Core) -> StackUse:
         """Return the use of the stack; its peak is above its limit."""
         return StackUse(
             name=self.name,
-            pointer=core.stack_pointer,
+            pointer="PSP" if self.on_process_stack else core.stack_pointer,
             top=self.top,
             limit_bytes=self.top - self.limit,
             peak_bytes=self.top - self.lowest + core.below_sp,

@@ -81,6 +81,7 @@ def test_an_overflow_is_the_same_everywhere(tmp_path: Path, event: str, emulator
         (stack,) = run.other_stacks
         assert (stack.name, stack.peak_bytes > (stack.limit_bytes or 0)) == ("task_stack", True)
         assert function in [(frame.function or "").split("$")[0] for frame in stack.backtrace]
+        assert (stack.pointer == "PSP") == event.endswith("PSP")
 
 
 @pytest.mark.parametrize(

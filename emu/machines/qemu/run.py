@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -84,7 +84,8 @@ class Run:
         lowest, departure, firmware, core = self.shared.lowest, self.shared.departure, self.firmware, self.core
         if departure.sp and (sp is None or departure.sp <= sp < departure.sp + _ALIGNMENT):
             registers = core.at(list(departure.registers), departure.pc)
-            return find_overflow(firmware, core, "unmapped_write", registers, self.peek)
+            found = find_overflow(firmware, core, "unmapped_write", registers, self.peek)
+            return None if found is None else replace(found, on_process_stack=sp is None)
         peak, backtrace = self.peak(lowest)
         if sp is None or main_stack_use(firmware, core.stack_pointer, lowest.sp, peak, backtrace) is None:
             return None
