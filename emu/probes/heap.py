@@ -142,7 +142,7 @@ class HeapLedger:
                     self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
                 if result in self._region:
                     self._note_place(result)
-                self._sbrk_refused = result == FAILED_BREAK
+                self._sbrk_refused |= result == FAILED_BREAK
                 continue
             elif result:
                 if function == HEAP_REALLOC:

@@ -38,7 +38,7 @@ __attribute__((noipa)) void *pvPortMalloc(size_t size)
 }
 #define malloc pvPortMalloc
 #else
-void *_sbrk(int bytes)
+__attribute__((noipa)) void *_sbrk(int bytes)
 {
     extern char _heap_start[];
     static char *end = _heap_start;
@@ -46,6 +46,18 @@ void *_sbrk(int bytes)
     end += bytes;
     return end - bytes;
 }
+#endif
+
+#ifdef ASKS_FOR_THE_BREAK
+/* After a refusal, newer versions of newlib's small malloc (nano-mallocr.c) ask _sbrk where the heap ends. */
+__attribute__((noipa)) void *pvPortMalloc(size_t size)
+{
+    char *granted = _sbrk((int)size);
+    if (granted != (char *)-1) return granted;
+    (void)_sbrk(0);
+    return NULL;
+}
+#define malloc pvPortMalloc
 #endif
 
 __attribute__((noinline)) static void load_image(void)

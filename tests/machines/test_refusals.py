@@ -75,6 +75,12 @@ def test_where_nothing_was_granted_a_refusal_is_in_every_report(
         assert ("_sbrk refused more" in text) == failed.sbrk_refused, name
 
 
+@on_both
+def test_an_allocator_that_then_asks_for_the_break_was_refused_more(tmp_path: Path, target: str) -> None:
+    failed = refused(run(tmp_path, target, "-DASKS_FOR_THE_BREAK", "-DNOTHING_GRANTED", "-DBLOCKS=2"))
+    assert failed.sbrk_refused
+
+
 def every_report(record: Run) -> dict[str, str]:
     """Return the text of each report that has one, without its markup and its lines' breaks."""
     screen = io.StringIO()
