@@ -198,7 +198,7 @@ class Memory(_Part):
 
 
 class StackUse(_Part):
-    """One of the firmware's stacks. No stack has frames of interrupts, which are not simulated."""
+    """One of the firmware's stacks. Its figures count the frames that the core pushed for exceptions."""
 
     name: str
     """The variable that is the stack, or the core's name for the stack."""
