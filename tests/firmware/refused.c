@@ -65,6 +65,14 @@ __attribute__((noinline)) static void load_image(void)
     image = malloc(4096); /* refused */
 }
 
+/* Asks on a call path of its own at each depth. */
+__attribute__((noipa, unused)) static void load_deeply(int depth)
+{
+    if (depth > 0) load_deeply(depth - 1);
+    load_image();
+    __asm__ volatile("");
+}
+
 __attribute__((noinline)) static void fill(void)
 {
     for (int i = 0; i < BLOCKS; i++) block[i] = malloc(BLOCK);
@@ -81,7 +89,11 @@ void job(void)
     for (int i = 0; i < BLOCKS; i += 2) free(block[i]);
 #endif
 #endif
+#ifdef DEPTHS
+    load_deeply(DEPTHS - 1);
+#else
     load_image();
+#endif
     _exit(image == NULL ? 0 : 1);
 }
 

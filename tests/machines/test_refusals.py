@@ -58,6 +58,14 @@ def test_an_array_that_is_full_tells_what_is_left(tmp_path: Path, target: str) -
 
 
 @on_both
+def test_what_was_free_is_known_for_each_of_many_call_paths(tmp_path: Path, target: str) -> None:
+    failed = run(tmp_path, target, "-DDEPTHS=100").heap.failed
+    assert sum(each.failures for each in failed) == 100
+    assert len(failed) > 64
+    assert {(each.free_bytes, each.largest_free_bytes) for each in failed} == {(16 * 1008 - 8 * 1000, 1008 + 8)}
+
+
+@on_both
 @pytest.mark.parametrize(
     "flags", [("-DNOTHING_GRANTED", "-DIN_TASK"), ("-DNOTHING_GRANTED", "-DIN_ARRAY", "-DBLOCKS=2")]
 )
