@@ -78,14 +78,7 @@ _INNERMOST, _OUTERMOST = 200, 50
 
 def _folded(frames: list[Frame]) -> list[Frame]:
     """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
-    folded: list[Frame] = []
-    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends, frame.times) for frame in frames]
-    for start, length, times in repetitions(alike):
-        for frame in frames[start : start + length]:
-            if times > 1 and frame.times == 1:
-                size = None if frame.frame_bytes is None else frame.frame_bytes * times
-                frame = frame.model_copy(update={"frame_bytes": size, "times": times, "cycle": length})
-            folded.append(frame)
+    folded = frames if any(frame.times > 1 for frame in frames) else _folded_once(frames)
     rest = folded[_INNERMOST : max(_INNERMOST, len(folded) - _OUTERMOST)]
     if len(rest) <= 1:
         return folded
@@ -97,6 +90,19 @@ def _folded(frames: list[Frame]) -> list[Frame]:
         is_rest=True,
     )
     return [*folded[:_INNERMOST], left_out, *folded[-_OUTERMOST:]]
+
+
+def _folded_once(frames: list[Frame]) -> list[Frame]:
+    """Fold what repeats, in frames that each stand for themselves."""
+    folded: list[Frame] = []
+    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends) for frame in frames]
+    for start, length, times in repetitions(alike):
+        for frame in frames[start : start + length]:
+            if times > 1:
+                size = None if frame.frame_bytes is None else frame.frame_bytes * times
+                frame = frame.model_copy(update={"frame_bytes": size, "times": times, "cycle": length})
+            folded.append(frame)
+    return folded
 
 
 Backtrace = Annotated[list[Frame], AfterValidator(_folded)]
@@ -192,7 +198,7 @@ class Memory(_Part):
 
 
 class StackUse(_Part):
-    """One of the firmware's stacks. No stack has frames of interrupts, which are not simulated."""
+    """One of the firmware's stacks. Its figures count the frames that the core pushed for exceptions."""
 
     name: str
     """The variable that is the stack, or the core's name for the stack."""

@@ -38,7 +38,7 @@ __attribute__((noipa)) void *pvPortMalloc(size_t size)
 }
 #define malloc pvPortMalloc
 #else
-void *_sbrk(int bytes)
+__attribute__((noipa)) void *_sbrk(int bytes)
 {
     extern char _heap_start[];
     static char *end = _heap_start;
@@ -48,9 +48,29 @@ void *_sbrk(int bytes)
 }
 #endif
 
+#ifdef ASKS_FOR_THE_BREAK
+/* After a refusal, newer versions of newlib's small malloc (nano-mallocr.c) ask _sbrk where the heap ends. */
+__attribute__((noipa)) void *pvPortMalloc(size_t size)
+{
+    char *granted = _sbrk((int)size);
+    if (granted != (char *)-1) return granted;
+    (void)_sbrk(0);
+    return NULL;
+}
+#define malloc pvPortMalloc
+#endif
+
 __attribute__((noinline)) static void load_image(void)
 {
     image = malloc(4096); /* refused */
+}
+
+/* Asks on a call path of its own at each depth. */
+__attribute__((noipa, unused)) static void load_deeply(int depth)
+{
+    if (depth > 0) load_deeply(depth - 1);
+    load_image();
+    __asm__ volatile("");
 }
 
 __attribute__((noinline)) static void fill(void)
@@ -69,7 +89,11 @@ void job(void)
     for (int i = 0; i < BLOCKS; i += 2) free(block[i]);
 #endif
 #endif
+#ifdef DEPTHS
+    load_deeply(DEPTHS - 1);
+#else
     load_image();
+#endif
     _exit(image == NULL ? 0 : 1);
 }
 

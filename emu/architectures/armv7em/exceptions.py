@@ -16,6 +16,7 @@ _SP, _PC, _PSP = 13, 15, 16
 _NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
 _SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
 _FAULTS = range(_NMI, _USAGE_FAULT + 1)
+_RESERVED = (7, 8, 9, 10, 13)
 FAULT_VECTORS_BYTES = 4 * _FAULTS.stop
 """Bytes of a vector table up to the entry of the last fault."""
 VECTOR_TABLE_BYTES = 4 * (_FIRST_INTERRUPT + 496)
@@ -138,10 +139,12 @@ def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Me
 def exceptions_of_handler(vector_table: bytes, handler: int) -> list[str]:
     """Return the names of the exceptions that lead to the handler that begins at ``handler``.
 
-    The table ends at the first word that is neither 0 nor the address of Thumb code.
+    The table ends at the first word that is neither 0 nor the address of Thumb code. Reserved words are skipped: some
+    boot loaders keep a checksum there.
     """
     vectors = struct.unpack_from(f"<{len(vector_table) // 4}I", vector_table)
-    entries = takewhile(lambda entry: entry[1] == 0 or entry[1] & 1, enumerate(vectors[_NMI:], start=_NMI))
+    used = [(number, vectors[number]) for number in range(_NMI, len(vectors)) if number not in _RESERVED]
+    entries = takewhile(lambda entry: entry[1] == 0 or entry[1] & 1, used)
     return [_name(number) for number, entry in entries if entry & ~1 == handler]
 
 
