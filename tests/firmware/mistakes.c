@@ -71,6 +71,17 @@ __attribute__((noipa, unused)) static void misses_two_blocks(void)
     keep(one), keep(other);
 }
 
+/* One instruction reads behind a block, and later in a block that was freed. */
+__attribute__((noipa)) static void count_byte(const uint8_t *byte) { sink += *byte; /* count_byte */ }
+
+__attribute__((noipa, unused)) static void counts_missed_and_freed_bytes(void)
+{
+    uint8_t *missed = malloc(8), *freed = malloc(32);
+    memset(missed, 1, 8), memset(freed, 1, 32);
+    free(freed);
+    count_byte(missed + 8), count_byte(freed + 16), count_byte(freed + 16);
+}
+
 /* Two variables that nobody set are two mistakes, too. */
 __attribute__((noipa)) static void set_nothing(volatile uint32_t *memory) { keep(memory); }
 

@@ -133,6 +133,21 @@ def test_one_mistake_is_one_finding(
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_one_instruction_that_misses_a_block_and_uses_a_freed_one_makes_two_mistakes(
+    tmp_path: Path, level: str
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, "counts_missed_and_freed_bytes()", level, "-w")
+    assert [(finding.kind, finding.times) for finding in findings] == [
+        ("heap_out_of_bounds_read", 1),
+        ("use_after_free_read", 2),
+    ]
+    assert {finding.line for finding in findings} == {line_of(MISTAKES, "count_byte")}
+    missed, freed = (str(finding.memory) for finding in findings)
+    assert missed.startswith("right after a block of 8 bytes")
+    assert freed.startswith("16 bytes into a block of 32 bytes")
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_copy_that_is_too_long_is_one_finding_of_its_first_write(tmp_path: Path, level: str) -> None:
     _, (finding,) = check(tmp_path, MISTAKES, "receives_too_much()", level)
     assert (finding.kind, finding.function, finding.backtrace[1].function) == (

@@ -9,8 +9,8 @@ from emu.architectures.core import Core
 from emu.elf import Symbol
 from emu.firmware import Firmware
 from emu.machines.unicorn.same_mistake import Described, by_mistake
-from emu.native.unicorn.instructions import FindingKind
-from emu.native.unicorn.shadow import ByteState, Finding, NativeShadow
+from emu.native.unicorn.instructions import ByteState, FindingKind
+from emu.native.unicorn.shadow import Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 

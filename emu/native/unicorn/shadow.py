@@ -7,30 +7,17 @@ import ctypes
 from collections.abc import Iterable, Iterator
 from ctypes import POINTER, Structure, c_uint8, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.firmware import Firmware
+from emu.native.unicorn.instructions import ByteState
 from emu.targets import Region
 
 _REGISTERS = 51
 _ORIGINS, _FINDINGS = 1 << 16, 1024
-
-
-class ByteState(IntEnum):
-    """Whether a byte may be accessed (``enum byte_state``)."""
-
-    ACCESSIBLE = 0
-    OUTSIDE = 1
-    PADDING = 2
-    READ_ONLY = 3
-    NULL = 4
-    BELOW_STACK = 5
-    HEAP = 6
-    FREED = 7
 
 
 class _Memory(Structure):
