@@ -76,6 +76,7 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
         *known = same_origin(shadow, kind, &shadow->origins[origin]);
     if (*known != 0) {
         shadow->findings[*known - 1].times++;
+        shadow->findings[*known - 1].last_address = place.address;
         return;
     }
     if (shadow->finding_count == shadow->finding_capacity)
@@ -83,7 +84,7 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
     struct finding *finding = &shadow->findings[shadow->finding_count++];
     *known = shadow->finding_count;
     *finding = (struct finding){.kind = kind, .pc = pc, .access = place.access, .address = place.address,
-                                .size = place.size, .state = place.state, .times = 1,
+                                .size = place.size, .state = place.state, .times = 1, .last_address = place.address,
                                 .origin = shadow->origins[origin]};
     for (int i = 0; i <= 12; i++)
         finding->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);

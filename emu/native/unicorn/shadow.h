@@ -27,6 +27,7 @@ struct finding {
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
+    uint32_t last_address; /* the address of its latest error */
     uint8_t *stack; /* the stack's bytes from registers[13] on */
 };
 

@@ -85,6 +85,7 @@ class Finding(Structure):
         ("registers", c_uint32 * 16),
         ("stack_bytes", c_uint32),
         ("times", c_uint64),
+        ("last_address", c_uint32),
         ("stack", POINTER(c_uint8)),
     )
 
@@ -184,6 +185,11 @@ class NativeShadow:
             undefined = np.flatnonzero(memory.undefined[memory.bytes(address, size)])
             return address + int(undefined[0]) if undefined.size else None
         return None
+
+    def is_accessible(self, start: int, end: int) -> bool:
+        """Return whether all bytes of a memory from ``start`` to ``end`` may be accessed; True if there are none."""
+        memory = next((each for each in self._memories if start in each.region), None)
+        return start >= end or (memory is not None and not memory.state[memory.bytes(start, end - start)].any())
 
     def _ram_at(self, address: int) -> "Iterator[_MemoryArrays]":
         return (memory for memory in self._memories if memory.region.writable and address in memory.region)
