@@ -347,6 +347,8 @@ class OtherError(Location):
     """The address that was accessed the first time; None if the error is not in an access."""
     times: int
     """How often the instruction made the error."""
+    memory: str | None = None
+    """The owner of the memory that ``address`` is in, or near; None if the error is not in an access."""
 
 
 class MemoryFinding(Fault):
