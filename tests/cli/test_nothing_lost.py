@@ -1,5 +1,6 @@
 """No command overwrites a file that it reads, and no finished run is lost with terminal, disk or process."""
 
+import errno
 import os
 import resource as limits
 import shutil
@@ -256,6 +257,32 @@ def test_a_file_keeps_its_links_and_its_mode(tmp_path: Path):
     write_file(link, b"new")
     assert link.is_symlink()
     assert (real.read_text(), real.stat().st_mode & 0o777) == ("new", 0o640)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_keeps_its_owner(tmp_path: Path):
+    path = tmp_path / "of a user"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 1000, 1001)
+    write_file(path, b"new")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777, path.read_text()) == (1000, 1001, 0o640, "new")
+
+
+@pytest.mark.parametrize("refused", [(os, "fchown"), (Path, "replace")])
+def test_a_file_that_cannot_be_replaced_is_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[object, str]
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    path = tmp_path / "in a sticky directory"
+    path.write_text("old, and longer than the new")
+    before = path.stat().st_ino
+    monkeypatch.setattr(*refused, refuse)
+    write_file(path, b"new")
+    assert (path.read_text(), path.stat().st_ino, len(list(tmp_path.iterdir()))) == ("new", before, 1)
 
 
 def test_a_file_cannot_take_the_place_of_a_directory(tmp_path: Path):
