@@ -186,8 +186,7 @@ def test_a_signal_loses_no_run_that_was_made(tmp_path: Path, number: signal.Sign
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
-def test_a_second_run_that_fails_loses_no_first(tmp_path: Path):
-    script = """
+FAIL_ON_QEMU = """
 import sys
 import emu.cli
 plan = sys.modules["emu.run.plan"]
@@ -199,12 +198,33 @@ def fail_on_qemu(model, target, *others):
 plan.run_model = fail_on_qemu
 emu.cli.main()
 """
+
+
+def test_a_second_run_that_fails_loses_no_first(tmp_path: Path):
     record = tmp_path / "r.json"
     arguments = ["run", "har", *ON_UNICORN, "-t", "stm32h7-qemu", "--json", str(record)]
-    outcome = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
+    command = [sys.executable, "-c", FAIL_ON_QEMU, *arguments]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True)
     assert outcome.returncode == 70
     assert "the emulator is gone" in outcome.stderr
     assert [run.target for run in read_runs(record)] == ["stm32h7-unicorn"]
+
+
+@pytest.mark.parametrize(
+    ("start", "targets", "code", "told"),
+    [
+        (["-m", "emu"], (), 74, "report.html: cannot be written"),
+        (["-c", FAIL_ON_QEMU], ("-t", "stm32h7-qemu"), 70, "the emulator is gone"),
+    ],
+)
+def test_a_report_that_fails_loses_no_other_and_no_earlier_error(
+    tmp_path: Path, start: list[str], targets: tuple[str, ...], code: int, told: str
+):
+    (tmp_path / "report.html").mkdir()
+    command = [sys.executable, *start, "run", "har", *ON_UNICORN, *targets, "--report", str(tmp_path)]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (outcome.returncode, told in outcome.stderr) == (code, True), outcome.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.md", "junit.xml", "run.json"}
 
 
 def test_a_hangup_that_nohup_ignores_ends_nothing():
