@@ -206,7 +206,7 @@ class FakeMonitor:
         self.commands: dict[str, Callable[..., str | None]] = {
             r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
             r"logFile @(\S+) true": self._log_file,
-            r'mach create "emu"': lambda: None,
+            r'mach create "\w+"': lambda: None,
             r"machine LoadPlatformDescription @(\S+)": self._load_platform,
             r"emulation SetSeed 1": lambda: None,
             r"emulation SetGlobalAdvanceImmediately true": lambda: None,
@@ -254,10 +254,11 @@ class FakeMonitor:
         self.machine = FakeMachine()
 
     def _load_platform(self, path: str) -> None:
-        if 'cpuType: "esp32s3"' in Path(path).read_text():
+        xtensa = re.search(r'CPU\.Xtensa @ sysbus\n +cpuType: "(\w+)"', Path(path).read_text())
+        if xtensa is not None:
             from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
 
-            self.machine = FakeLx7Machine(Path(path))
+            self.machine = FakeLx7Machine(Path(path), xtensa[1], negates=MISBEHAVIOUR != "right signs")
         elif isinstance(self.machine, FakeMachine):
             self.machine.load_platform(Path(path))
 
@@ -313,6 +314,8 @@ class FakeMonitor:
 
     def _dump(self, address: str, size: str, path: str) -> None:
         data = self.machine.read(int(address, 16), int(size, 16))
+        if MISBEHAVIOUR == "wrong sums" and path.endswith("/answers"):
+            data = bytes([data[0] ^ 1]) + data[1:]
         Path(path).write_bytes(data[:-1] if MISBEHAVIOUR == "short" else data)
 
 

@@ -15,6 +15,7 @@ from emu.machines.output import KEPT_BYTES, Output
 from emu.machines.renode.core import Stopped
 from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
 from emu.machines.renode.heap import MeasuredHeap, measure_heap
+from emu.machines.renode.image import Image
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
@@ -52,6 +53,7 @@ class _Run:
     process: RenodeProcess
     monitor: Monitor
     memory: Memory
+    image: Image
     state: State
     """The machine's state at the last stop."""
     printed: Path
@@ -117,7 +119,7 @@ class RenodeMachine(Machine):
         if run.lost:
             raise LostError(_LOST)
         try:
-            return run.memory.read(address, size)
+            return run.image.as_linked(address, run.memory.read(address, size))
         except RenodeError as error:
             self._lose(run, error)
             raise LostError(run.faults[-1].detail) from error
@@ -189,6 +191,7 @@ class RenodeMachine(Machine):
             output=output.text,
             output_cut_bytes=output.cut_bytes,
             not_measured=not_measured,
+            changed=() if run.image.why is None else (run.image.why,),
         )
 
     def _heap(self) -> MeasuredHeap:
@@ -212,19 +215,19 @@ class RenodeMachine(Machine):
         if run.lost:
             return []
         try:
-            addresses = self._differences(run.memory, only_constants=True)
+            addresses = self._differences(run.memory, run.image, only_constants=True)
         except RenodeError as error:
             self._lose(run, error)
             return []
         return [changed_constant(self._firmware, address) for address in addresses]
 
-    def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
-        """Return the first changed address of each segment whose memory differs from the ELF."""
+    def _differences(self, memory: Memory, image: Image, *, only_constants: bool) -> list[int]:
+        """Return the first changed address of each part of ``image`` whose memory differs from it."""
         board = self._firmware.board
         segments = {
-            (segment.load_address, len(segment.data)): segment.data
-            for segment in self._firmware.segments
-            if segment.data and not (only_constants and board.has_ram_at(segment.load_address))
+            (address, len(data)): data
+            for address, data in image.contents
+            if not (only_constants and (board.has_ram_at(address) or board.region_at(address) is None))
         }
         found = memory.read_all(list(segments))
         return [
@@ -237,9 +240,10 @@ class RenodeMachine(Machine):
 
     def _reset(self) -> _Run:
         """Return a run at reset; raises MissingToolError, with the reason, if Renode fails before reset."""
+        image = self._in_renode.image(self._firmware)
         process = RenodeProcess()
         try:
-            return self._set_up(process)
+            return self._set_up(process, image)
         except RenodeError as error:
             said = f"{error}; its log ends with {process.log.tail()}"
             process.close()
@@ -248,15 +252,17 @@ class RenodeMachine(Machine):
             process.close()
             raise
 
-    def _set_up(self, process: RenodeProcess) -> _Run:
+    def _set_up(self, process: RenodeProcess, image: Image) -> _Run:
         firmware, core, directory = self._firmware, self._in_renode, process.directory
         printed = directory / "printed"
-        platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
-        monitor = Monitor(process.robot, core.registers)
+        platform = write_platform(
+            firmware.board, core.platform, core.platform_registers, image.added_memory, directory, printed
+        )
+        monitor = Monitor(process.robot, core.registers, image.counter)
         halts = stops(firmware)
         watch = StackWatch(firmware, self._core, core.registers, halts) if self._instruments.stack_peak else None
         memory = Memory(monitor, directory)
-        for address, data in contents_at_reset(firmware):
+        for address, data in contents_at_reset(firmware, image):
             memory.write(address, data)
         for command in (
             f"logFile {path_argument(process.log.path)} true",
@@ -272,7 +278,7 @@ class RenodeMachine(Machine):
             *([] if watch is None else watch.commands_at_reset()),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one at a time, so that an error names the command
-        differences = self._differences(memory, only_constants=False)
+        differences = self._differences(memory, image, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
         if watch is not None:
@@ -280,7 +286,7 @@ class RenodeMachine(Machine):
         state = monitor.run_to_state([], [], _ANSWER_SECONDS)
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
-        run = _Run(process, monitor, memory, state, printed, watch)
+        run = _Run(process, monitor, memory, image, state, printed, watch)
         run.paint = StackPaint.of(firmware, self.read, self.write)
         return run
 
@@ -395,4 +401,5 @@ class RenodeMachine(Machine):
             run.state,
             lambda numbers: run.monitor.registers(numbers, _ANSWER_SECONDS),
             lambda *place: self._peek(run, *place),
+            run.image,
         )
