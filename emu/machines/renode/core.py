@@ -29,6 +29,8 @@ class RenodeCore:
     """The numbers of the other registers that frames need."""
     start: Callable[[Firmware], str]
     """Returns the command that resets the core, after memory has been filled."""
+    sleeps_at: bytes = b""
+    """The instruction at which Renode's core sleeps as in WFI, although the chip's does not."""
     image: Callable[[Firmware], Image] = as_linked
     """Returns what Renode loads; raises MissingToolError if firmware cannot run right on this core."""
     complete: Callable[[Registers], Registers] = dict

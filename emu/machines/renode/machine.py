@@ -13,7 +13,14 @@ from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
 from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.output import KEPT_BYTES, Output
 from emu.machines.renode.core import Stopped
-from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
+from emu.machines.renode.faults import (
+    access_faults,
+    changed_constant,
+    exception_fault,
+    idle_fault,
+    limit_fault,
+    lost_fault,
+)
 from emu.machines.renode.heap import MeasuredHeap, measure_heap
 from emu.machines.renode.image import Image
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
@@ -36,6 +43,8 @@ _SLICE_SECONDS = 0.25
 """How long a slice should take: nothing can interrupt it."""
 _WATCHED_SLICE = 200_000
 """Instructions between checks when Python looks at SP before each instruction."""
+_LONGEST_WAIT = 200_000_000
+"""A core that retires nothing for so many instructions' time waits for ever: SysTick's longest period is shorter."""
 _ANSWER_SECONDS = 30.0
 """How long Renode may take for an answer that runs nothing."""
 _LAST_WORDS_SECONDS = 1.0
@@ -208,6 +217,8 @@ class RenodeMachine(Machine):
             return "nothing tells which memory is the stack's"
         if not self._firmware.stack_is_reserved and heap.allocations != 0:
             return "the heap may lie in the memory below the stack"
+        if run.paint.lowest == self._firmware.stack_limit:
+            return "all of the stack's memory was written, by too deep a stack or by code that clears the memory"
         return self._firmware.initial_sp - run.paint.lowest
 
     def _changed_constants(self, run: _Run) -> list[Fault]:
@@ -317,8 +328,9 @@ class RenodeMachine(Machine):
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
         shortest, longest = (_FIRST_SLICE, _LAST_SLICE) if run.watch is None else (_WATCHED_SLICE, _WATCHED_SLICE)
+        idle = 0
         while True:
-            length = min(max(length, shortest), longest, budget - executed)
+            length = longest if idle else min(max(length, shortest), longest, budget - executed)
             files = run.memory.new_files(places)
             seconds = time_limit.left + max(_LAST_WORDS_SECONDS, most_seconds)
             unexpected, advanced, began = run.state.unexpected, executed, time.monotonic()
@@ -326,6 +338,7 @@ class RenodeMachine(Machine):
             run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
+            idle = idle + length if executed == advanced else 0
             if run.watch is not None and executed > advanced:
                 time_limit = run.process.time_limit(most_seconds)
             if state.unexpected != unexpected:
@@ -338,6 +351,8 @@ class RenodeMachine(Machine):
                 if faults is not None:
                     return faults
                 commands = [f"{CPU} IsHalted false"]
+            elif idle >= _LONGEST_WAIT and (fault := self._idle_fault(run)) is not None:
+                return [fault]
             elif executed >= budget:
                 return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
             elif time_limit.is_over:
@@ -389,6 +404,9 @@ class RenodeMachine(Machine):
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
+
+    def _idle_fault(self, run: _Run) -> Fault | None:
+        return idle_fault(self._firmware, self._core, self._stopped(run), self._in_renode.sleeps_at)
 
     def _look(self, run: _Run, watch: StackWatch) -> str:
         """Make the watch note SP, and return the command that continues the watch."""
