@@ -188,5 +188,5 @@ def _explain(failure: CompilerError, linker_script: Path) -> EmuError:
         name, missing = overflow.groups()
         return InputError(f"the firmware does not fit: {name} in {linker_script} is {int(missing):,} bytes too small")
     if undefined := _UNDEFINED.search(failure.output):
-        return InputError(f"{linker_script}: defines no {undefined[1]}, which emu's startup code wants")
+        return InputError(f"{linker_script}: defines no {undefined[1]}, but emu's startup code needs it")
     return failure

@@ -102,7 +102,7 @@ def _read_arrays(data: bytes) -> Mapping[str, np.ndarray | None]:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         wanted = [member for name, member in members.items() if name in _ARRAYS]
         if sum(member.file_size for member in wanted) > MOST_BYTES:
-            raise ValueError("it unpacks to more than is read")
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
         return {name: _read_array(archive, member) if name in _ARRAYS else None for name, member in members.items()}
 
 

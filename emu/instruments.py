@@ -128,7 +128,7 @@ def _listed(names: Sequence[str]) -> str:
 def require(options: Instruments, target: Target) -> None:
     """Raise InputError if ``target`` lacks a requested instrument, or an option lacks another one that it needs."""
     if not target.emulator.counts_instructions and options.limits.instructions != Limits.instructions:
-        raise InputError(f"{target.name} counts no instructions: --max-seconds ends what does not end by itself")
+        raise InputError(f"{target.name} counts no instructions; limit a run without end by --max-seconds")
     given = [each for each in fields(options) if each.metadata and getattr(options, each.name) != each.default]
     for each in given:
         needed = each.metadata["needs"]

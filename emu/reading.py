@@ -209,4 +209,4 @@ def _refuse_constant(text: str) -> NoReturn:
 
 
 def _too_large(path: Path, most: int) -> InputError:
-    return InputError(f"{path}: has more than {most:,} bytes, which no file of its kind needs")
+    return InputError(f"{path}: has more than {most:,} bytes; no file of its kind needs as many")

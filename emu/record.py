@@ -537,20 +537,20 @@ class LayerError(_Part):
 
 
 class Statement(_Part):
-    """One part of what a checkpoint was taken to compute."""
+    """One part of emu's reading of a checkpoint."""
 
     what: str
     """The part, such as ``pooling``."""
     value: str
-    """What the part was taken to be, as text for people."""
+    """emu's reading of the part, as text for people."""
     source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
-    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file beside
-    the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file beside the weights, or the weights'
+    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file next
+    to the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file next to the weights, or the weights'
     own metadata, says so. ``assumed``: nothing says so."""
 
 
 class Reading(_Part):
-    """What a checkpoint was taken to compute."""
+    """emu's reading of a checkpoint: what the model computes."""
 
     statements: list[Statement]
     """The parts, in the order in which they are computed."""

@@ -1,4 +1,4 @@
-"""What tests of several directories need."""
+"""Fixtures for tests in several directories."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One for all tests of a process: playwright takes no second one."""
+    """One browser for all tests of a process: playwright cannot start a second one."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install {BROWSERS[0]}")

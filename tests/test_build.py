@@ -1,4 +1,4 @@
-"""Builds are the same bytes everywhere, and a build that cannot be says why."""
+"""Builds are the same bytes everywhere, and a build that fails says why."""
 
 import shutil
 from pathlib import Path
@@ -33,7 +33,7 @@ def linker_script(board: Board) -> Path:
 
 
 def use_cache(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin with an empty cache, but for the compilers that were built."""
+    """Begin with a cache that holds only the compilers that were built."""
     toolchains = cache_root() / "toolchains"
     (directory / "emu").mkdir(parents=True)
     (directory / "emu" / "toolchains").symlink_to(toolchains.resolve())

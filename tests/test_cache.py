@@ -124,7 +124,7 @@ def test_the_caches_path_may_have_any_character(name: str, tmp_path: Path, monke
 
 @pytest.fixture
 def emu_with_cache(tmp_path: Path) -> Callable[[], None]:
-    """Run a demo in a process of its own, with its own cache: a library that is damaged crashes who has it loaded."""
+    """Run a demo in a process of its own, with its own cache: a damaged library crashes the process that loaded it."""
 
     def run() -> None:
         command = [sys.executable, "-m", "emu", "run", "har", "--target", "stm32h7-unicorn", "--limit", "1"]

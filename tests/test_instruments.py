@@ -1,4 +1,4 @@
-"""What can be measured on request: each option is declared once, and refused by name if it cannot be had."""
+"""Instruments, measured on request: each option is declared once, and refused by name if the target lacks it."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_every_row_speaks_of_options_and_figures_and_every_option_is_had_somewhe
         (
             "host-native",
             RunOptions(limits=Limits(instructions=5)),
-            "host-native counts no instructions: --max-seconds ends what does not end by itself",
+            "host-native counts no instructions; limit a run without end by --max-seconds",
         ),
         ("stm32h7-unicorn", RunOptions(replace_allocator=True), "--replace-allocator needs --memcheck"),
         ("stm32h7-unicorn", RunOptions(suppressions=ACCEPTED), "--suppressions needs --memcheck"),
@@ -67,7 +67,7 @@ def test_what_cannot_be_had_is_refused_by_name_before_the_firmware_is_looked_at(
     ("target", "options"),
     [
         ("host-native", RunOptions(memcheck=True)),
-        ("host-native", RunOptions(suppressions=ACCEPTED)),  # memory is always checked there
+        ("host-native", RunOptions(suppressions=ACCEPTED)),  # host-native always checks memory
         ("stm32h7-unicorn", RunOptions(memcheck=True, replace_allocator=True, suppressions=ACCEPTED)),
         ("stm32h7-qemu", RunOptions(stack_peak=True, traffic=True)),
     ],

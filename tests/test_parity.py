@@ -1,4 +1,4 @@
-"""Parity by hand-made outputs whose distances are known."""
+"""Parity of hand-made outputs with known distances."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_wrong_label_is_the_worst_input_whatever_its_distance():
 
 
 def test_classes_are_the_references_and_the_worst_input_comes_first():
-    logits = np.eye(3)[[0, 0, 1, 1, 1]]  # nothing is of class 2
+    logits = np.eye(3)[[0, 0, 1, 1, 1]]  # no input has class 2
     outputs = logits.astype(np.float32)
     outputs[1, 0] += 0.25
     outputs[3] = [0, 1, 2]

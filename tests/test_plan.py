@@ -1,4 +1,4 @@
-"""What is to be run: read once, refused before the first run, and made once."""
+"""Requests for runs: each is read once, refused before the first run, and run once."""
 
 import shutil
 import sys
@@ -25,7 +25,7 @@ TARGET = find_target("stm32h7-unicorn")
 
 
 class Audience:
-    """Sees what a command does while a plan is executed."""
+    """Records the progress of a plan that is executed, as a command sees it."""
 
     def __init__(self) -> None:
         self.started: list[str] = []

@@ -1,4 +1,4 @@
-"""Data flows one way through the package: no module imports from a layer above its own, and none goes in a circle."""
+"""Data flows one way through the package: no module imports from a layer above, and no imports form a circle."""
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
@@ -17,16 +17,16 @@ LAYERS = (
     ("emu.mailbox", "emu.run"),
     ("emu.cli", "emu.commands", "emu.pytest_plugin"),
 )
-"""The lowest first. The longest name here that a module's begins with says its layer; other modules are in none."""
+"""The lowest layer first. A module's layer is the longest name here with which its own name begins, if any does."""
 
 RECORD_READERS = ("emu.reports", "emu.budgets")
-"""These make everything from records, and import nothing of what runs firmware."""
+"""These make everything from records, and import no module that runs firmware."""
 
 EMULATORS = ("host", "qemu", "renode", "unicorn")
 """Their folders are in ``emu.machines`` and ``emu.native``; none of them knows another."""
 
 Imports = Mapping[str, set[str]]
-"""What each module imports, by names."""
+"""The imports of each module, by the module's name."""
 
 
 def modules() -> dict[str, Path]:
@@ -38,7 +38,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(tree: ast.AST, known: Collection[str], *, when_loaded: bool) -> Iterator[str]:
-    """Yield the modules that ``tree`` imports; ``when_loaded`` leaves out what functions import when they run."""
+    """Yield the modules that ``tree`` imports; ``when_loaded`` leaves out the imports inside functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
@@ -85,7 +85,7 @@ def arrows_up(graph: Imports) -> list[str]:
 
 
 def arrows_aside(graph: Imports) -> list[str]:
-    """Return each import by which an emulator knows another, or a report knows what runs firmware."""
+    """Return each import by which an emulator knows another one, or a report knows a module that runs firmware."""
     found = []
     running = layer_of("emu.machines")
     assert running is not None
@@ -101,7 +101,7 @@ def arrows_aside(graph: Imports) -> list[str]:
 
 
 def circle(graph: Imports) -> list[str]:
-    """Return modules of which each imports the next, and the last one is the first; nothing if there are none."""
+    """Return a circle of imports: each module imports the next, and the last is the first; nothing if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""A verdict says what was checked, and passes for nothing else."""
+"""A verdict names exactly what was checked."""
 
 import pytest
 

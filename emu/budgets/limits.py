@@ -35,7 +35,7 @@ def over_budget(name: str, usage: Usage, limit: int) -> str | None:
     """Return what is wrong if the ``usage`` of the budget ``name`` exceeds ``limit`` or is not known; else None."""
     title = BUDGETS[name].short_title
     if isinstance(usage.value, NotMeasured):
-        return f"{title}: not measured, so not known to be within {amount(name, limit)}: {usage.value.reason}"
+        return f"{title}: not measured, so the limit {amount(name, limit)} fails: {usage.value.reason}"
     if usage.value <= limit:
         return None
     headline = (

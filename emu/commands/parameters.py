@@ -18,7 +18,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="State what no tensor of the checkpoint shows, such as pooling=last; repeatable. MODEL.emu.toml beside "
+        help="State what no tensor of the checkpoint shows, such as pooling=last; repeatable. MODEL.emu.toml next to "
         "the checkpoint states it for every command.",
     ),
 ]

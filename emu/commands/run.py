@@ -70,8 +70,8 @@ def run(
 
     Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
 
-    The exit code is 0 if every verdict holds, 1 if one fails, 2 for bad input, 3 if a tool is missing, 70 for an error
-    in emu or a compiler, 74 if an output cannot be written.
+    The exit code is 0 if every verdict holds, and 1 if one fails. It is 2 for bad input, 3 if a tool is missing, 70 for
+    an error in emu or a compiler, and 74 if an output cannot be written.
     """
     console = Console()
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run

@@ -52,7 +52,7 @@ def _of_transformers(config: Mapping[str, object]) -> ConfigJson:
     """Read a configuration of transformers; a missing key has the library's default."""
     kind = config["model_type"]
     if kind not in ("mamba", "falcon_mamba"):
-        raise InputError(f"the model beside it is {_brief(kind)}; emu reads mamba and falcon_mamba")
+        raise InputError(f"model_type is {_brief(kind)}; emu reads mamba and falcon_mamba")
     activation = config.get("hidden_act", "silu")
     if activation not in _ACTIVATIONS:
         raise InputError(f"hidden_act is {_brief(activation)}; emu knows {', '.join(_ACTIVATIONS)}")

@@ -117,7 +117,7 @@ def read_image_info(path: Path) -> ImageInfo:
     if not all(1 <= dimension <= LARGEST_DIMENSION for dimension in rest[:8]):
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
     if not 0 < rest[10] <= LARGEST_ARENA:
-        raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM, which no model on a board does")
+        raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM; no board has as much")
     kinds = _read_kinds(path, data, count=rest[8])
     if kinds.count(Mixer) != rest[7]:
         raise InputError(f"{path}: its header says {rest[7]} blocks, its operations have {kinds.count(Mixer)}")

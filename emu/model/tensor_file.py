@@ -82,7 +82,7 @@ def _read_shards(index: Path, state_dict: str | None) -> Tensors:
         part, _ = read_tensors(index.with_name(name), state_dict)
         room -= sum(tensor.nbytes for tensor in part.values())
         if room < 0:
-            raise InputError(f"{index}: has more than {MOST_BYTES:,} bytes of weights, which no board has room for")
+            raise InputError(f"{index}: has more than {MOST_BYTES:,} bytes of weights; no board has room for them")
         tensors |= part
     return tensors
 
@@ -153,7 +153,7 @@ def _read_torch(content: bytes, state_dict: str | None) -> Tensors:
             raise _wrong_dtype(name, str(value.dtype).removeprefix("torch."))
         room -= value.numel() * np.dtype(np.float32).itemsize
         if room < 0:  # the same values under many names
-            raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32, which no board has room for")
+            raise InputError(f"has more than {MOST_BYTES:,} bytes of weights as float32; no board has room for them")
         tensors[name] = np.ascontiguousarray(value.detach().to(torch.float32).numpy())
     return tensors
 
@@ -183,7 +183,7 @@ def _require_small_members(content: bytes) -> None:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
-                raise ValueError("it unpacks to more than is read")
+                raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
 
 
 def _is_dense(value: "torch.Tensor") -> bool:

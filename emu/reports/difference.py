@@ -93,7 +93,7 @@ def _increase(change: Change) -> str:
 def _part(change: Change, part: PartChange) -> str:
     after = amount(change.figure, part.after)
     if part.before is None:
-        return f"{after}, which was not there or smaller than what is listed"
+        return f"{after}; not listed before: absent, or too small"
     by = amount(change.figure, part.increase)
     return f"{amount(change.figure, part.before)} -> {after} (+{by})"
 

@@ -17,7 +17,7 @@ class Outcome:
     stderr: str
 
     def assert_one_clear_line(self, *fragments: str, code: int = 2) -> None:
-        """A failure, by default for bad input, ends in one line that says what is wrong, and in nothing else."""
+        """A failure, by default for bad input, ends with exactly one line, which says what is wrong."""
         assert self.code == code, self
         assert "Traceback" not in self.stderr
         lines = self.stderr.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Each mistake of a user's ends with exit code 2 and one clear line, and never with a traceback."""
+"""Each mistake of a user ends with exit code 2 and one clear line, and never with a traceback."""
 
 import subprocess
 import zlib
@@ -73,7 +73,7 @@ def test_a_damaged_image(emu, tmp_path: Path, image: Path, damage: str):
 
 def test_an_image_that_asks_for_more_ram_than_there_is(emu, tmp_path: Path, image: Path):
     data = bytearray(image.read_bytes())
-    arena = 16 + 8 * 4 + 2 * 4  # behind the dimensions, the flags and the epsilon
+    arena = 16 + 8 * 4 + 2 * 4  # after the dimensions, the flags and the epsilon
     assert int.from_bytes(data[arena : arena + 4], "little") == read_image_info(image).arena_bytes
     data[arena : arena + 4] = (0xFFFF_FFF0).to_bytes(4, "little")
     data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")

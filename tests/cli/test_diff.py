@@ -1,4 +1,4 @@
-"""`emu diff`: two sets of figures side by side, and who made one grow."""
+"""`emu diff`: two sets of figures side by side, and who made a figure grow."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ NOTHING_GREW = f"0 of {len(BUDGETS)} figures grew more than they may"
 
 @pytest.fixture(scope="module")
 def records(emu, tmp_path_factory) -> Path:
-    """A directory with base.json and new.json, in which the frame of filter is 2 KB larger."""
+    """A directory with base.json and new.json; in new.json the frame of filter is 2 KB larger."""
     directory = tmp_path_factory.mktemp("records")
     for name, window in (("base", 64), ("new", 64 + 2048)):
         elf = build(directory, "program", PROGRAM.replace("WINDOW", str(window)))

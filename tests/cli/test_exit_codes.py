@@ -128,7 +128,7 @@ def test_a_flag_of_a_board_that_the_compiler_refuses_is_bad_input(emu, tmp_path:
 
 
 def compiler(directory: Path, script: str) -> dict[str, str]:
-    """An environment whose compiler answers as the real one, but for what ``script`` makes of a compilation."""
+    """An environment whose compiler answers as the real compiler; only a compilation does what ``script`` says."""
     path = directory / "arm-none-eabi-gcc"
     path.write_text(f'#!/bin/sh\ncase "$*" in --version) echo {directory.name}; exit ;; esac\n{script}\n')
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Firmware that does wrong ends within its budget, with exit code 1 and a fault entry that names the place."""
+"""Faulty firmware ends within its budget, with exit code 1 and a fault entry that names the place."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from emu.resources import resource
 from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
-# name: (source, kind of fault, function that does it); the line is marked in the source
+# name: (source, kind of fault, function with the fault); a mark in the source names the line
 PLANTED = {
     "wild_write": (
         """
@@ -70,7 +70,7 @@ def test_a_planted_fault_is_found_at_its_line(emu, tmp_path: Path, name: str):
     assert fault.file.endswith(f"{name}.c")
     assert fault.line is not None
     assert fault.line == line_of_fault(source)
-    assert function in outcome.stdout  # and a person sees it as well
+    assert function in outcome.stdout  # a person sees the fault, too
     assert not run.ok
 
 
@@ -80,7 +80,7 @@ def test_its_clean_twin_is_clean(emu, tmp_path: Path):
     )
     outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json", "--max-instructions", "1000000")
     (run,) = read_runs(tmp_path / "r.json")
-    # The port's start-up code spins behind main: nothing is wrong but that it never ends.
+    # The port's start-up code spins after main: the firmware never ends, and has no other fault.
     assert [fault.kind for fault in run.faults] == ["instruction_budget"]
     assert run.faults[0].function == "reset_handler"
     assert outcome.code == 1

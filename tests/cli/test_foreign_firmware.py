@@ -1,4 +1,4 @@
-"""Firmware that was built elsewhere: what it may be called, and what of it is not to be trusted."""
+"""Firmware that was built elsewhere: the names that it may have, and the parts of it that emu must not trust."""
 
 from pathlib import Path
 

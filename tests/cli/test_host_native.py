@@ -126,7 +126,7 @@ def test_a_compiler_without_sanitizers_is_a_missing_tool(emu, tmp_path: Path, mo
     assert outcome.code == 3, outcome
     assert outcome.stderr.startswith("error: gcc with libasan and libubsan is not installed; install it with: ")
     outcome = emu("doctor")
-    assert outcome.code == 0, outcome  # nobody has to have it
+    assert outcome.code == 0, outcome  # not every installation needs it
     assert "target host-native: needs host-sanitizers" in outcome.stdout
 
 
@@ -146,7 +146,7 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
-    deadline = time.monotonic() + 20  # interrupted while it starts the process, the end of emu ends that, a bit later
+    deadline = time.monotonic() + 20  # emu, interrupted while it starts a process, may end just before the process
     while firmware.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`emu run --memcheck`: what a person and a program read of it, and what a suppression file takes out."""
+"""`emu run --memcheck`: what a person and a program read, and what a suppression file accepts."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from test_faulty_firmware import build, line_of_fault
 
 from emu.record import Run, read_run_file
 
-# Three errors in three functions; the last one is made a thousand times.
+# Three errors in three functions; the last error happens a thousand times.
 FAULTY = """
 int decisions, counted[4];
 __attribute__((noipa)) void keep(volatile int *values) { values[0] = 1; }
@@ -115,7 +115,7 @@ def test_errors_survive_the_way_through_json(emu, tmp_path: Path):
     [
         (['kind = "null_*"'], [0, 1]),
         (['function = "vendor_*"'], [1, 2]),
-        (['function = "vendor_poll"'], [1, 2]),  # which only called what did it
+        (['function = "vendor_poll"'], [1, 2]),  # only calls the function with the error
         (['file = "*program.c"'], []),
         (['file = "*/elsewhere.c"'], [0, 1, 2]),
         (['kind = "null_*"\nfunction = "vendor_*"'], [0, 1, 2]),

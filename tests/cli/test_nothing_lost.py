@@ -1,4 +1,4 @@
-"""No command overwrites what it reads, and no run that was made is lost with the terminal, the disk or the process."""
+"""No command overwrites a file that it reads, and no finished run is lost with terminal, disk or process."""
 
 import os
 import resource as limits
@@ -30,7 +30,7 @@ def record(emu, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory with a file of each kind, and its links; whatever a command refuses, it leaves all as it was."""
+    """A directory with a file of each kind, and its links; a command that refuses leaves all files unchanged."""
     shutil.copy(MODEL, tmp_path / "model.safetensors")
     shutil.copy(MODEL.with_name("inputs.npz"), tmp_path / "inputs.npz")
     shutil.copy(record, tmp_path / "run.json")

@@ -34,7 +34,7 @@ int main(void)
 
 @pytest.fixture
 def board(tmp_path: Path) -> Path:
-    """Return the example's board file, copied to where this repository is not."""
+    """Return the example's board file, copied outside this repository."""
     return Path(shutil.copytree(EXAMPLE, tmp_path / "boards")) / "stm32f746.toml"
 
 
@@ -81,7 +81,7 @@ def test_a_cortex_m4_is_no_cortex_m7(emu, board: Path, tmp_path: Path):
     assert outcome.code == 0, outcome
     unicorn, qemu = records(tmp_path / "m4.json")
     assert unicorn["instructions"] == qemu["instructions"]
-    # What the Cortex-M7 has one instruction for is a function there.
+    # One instruction of the Cortex-M7 is a function on the Cortex-M4.
     assert unicorn["instructions"]["by_function"]["fmaxf"] > 0
 
     assert emu("build", "har", "--board", EXAMPLE / board.name, "-t", EMULATORS[1], "-o", tmp_path / "m7.elf").code == 0

@@ -1,4 +1,4 @@
-"""Files that attack their reader: each ends in one line that names the file, with little memory, and soon."""
+"""Files that attack their reader: each soon ends in one line that names the file, and takes little memory."""
 
 import io
 import json
@@ -123,7 +123,7 @@ def archive(path: Path, content: bytes, compression: int = zipfile.ZIP_DEFLATED)
 
 
 def refusal(read: Any, path: Path) -> str:
-    """Return the line with which a file is refused, by a process that may have only so much memory."""
+    """Return the line with which a file is refused, by a process with a limit on its memory."""
     code = f"from pathlib import Path; from {read.__module__} import {read.__name__} as read; read(Path({str(path)!r}))"
 
     def limit() -> None:

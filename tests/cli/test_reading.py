@@ -1,4 +1,4 @@
-"""What the commands say of a checkpoint that names no pooling, and how a user states it."""
+"""What the commands say about a checkpoint that names no pooling, and how a user states the pooling."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`emu report` renders what a record holds, from the record alone."""
+"""`emu report` renders a record, and needs nothing else."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def test_several_records_stay_apart(emu, tmp_path: Path, record: Path):
 
 @pytest.fixture
 def mixed(tmp_path: Path, record: Path) -> Path:
-    """A record whose firmware also has code of a C library, which no file of this machine is the source of."""
+    """A record whose firmware also has code of a C library; no file of this machine is its source."""
     document = json.loads(record.read_text())
     coverage = document["runs"][0]["coverage"]
     coverage["lines"]["/build/newlib/libc/string/memcpy.c"] = {"10": 3, "11": 0}

@@ -1,4 +1,4 @@
-"""`emu run --report` and the files of `emu report`: what is written where, and what cannot be."""
+"""`emu run --report` and the files of `emu report`: the files that are written, and those that cannot be."""
 
 import json
 from pathlib import Path

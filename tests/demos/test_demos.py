@@ -1,4 +1,4 @@
-"""The demo models on the emulated STM32H7: every claim that the README makes of them."""
+"""The demo models on the emulated STM32H7: every claim of the README about them."""
 
 import numpy as np
 import pytest

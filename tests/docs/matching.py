@@ -1,4 +1,4 @@
-"""Whether what a document shows is what a command printed."""
+"""Whether a document shows what a command printed."""
 
 import difflib
 import re
@@ -12,8 +12,8 @@ _VARYING = re.compile(f"{_SCIENTIFIC}|{_SECONDS}")
 def difference(shown: str, printed: str) -> str:
     """Return how ``printed`` differs from ``shown``; empty if it does not.
 
-    A line ``...`` stands for any lines, ``...`` within a line for anything there; a number in scientific notation or of
-    seconds stands for any other. Spaces at the ends of lines, and empty lines around, do not count.
+    A line ``...`` stands for any lines, and ``...`` within a line for any text. A number in scientific notation, or of
+    seconds, stands for any other. Spaces at the ends of lines, and empty lines around the text, do not count.
     """
     expected, actual = _tidy(shown), _tidy(printed)
     pattern = "".join(r"(?:.*\n)*?" if line.strip() == "..." else f"{_pattern(line)}\n" for line in expected)

@@ -1,7 +1,7 @@
-"""The documents as a reader with a terminal follows them: files to write, commands to type, and what is to be seen.
+"""The documents as a reader with a terminal follows them: files to write, commands to type, and output to compare.
 
-A fence with a caption is a file of that name. ``console`` holds commands behind ``$`` (``>`` continues one), and what
-they print; ``sh`` holds commands alone. ``<!-- not executed: reason -->`` before a fence takes its commands out.
+A fence with a caption is a file of that name. ``console`` holds commands after ``$`` (``>`` continues a command), and
+their output; ``sh`` holds commands alone. ``<!-- not executed: reason -->`` before a fence excludes its commands.
 """
 
 import re
@@ -22,7 +22,7 @@ _NOT_EXECUTED = re.compile(r"<!-- not executed: (?P<reason>.+?) -->", re.DOTALL)
 
 @dataclass(frozen=True)
 class File:
-    """What the reader saves."""
+    """A file that the reader saves."""
 
     line: int
     name: str
@@ -31,7 +31,7 @@ class File:
 
 @dataclass(frozen=True)
 class Command:
-    """What the reader types, and what is shown of what it prints; None if nothing is."""
+    """A command that the reader types, and the output that the page shows; None if the page shows none."""
 
     line: int
     text: str
@@ -60,12 +60,12 @@ Step = File | Command | NotExecuted
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the code of a page, what it includes as well."""
+    """Return the code of a page, with the files that it includes."""
     return [block for block, _, _ in _fences(page)]
 
 
 def steps(page: Path) -> list[Step]:
-    """Return what a reader of a page does, in order."""
+    """Return the steps of a page's reader, in order."""
     found: list[Step] = []
     for block, caption, reason in _fences(page):
         if reason is not None:
@@ -81,7 +81,7 @@ def steps(page: Path) -> list[Step]:
 
 
 def _fences(page: Path) -> Iterator[tuple[Block, str | None, str | None]]:
-    """Yield each fence, the name of the file that it is, and why its commands are not executed."""
+    """Yield each fence, the name of its file, and why its commands are not executed."""
     reason = None
     for token in MarkdownIt().parse(page.read_text()):
         line = token.map[0] + 1 if token.map else 0

@@ -20,7 +20,7 @@ _NOT_PASSED_ON = ("PYTEST_", "PYTHON", "PIP_", "VIRTUAL_ENV", "EMU_", "GITHUB_",
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a command."""
+    """The result of a command."""
 
     command: Command
     code: int
@@ -30,7 +30,7 @@ class Outcome:
 def make_environment(directory: Path) -> dict[str, str]:
     """Return the variables of a terminal whose Python has emu, from a wheel of this checkout, and nothing else.
 
-    What emu and the pages ask pip for besides is here already, and the network is nobody's.
+    All other packages that emu and the pages ask pip for are already here, and there is no network.
     """
     wheels = directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -52,7 +52,7 @@ def make_environment(directory: Path) -> dict[str, str]:
 
 
 def _packages_but_emu(directory: Path) -> Path:
-    """Return a directory with what this Python has installed, but for emu (a checkout, perhaps) and pip."""
+    """Return a directory with the packages of this Python, except emu (which may be a checkout) and pip."""
     directory.mkdir()
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if not entry.name.startswith(("emu_mcu", "_emu_mcu", "__editable__", "pip", "__pycache__")):
@@ -61,9 +61,9 @@ def _packages_but_emu(directory: Path) -> Path:
 
 
 def follow(page: Sequence[Step], directory: Path, environment: Mapping[str, str]) -> list[Outcome]:
-    """Do what a page says, in one shell, and return what came of each command that was reached.
+    """Follow a page in one shell, and return the result of each command that was reached.
 
-    A command that fails is the last one, unless the next asks for its exit code: ``echo $?``.
+    A command that fails is the last one, unless the next command asks for its exit code: ``echo $?``.
     """
     files, project = directory / "files", directory / "project"
     files.mkdir()

@@ -1,4 +1,4 @@
-"""What pages show besides commands: programs parse, settings exist, workflows are valid and give what actions take."""
+"""Examples that are not commands: programs parse, settings exist, workflows are valid, actions know each input."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ from emu.suppressions import load_suppressions
 
 LANGUAGES = {"c", "console", "ld", "python", "sh", "text", "toml", "yaml"}
 DIAGRAMS = {"README.md": 1, "docs/how-to/own-board.md": 1}
-"""How many blocks of plain text a page has: they are drawings or linker scripts, and no output that could be untrue."""
+"""How many blocks of plain text a page has: drawings or linker scripts, never output that could be untrue."""
 OUR_ACTION = re.compile(r"OWNER/REPO/(?P<directory>.+)@v\d+")
 
 

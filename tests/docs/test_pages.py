@@ -1,4 +1,4 @@
-"""The commands in the documents, executed as a reader does, and what they show beside what is printed."""
+"""The commands in the documents, executed as a reader does: their output is compared with the output shown."""
 
 import shutil
 import warnings
@@ -17,13 +17,13 @@ from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
 NOT_EXECUTED = {"README.md": 1, "CONTRIBUTING.md": 2, "docs/tutorial.md": 1, "docs/how-to/other-emulators.md": 3}
-"""How many times each page says that it is not executed, and why: a new one is a decision."""
+"""How many fences of each page are not executed, and why: a new one is a decision."""
 
 WITH_A_MODEL = ("README.md", "docs/how-to/own-model.md")
-"""Pages that speak of the reader's own ``model.safetensors``, ``inputs.npz`` and ``firmware.elf``."""
+"""Pages about the reader's own ``model.safetensors``, ``inputs.npz`` and ``firmware.elf``."""
 
 FIGURES_ARE_OF = "12.2"
-"""The GCC whose code the figures in the documents are of: that of Debian 12. Another's are other figures."""
+"""The GCC that made the code behind the documents' figures: Debian 12's. Another GCC makes other figures."""
 
 
 def name(page: Path) -> str:

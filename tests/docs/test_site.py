@@ -52,7 +52,7 @@ def test_every_page_fits_and_fetches_nothing(site: Path, browser: Browser, width
 
 
 def test_the_reference_has_everything(site: Path, browser: Browser):
-    """By the names that users type, of each part one that only the code has."""
+    """For each part, a name that users type and that only the code has."""
     page = browser.new_page()
     for name, words in {
         "command-line": ("emu run", "--replace-allocator", "--trace-input", "emu toolchain install"),

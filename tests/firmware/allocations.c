@@ -1,4 +1,4 @@
-/* What every allocator has to do; main returns the number of the first thing that it did not. */
+/* The duties of every allocator; main returns the number of the first duty that the allocator breaks. */
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ int main(void)
 #ifdef WRAPPED
     static volatile size_t many = 0x10001;
     void *volatile wrapped = calloc(0x10000, many);
-    free(wrapped); /* newlib's does not see that this is more than there is */
+    free(wrapped); /* newlib's allocator does not see that this is more than the heap */
 #endif
     free(NULL);
     free(text);

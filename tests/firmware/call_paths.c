@@ -34,7 +34,7 @@ NOINLINE static int catches(int depth)
     return leaf(depth);
 }
 
-/* Throws to itself: the function that is left and the one that catches are the same. */
+/* Throws to itself: one function is left, and catches. */
 NOINLINE static int recursive_catch(int depth)
 {
     if (depth == 0) longjmp(home, 1);

@@ -11,7 +11,7 @@ struct emu_heap emu_heap;
 void *__real_malloc(size_t size);
 void __real_free(void *pointer);
 
-enum { HEADER = 8 }; /* keeps the alignment, and the size that was asked for */
+enum { HEADER = 8 }; /* keeps the alignment, and the size that the caller asked for */
 
 void *__wrap_malloc(size_t size)
 {
@@ -47,7 +47,7 @@ int main(void)
     void *a = kept(malloc(100)), *b = kept(malloc(1000));
     free(a);
     free(NULL);
-    kept(malloc(64u << 20)); /* more than there is */
+    kept(malloc(64u << 20)); /* more than the heap has */
     for (int i = 0; i < 5; i++) free(kept(malloc(24)));
     a = kept(malloc(30));
     free(b);

@@ -1,4 +1,4 @@
-/* Ways never to end, or not soon, one for each value of STATE; the vectors go behind the two of startup.c. */
+/* Ways never to end, or not soon, one for each value of STATE; the vectors follow the two of startup.c. */
 #include <stdint.h>
 #include <stdlib.h>
 

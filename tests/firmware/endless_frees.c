@@ -1,4 +1,4 @@
-/* Frees pointers into blocks for ever, on ever new call paths, among many live blocks; the allocator never mends this. */
+/* Frees pointers into blocks for ever, on ever new call paths, among many live blocks; this allocator ignores them all. */
 #include <stddef.h>
 #include <stdint.h>
 

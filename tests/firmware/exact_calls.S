@@ -1,4 +1,4 @@
-/* Known by construction: how often each instruction runs, and which function had called which. */
+/* Known by construction: how often each instruction runs, and which function called which. */
     .syntax unified
     .thumb
     .text

@@ -1,4 +1,4 @@
-/* Exceptions, taken and returned from, and those that mean a fault; the vectors go behind the two of startup.c. */
+/* Exceptions, taken and returned from, and those that mean a fault; the vectors follow the two of startup.c. */
 #include <stdint.h>
 
 void emu_yield(void);
@@ -88,7 +88,7 @@ __attribute__((noinline, unused)) static int locks_up(void)
     return *(volatile int *)0x10000000u; /* locks_up */
 }
 
-/* The vectors in RAM, where their handlers are others than at reset. */
+/* The vectors in RAM, with other handlers than at reset. */
 static void other_fault(void)
 {
     for (;;) __asm__ volatile("");

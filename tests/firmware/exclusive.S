@@ -1,4 +1,4 @@
-/* Known by construction: 30 loads from and 30 stores to AXI; with -DFAILING 20 exclusive stores besides, which store nothing. */
+/* Known by construction: 30 loads from and 30 stores to AXI; with -DFAILING also 20 exclusive stores, which store nothing. */
     .syntax unified
     .thumb
     .text

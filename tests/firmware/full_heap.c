@@ -1,4 +1,4 @@
-/* As many blocks as the heap holds; main returns 0 if it holds 20 of them, as `malloc` then says no. */
+/* As many blocks as the heap holds; main returns 0 if it holds 20 of them, because `malloc` then says no. */
 #include <stdlib.h>
 
 static char *end;

@@ -1,4 +1,4 @@
-/* FreeRTOS's heap_3: its functions are newlib's in other words, by a call or a jump. */
+/* FreeRTOS's heap_3: its functions are newlib's under other names, by a call or a jump. */
 #include <stdint.h>
 #include <stdlib.h>
 

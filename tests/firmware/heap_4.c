@@ -1,4 +1,4 @@
-/* FreeRTOS's allocator, small: first fit in one static array. Beside it malloc, which takes its memory elsewhere. */
+/* FreeRTOS's allocator, small: first fit in one static array. The program also has malloc, with memory elsewhere. */
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@ void emu_yield(void);
 
 struct header {
     struct header *next;
-    size_t size; /* of the block behind it; its lowest bit is set where it is free */
+    size_t size; /* of the block after it; its lowest bit is set if the block is free */
 };
 
 static _Alignas(8) uint8_t ucHeap[4096];
@@ -58,13 +58,13 @@ int main(void)
     emu_yield(); /* 300 live in 2 blocks */
     vPortFree(a);
     vPortFree(NULL);
-    a = pvPortMalloc(50000); /* more than there is */
+    a = pvPortMalloc(50000); /* more than the array has */
     emu_yield(); /* 200 live, 1 failure */
     jump_on_failure = 1;
     if (setjmp(on_failure) == 0) a = pvPortMalloc(60000); /* never returns */
     jump_on_failure = 0;
     a = pvPortMalloc(40);
-    emu_yield(); /* 240 live: the call that was left counts for nothing */
+    emu_yield(); /* 240 live: a call that was left does not count */
     vPortFree(a);
     vPortFree(b);
 #ifdef WITH_MALLOC

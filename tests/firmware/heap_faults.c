@@ -1,4 +1,4 @@
-/* One misuse of the heap, chosen by FAULT; the program runs on behind it. */
+/* One misuse of the heap, chosen by FAULT; the program runs on after it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* An allocator that is left by a jump which no symbol tells of. */
+/* An allocator that is left by a jump without a symbol. */
 #include <stddef.h>
 #include <stdint.h>
 

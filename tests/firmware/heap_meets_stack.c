@@ -1,4 +1,4 @@
-/* A heap that grows from the end of bss towards the stack, and nobody who looks: CASE says who comes first. */
+/* A heap that grows from the end of bss towards the stack, without a check: CASE says which one arrives first. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -38,7 +38,7 @@ __attribute__((noinline)) uint32_t stack_comes(uint32_t depth)
     return depth == 0 ? frame[0] : stack_comes(depth - 1) + (uint32_t)frame[0]; /* stack_comes */
 }
 
-/* The stack may go where the heap comes later. */
+/* The stack may use the memory into which the heap grows later. */
 __attribute__((noinline)) void in_turns(void)
 {
     sum += stack_comes(100);

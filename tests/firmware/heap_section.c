@@ -1,4 +1,4 @@
-/* An array in the section that linker scripts keep for the heap, and an allocator that hands out its bytes. */
+/* An array in the section that linker scripts reserve for the heap, and an allocator that hands out its bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Allocator calls whose figures are known: see tests/machines/test_heap.py. */
+/* Allocator calls with known figures: see tests/machines/test_heap.py. */
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ int main(void)
     a = kept(realloc(a, 1000));
     emu_yield();
     free(b);
-    keep = malloc(64u << 20); /* more than there is */
+    keep = malloc(64u << 20); /* more than the heap has */
     free(NULL);
     emu_yield();
     for (int i = 0; i < 1000; i++) free(kept(malloc(24)));

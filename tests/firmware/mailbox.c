@@ -1,4 +1,4 @@
-/* A mailbox whose outputs are the sum and the sum of squares of all inputs since the start; FAULT goes wrong in the second
+/* A mailbox whose outputs are the sum and the sum of squares of all inputs since the start; FAULT fails in the second
  * row; marks name the lines that the tests look for. */
 #include "../../runtime/port/mailbox.h"
 

@@ -1,4 +1,4 @@
-/* SP goes to more stacks than are followed: to the tops of blocks of 1 KB, one after the other. */
+/* SP goes to more stacks than emu follows: to the tops of blocks of 1 KB, one after the other. */
 
 __attribute__((noipa)) static void visit(char *top)
 {

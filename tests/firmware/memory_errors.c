@@ -1,4 +1,4 @@
-/* Memory errors, each in a function of its own; RUNS is the call of one or several. Marks name the faulty lines. */
+/* Memory errors, each in a function of its own; RUNS calls one or several. Marks name the faulty lines. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ __attribute__((noipa, unused)) static void prints_too_much(char *to, const char 
     sink = 1;
 }
 
-/* Too much for its block, which has another one behind it. */
+/* Too much for its block, which another block follows. */
 __attribute__((noipa, unused)) static void overruns(void (*write)(char *to, const char *from))
 {
     char *block = malloc(24); /* block */

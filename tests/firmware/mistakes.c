@@ -1,4 +1,4 @@
-/* Mistakes that show in several instructions; RUNS is the call of one. Marks name the lines. */
+/* Mistakes that show in several instructions; RUNS calls one of them. Marks name the lines. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -147,7 +147,7 @@ __attribute__((noipa, unused)) static void casts_bytes_to_floats(void)
     sink = weighted((const void *)flash.model) == 4.0f;
 }
 
-/* Far behind the last variable, where the stack will never be. */
+/* Far after the last variable, beyond any stack. */
 __attribute__((section(".noinit"), used)) static volatile uint8_t last[32];
 
 __attribute__((noipa, unused)) static void misses_the_last_variable(unsigned index)

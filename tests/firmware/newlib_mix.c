@@ -1,4 +1,4 @@
-/* What ordinary firmware takes from newlib: formatted floats, sorting, and the heap. */
+/* The functions of newlib that ordinary firmware calls: formatted floats, sorting, and the heap. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

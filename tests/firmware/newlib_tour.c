@@ -1,4 +1,4 @@
-/* A tour of the C library: what is printed, parsed, sorted, allocated, copied and jumped out of; 0 where all is right. */
+/* A tour of the C library: printing, parsing, sorting, allocating, copying, long jumps; main returns 0 if all is right. */
 #include <ctype.h>
 #include <math.h>
 #include <setjmp.h>

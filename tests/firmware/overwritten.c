@@ -1,4 +1,4 @@
-/* Code in RAM that is overwritten after it has run, by code of as many bytes and more instructions. */
+/* Code in RAM that is overwritten after it has run, by code of equal size with more instructions. */
 #include <stdint.h>
 
 extern uint16_t loaded[];

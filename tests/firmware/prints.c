@@ -1,4 +1,4 @@
-/* What PRINTS does is printed through a UART or by a debugger; marks name the lines that the tests look for. */
+/* PRINTS prints through a UART or a debugger; marks name the lines that the tests look for. */
 #include <stdint.h>
 
 void emu_yield(void);

@@ -1,4 +1,4 @@
-/* Allocations that are refused, with what the allocator has then: see tests/machines/test_refusals.py. */
+/* Refused allocations, and the allocator's memory at that time: see tests/machines/test_refusals.py. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ static void *block[BLOCKS];
 static void *volatile image;
 
 #ifdef IN_TASK
-/* As if the stack began where the heap ends: on a task's stack, which lies below, there is never any room. */
+/* As if the stack began at the heap's end: on a task's stack, which lies below, there is never any room. */
 static uint64_t task_stack[256];
 
 void *_sbrk(int bytes)

@@ -1,4 +1,4 @@
-/* A mailbox, bss, and a section that only keeps room for the stack, as vendors' linker scripts have it. */
+/* A mailbox, bss, and a section that only reserves room for the stack, as vendors' linker scripts do. */
 #include <stdint.h>
 
 __attribute__((section(".mailbox"))) uint8_t mailbox[1000];

@@ -1,4 +1,4 @@
-/* A program as any desktop has it: newlib's --specs=rdimon.specs does the rest. */
+/* A program as for a desktop computer: newlib's --specs=rdimon.specs does the rest. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

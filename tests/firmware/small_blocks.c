@@ -20,7 +20,7 @@ void *_sbrk(int bytes)
     return end - bytes;
 }
 
-volatile uint32_t taken; /* what the firmware counts itself */
+volatile uint32_t taken; /* the firmware's own count */
 
 int main(void)
 {

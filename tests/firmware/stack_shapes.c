@@ -1,4 +1,4 @@
-/* The ways in which compiled code and assembly move the stack pointer; SHAPE is the call of one of them. */
+/* The ways in which compiled code and assembly move the stack pointer; SHAPE calls one of them. */
 #include <alloca.h>
 #include <stdarg.h>
 #include <stdint.h>

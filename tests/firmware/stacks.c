@@ -1,4 +1,4 @@
-/* Runs main on a stack of its own, or something else on another one; marks name the lines that the tests look for. */
+/* Runs main, or another function, on a stack of its own; marks name the lines that the tests look for. */
 #include <alloca.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ __attribute__((naked, unused)) static void on_process_stack(char *top, void (*ru
     __asm__ volatile("msr psp, r0\n movs r0, #2\n msr control, r0\n isb\n bx r1");
 }
 
-/* As startup code does that goes on at once: what follows MSR is the first push on the new stack. */
+/* As in startup code that goes on at once: the instruction after MSR is the first push on the new stack. */
 __attribute__((naked, unused)) static void on_process_stack_at_once(char *top, void (*run)(void))
 {
     __asm__ volatile("msr psp, r0\n movs r0, #2\n msr control, r0\n push {r0-r7}\n bx r1");
@@ -172,7 +172,7 @@ __attribute__((noipa, unused)) static void set_elsewhere(void (*task)(void))
     if (value == 3) use(before); /* set_elsewhere */
 }
 
-/* What main makes of RUNS, on whichever stack. */
+/* main calls RUNS on whichever stack. */
 __attribute__((noipa, noreturn, unused)) static void job(void)
 {
     RUNS;

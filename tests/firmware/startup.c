@@ -7,7 +7,7 @@ extern uint32_t _estack[], _data_start[], _data_end[], _data_load[], _bss_start[
 extern uint32_t _itcm_start[], _itcm_end[], _itcm_load[];
 extern char _heap_start[], _heap_end[];
 
-extern char first_stack[]; /* of the program, where it has its own */
+extern char first_stack[]; /* of the program, if it has its own */
 
 #ifndef INITIAL_SP
 #define INITIAL_SP _estack

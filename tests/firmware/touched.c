@@ -1,4 +1,4 @@
-/* Reserves 1000 bytes of stack in every leg, and writes where the harness says. */
+/* Reserves 1000 bytes of stack in every leg, and writes at the offset that the harness chooses. */
 #include <stdint.h>
 
 void emu_yield(void);

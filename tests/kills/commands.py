@@ -1,4 +1,4 @@
-"""The commands that are ended, each in a place of its own for what it writes, caches and keeps for a while."""
+"""The commands that the test ends, each with its own directories for outputs, cache and temporary files."""
 
 import os
 import sys
@@ -46,14 +46,14 @@ class Place:
         return {str(path.relative_to(out)): path.read_bytes().replace(root, b"PLACE") for path in files}
 
     def left_over(self) -> list[str]:
-        """Return the temporary files, drafts and locks that are there."""
+        """Return the temporary files, drafts and locks that exist."""
         emu = self.root / "cache" / "emu"
         found = [*(self.root / "temporary").iterdir(), *self._drafts()]
         found += [path for name in ("drafts", "locks") if (emu / name).is_dir() for path in (emu / name).iterdir()]
         return sorted(str(path.relative_to(self.root)) for path in found)
 
     def processes(self) -> list[str]:
-        """Return the processes of this place: their environment or their arguments name it."""
+        """Return the processes whose environment or arguments name this place."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -61,7 +61,7 @@ class Place:
                     arguments = (entry / "cmdline").read_bytes()
                     if str(self.root).encode() in (entry / "environ").read_bytes() + arguments:
                         found.append(arguments.replace(b"\0", b" ").decode(errors="replace"))
-                except OSError:  # it has ended meanwhile
+                except OSError:  # the process has ended meanwhile
                     continue
         return found
 

@@ -38,17 +38,17 @@ random.Random(f"{SEED} order").shuffle(PAIRS)
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a command does if nobody ends it."""
+    """The result of a command that nobody ends."""
 
     outputs: dict[str, bytes]
     seconds: dict[bool, float]
-    """By whether the cache is empty."""
+    """The results, by whether the cache is empty."""
     disk_bytes: dict[bool, int]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What the cases of this process share."""
+    """State that the cases of this process share."""
 
     renode: Path
     given: Path
@@ -111,7 +111,7 @@ def _run(name: str, place: Place) -> "subprocess.CompletedProcess[str]":
 
 
 def _signalled(name: str, place: Place, number: signal.Signals, seconds: float) -> tuple[int, str]:
-    """Return the exit code of a command that gets a signal after some seconds, and what it said."""
+    """Return the exit code and the output of a command that gets a signal after some seconds."""
     options = {"cwd": place.root / "out", "env": place.environment, "text": True}
     with subprocess.Popen(command(name), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options) as process:
         try:
@@ -137,7 +137,7 @@ def _small_disk(root: Path, size: int) -> Iterator[bool]:
 
 
 def _on_a_full_disk(name: str, place: Place, is_mounted: bool, size: int) -> tuple[int, str]:
-    """Return the exit code of a command for which there is too little room, and what it said."""
+    """Return the exit code and the output of a command that has too little room on its disk."""
     options = {"cwd": place.root / "out", "env": place.environment, "capture_output": True, "text": True}
     if is_mounted:
         ended = subprocess.run(command(name), check=False, timeout=300, **options)

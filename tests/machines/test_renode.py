@@ -1,4 +1,4 @@
-"""Real Renode against PyTorch, Unicorn and QEMU; every test is skipped, with the reason, where there is no Renode."""
+"""Real Renode against PyTorch, Unicorn and QEMU; every test is skipped, with the reason, if there is no Renode."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The platform that Renode is given has the board's memory map, to the byte, and nothing beside it."""
+"""The platform that Renode is given has the board's memory map, to the byte, and nothing else."""
 
 import re
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 `recurrence` writes down the equations of the paper (Gu and Dao, arXiv 2312.00752, section 3 and algorithm 2) for
 trained weights, a whole sequence at a time. `evaluate` runs a graph as the engine does: one time step, one tail of
-inputs, one state. The letters are those of `emu/model/config.py`, and T is time.
+inputs, one state. The letters are the dimensions in `emu/model/config.py`; T is time.
 """
 
 import numpy as np

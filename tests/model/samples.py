@@ -1,4 +1,4 @@
-"""Models of many shapes with random weights, none of which is at its initial value."""
+"""Models of many shapes with random weights: no weight has its initial value."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def _random_tensor(generator: np.random.Generator, name: str, shape: tuple[int, 
     elif len(shape) == 1:
         values = generator.uniform(0.5, 1.5, shape)
     else:
-        gain = 5.0 if name.endswith("out_proj.weight") else 0.9  # a block's gates shrink what passes: keep it at scale
+        gain = 5.0 if name.endswith("out_proj.weight") else 0.9  # a block's gates shrink the signal: keep its scale
         values = generator.normal(0.0, gain / np.sqrt(np.prod(shape[1:])), shape)
     return values.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Reference logits against the reading: models with the very tensors that emu knows, and another forward pass."""
+"""Reference logits against the reading: models whose tensors emu knows, but whose forward pass differs."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -28,6 +28,7 @@ class WithBiases(Classifier):
     def __init__(self, config: ModelConfig, final_norm: bool) -> None:
         super().__init__(config)
         for layer in self.layers:
+            assert isinstance(layer, torch.nn.ModuleDict)
             layer["norm"] = torch.nn.LayerNorm(config.d_model, eps=config.norm_epsilon)
         self.norm_f = torch.nn.LayerNorm(config.d_model, eps=config.norm_epsilon) if final_norm else torch.nn.Identity()
 
@@ -70,8 +71,10 @@ def test_a_stated_choice_is_computed(tmp_path: Path, board: str, config: ModelCo
     changed = replace(config, **changes)
     model = Classifier(changed)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in random_weights(config).items()})
-    known = {"pooling": changed.pooling, "norm_epsilon": 1e-3} if config is NORMED else {"pooling": changed.pooling}
-    assert_parity(tmp_path, model, board, Stated(**(known | changes)))
+    known: dict[str, Any] = {"pooling": changed.pooling}
+    if config is NORMED:
+        known["norm_epsilon"] = config.norm_epsilon
+    assert_parity(tmp_path, model, board, Stated.model_validate(known | changes))
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -51,7 +51,7 @@ def test_every_tensor_is_that_of_the_reference(config: ModelConfig) -> None:
 
 
 class Classifier(nn.Module):
-    """A classifier whose forward pass is each of the choices, with PyTorch's own layers around the block."""
+    """A classifier whose forward pass takes any of the choices, with PyTorch's own layers around the block."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Matrices in float16 and int8: the firmware computes exactly what the rounded weights say, and never worse."""
+"""Matrices in float16 and int8: the firmware is as exact as the rounded weights allow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ TARGET = find_target("stm32h7-unicorn")
 
 
 def rounded(weight: np.ndarray, matrix_type: MatrixType) -> np.ndarray:
-    """What is left of a matrix (rows, columns), computed apart from the exporter."""
+    """Return a matrix (rows, columns) after rounding, computed apart from the exporter."""
     if matrix_type == "f16":
         return weight.astype(np.float16).astype(np.float64)
     result = np.empty_like(weight)
@@ -63,7 +63,7 @@ def test_the_firmware_computes_what_the_rounded_weights_say(name: str, matrix_ty
     assert run.parity is not None
     assert run.parity.relative_mean_error < 1e-6
     unrounded = np.stack([evaluate(graph, sequence) for sequence in x])
-    assert np.abs(unrounded - logits).mean() > 10 * run.parity.mean_abs_error  # the rounding is there to be seen
+    assert np.abs(unrounded - logits).mean() > 10 * run.parity.mean_abs_error  # the rounding is visible
 
 
 @pytest.mark.parametrize(("matrix_type", "share"), [("f16", 0.5), ("int8", 0.3)])
@@ -71,7 +71,7 @@ def test_images_are_smaller(matrix_type: MatrixType, share: float):
     config = replace(CONFIGS["one plain block, mean"], n_features=40, d_model=64, d_inner=128, d_state=4)
     graph = build_graph(Checkpoint(config, random_weights(config)), fold=False)
     small, full = len(write_image(graph, matrix_type)), len(write_image(graph))
-    tables = 4 * config.d_inner * (config.d_state + config.d_conv + 6)  # what stays float32
+    tables = 4 * config.d_inner * (config.d_state + config.d_conv + 6)  # these tensors stay float32
     assert small < share * (full - tables) + 1.2 * tables
 
 

@@ -1,4 +1,4 @@
-"""Wrappers, containers and other names: the same weights are read as the same model."""
+"""Wrappers, containers and other names: equal weights are read as equal models."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The operations as the exporter and as the engine describe them: the same tensors, in the same order."""
+"""The exporter and the engine describe each operation with the same tensors, in the same order."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is taken to compute: from its tensors, the files beside it, and the user's word."""
+"""emu's reading of a checkpoint: from its tensors, the files next to it, and the user's statements."""
 
 import json
 from pathlib import Path
@@ -206,8 +206,8 @@ def test_a_configuration_of_mamba_ssm_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"model_type": "jamba"}, "the model beside it is 'jamba'; emu reads mamba and falcon_mamba"),
-        ({"model_type": "mamba2", "time_step_limit": [0.0, float("inf")]}, "the model beside it is 'mamba2'"),
+        ({"model_type": "jamba"}, "model_type is 'jamba'; emu reads mamba and falcon_mamba"),
+        ({"model_type": "mamba2", "time_step_limit": [0.0, float("inf")]}, "model_type is 'mamba2'"),
         ({**TRANSFORMERS, "hidden_act": "mish"}, "hidden_act is 'mish'; emu knows silu, swish, gelu, relu"),
         ({**TRANSFORMERS, "layer_norm_epsilon": "tiny"}, "norm_epsilon"),
         ({**TRANSFORMERS, "tie_word_embeddings": "yes"}, "tie_word_embeddings is 'yes', expected true or false"),

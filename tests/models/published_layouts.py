@@ -21,7 +21,7 @@ def ramp(length: int) -> np.ndarray:
 
 
 def write_speech_commands(directory: Path, words: Sequence[str]) -> None:
-    """Three speakers say each word once; aaaa is for training, bbbb for validation, cccc for test."""
+    """Three speakers say each word once: aaaa for training, bbbb for validation, cccc for the test."""
     for word in words:
         for speaker, length in (("aaaa", 16_000), ("bbbb", 12_000), ("cccc", 17_000)):
             write_wav(directory / word / f"{speaker}_nohash_0.wav", ramp(length))

@@ -1,4 +1,4 @@
-"""The perturbed recordings: their levels are those that the conditions name."""
+"""The perturbed recordings have the levels that the conditions name."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_signal_to_noise_ratio_is_the_one_asked_for() -> None:
     sound = record(tone_clips(), np.random.default_rng(0), Conditions(shift=0, noise_db=(10, 10), gain_db=(0, 0)))
     noise = (sound[:, :3_900] ** 2).mean(axis=1)  # the clip fills the middle half
     both = (sound[:, 4_100:11_900] ** 2).mean(axis=1)
-    # Brown noise wanders, so that a part of a second has not quite the power of the whole.
+    # Brown noise wanders, so the power in a part of a second differs slightly from the power in the whole second.
     assert np.median(10 * np.log10((both - noise) / noise)) == pytest.approx(10, abs=2)
 
 

@@ -1,4 +1,4 @@
-"""The synthetic speech data: who is in which split, and what a synthesised word looks like."""
+"""The synthetic speech data: the speakers of each split, and the shape of a synthesised word."""
 
 import shutil
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The smartwatch data: where it may come from, and how its augmentation treats a movement."""
+"""The smartwatch data: its allowed sources, and the effect of its augmentation on a movement."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_nobody_is_in_two_splits() -> None:
 
 
 def test_perturbed_windows_keep_the_movement() -> None:
-    """A steady sway of 1 Hz stays one, at a pace between 0.8 and 1.25 times as fast."""
+    """A steady sway of 1 Hz stays a steady sway, 0.8 to 1.25 times as fast."""
     moments = np.arange(watch.STEPS + watch.MARGIN) / 50
     sway = np.sin(2 * np.pi * moments)[:, None] * np.array([3.0, 0, 0, 0, 2.0, 0])
     windows = perturb_watch(np.repeat(sway[None], 200, axis=0).astype(np.float32), np.random.default_rng(0))

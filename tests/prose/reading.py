@@ -36,14 +36,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Read:
-    """A file, taken apart."""
+    """A file, split into prose and code."""
 
     prose: list[Passage]
     code: str
 
 
 def files(directory: Path = REPOSITORY) -> list[Path]:
-    """Return every file below a directory, but for what is installed or built there."""
+    """Return every file below a directory, except installed and built files."""
     return sorted(_walk(directory))
 
 
@@ -121,7 +121,7 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _commented(path: Path, text: str, comment: re.Pattern[str], mark: str) -> Read:
-    """Split a file at its comments; ``comment`` matches strings as well, so that no mark in a string begins one."""
+    """Split a file at its comments; ``comment`` also matches strings, so that no mark in a string begins one."""
     passages: list[Passage] = []
     code = text
     for match in comment.finditer(text):
@@ -140,7 +140,7 @@ def _commented(path: Path, text: str, comment: re.Pattern[str], mark: str) -> Re
 
 
 def _markdown(path: Path, text: str) -> Read:
-    """Split a page at its fences: what a fence shows is code."""
+    """Split a page at its fences: the content of a fence is code."""
     blank = _MARKDOWN_FENCE.sub(lambda match: "\n" * match.group().count("\n"), text)
     passages: list[Passage] = []
     for match in re.finditer(r"(?:.+\n?)+", blank):

@@ -50,14 +50,14 @@ SIZES = {"WEIGHTS": 1000, "SAMPLES": 500, "WINDOW": 256, "TURNS": 100, "HISTORY"
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one test."""
+    """The result of one test."""
 
     outcome: str
     """``passed``, ``failed``, ``error`` or ``skipped``."""
     text: str
-    """Why, and what was captured."""
+    """The reason, and the captured output."""
     properties: dict[str, str]
-    """What JUnit was given."""
+    """The properties in JUnit's file."""
 
     def assert_failed(self, *fragments: str) -> None:
         assert self.outcome == "failed", self
@@ -69,12 +69,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Session:
-    """What came of one pytest run."""
+    """The result of one pytest run."""
 
     code: int
     text: str
     tests: dict[str, Result]
-    """By the test's name, without the target it ran on."""
+    """By the test's name, without its target."""
 
     @property
     def outcomes(self) -> dict[str, str]:

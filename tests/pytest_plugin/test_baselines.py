@@ -16,7 +16,7 @@ COMPARE = "--emu-baseline=figures.json"
 
 @pytest.fixture
 def written(project: Project, compile_program: Compile) -> dict:
-    """The baseline of the program as it is compiled by default."""
+    """The baseline of the program, compiled by default."""
     compile_program()
     project.write("test_filters.py", TEST)
     session = project.pytest(*UPDATE)
@@ -56,7 +56,7 @@ GROWN = {
     "wider": ({"SAMPLES": 1000}, "RAM peak grew by 500 B", r"samples  500 B -> 1,000 B \(\+500 B\)"),
     "slow": ({"TURNS": 500}, "instructions grew by ", r"spin  [\d,]+ -> [\d,]+ \("),
 }
-"""What is changed in the program, and what has to be said of it."""
+"""A change in the program, and the message that it must cause."""
 
 
 @pytest.mark.usefixtures("written")

@@ -38,7 +38,7 @@ def test_a_board_of_the_command_line(project: Project, own_board: Path, workers:
     board = f"--emu-board={own_board.relative_to(project.directory)}"
     assert project.pytest(board, *targets, *workers).outcomes == BOTH
     project.write("pytest.ini", "[pytest]\nemu_boards = boards/stm32f746.toml\n")
-    assert project.pytest(board, *targets, *workers).outcomes == BOTH  # it is one board, given twice
+    assert project.pytest(board, *targets, *workers).outcomes == BOTH  # one board, given twice
 
 
 def test_a_board_that_cannot_be(project: Project, own_board: Path):

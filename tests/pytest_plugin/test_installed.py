@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own, without PyTorch, and beside the plugins that embedded projects use."""
+"""The wheel in an environment of its own, without PyTorch, next to the plugins that embedded projects use."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ def pip(python: str | Path, *arguments: str | Path, directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a Python module in an environment that has the wheel, what it asks for, and other plugins."""
+    """Runs a Python module in an environment with the wheel, the wheel's dependencies, and other plugins."""
     directory = tmp_path_factory.mktemp("installed")
     pip(sys.executable, "wheel", "--no-deps", CHECKOUT, "--wheel-dir", directory, directory=directory)
     (wheel,) = directory.glob("emu_mcu-*.whl")
@@ -90,7 +90,7 @@ def test_the_command_line_needs_no_torch(installed: Run, tmp_path: Path):
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-# These two do not work beside each other: what pytest-embedded sets up for every test asks for `target`, and gets
+# These two plugins do not work together: pytest-embedded's set-up of every test asks for `target`, and gets
 # labgrid's, which skips.
 @pytest.mark.parametrize("without", ["labgrid", "pytest_embedded"])
 def test_other_plugins_work_beside_it(installed: Run, tmp_path: Path, without: str):

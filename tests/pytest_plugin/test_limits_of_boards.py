@@ -1,4 +1,4 @@
-"""The same tests on a board and on the machine that builds: limits are the board's, everything else holds on both."""
+"""The same tests on a board and on the machine that builds: limits count on the board, everything else on both."""
 
 import json
 

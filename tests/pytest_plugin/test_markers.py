@@ -1,4 +1,4 @@
-"""Markers: what they let pass, and what a person reads where they do not."""
+"""Markers: the runs that they let pass, and the message if they do not."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Targets: how they are chosen, and what becomes of a test whose target cannot run here."""
+"""Targets: how they are chosen, and the result of a test whose target cannot run here."""
 
 from pathlib import Path
 

@@ -40,7 +40,7 @@ exec "{compiler}" "$@"
 
 
 def with_counters(project: Project) -> dict[str, str]:
-    """Return the environment in which runs.txt and links.txt count what is made."""
+    """Return the environment in which runs.txt counts the runs, and links.txt the builds."""
     project.write("test_har.py", TESTS)
     project.write("conftest.py", COUNTING_RUNS)
     (project.directory / "bin").mkdir()

@@ -1,4 +1,4 @@
-"""Records of real runs, made once, and hand-made ones for what no run gives."""
+"""Records of real runs, made once, and hand-made records for cases that no run produces."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def demos(written: Path) -> list[Run]:
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory) -> Run:
-    """A firmware that leaks, frees twice and writes where no memory is."""
+    """A firmware that leaks, frees twice and writes to unmapped memory."""
     directory = tmp_path_factory.mktemp("faulty")
     elf = compiled(HERE / "leaks_and_faults.c", directory / "faulty.elf", "-g")
     options = ("--memcheck", "--profile", "--json", directory / "r.json")
@@ -83,7 +83,7 @@ def summed(directory: Path, fault: str) -> Run:
     """Run firmware that answers the sum and the sum of squares of an input (4, 3); some sums exceed float32."""
     x = np.zeros((4, 4, 3), np.float32)
     x[1, 0] = 1e30  # its square is infinite
-    x[3] = 3e38  # and the sum of these is, too
+    x[3] = 3e38  # their sum is infinite, too
     elf = compiled(FIRMWARE / "mailbox.c", directory / "mailbox.elf", f"-DFAULT={fault}")
     inputs = EvaluationInputs(x, logits64=np.tile([1.0, 2.0], (4, 1)))
     return run_firmware(elf, "mailbox", find_target(TARGET), inputs, RunOptions(), lambda _done, _total: None)
@@ -97,7 +97,7 @@ def infinite(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def unanswered(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """No input has an answer: the firmware reads where no memory is."""
+    """No input has an answer: the firmware reads unmapped memory."""
     return summed(tmp_path_factory.mktemp("unanswered"), "READ_NOTHING")
 
 
@@ -125,7 +125,7 @@ def regressed(demos: list[Run]) -> list[Run]:
 
 @pytest.fixture(scope="session")
 def unmeasured() -> Run:
-    """A record with nothing in it but why."""
+    """A record that holds only reasons."""
     figures = ("stack_peak_bytes", "stack_touched_bytes", "heap", "instructions", "timeline", "parity")
     return Run(
         model="vendor",
@@ -144,7 +144,7 @@ def poisoned(regressed: list[Run], faulty: Run) -> list[Run]:
 
 @pytest.fixture(scope="session", params=["demos", "faulty", "regressed", "unmeasured", "poisoned"])
 def runs(request: pytest.FixtureRequest) -> list[Run]:
-    """Each of the records above."""
+    """Each record of this file."""
     found = request.getfixturevalue(request.param)
     return found if isinstance(found, list) else [found]
 

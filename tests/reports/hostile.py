@@ -1,11 +1,11 @@
-"""Turns a record into one whose every text tries to break out of a report."""
+"""Turns a record into a record in which every text tries to break out of a report."""
 
 from typing import Any
 
 from emu.record import Run
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`|]]>--><!--&lt;{{7*7}}*_[a](http://b)\0\x1b[2J\x7f\u202e\n\r"
-_FEW_WORDS = {"allocator", "pointer", "source"}  # for which the schema allows but a few
+_FEW_WORDS = {"allocator", "pointer", "source"}  # the schema allows only a few values for these
 _BY_NAME = {"by_function", "by_line", "environment", "lines", "loads_by_region", "not_measured", "stores_by_region"}
 
 
@@ -20,7 +20,7 @@ def _poisoned(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         named = [f"{ATTACK}{index}" for index in range(len(value))] if name in _BY_NAME else value
         return {key: _poisoned(each, old) for key, (old, each) in zip(named, value.items(), strict=True)}
-    if name == "verdicts":  # their names decide what is shown beside them
+    if name == "verdicts":  # their names decide what is shown next to them
         return [{**each, "value": ATTACK, "limit": ATTACK} for each in value]
     if isinstance(value, list):
         return [_poisoned(each, name) for each in value]

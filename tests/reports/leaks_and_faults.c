@@ -1,4 +1,4 @@
-/* Prints, leaks, frees a block twice, decides by a value that nobody set, and ends by writing where no memory is. */
+/* Prints, leaks, frees a block twice, decides by a value that nobody set, and ends by a write to unmapped memory. */
 #include <stdlib.h>
 #include <string.h>
 

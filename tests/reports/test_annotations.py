@@ -1,4 +1,4 @@
-"""Annotations as GitHub's runner reads them from what a step prints."""
+"""Annotations as GitHub's runner reads them from a step's output."""
 
 import re
 import shutil

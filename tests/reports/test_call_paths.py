@@ -1,4 +1,4 @@
-"""A call path reads the same wherever it is shown: in the terminal, on the page, and under a limit."""
+"""A call path has one text in all places: in the terminal, on the page, and under a limit."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The layout of call paths against one worked out by hand, and against the sums of a real profile."""
+"""The layout of call paths against a layout worked out by hand, and against the sums of a real profile."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The HTML page by what a parser finds in it; how it looks is tested in a browser."""
+"""The HTML page as a parser reads it; another test looks at the page in a browser."""
 
 import re
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ from pathlib import Path
 from emu.record import Run, read_run_file
 from emu.reports.html import render_html
 
-# What the page is made of; anything else came out of a record.
+# The tags and attributes of the templates; any other came out of a record.
 TAGS = """
 html head meta link title style body header p h1 h2 h3 span main section div table thead tbody tr th td a small
 article ol ul li dl dt dd code strong details summary figure figcaption output svg path pre footer script

@@ -10,7 +10,7 @@ from emu.printable import printable
 from emu.record import Run, read_run_file
 from emu.reports.markdown import MOST_BYTES, render_markdown
 
-IN_A_CELL = 4  # how deep the parser has the text of a table
+IN_A_CELL = 4  # the parser's depth of a table's text
 PARSER = MarkdownIt("commonmark").enable("table")
 OUR_HTML = re.compile(r"</?(details( open)?|summary|br)>")
 

@@ -11,7 +11,7 @@ from emu.reports.html import render_html
 
 WIDTHS, SCHEMES = (400, 1400), ("light", "dark")
 
-# The contrast of every visible text against what is painted behind it (WCAG 2): the lowest, and where it is.
+# The lowest contrast of a visible text against its background (WCAG 2), and its place.
 LOWEST_CONTRAST = """() => {
   const luminance = ([r, g, b]) => {
     const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);

@@ -1,4 +1,4 @@
-"""Why a figure was not measured: every report says so, under whichever of its names the record has the reason."""
+"""Every report says why a figure was not measured, under whichever name the record has the reason."""
 
 import io
 import re

@@ -112,7 +112,7 @@ def test_a_folded_profile_keeps_every_instruction(recursion: Run) -> None:
 
 
 def deep_run(run: Run, frames: list[Frame]) -> Run:
-    """Return ``run`` with a stack of ``frames``, read from what an older emu has written."""
+    """Return ``run`` with a stack of ``frames``, read from a record that an older emu wrote."""
     fault = Fault(kind="stack_overflow", detail="too deep").model_dump()
     use = StackUse(name="main", pointer="MSP", top=0x2002_0000, limit_bytes=None, peak_bytes=8 * DEEP).model_dump()
     backtrace = [frame.model_dump() for frame in frames]

@@ -1,5 +1,5 @@
-/* Everything that the public face allows with one image, in buffers of exactly the size that the contract names: a
- * sanitizer or memcheck then sees the first byte beyond any of them. */
+/* All calls that the public face allows with one image, in buffers of exactly the size that the contract names: so a
+ * sanitizer or memcheck sees the first byte beyond a buffer. */
 #ifndef EXERCISE_H
 #define EXERCISE_H
 
@@ -7,7 +7,7 @@
 
 typedef struct exercised {
     mamba_status status; /* of mamba_open */
-    int ran;             /* 1 where steps were taken; 0 where the image does not open, or its arena is beyond 1 MB */
+    int ran;             /* 1 if steps were taken; 0 if the image does not open, or its arena is larger than 1 MB */
     double sum;          /* of the logits, after every step */
 } exercised;
 

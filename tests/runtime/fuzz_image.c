@@ -1,8 +1,8 @@
 /* fuzz_image SEED FIRST COUNT IMAGE...: exercise mutants of the images and print how many ended with each status.
  *
- * Mutant i depends on SEED, i and the images alone, so that a crash is reproduced by `fuzz_image SEED i 1 IMAGE...`:
- * that command is printed when the program aborts. Most mutants get their size, checksum and arena size put
- * right again, so that the checks behind those are reached.
+ * Mutant i depends on SEED, i and the images alone, so that `fuzz_image SEED i 1 IMAGE...` reproduces a crash: the program
+ * prints this command when it aborts. Most mutants get their size, checksum and arena size corrected, so that they reach
+ * the checks after those three.
  */
 #include "exercise.h"
 #include "image.h"
@@ -14,7 +14,7 @@
 
 #define HEADER_WORDS  ((uint32_t)(sizeof(struct mamba_header) / sizeof(uint32_t)))
 #define LARGEST_IMAGE 16384u /* bytes; the images given are smaller */
-#define TABLE_WORDS   48u    /* of which most hold operations in the images given */
+#define TABLE_WORDS   48u    /* most of them hold operations in the images given */
 #define STATUSES      (MAMBA_ERROR_OPERATION + 1)
 
 typedef struct image {

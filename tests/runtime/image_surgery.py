@@ -11,7 +11,7 @@ from emu.model.graph import build_graph
 from emu.model.image import MatrixType, write_image
 from tests.model.samples import random_checkpoint
 
-# The order in which runtime/src/image.h lays them out.
+# The header's fields, in the order of runtime/src/image.h.
 HEADER: tuple[str, ...] = (
     *("magic", "version", "image_bytes", "checksum"),
     *("n_features", "n_outputs", "d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_blocks"),
@@ -43,7 +43,7 @@ _TWO_BLOCKS = ModelConfig(2, 3, d_model=3, d_inner=6, d_state=2, dt_rank=1, n_bl
 
 
 def small_images() -> dict[str, bytes]:
-    """Return images of one to three kilobytes that between them have every operation, tensor and type."""
+    """Return images of one to three kilobytes, which together have every operation, tensor and type."""
     return {
         "plain": _image(_PLAIN),
         "as trained": _image(_BIASED, fold=False),
@@ -65,7 +65,7 @@ def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f3
 
 def _with_norm_biases(config: ModelConfig) -> Checkpoint:
     weights = random_checkpoint(config, seed=3).weights
-    biases = {name.replace("weight", "bias"): weight / 8 for name, weight in weights.items() if "norm" in name}
+    biases = {name.replace("weight", "bias"): weights[name] for name in weights if "norm" in name}
     return Checkpoint(config, weights | biases)
 
 
@@ -81,7 +81,7 @@ class Record:
     words: tuple[int, ...]
     """``FIELDS``, then the offset of each tensor."""
     at: int
-    """The word of the image at which it begins."""
+    """The word of the image at which the operation begins."""
 
     def word(self, field: str) -> int:
         """Return the word of the image that holds a field."""
@@ -135,7 +135,7 @@ def with_operations(image: bytes, operations: Sequence[Sequence[int]]) -> bytes:
 
 
 def patched(image: bytes, changes: Mapping[int, int]) -> bytes:
-    """Return the image with words (by index) replaced, under a checksum that is right again."""
+    """Return the image with words (by index) replaced, under a correct checksum."""
     damaged = bytearray(image)
     for index, value in changes.items():
         struct.pack_into("<I", damaged, 4 * index, value)
@@ -143,7 +143,7 @@ def patched(image: bytes, changes: Mapping[int, int]) -> bytes:
 
 
 def cut(image: bytes, size: int) -> bytes:
-    """Return the first ``size`` bytes under a header that says that this is all."""
+    """Return the first ``size`` bytes; the header says that the image has this size."""
     shorter = bytearray(image[:size])
     struct.pack_into("<I", shorter, 4 * HEADER.index("image_bytes"), size)
     return with_checksum(bytes(shorter))

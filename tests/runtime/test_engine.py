@@ -1,4 +1,4 @@
-"""The engine against the float64 recurrence of the trained weights, and what it promises about memory."""
+"""The engine against the float64 recurrence of the trained weights, and against its promises about memory."""
 
 import numpy as np
 import pytest
@@ -73,8 +73,8 @@ def right_logits(checkpoint: Checkpoint, x: np.ndarray) -> np.ndarray:
 def assert_close(logits: np.ndarray, checkpoint: Checkpoint, x: np.ndarray) -> None:
     """Compare with float64, as exactly as float32 can be for this model and this sequence.
 
-    The measure is how far the float64 logits move when every weight moves to a neighbouring float32: no engine whose
-    weights are float32 can mean less. Rounding every intermediate value as well costs a few times that.
+    The measure is how far the float64 logits move if every weight moves to a neighbouring float32: no engine with
+    float32 weights can be more exact. Rounding every intermediate value, too, costs a few times that measure.
     """
     expected = right_logits(checkpoint, x)
     movements = []
@@ -160,7 +160,7 @@ def test_inputs_of_any_scale(name: str, scale: float, engine: Engine) -> None:
 
 @pytest.mark.parametrize("name", ["one plain block, mean", "residual blocks without a head"])
 def test_time_steps_so_long_that_a_decay_underflows(name: str, engine: Engine) -> None:
-    """The engine's table of decays ends at exp(-85.6); about that limit, and far beyond, states are just forgotten."""
+    """The engine's table of decays ends at exp(-85.6); near that limit, and far beyond it, states are forgotten."""
     checkpoint = random_checkpoint(CONFIGS[name])
     mixer = "layers.0.mixer."
     weights = dict(checkpoint.weights)

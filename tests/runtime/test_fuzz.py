@@ -13,7 +13,7 @@ ADDRESS, UNDEFINED, CONTRACT = "AddressSanitizer: heap-buffer-overflow", "runtim
 
 @dataclass(frozen=True)
 class Fault:
-    """A check of image.c, what stands there when somebody forgets it, and who notices first."""
+    """A check of image.c, the code without the check, and who notices first that it is missing."""
 
     check: str
     forgotten: str

@@ -197,7 +197,7 @@ def test_every_other_count_of_operations_is_refused(name: str, images: dict[str,
     count, index = header_word(images[name], "n_operations"), HEADER.index("n_operations")
     others = {*range(count + 8), 0x10000000, 0x40000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF} - {count}
     results = dict(zip(others, opened([patched(images[name], {index: other}) for other in others]), strict=True))
-    if records(images[name])[-1].kind == "Linear":  # a head that may be left out, if its width were that of the outputs
+    if records(images[name])[-1].kind == "Linear":  # an optional head, if its width were the width of the outputs
         square = header_word(images[name], "n_outputs") == records(images[name])[-1].words[1]
         assert (results.pop(count - 1).status == Status.OK) == square
     assert {*statuses(list(results.values()))} == {"OPERATION"}
@@ -301,7 +301,7 @@ def test_a_truncated_image_is_refused_at_every_length(name: str, images: dict[st
     lengths = range(64, len(image))
     for size, result in zip(lengths, opened([cut(image, size) for size in lengths]), strict=True):
         if result.status == Status.OK:
-            assert size > len(image) - 16  # only the zeros behind the last tensor are gone
+            assert size > len(image) - 16  # only the zeros after the last tensor are gone
             assert not any(image[size:])
         else:
             assert result.status in (Status.TRUNCATED, Status.TENSOR)
@@ -350,7 +350,7 @@ def test_read_image_info_refuses_every_flipped_byte(images: dict[str, bytes], tm
 
 
 def test_read_image_info_survives_any_header_under_a_right_checksum(images: dict[str, bytes], tmp_path: Path) -> None:
-    """What it does not refuse is for the engine to refuse: it believes the header, and nothing but the header."""
+    """The exporter's reader believes the header, and reads nothing else: the engine refuses all other damage."""
     image = images["plain"]
     for field in HEADER:
         for value in (0, 1, 3, 65535, 65536, 0x7FFFFFFF, 0xFFFFFFFF):

@@ -1,4 +1,4 @@
-"""Valgrind's second opinion: it also sees values that were never set, which the sanitizers do not."""
+"""Valgrind's second opinion: it also sees uninitialised values, which the sanitizers do not see."""
 
 import shutil
 import struct

@@ -51,7 +51,7 @@ def writable_bytes(path: Path) -> dict[str, int]:
 
 
 def unresolved(objects: list[Path]) -> set[str]:
-    """Return what the objects need and none of them defines."""
+    """Return the symbols that the objects need and that none of them defines."""
     tables = [symbols(path) for path in objects]
     return set[str]().union(*(needed for _, needed in tables)) - set[str]().union(*(defined for defined, _ in tables))
 

@@ -22,7 +22,7 @@ PORT = {"sqrtf"}
 DIVISIONS = {"quos", "quou", "rems", "remu", "div0.s", "divn.s"}
 MMU_PAGE = 64 * 1024
 LOADED_LAST = 0x3FCDB700
-"""Where ESP-IDF's second-stage bootloader runs while it loads (SRAM_DRAM_END of memory.ld.in)."""
+"""The address at which ESP-IDF's second-stage bootloader runs while it loads (SRAM_DRAM_END of memory.ld.in)."""
 VECTORS = {  # XCHAL_..._VECOFS of the ESP32-S3's core-isa.h
     "_WindowOverflow4": 0x0,
     "_WindowUnderflow4": 0x40,
@@ -125,7 +125,7 @@ def test_where_everything_is() -> None:
     assert table_start % 1024 == 0
     assert {name: address[name] - table_start for name in VECTORS} == VECTORS
     dram = next(region for region in BOARD.memory if region.name == "dram")
-    assert address["__stack_limit"] == dram.start  # nothing is below the stack
+    assert address["__stack_limit"] == dram.start  # no variable lies below the stack
     assert address["__stack_top"] % 16 == 0
     assert sum(sections[".bss"]) <= LOADED_LAST <= sections[".mailbox"][0]
     assert sections[".mailbox"][0] <= address["emu_exception"] < sum(sections[".mailbox"])

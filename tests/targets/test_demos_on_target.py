@@ -1,4 +1,4 @@
-"""The demo models on each target: the same answers as PyTorch's, within the same limits."""
+"""The demo models on each target: PyTorch's answers, within the same limits everywhere."""
 
 import pytest
 

@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def debian(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The commands of a Debian that has the package ``present``, and had ``removed``."""
+    """The commands of a Debian that has the package ``present``, and once had the package ``removed``."""
     commands = home / "commands"
     write_script(commands / "apt-get", "exit 1")
     write_script(commands / "dpkg-query", "echo present installed; echo removed config-files; exit 1")
@@ -32,7 +32,7 @@ def debian(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def make_recipe(tmp_path: Path) -> MakeRecipe:
-    """Make a recipe of the scripts that are given, in that order, for a compiler ``bin/compiler``."""
+    """Make a recipe of the given scripts, in their order, for a compiler ``bin/compiler``."""
 
     def make(*scripts: str, packages: str = "present") -> Recipe:
         directory = tmp_path / "recipe"

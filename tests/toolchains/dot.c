@@ -1,4 +1,4 @@
-/* Compares quotients and a dot product with what NumPy says (in expected.h); ends with 42 where they are equal. */
+/* Compares quotients and a dot product with what NumPy says (in expected.h); ends with 42 if they are equal. */
 
 #include <stdint.h>
 

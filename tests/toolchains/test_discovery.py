@@ -1,4 +1,4 @@
-"""Which Xtensa compiler is found, where there are several, or none, or a damaged one."""
+"""Which Xtensa compiler is found if there are several, none, or a damaged one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ COMMAND = "xtensa-esp32s3-elf-gcc"
 
 
 def fake_compiler(path: Path) -> Path:
-    """A compiler that says where it is."""
+    """A compiler that prints its own path."""
     return write_script(path, f'echo "{path}"\necho "more about it"')
 
 

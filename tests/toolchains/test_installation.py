@@ -1,4 +1,4 @@
-"""Building a toolchain: whole or not at all, from where it ended, once, and with nothing left behind."""
+"""Building a toolchain: whole or not at all, once, from the step at which it ended, and with no scratch file left."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ with BuildDisplay(Console(stderr=True)) as display:
 
 
 class Notes:
-    """A watcher that remembers."""
+    """A watcher that remembers the steps."""
 
     def __init__(self) -> None:
         self.titles: list[str] = []
@@ -62,7 +62,7 @@ def start(recipe: Recipe) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path) -> str:
-    """Return what is in the file once there is something in it."""
+    """Wait until the file is not empty, and return its text."""
     for _ in range(3000):
         with suppress(FileNotFoundError):
             if text := path.read_text():

@@ -1,4 +1,4 @@
-"""The GCC that the recipe builds, where it has been built: its code, on the core that it is for, against NumPy."""
+"""The GCC that the recipe builds, if it has been built: its code, on its own core, against NumPy."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toolchain, at another place than it was built for."""
+    """The toolchain, moved away from the directory that it was built in."""
     assert RECIPE is not None
     if RECIPE.built() is None:
         pytest.skip("the Xtensa toolchain is not built: emu toolchain install xtensa")
@@ -37,7 +37,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expected_values() -> str:
-    """Inputs over the whole range of exponents, and what correctly rounded arithmetic makes of them."""
+    """Inputs over the whole range of exponents, and their results in correctly rounded arithmetic."""
     random = np.random.default_rng(7)
     a, b = (random.standard_normal((2, 200)) * 10.0 ** random.integers(-18, 18, (2, 200))).astype(np.float32)
     whole = random.integers(-9, 10, 200).astype(np.float32)  # so that no order of additions rounds

@@ -1,7 +1,6 @@
-/* QEMU 8.2, whose plugin API is still version 1.
+/* QEMU 8.2, whose plugin API is version 1.
  *
- * Each function that translated code calls has a TCGHelperInfo of its own here (a structure in QEMU 8.2's headers), and QEMU
- * exports both.
+ * QEMU exports each function that translated code calls, and a TCGHelperInfo about this function.
  */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Where a Cortex-M4 differs from a Cortex-M7: STKALIGN can be switched off, and the registers that identify the core. */
+/* A Cortex-M4 differs from a Cortex-M7: STKALIGN can be switched off, and other registers identify the core. */
 #include "suite.h"
 
 #ifdef frames_without_alignment

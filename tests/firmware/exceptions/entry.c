@@ -174,7 +174,7 @@ void program(void)
     __asm__ volatile("cmp r0, r0\n\tittee eq\n\tudfeq #0\n\tmoveq %0, #1\n\tmovne %0, #2\n\tmovne %0, #3"
                      : "+r"(result)::"cc");
     note(result);
-    seen = 0x04000C00u; /* the state for the rest of the block: ITEE EQ behind the first instruction */
+    seen = 0x04000C00u; /* the state for the rest of the block: ITEE EQ after the first instruction */
     __asm__ volatile("cmp r0, r0\n\tittee eq\n\tudfeq #0\n\tmoveq %0, #1\n\tmovne %0, #2\n\tmovne %0, #3"
                      : "+r"(result)::"cc");
     note(result);

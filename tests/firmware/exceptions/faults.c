@@ -5,7 +5,7 @@
 
 static uint32_t resume_at;
 
-/* Note the status, and go on behind the instruction. */
+/* Note the status, and go on after the instruction. */
 HANDLER(fault)
 {
     note(READ_SPECIAL(ipsr)), note(CFSR), note(HFSR), note(exc_return), note(SHCSR & 0xFFFFu);

@@ -1,4 +1,4 @@
-/* One fault for each value of FAULT, on the line that is marked with its name. */
+/* One fault for each value of FAULT, on the line marked with its name. */
 #include "mailbox.h"
 
 #include <assert.h>

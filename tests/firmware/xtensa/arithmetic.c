@@ -1,4 +1,4 @@
-/* The engine's quotients and the port's square roots of numbers whose bits the test knows; no NaN is among them. */
+/* The engine's quotients and the port's square roots of numbers whose bits the test knows; none of them is NaN. */
 #include "kernels/kernels.h"
 
 #define COUNT 500

@@ -1,4 +1,4 @@
-/* Known by construction: of `word`, 40 loads and 20 stores. */
+/* Known by construction: 40 loads and 20 stores of `word`. */
     .section .bss, "aw", @nobits
     .balign 4
     .global word
@@ -21,7 +21,7 @@ main:
     addi a5, a3, 1
     s32c1i a5, a2, 0    /* stores */
     movi a5, 9
-    s32c1i a5, a2, 0    /* finds one more than expected, and stores nothing */
+    s32c1i a5, a2, 0    /* finds 1 more than expected, and stores nothing */
     l32ai a3, a2, 0
     s32ri a3, a2, 0
     .byte 0x42, 0x72, 0 /* DHWB of a2: writes the cache back */

@@ -1,11 +1,11 @@
-/* One fault for each value of FAULT, on the line that is marked with its name; what the ESP32-S3 can do unaligned is none. */
+/* One fault for each value of FAULT, on the line marked with its name; unaligned access is no fault on the ESP32-S3. */
 #include <stdint.h>
 
 void emu_yield(void);
 void emu_exit(int status);
 
 #ifndef INTERRUPT
-#define INTERRUPT 0x80 /* the one of level 1 that software makes; 0x800 is of level 3 */
+#define INTERRUPT 0x80 /* the interrupt of level 1 that software raises; 0x800 is of level 3 */
 #endif
 
 static volatile int sink;
@@ -176,7 +176,7 @@ __attribute__((noinline)) static void large_frame(int n)
     sink = bytes[0];
 }
 
-/* A fault below many frames, of which most have been stored to the stack. */
+/* A fault below many frames, most of them stored to the stack. */
 __attribute__((noinline)) static int deep_fault(int depth)
 {
     if (depth == 0) unmapped_read();

@@ -1,4 +1,4 @@
-/* An allocator with FreeRTOS's names, and a program that calls it from any depth of the windows and keeps count itself. */
+/* An allocator with FreeRTOS's names, and a program that calls it from any depth of the windows and keeps its own count. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +13,7 @@ void emu_exit(int status);
 
 struct header {
     struct header *next;
-    size_t size; /* of the block behind it; its lowest bit is set where it is free */
+    size_t size; /* of the block after it; its lowest bit is set if the block is free */
 };
 
 static _Alignas(8) uint8_t ucHeap[4096];
@@ -152,7 +152,7 @@ __attribute__((noipa)) uint32_t at_depth(uint32_t depth, void (*what)(uint32_t, 
     } else {
         what(place, size);
     }
-    __asm__ volatile("" : "+r"(deeper)); /* or the compiler makes a loop of it */
+    __asm__ volatile("" : "+r"(deeper)); /* else the compiler turns the recursion into a loop */
     return deeper;
 }
 
@@ -171,7 +171,7 @@ int main(void)
         if (what != by_realloc && places[place].block != NULL) what = give_back;
         at_depth(depth, what, place, size);
     }
-    at_depth(2, by_malloc, 0, 50000); /* more than there is; what was there before stays lost, as leaks do */
+    at_depth(2, by_malloc, 0, 50000); /* more than the heap has; the earlier block stays lost, as leaks do */
     emu_yield();
 #ifdef TWICE
     void *block = pvPortMalloc(10);

@@ -1,4 +1,4 @@
-/* Exception vectors of a name that nobody knows, where VECBASE is set to while the program runs. DOES is what main does then. */
+/* Exception vectors with a name that emu does not know; VECBASE points to them once the program runs. Then main runs DOES. */
 #include <stdint.h>
 
 void emu_exit(int status);
@@ -8,7 +8,7 @@ enum { SOFTWARE_INTERRUPT = 1 << 7 }; /* of level 1 */
 extern char own_vectors[];
 volatile int served;
 
-/* The handler of interrupts has its registers on the stack of what it interrupts, and never leaves exception mode. */
+/* The interrupt handler saves its registers on the stack of the interrupted function, and never leaves exception mode. */
 __asm__(".section .text.own_vectors, \"ax\"\n"
         ".balign 1024\n"
         ".global own_vectors\n"
@@ -25,7 +25,7 @@ __asm__(".section .text.own_vectors, \"ax\"\n"
         "    s32i a2, a1, 0\n"
         "    s32i a3, a1, 4\n"
         "    rsr.exccause a2\n"
-        "1:  bnei a2, 4, 1b\n" /* what is no interrupt ends here */
+        "1:  bnei a2, 4, 1b\n" /* other exceptions end here */
         "    rsr.interrupt a2\n"
         "    wsr.intclear a2\n"
         "    movi a3, served\n"

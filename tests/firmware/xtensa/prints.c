@@ -1,4 +1,4 @@
-/* Prints as ESP-IDF does: waits for room in the FIFO, then writes a byte; UART0, then USB_SERIAL_JTAG. */
+/* Prints as ESP-IDF does: waits for room in the FIFO, then writes a byte. First UART0, then USB_SERIAL_JTAG. */
 #include <stdint.h>
 
 void emu_exit(int status);

@@ -1,4 +1,4 @@
-/* The ways in which compiled code moves the stack pointer and the register windows; SHAPE is the call of one of them. */
+/* The ways in which compiled code moves the stack pointer and the register windows; SHAPE calls one of them. */
 #include <stdarg.h>
 #include <stdint.h>
 
@@ -86,7 +86,7 @@ int main(void)
     return 0;
 }
 
-/* Calls that set four and twelve registers apart, which GCC makes of none; they count their depth. */
+/* Calls that set four and twelve registers apart; GCC emits no such call. They count their depth. */
 __asm__(".text\n.align 4\n"
         ".global calls_by_four\n.type calls_by_four, @function\n"
         "calls_by_four:\n"

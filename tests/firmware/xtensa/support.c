@@ -1,4 +1,4 @@
-/* What programs need beside the port's startup code, as there is no C library: where the harness stops, and what GCC calls. */
+/* Functions that programs need besides the port's startup code, without a C library: emu_yield, and those that GCC calls. */
 #include <stddef.h>
 
 void emu_yield(void);
@@ -13,7 +13,7 @@ __attribute__((noinline)) void emu_exit(int status)
 
 void *memset(void *to, int value, size_t count)
 {
-    volatile unsigned char *bytes = to; /* else GCC makes it a call of memset */
+    volatile unsigned char *bytes = to; /* else GCC turns the loop into a call of memset */
     while (count--) *bytes++ = (unsigned char)value;
     return to;
 }
