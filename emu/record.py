@@ -638,6 +638,8 @@ class Run(_Part):
     - ``covered_lines``: the lines in ``coverage``;
     - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
     """
+    changed: list[str] = []
+    """What the emulator ran otherwise than the ELF has it, a sentence each with the reason."""
     environment: dict[str, str] = {}
     """The versions of the programs that ran the firmware, and the system."""
 

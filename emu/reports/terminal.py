@@ -89,6 +89,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _fault(fault)]
     if run.memory_check is not None:
         parts += [Text(), *_memory_check(run.memory_check)]
+    if run.changed:
+        parts += [Text(), *(Text(printable(line), "dim") for line in run.changed)]
     if run.not_measured:
         lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
