@@ -638,6 +638,8 @@ class Run(_Part):
     - ``covered_lines``: the lines in ``coverage``;
     - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
     """
+    not_checked: list[str] = []
+    """What a chip refuses and the emulator lets pass, a line each; a run without faults says nothing about these."""
     changed: list[str] = []
     """What the emulator ran otherwise than the ELF has it, a sentence each with the reason."""
     environment: dict[str, str] = {}

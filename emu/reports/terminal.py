@@ -89,6 +89,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _fault(fault)]
     if run.memory_check is not None:
         parts += [Text(), *_memory_check(run.memory_check)]
+    if run.not_checked:
+        parts += [Text(), *(Text(f"not checked: {line}", "dim") for line in run.not_checked)]
     if run.changed:
         parts += [Text(), *(Text(printable(line), "dim") for line in run.changed)]
     if run.not_measured:
