@@ -12,8 +12,10 @@ import pytest
 import yaml
 from pages import PAGES, REPOSITORY, Block, blocks
 
+from emu.model.stated import Stated, read_stated
 from emu.pytest_plugin import options
 from emu.suppressions import load_suppressions
+from emu.targets import Board, find_target
 
 LANGUAGES = {"c", "console", "ld", "python", "sh", "text", "toml", "yaml"}
 DIAGRAMS = {"README.md": 1, "docs/how-to/own-board.md": 1}
@@ -71,8 +73,13 @@ def test_toml(block: Block, tmp_path: Path):
     elif "suppress" in table:
         (tmp_path / "accepted.toml").write_text(block.text)
         assert load_suppressions(tmp_path / "accepted.toml")
-    else:
-        assert "emulators" in table, "a board file, which the commands of its page use"
+    elif table.keys() <= Stated.model_fields.keys():
+        (tmp_path / "model.emu.toml").write_text(block.text)
+        assert read_stated(tmp_path / "model.pt") != Stated()
+    elif "emulators" not in table:  # a part of a board file; the commands of its page use whole ones
+        whole = find_target("stm32h7-unicorn").board
+        changed = {**whole.model_dump(exclude_defaults=True), **table}
+        assert Board.model_validate(changed) != whole
 
 
 @pytest.mark.parametrize("block", examples("yaml"))
