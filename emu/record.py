@@ -248,9 +248,12 @@ class FailedAllocations(Location):
     """The number of refused calls."""
     live_bytes: int | None = None
     """Live bytes at the largest request, by requested sizes."""
+    taken_bytes: int | None = None
+    """The allocator's memory at the largest request: what ``_sbrk`` gave, and variables that hold blocks. ``_sbrk`` may
+    have had more to give. None if the allocator's memory is not known, and in older records."""
     free_bytes: int | None = None
-    """The allocator's memory outside live blocks at the largest request, headers included. None if the allocator's
-    memory is not known."""
+    """The part of the allocator's memory outside live blocks at the largest request, headers included. None if the
+    allocator's memory is not known."""
     largest_free_bytes: int | None = None
     """The longest piece of ``free_bytes`` between two blocks."""
     sbrk_refused: bool = False
