@@ -29,9 +29,11 @@ class _Part(BaseModel):
 
 
 def _is_possible(value: object) -> bool:
-    """Return whether a figure, or each in a table of them, has at most 64 bits and is not NaN; an error may be inf."""
+    """Return whether a figure, or each in a table or list, has at most 64 bits and is not NaN; an error may be inf."""
     if isinstance(value, dict):
         return all(_is_possible(key) and _is_possible(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_possible, value))
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 64
     return not (isinstance(value, float) and math.isnan(value))
