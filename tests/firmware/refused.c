@@ -52,7 +52,7 @@ __attribute__((noipa)) void *_sbrk(int bytes)
 #endif
 
 #ifdef ASKS_FOR_THE_BREAK
-/* After a refusal, newer versions of newlib's small malloc (nano-mallocr.c) ask _sbrk where the heap ends. */
+/* After a refusal, newer versions of newlib's small malloc ask _sbrk where the heap ends. */
 __attribute__((noipa)) void *pvPortMalloc(size_t size)
 {
     char *granted = _sbrk((int)size);
