@@ -221,7 +221,7 @@ class Stack(_Part):
 
     backtrace: Backtrace = []
     stacks: list[StackUse] = []
-    """Every stack that SP was on; the first is the stack that the firmware starts on."""
+    """Every stack that SP was on; the first is the stack that the firmware starts on, if that stack's peak is known."""
     second_run: bool = False
     """Whether a second, identical run measured the peak; the first run has all other figures."""
 
@@ -352,6 +352,8 @@ class OtherError(Location):
     """The address that was accessed the first time; None if the error is not in an access."""
     times: int
     """How often the instruction made the error."""
+    memory: str | None = None
+    """The owner of the memory that ``address`` is in, or near; None if the error is not in an access."""
 
 
 class MemoryFinding(Fault):
@@ -641,6 +643,8 @@ class Run(_Part):
     - ``covered_lines``: the lines in ``coverage``;
     - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
     """
+    changed: list[str] = []
+    """What the emulator ran otherwise than the ELF has it, a sentence each with the reason."""
     environment: dict[str, str] = {}
     """The versions of the programs that ran the firmware, and the system."""
 
@@ -648,6 +652,11 @@ class Run(_Part):
     def on_board(self) -> bool:
         """Whether the run has figures of a board. A program for the build machine has none, and no limit applies."""
         return self.memory.flash_bytes is not None
+
+    @property
+    def other_stacks(self) -> list[StackUse]:
+        """The stacks other than the one that the firmware starts on, which is the first of all if its peak is known."""
+        return self.stack.stacks[self.memory.stack_peak_bytes is not None :]
 
     @property
     def ok(self) -> bool:

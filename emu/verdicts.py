@@ -59,7 +59,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     peak, limit = run.memory.stack_peak_bytes, run.memory.stack_limit_bytes
     if peak is not None and limit is not None:
         verdicts.append(Verdict(name="stack fits", ok=peak <= limit, value=f"{peak:,} B", limit=f"{limit:,} B"))
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         if stack.limit_bytes is not None:
             peak, limit = stack.peak_bytes, stack.limit_bytes
             name = f"stack {stack.name} fits"

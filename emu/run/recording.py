@@ -47,6 +47,7 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         output=measured.output,
         output_cut_bytes=measured.output_cut_bytes,
         not_measured=not_measured,
+        changed=list(measured.changed),
         environment={
             "emu": emu.__version__,
             **emulator_version(target),

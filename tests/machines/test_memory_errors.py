@@ -133,6 +133,45 @@ def test_one_mistake_is_one_finding(
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_one_instruction_that_misses_a_block_and_uses_a_freed_one_makes_two_mistakes(
+    tmp_path: Path, level: str
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, "counts_missed_and_freed_bytes()", level, "-w")
+    assert [(finding.kind, finding.times) for finding in findings] == [
+        ("heap_out_of_bounds_read", 1),
+        ("use_after_free_read", 2),
+    ]
+    assert {finding.line for finding in findings} == {line_of(MISTAKES, "count_byte")}
+    missed, freed = (str(finding.memory) for finding in findings)
+    assert missed.startswith("right after a block of 8 bytes")
+    assert freed.startswith("16 bytes into a block of 32 bytes")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_call_of_memcpy_that_misses_a_block_and_uses_a_freed_one_makes_two_mistakes(
+    tmp_path: Path, level: str
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, "copies_to_small_and_freed()", level, "-w")
+    assert [finding.kind for finding in findings] == ["heap_out_of_bounds_write", "use_after_free_write"]
+    small, freed = (str(finding.memory) for finding in findings)
+    assert small.startswith("right after a block of 8 bytes")
+    assert freed.startswith("0 bytes into a block of 32 bytes")
+    assert f"/{MISTAKES}:{line_of(MISTAKES, 'free')}" in freed
+    for finding, owner in zip(findings, ("4 bytes before a block of 64", "bytes into a block of 32"), strict=True):
+        assert finding.backtrace[1].line == line_of(MISTAKES, "put")
+        assert finding.others
+        assert all(owner in str(other.memory) for other in finding.others)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_copy_over_several_blocks_is_one_mistake(tmp_path: Path, level: str) -> None:
+    _, (finding,) = check(tmp_path, MISTAKES, "copies_over_its_neighbours()", level, "-w")
+    assert finding.kind == "heap_out_of_bounds_write"
+    assert str(finding.memory).startswith("right after a block of 8 bytes")
+    assert "use_after_free_write" in {other.kind for other in finding.others}
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_copy_that_is_too_long_is_one_finding_of_its_first_write(tmp_path: Path, level: str) -> None:
     _, (finding,) = check(tmp_path, MISTAKES, "receives_too_much()", level)
     assert (finding.kind, finding.function, finding.backtrace[1].function) == (

@@ -135,7 +135,7 @@ def test_a_stack_elsewhere_is_no_figure(tmp_path: Path) -> None:
 
 
 def test_an_endless_run_is_not_made_again(tmp_path: Path) -> None:
-    elf = build(tmp_path, "stacks.c", '-DRUNS=({ for (;;) __asm__ volatile(""); })', *WITH_FPU)
+    elf = build(tmp_path, "stacks.c", '-DRUNS=({ for (;;) __asm__ volatile("nop"); })', *WITH_FPU)
     run = record(elf)
     assert [fault.kind for fault in run.faults] == ["instruction_budget"]
     assert "did not end by itself (instruction_budget)" in run.not_measured["stack_peak_bytes"]

@@ -55,6 +55,8 @@ class CoreException:
     bfar: int
     registers: Sequence[int] | None
     """r0 to r15 before the instruction; None if the exception's frame is not on the stack."""
+    frame_not_pushed_at: int | None = None
+    """MSP, below which there is no memory for the exception's frame; None if it was pushed, or belongs to PSP."""
 
     @property
     def is_fault(self) -> bool:
@@ -96,6 +98,13 @@ class Interrupted:
 def is_exception_return(value: int) -> bool:
     """Return whether LR has a value that makes a handler's return leave the exception (B1.5.8)."""
     return value in _EXCEPTION_RETURNS
+
+
+def pushed_frame(sp: int, return_value: int) -> int:
+    """Return the address of the frame that the core pushed below ``sp``; 0 if the handler has no process's frame."""
+    if not is_exception_return(return_value) or not return_value & _ON_PROCESS_STACK:
+        return 0
+    return (sp - _FRAME.size - (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES)) & ~7
 
 
 def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Memory) -> Interrupted | None:
@@ -140,7 +149,7 @@ def read_exception(core: StoppedCore) -> CoreException | None:
     if number == 0:
         return None
     cfsr, hfsr, _, mmfar, bfar = (_fault_register(core, _FAULT_REGISTERS + 4 * index) for index in range(5))
-    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(core, cfsr))
+    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(core, cfsr), _frame_not_pushed(core, cfsr))
 
 
 def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
@@ -205,6 +214,14 @@ def _fault_register(core: StoppedCore, address: int) -> int:
     if len(word) < 4:
         raise CoreError(f"the core's register at {address:#010x} cannot be read")
     return int.from_bytes(word, "little")
+
+
+def _frame_not_pushed(core: StoppedCore, cfsr: int) -> int | None:
+    """Return MSP from before the exception if the core could not push the frame there."""
+    return_value = core.register("lr")
+    if not cfsr & (_MSTKERR | _STKERR) or return_value & _ON_PROCESS_STACK:
+        return None
+    return core.register("sp") + _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES)
 
 
 def _registers_before(core: StoppedCore, cfsr: int) -> list[int] | None:

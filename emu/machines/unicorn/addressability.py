@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from emu.architectures.access import NULL_PAGE
 from emu.elf import Section
 from emu.firmware import Firmware
-from emu.native.unicorn.shadow import ByteState
+from emu.native.unicorn.instructions import ByteState
 from emu.targets import Region
 
 _MAPPING_SYMBOL = "$"
