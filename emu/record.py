@@ -29,9 +29,11 @@ class _Part(BaseModel):
 
 
 def _is_possible(value: object) -> bool:
-    """Return whether a figure, or each in a table of them, has at most 64 bits and is not NaN; an error may be inf."""
+    """Return whether a figure, or each in a table or list, has at most 64 bits and is not NaN; an error may be inf."""
     if isinstance(value, dict):
         return all(_is_possible(key) and _is_possible(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_possible, value))
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 64
     return not (isinstance(value, float) and math.isnan(value))
@@ -248,9 +250,12 @@ class FailedAllocations(Location):
     """The number of refused calls."""
     live_bytes: int | None = None
     """Live bytes at the largest request, by requested sizes."""
+    taken_bytes: int | None = None
+    """The allocator's memory at the largest request: what ``_sbrk`` gave, and variables that hold blocks. ``_sbrk`` may
+    have had more to give. None if the allocator's memory is not known, and in older records."""
     free_bytes: int | None = None
-    """The allocator's memory outside live blocks at the largest request, headers included. None if the allocator's
-    memory is not known."""
+    """The part of the allocator's memory outside live blocks at the largest request, headers included. None if the
+    allocator's memory is not known."""
     largest_free_bytes: int | None = None
     """The longest piece of ``free_bytes`` between two blocks."""
     sbrk_refused: bool = False

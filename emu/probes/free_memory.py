@@ -25,6 +25,11 @@ class Moment:
     largest_free_bytes: int | None = None
     """The bytes of the largest piece of free memory; None until counted."""
 
+    @property
+    def taken_bytes(self) -> int | None:
+        """The bytes of the allocator's memory; None if no piece of it is known."""
+        return sum(end - start for start, end in self.spans) if self.spans else None
+
 
 class FreeMemory:
     """The live blocks, now and at the noted moments."""

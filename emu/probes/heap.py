@@ -359,6 +359,7 @@ class HeapLedger:
                     largest_bytes=most.size,
                     failures=sum(of.times for of in refusals),
                     live_bytes=most.live,
+                    taken_bytes=most.memory.taken_bytes,
                     free_bytes=most.memory.free_bytes,
                     largest_free_bytes=most.memory.largest_free_bytes,
                     sbrk_refused=most.by_sbrk,

@@ -5,9 +5,12 @@
 #ifndef BLOCKS
 #define BLOCKS 16
 #endif
+#ifndef FILLED
+#define FILLED BLOCKS
+#endif
 #define BLOCK 1000 /* newlib's heap takes 1008 bytes for it */
 
-static void *block[BLOCKS];
+static void *volatile block[BLOCKS];
 static void *volatile image;
 
 #ifdef IN_TASK
@@ -49,7 +52,7 @@ __attribute__((noipa)) void *_sbrk(int bytes)
 #endif
 
 #ifdef ASKS_FOR_THE_BREAK
-/* After a refusal, newer versions of newlib's small malloc (nano-mallocr.c) ask _sbrk where the heap ends. */
+/* After a refusal, newer versions of newlib's small malloc ask _sbrk where the heap ends. */
 __attribute__((noipa)) void *pvPortMalloc(size_t size)
 {
     char *granted = _sbrk((int)size);
@@ -75,7 +78,7 @@ __attribute__((noipa, unused)) static void load_deeply(int depth)
 
 __attribute__((noinline)) static void fill(void)
 {
-    for (int i = 0; i < BLOCKS; i++) block[i] = malloc(BLOCK);
+    for (int i = 0; i < FILLED; i++) block[i] = malloc(BLOCK);
 }
 
 __attribute__((noinline, noreturn)) void job(void);
@@ -85,7 +88,7 @@ void job(void)
 {
 #ifndef NOTHING_GRANTED
     fill();
-#ifndef IN_ARRAY
+#if !defined IN_ARRAY && !defined NOTHING_FREED
     for (int i = 0; i < BLOCKS; i += 2) free(block[i]);
 #endif
 #endif

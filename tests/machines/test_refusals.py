@@ -65,6 +65,17 @@ def test_what_was_free_is_known_for_each_of_many_call_paths(tmp_path: Path, targ
     assert {(each.free_bytes, each.largest_free_bytes) for each in failed} == {(16 * 1008 - 8 * 1000, 1008 + 8)}
 
 
+def test_what_is_free_is_said_to_be_of_the_memory_that_was_taken(tmp_path: Path) -> None:
+    record = run(tmp_path, "stm32h7-unicorn", "-DNOTHING_FREED", "-DBLOCKS=18", "-DFILLED=16")
+    failed = refused(record)
+    assert (failed.taken_bytes, failed.free_bytes) == (16 * 1008, 16 * 8)
+    for name, text in every_report(record).items():
+        assert "128 B free of the 16,128 B that it has taken, at most 8 B in one piece" in text, name
+    record.heap.failed = [failed.model_copy(update={"taken_bytes": None})]
+    for name, text in every_report(record).items():
+        assert "128 B free, at most 8 B in one piece" in text, name
+
+
 @on_both
 @pytest.mark.parametrize(
     "flags", [("-DNOTHING_GRANTED", "-DIN_TASK"), ("-DNOTHING_GRANTED", "-DIN_ARRAY", "-DBLOCKS=2")]
