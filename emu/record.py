@@ -395,6 +395,8 @@ class MemoryCheck(_Part):
     """The number of findings (not their times) that a suppression file removed."""
     cut: bool = False
     """Whether there were more findings than the record keeps."""
+    taken_as_set: list[str] = []
+    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
 
 
 class CallPath(Location):

@@ -14,7 +14,11 @@ def not_looked_for(run: Run) -> dict[str, str]:
     """Return the kinds of memory errors that the memory check of a run could not find, each with the reason."""
     if run.memory_check is None:
         return {}
-    return {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
+    unseen = {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
+    if run.memory_check.taken_as_set and "uninitialised values" not in unseen:
+        kept = " and ".join(run.memory_check.taken_as_set)
+        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that a reset keeps them"
+    return unseen
 
 
 def is_checked(run: Run) -> bool:

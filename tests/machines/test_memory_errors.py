@@ -10,6 +10,7 @@ from emu.instruments import Instruments
 from emu.machines import Limits, Measurements
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryFinding
+from emu.run import RunOptions, run_firmware
 from emu.suppressions import Suppression
 from emu.targets import Target
 
@@ -83,8 +84,17 @@ def test_an_undefined_value_comes_from_the_memory_that_nobody_set(
 
 
 def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
-    _, findings = check(tmp_path, SOURCE, "variable_decides()")
+    measured, findings = check(tmp_path, SOURCE, "variable_decides()")
     assert findings == []
+    assert measured.memory_check is not None
+    assert measured.memory_check.taken_as_set == [".noinit"]
+
+
+def test_the_verdict_names_the_sections_that_count_as_set(tmp_path: Path) -> None:
+    elf = build(tmp_path, SOURCE, "-DRUNS=variable_decides()")
+    run = run_firmware(elf, "program", TARGET, None, RunOptions(memcheck=True), lambda _done, _of: None)
+    values = [verdict.value for verdict in run.verdicts if verdict.name == "no memory error"]
+    assert values == ["0 memory errors; not looked for: uninitialised values in .noinit"]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +102,10 @@ def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
 )
 def test_a_board_says_which_sections_a_reset_keeps(tmp_path: Path, kept: tuple[str, ...], number: int) -> None:
     target = Target(TARGET.board.model_copy(update={"kept_over_reset": kept}), "unicorn")
-    _, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
+    measured, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
     assert len(findings) == number
+    assert measured.memory_check is not None
+    assert measured.memory_check.taken_as_set == [".noinit"] * (number == 0)
     for finding in findings:
         assert finding.detail.endswith(
             "(name .noinit in kept_over_reset of the board file if a reset keeps its values)"

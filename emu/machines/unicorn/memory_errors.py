@@ -8,6 +8,7 @@ from emu.architectures.armv7em.dataflow import Access
 from emu.architectures.core import Core
 from emu.elf import Symbol
 from emu.firmware import Firmware
+from emu.machines.unicorn.addressability import kept_sections
 from emu.machines.unicorn.same_mistake import Described, by_mistake
 from emu.native.unicorn.instructions import ByteState, FindingKind
 from emu.native.unicorn.shadow import Finding, NativeShadow
@@ -89,6 +90,7 @@ class MemoryErrors:
             allocator="replaced" if self._replaced else "faithful",
             findings=[*by_mistake(self._described), *self._outputs.values()],
             cut=self._shadow.findings_cut,
+            taken_as_set=[section.name for section in kept_sections(self._firmware)],
         )
 
     # ---- describing --------------------------------------------------------------------------------------------------
