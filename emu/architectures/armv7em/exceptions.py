@@ -219,7 +219,7 @@ def _fault_register(core: StoppedCore, address: int) -> int:
 def _frame_not_pushed(core: StoppedCore, cfsr: int) -> int | None:
     """Return MSP from before the exception if the core could not push the frame there."""
     return_value = core.register("lr")
-    if not cfsr & (_MSTKERR | _STKERR) or return_value & _ON_PROCESS_STACK:
+    if not cfsr & (Cfsr.MSTKERR | Cfsr.STKERR) or return_value & _ON_PROCESS_STACK:
         return None
     return core.register("sp") + _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES)
 
