@@ -8,7 +8,7 @@ import errno
 from emu.printable import printable
 
 _LONGEST = 2000
-_OUTPUT_LOST = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_OUTPUT_LOST = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class EmuError(Exception):
@@ -36,7 +36,7 @@ class MissingToolError(EmuError):
 
 
 class OutputError(EmuError):
-    """A file or the cache cannot be written: exit code 74."""
+    """A file or the cache cannot be written, or a device fails: exit code 74."""
 
     exit_code = 74
 
@@ -47,6 +47,8 @@ def as_emu_error(error: Exception) -> EmuError:
         return error
     if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
         return OutputError(f"{error.filename or 'what emu prints'}: cannot be written: {error.strerror}")
+    if isinstance(error, OSError) and error.errno == errno.EIO:  # of a damaged disk, or of a terminal that is gone
+        return OutputError(f"{error.filename or 'a file or stream'}: cannot be read or written: {error.strerror}")
     if isinstance(error, MemoryError):
         return EmuError("there is not enough memory")
     return EmuError(f"an error in emu: {type(error).__name__}: {error}")

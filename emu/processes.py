@@ -8,8 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from emu.errors import MissingToolError
+
 _GUARD = 'exec 3<&0 </dev/null; (read _ <&3; kill -KILL 0) >/dev/null 2>&1 & "$@" 3<&-; code=$?; kill $!; exit $code'
 """A shell that heads the group. It ends the group when its input, a pipe, closes: even SIGKILL closes our end."""
+
+
+_VERSION_SECONDS = 60.0
+
+
+def version_line(program: Path) -> str | None:
+    """Return the first line of ``program --version``, or None if the program fails.
+
+    Raises MissingToolError if it does not end in time.
+    """
+    with guarded([program, "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            answer, _ = process.communicate(timeout=_VERSION_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            message = f"{program} --version does not end in {_VERSION_SECONDS:g} seconds; mend or remove {program}"
+            raise MissingToolError(message) from error
+    return None if process.returncode else answer.decode(errors="replace").partition("\n")[0]
 
 
 @contextlib.contextmanager

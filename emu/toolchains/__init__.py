@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 from emu.errors import EmuError, MissingToolError, OutputError
-from emu.processes import guarded
+from emu.processes import guarded, version_line
 from emu.toolchains.espressif import espressif_compilers
 from emu.toolchains.recipe import find_recipe
 
@@ -64,7 +64,9 @@ class Toolchain:
 
 
 def find_toolchain(name: str) -> Toolchain:
-    """Return the toolchain called ``name``. Raises MissingToolError with the command that installs the toolchain.
+    """Return the toolchain called ``name``.
+
+    Raises MissingToolError with the command that installs the toolchain, or that names a compiler which hangs.
 
     - ``host``: the compiler of this machine.
     - ``host-sanitizers``: the GCC of this machine, with AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -73,7 +75,7 @@ def find_toolchain(name: str) -> Toolchain:
     - another name: the GCC called ``<name>-gcc``, for example ``arm-none-eabi-gcc``.
     """
     for compiler in _compilers(name):
-        version = _version(compiler)
+        version = version_line(compiler)
         if version is not None and (name != "host-sanitizers" or _has_sanitizers(compiler)):
             return Toolchain(name, compiler, version)
     command = _command(name)
@@ -103,15 +105,6 @@ def _compilers(name: str) -> Iterator[Path]:
 def _command(name: str) -> str:
     names = {"host": "cc", "host-sanitizers": "gcc with libasan and libubsan", "xtensa": "a GCC for Xtensa"}
     return names.get(name, f"{name}-gcc")
-
-
-def _version(compiler: Path) -> str | None:
-    """Return the first line of the compiler's ``--version``, or None if the compiler does not run here."""
-    try:
-        answer = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.partition("\n")[0]
 
 
 def _has_sanitizers(compiler: Path) -> bool:

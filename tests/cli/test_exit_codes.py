@@ -41,6 +41,11 @@ def raising(exception: str) -> str:
         ("AssertionError", 70, "error: an error in emu: AssertionError"),
         ("MemoryError", 70, "error: there is not enough memory"),
         ("PermissionError(13, 'Permission denied', 'f')", 70, "error: an error in emu: PermissionError"),
+        (
+            "OSError(5, 'Input/output error')",
+            74,
+            "error: a file or stream: cannot be read or written: Input/output error",
+        ),
         ("OSError(28, 'No space left on device', 'f')", 74, "error: f: cannot be written: No space left on device"),
     ],
 )

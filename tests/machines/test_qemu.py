@@ -26,7 +26,7 @@ from emu.machines.unicorn import UnicornMachine
 from emu.mailbox import SYMBOL, Mailbox
 from emu.model.sources import find_model
 from emu.record import Fault
-from emu.run import RunOptions, open_machine
+from emu.run import RunOptions, emulator_version, open_machine
 from emu.targets import find_target
 
 COMMAND = "qemu-system-arm"
@@ -458,6 +458,16 @@ def test_a_missing_qemu_names_the_command_that_installs_it(
     outcome = emu("run", endless.path, "-t", "stm32h7-qemu", PATH=str(tmp_path / "empty"))
     assert outcome.returncode == 3, outcome
     assert "apt-get install qemu-system-arm" in outcome.stderr
+
+
+def test_a_qemu_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / COMMAND
+    fake.write_text("#!/bin/sh\nsleep 5\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("emu.processes._VERSION_SECONDS", 0.2, raising=False)
+    with pytest.raises(MissingToolError, match=f"{fake} --version does not end in 0.2 seconds"):
+        emulator_version(QEMU)
 
 
 @needs_qemu

@@ -85,6 +85,13 @@ def test_a_compiler_that_does_not_run_here_is_passed_over(home: Path, path_direc
     assert find_toolchain("xtensa").compiler == runs
 
 
+def test_a_compiler_that_hangs_is_named(path_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = write_script(path_directory / "arm-none-eabi-gcc", "/bin/sleep 5")
+    monkeypatch.setattr("emu.processes._VERSION_SECONDS", 0.2, raising=False)
+    with pytest.raises(MissingToolError, match=f"{compiler} --version does not end in 0.2 seconds"):
+        find_toolchain("arm-none-eabi")
+
+
 def truncate(directory: Path) -> None:
     (directory / "lib" / "libgcc.a").write_bytes(b"!<arch>\n" * 99)
 

@@ -228,7 +228,10 @@ def _above_standard_streams(file: int) -> int:
 
 
 def _unless_gone(transferred: _Transferred) -> _Transferred:
-    """Return ``done``; raises ProcessLookupError if nothing was read or written, as a dead process has no memory."""
+    """Return ``transferred``, the bytes or their number; raises ProcessLookupError if it is empty.
+
+    A dead process has no memory.
+    """
     if not transferred:
         raise ProcessLookupError
     return transferred

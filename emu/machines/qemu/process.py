@@ -28,7 +28,7 @@ from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
 from emu.native.qemu import OUTPUT_KEPT, Shared, qemu_plugin
 from emu.probes.allocators import allocator_entries
-from emu.processes import end_group
+from emu.processes import end_group, version_line
 from emu.targets import Region
 
 _ERASED = 0xFF
@@ -50,9 +50,9 @@ def find_qemu(core: type[QemuCore]) -> Path:
 
 
 def qemu_version(core: type[QemuCore]) -> str:
-    """Return the version of the QEMU that emulates ``core``; raises MissingToolError if it is missing."""
-    answer = subprocess.run([find_qemu(core), "--version"], check=False, capture_output=True, text=True)
-    return answer.stdout.partition("\n")[0].removeprefix("QEMU emulator version ") or "of an unknown version"
+    """Return the version of the QEMU that emulates ``core``; raises MissingToolError if it is missing or hangs."""
+    answer = version_line(find_qemu(core)) or ""
+    return answer.removeprefix("QEMU emulator version ") or "of an unknown version"
 
 
 @dataclass(frozen=True)
