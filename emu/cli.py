@@ -4,6 +4,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 import emu
 from emu.commands.build import build
@@ -18,6 +19,7 @@ from emu.commands.toolchain import toolchain
 from emu.ending import one_line_for_failures, open_standard_streams, signals_end_in_order
 from emu.errors import InputError
 from emu.marks import print_marks_everywhere
+from emu.reading import complaint
 
 _WRONG_CALL: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """Typer does not export the base of its errors, and newer versions have a copy of click of their own."""
@@ -60,9 +62,11 @@ def _call() -> int:
 def _what_is_wrong(error: Any) -> str:
     """Return the message that typer would put into a box, and what to type."""
     message, similar = error.format_message(), getattr(error, "possibilities", None)
+    if isinstance(error.__cause__, ValidationError):  # of a value, in pydantic's words
+        message = message.replace(error.message, complaint(error.__cause__.errors()[0]))
     if similar:
         message = f"{error.message.rstrip('.')}; did you mean {' or '.join(similar)}?"
-    message = message.replace(". Did you", "; did you").replace("Value error, ", "").strip().rstrip(".")
+    message = message.replace(". Did you", "; did you").strip().rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "emu"
     return f"{message[:1].lower()}{message[1:]} (`{command} --help` shows what to type)"
 

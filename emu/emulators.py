@@ -22,6 +22,8 @@ class Emulator:
     """The architectures that the emulator runs, each with the program that it needs; "" if the compiler is enough."""
     measures: Mapping[str, How]
     """What the emulator measures, among the figures and options (see ``emu.instruments``) that some emulators lack."""
+    not_checked: tuple[str, ...] = ()
+    """What a chip refuses and this emulator lets pass, so that a run without faults does not say that it is right."""
     counts_instructions: bool = True
     compiles_probes: bool = False
     """Whether the emulator needs the host's compiler, because C code of emu watches inside the emulator."""
@@ -63,6 +65,11 @@ EMULATORS: Mapping[EmulatorName, Emulator] = {
         package="emu.machines.renode",
         programs={"armv7em": "renode", "xtensa": "renode"},
         measures={"stack_peak": "in a second run"},
+        not_checked=(
+            "unaligned accesses: none faults, not even where the firmware traps them (CCR.UNALIGN_TRP)",
+            "accesses to addresses that hold nothing: the firmware goes on until emu looks at Renode's count of them",
+            "writes to flash: only what has changed at the end of the run is found",
+        ),
     ),
     "native": Emulator(
         package="emu.machines.host",

@@ -29,9 +29,11 @@ class _Part(BaseModel):
 
 
 def _is_possible(value: object) -> bool:
-    """Return whether a figure, or each in a table of them, has at most 64 bits and is not NaN; an error may be inf."""
+    """Return whether a figure, or each in a table or list, has at most 64 bits and is not NaN; an error may be inf."""
     if isinstance(value, dict):
         return all(_is_possible(key) and _is_possible(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_possible, value))
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 64
     return not (isinstance(value, float) and math.isnan(value))
@@ -78,14 +80,7 @@ _INNERMOST, _OUTERMOST = 200, 50
 
 def _folded(frames: list[Frame]) -> list[Frame]:
     """Fold what repeats, and leave out the middle of what is still very deep. The sizes add up to the same bytes."""
-    folded: list[Frame] = []
-    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends, frame.times) for frame in frames]
-    for start, length, times in repetitions(alike):
-        for frame in frames[start : start + length]:
-            if times > 1 and frame.times == 1:
-                size = None if frame.frame_bytes is None else frame.frame_bytes * times
-                frame = frame.model_copy(update={"frame_bytes": size, "times": times, "cycle": length})
-            folded.append(frame)
+    folded = frames if any(frame.times > 1 for frame in frames) else _folded_once(frames)
     rest = folded[_INNERMOST : max(_INNERMOST, len(folded) - _OUTERMOST)]
     if len(rest) <= 1:
         return folded
@@ -97,6 +92,19 @@ def _folded(frames: list[Frame]) -> list[Frame]:
         is_rest=True,
     )
     return [*folded[:_INNERMOST], left_out, *folded[-_OUTERMOST:]]
+
+
+def _folded_once(frames: list[Frame]) -> list[Frame]:
+    """Fold what repeats, in frames that each stand for themselves."""
+    folded: list[Frame] = []
+    alike = [(frame.pc, frame.frame_bytes, frame.interrupted_by, frame.walk_ends) for frame in frames]
+    for start, length, times in repetitions(alike):
+        for frame in frames[start : start + length]:
+            if times > 1:
+                size = None if frame.frame_bytes is None else frame.frame_bytes * times
+                frame = frame.model_copy(update={"frame_bytes": size, "times": times, "cycle": length})
+            folded.append(frame)
+    return folded
 
 
 Backtrace = Annotated[list[Frame], AfterValidator(_folded)]
@@ -192,7 +200,7 @@ class Memory(_Part):
 
 
 class StackUse(_Part):
-    """One of the firmware's stacks. No stack has frames of interrupts, which are not simulated."""
+    """One of the firmware's stacks. Its figures count the frames that the core pushed for exceptions."""
 
     name: str
     """The variable that is the stack, or the core's name for the stack."""
@@ -213,7 +221,7 @@ class Stack(_Part):
 
     backtrace: Backtrace = []
     stacks: list[StackUse] = []
-    """Every stack that SP was on; the first is the stack that the firmware starts on."""
+    """Every stack that SP was on; the first is the stack that the firmware starts on, if that stack's peak is known."""
     second_run: bool = False
     """Whether a second, identical run measured the peak; the first run has all other figures."""
 
@@ -242,9 +250,12 @@ class FailedAllocations(Location):
     """The number of refused calls."""
     live_bytes: int | None = None
     """Live bytes at the largest request, by requested sizes."""
+    taken_bytes: int | None = None
+    """The allocator's memory at the largest request: what ``_sbrk`` gave, and variables that hold blocks. ``_sbrk`` may
+    have had more to give. None if the allocator's memory is not known, and in older records."""
     free_bytes: int | None = None
-    """The allocator's memory outside live blocks at the largest request, headers included. None if the allocator's
-    memory is not known."""
+    """The part of the allocator's memory outside live blocks at the largest request, headers included. None if the
+    allocator's memory is not known."""
     largest_free_bytes: int | None = None
     """The longest piece of ``free_bytes`` between two blocks."""
     sbrk_refused: bool = False
@@ -341,6 +352,8 @@ class OtherError(Location):
     """The address that was accessed the first time; None if the error is not in an access."""
     times: int
     """How often the instruction made the error."""
+    memory: str | None = None
+    """The owner of the memory that ``address`` is in, or near; None if the error is not in an access."""
 
 
 class MemoryFinding(Fault):
@@ -382,6 +395,8 @@ class MemoryCheck(_Part):
     """The number of findings (not their times) that a suppression file removed."""
     cut: bool = False
     """Whether there were more findings than the record keeps."""
+    taken_as_set: list[str] = []
+    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
 
 
 class CallPath(Location):
@@ -630,6 +645,10 @@ class Run(_Part):
     - ``covered_lines``: the lines in ``coverage``;
     - ``uninitialised values`` or ``errors of the heap``: findings that the memory check did not look for.
     """
+    not_checked: list[str] = []
+    """What a chip refuses and the emulator lets pass, a line each; a run without faults says nothing about these."""
+    changed: list[str] = []
+    """What the emulator ran otherwise than the ELF has it, a sentence each with the reason."""
     environment: dict[str, str] = {}
     """The versions of the programs that ran the firmware, and the system."""
 
@@ -637,6 +656,11 @@ class Run(_Part):
     def on_board(self) -> bool:
         """Whether the run has figures of a board. A program for the build machine has none, and no limit applies."""
         return self.memory.flash_bytes is not None
+
+    @property
+    def other_stacks(self) -> list[StackUse]:
+        """The stacks other than the one that the firmware starts on, which is the first of all if its peak is known."""
+        return self.stack.stacks[self.memory.stack_peak_bytes is not None :]
 
     @property
     def ok(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from emu.build import BuildOptions, build_firmware
 from emu.errors import EmuError, InputError, MissingToolError
-from emu.firmware import Firmware
+from emu.firmware import Extent, Firmware
 from emu.inputs import load_inputs
 from emu.machines.renode.installation import HOW_TO_GET, find_renode, renode_version
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
@@ -74,24 +74,32 @@ def prepare(target: Target, inputs: int, bench: Path) -> None:
     printed = bench / "printed"
     hello = Firmware.load(_build_hello(target, bench), target)
     core = core_in_renode(hello)
-    platform = write_platform(target.board, core.platform, core.platform_registers, bench, printed)
+    added: dict[int, Extent] = {}
+    firmware = {
+        "HELLO": _firmware(hello, added, bench / "hello"),
+        "KWS": _demo("kws", target, inputs, added, bench / "kws"),
+        "HAR": _demo("har", target, inputs, added, bench / "har"),
+    }
+    platform = write_platform(target.board, core.platform, core.platform_registers, added.values(), bench, printed)
     variables: dict[str, object] = {
         "BOARD": target.board.name,
         "PLATFORM": str(platform),
         "PRINTED": str(printed),
         "MAILBOX_MAGIC": MAGIC,
-        "HELLO": _firmware(hello, bench / "hello"),
-        "KWS": _demo("kws", target, inputs, bench / "kws"),
-        "HAR": _demo("har", target, inputs, bench / "har"),
+        **firmware,
     }
     lines = [f"{name} = {value!r}" for name, value in variables.items()]
     (bench / "variables.py").write_text("\n".join(lines) + "\n")
 
 
-def _firmware(firmware: Firmware, directory: Path) -> dict[str, object]:
+def _firmware(firmware: Firmware, added: dict[int, Extent], directory: Path) -> dict[str, object]:
+    """Return the commands that load ``firmware``; ``added`` gets the memory that the board lacks, by its end."""
     directory.mkdir(exist_ok=True)
     commands = []
-    for index, (address, data) in enumerate(contents_at_reset(firmware)):
+    image = core_in_renode(firmware).image(firmware)
+    for extent in image.added_memory:
+        added[extent.end] = min(extent, added.get(extent.end, extent), key=lambda each: each.start)
+    for index, (address, data) in enumerate(contents_at_reset(firmware, image)):
         path = directory / f"memory{index}"
         path.write_bytes(data)
         commands.append(load(path, address))
@@ -99,7 +107,7 @@ def _firmware(firmware: Firmware, directory: Path) -> dict[str, object]:
     return {"commands": commands, "yield": firmware.entry_of("emu_yield")}
 
 
-def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, object]:
+def _demo(name: str, target: Target, inputs: int, added: dict[int, Extent], directory: Path) -> dict[str, object]:
     model = find_model(name)
     assert model.inputs is not None, "a demo has inputs"
     given = load_inputs(model.inputs).first(inputs)
@@ -112,7 +120,7 @@ def _demo(name: str, target: Target, inputs: int, directory: Path) -> dict[str, 
     assert mailbox is not None, "our own firmware has one"
     if limit is None:
         raise InputError(f"{target.board.build.linker_script}: the stack's limit is not known")
-    plan = _firmware(firmware, directory)
+    plan = _firmware(firmware, added, directory)
     paths = [directory / f"input{index}" for index in range(len(given))]
     for path, x in zip(paths, given.x, strict=True):
         path.write_bytes(np.ascontiguousarray(x, "<f4").tobytes())

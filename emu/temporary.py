@@ -11,12 +11,22 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_RANDOM_BYTES = 8
+_RANDOM_PART = "[0-9a-f]" * 2 * _RANDOM_BYTES
+_MARKER = "made-by-emu"
+"""A file in each directory: a user's own directory may have such a name, too, and must not be removed."""
+
 
 @contextlib.contextmanager
 def temporary_directory(prefix: str) -> Iterator[Path]:
     """Make a directory among the system's temporary files, and remove it after the block."""
-    parent = Path(tempfile.gettempdir())
-    with _held(parent, f"{prefix}*", lambda: _opened(tempfile.mkdtemp(prefix=prefix, dir=parent))) as (path, _):
+
+    def make(path: Path) -> int:
+        path.mkdir(mode=0o700)
+        return _opened(path)
+
+    with _held(Path(tempfile.gettempdir()), prefix, "", make) as (path, _):
+        (path / _MARKER).touch()
         yield path
 
 
@@ -24,19 +34,19 @@ def temporary_directory(prefix: str) -> Iterator[Path]:
 def temporary_file(prefix: str, suffix: str, directory: Path, mode: int) -> Iterator[tuple[Path, int]]:
     """Make an empty file, yield its path and descriptor, and remove it after the block unless it has another name."""
 
-    def make() -> tuple[Path, int]:
-        path = directory / f"{prefix}{os.urandom(8).hex()}{suffix}"
-        return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    def make(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
-    with _held(directory, f"{prefix}*{suffix}", make) as made:
+    with _held(directory, prefix, suffix, make) as made:
         yield made
 
 
 @contextlib.contextmanager
-def _held(directory: Path, pattern: str, make: Callable[[], tuple[Path, int]]) -> Iterator[tuple[Path, int]]:
-    _remove_what_the_dead_left(directory, pattern)
+def _held(directory: Path, prefix: str, suffix: str, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    _remove_what_the_dead_left(directory, f"{prefix}{_RANDOM_PART}{suffix}")
     while True:
-        path, descriptor = make()
+        path = directory / f"{prefix}{os.urandom(_RANDOM_BYTES).hex()}{suffix}"
+        descriptor = make(path)
         try:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -46,24 +56,41 @@ def _held(directory: Path, pattern: str, make: Callable[[], tuple[Path, int]]) -
             return
         finally:
             with contextlib.suppress(OSError):
-                remove(path)
+                _remove_marker_last(path)
             os.close(descriptor)
 
 
 def _remove_what_the_dead_left(directory: Path, pattern: str) -> None:
     for path in directory.glob(pattern):
         with contextlib.suppress(OSError):
-            _, descriptor = _opened(path)
+            descriptor = _opened(path)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises as long as its maker lives
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    remove(path)
+                if os.fstat(descriptor).st_uid == os.geteuid() and _is_made_here(path):
+                    _remove_marker_last(path)
             finally:
                 os.close(descriptor)
 
 
-def _opened(path: str | Path) -> tuple[Path, int]:
-    return Path(path), os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _is_made_here(path: Path) -> bool:
+    """Return whether ``path`` is a file, or a directory with the marker, or an empty one, whose removal loses nothing.
+
+    A file has no marker, as it becomes a user's file.
+    """
+    return not path.is_dir() or (path / _MARKER).exists() or not any(path.iterdir())
+
+
+def _remove_marker_last(path: Path) -> None:
+    """Remove a file, or a directory so that whoever finds the rest after a kill can still remove it."""
+    if path.is_dir():
+        for child in path.iterdir():
+            if child.name != _MARKER:
+                remove(child)
+    remove(path)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def remove(path: Path) -> None:

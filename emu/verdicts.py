@@ -14,7 +14,11 @@ def not_looked_for(run: Run) -> dict[str, str]:
     """Return the kinds of memory errors that the memory check of a run could not find, each with the reason."""
     if run.memory_check is None:
         return {}
-    return {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
+    unseen = {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
+    if run.memory_check.taken_as_set and "uninitialised values" not in unseen:
+        kept = " and ".join(run.memory_check.taken_as_set)
+        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that a reset keeps them"
+    return unseen
 
 
 def is_checked(run: Run) -> bool:
@@ -59,7 +63,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     peak, limit = run.memory.stack_peak_bytes, run.memory.stack_limit_bytes
     if peak is not None and limit is not None:
         verdicts.append(Verdict(name="stack fits", ok=peak <= limit, value=f"{peak:,} B", limit=f"{limit:,} B"))
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         if stack.limit_bytes is not None:
             peak, limit = stack.peak_bytes, stack.limit_bytes
             name = f"stack {stack.name} fits"

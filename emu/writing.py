@@ -1,6 +1,7 @@
 """Write a user's file: never over a file that a command reads, and whole or not at all. An error is one line."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from emu.errors import InputError, OutputError
 from emu.temporary import temporary_file
+
+_FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EINVAL)
+"""How systems refuse another owner (EINVAL: the container does not know the owner) or a place in a sticky directory."""
 
 
 def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]) -> None:
@@ -28,11 +32,12 @@ def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or leave an existing one unchanged; raises OutputError if the file cannot be written."""
+    """Write a file, or leave an existing one unchanged; raises OutputError if the file cannot be written.
+
+    A file that no new file can replace is written in place, and is not whole if the disk is full.
+    """
     try:
-        if _is_replaceable(path):
-            _replace(Path(os.path.realpath(path)), data)
-        else:
+        if not (_is_replaceable(path) and _replace(Path(os.path.realpath(path)), data)):
             path.write_bytes(data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
@@ -78,14 +83,25 @@ def _is_replaceable(path: Path) -> bool:
     return not real.exists() or (os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) and not real.is_mount())
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write ``data`` to a draft next to ``path``, and rename the draft when all of it is on the disk."""
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-    with temporary_file(".emu-", ".draft", path.parent, 0o666 if mode is None else mode) as (draft, descriptor):
-        if mode is not None:
-            os.fchmod(descriptor, mode)
-        with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+def _replace(path: Path, data: bytes) -> bool:
+    """Write ``data`` to a draft next to ``path``, and rename the draft when all of it is on the disk.
+
+    Return False if the system forbids to give the draft the owner of ``path``, or its place.
+    """
+    old = path.stat() if path.exists() else None
+    mode = 0o666 if old is None else stat.S_IMODE(old.st_mode)
+    with temporary_file(".emu-", ".draft", path.parent, mode) as (draft, descriptor):
+        try:
+            if old is not None:
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+                os.fchmod(descriptor, mode)  # after the owner, whose change clears bits of the mode
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            if error.errno not in _FORBIDDEN:
+                raise
+            return False
+    return True

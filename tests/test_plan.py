@@ -71,6 +71,32 @@ def test_the_same_firmware_in_two_files_is_two_runs(tmp_path: Path) -> None:
     assert [run.firmware.path for run in audience.shown] == [str(path) for path in paths]
 
 
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["dbg/fw.elf", "rel/fw.elf"], ["dbg/fw", "rel/fw"]),
+        (["a/x/fw.elf", "b/x/fw.elf", "c/fw.elf"], ["a/x/fw", "b/x/fw", "c/fw"]),
+        (["fw", "fw.elf"], ["fw", "fw.elf"]),
+        (["dbg/fw.elf", "dbg/fw.elf", "other.elf"], ["fw", "fw", "other"]),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path: Path, files: list[str], names: list[str]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"\x7fELF")
+    jobs = plan([read_request(tmp_path / file) for file in files], [TARGET], RunOptions())
+    assert [job.request.name for job in jobs] == names
+
+
+def test_models_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    model = find_model("har")
+    requests: list[ModelRequest] = []
+    for name in ("old", "new"):
+        path = shutil.copytree(model.path.parent, tmp_path / name / "har") / model.path.name
+        requests.append(cast(ModelRequest, read_request(path.parent, model.inputs, limit=1)))
+    assert [job.request.name for job in plan(requests, [TARGET], RunOptions())] == ["old/har/model", "new/har/model"]
+
+
 @pytest.mark.parametrize(("options", "runs"), [(RunOptions(), 1), (RunOptions(trace_input=0), 2)])
 def test_two_checkpoints_of_one_image_are_two_runs_only_if_they_are_compared_with_pytorch(
     monkeypatch: pytest.MonkeyPatch, options: RunOptions, runs: int

@@ -13,7 +13,7 @@ from sphinx.util.typing import ExtensionMetadata
 from emu.record import RunFile
 from emu.suppressions import Suppression
 from emu.targets import Board
-from generator import action, choices, command_line, models, pytest_plugin
+from generator import action, choices, command_line, models, not_checked, pytest_plugin
 
 PARTS: dict[str, Callable[[], str]] = {
     "action": lambda: action.describe("ci/action.yml"),
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line.describe,
     "board-file": lambda: models.describe(Board),
     "choices": choices.describe,
+    "not-checked": not_checked.describe,
     "suppressions": lambda: models.describe(Suppression),
     "run-record": lambda: models.describe(RunFile),
     "pytest-options": pytest_plugin.describe_options,

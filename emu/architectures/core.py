@@ -51,6 +51,8 @@ class CoreFault:
     """The address of the instruction that did not retire; None if it is lost."""
     is_jump: bool = False
     """Whether the fault is a failed fetch at ``pc``."""
+    lowest_sp: int | None = None
+    """MSP if the core could not push an exception's frame below it; else None."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,10 @@ class Core(Protocol):
         ...
 
     # ---- the stack ---------------------------------------------------------------------------------------------------
+
+    def stack_pointers(self, registers: Sequence[int]) -> tuple[int, int]:
+        """Return SP, and the lowest value that the instruction at pc gives SP."""
+        ...
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
         """Return the frames, innermost first, from ``registers`` and the stack's memory.

@@ -8,7 +8,7 @@ from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity
 from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import class_number, error_of, function_of, kind, place, without_numbers
+from emu.wording import class_number, error_of, frame_note, function_of, kind, place, without_numbers
 
 _MOST_PARTS = 8
 
@@ -104,8 +104,8 @@ def describe_fault(fault: Fault) -> str:
 
 
 def _caller(frame: Frame) -> str:
-    how = f"has interrupted {_where(frame)}" if frame.interrupted_by else f"called by {_where(frame)}"
-    return f"    {how}" + (f" ({printable(frame.walk_ends)})" if frame.walk_ends else "")
+    how = _where(frame) if frame.interrupted_by else f"called by {_where(frame)}"
+    return f"    {how} {printable(frame_note(frame))}".rstrip()
 
 
 def _where(location: Location) -> str:

@@ -48,7 +48,7 @@ def _usage(run: Run, name: str) -> Usage:
 
 def _all_stacks(run: Run) -> Value:
     main = missing(run, "stacks") or read(run, "stack_peak_bytes")
-    return main if isinstance(main, NotMeasured) else main + sum(stack.peak_bytes for stack in run.stack.stacks[1:])
+    return main if isinstance(main, NotMeasured) else main + sum(stack.peak_bytes for stack in run.other_stacks)
 
 
 def _longest_inference(run: Run) -> Value:
@@ -80,7 +80,7 @@ def _heap(run: Run) -> tuple[Part, ...]:
 
 def _stacks(run: Run) -> tuple[Part, ...]:
     parts = _frames(run.stack.backtrace)
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         parts += _frames(stack.backtrace, f"on {stack.name}, ")
     return parts
 

@@ -108,12 +108,14 @@ def run(
             if path is not None:
                 write_file(path, _records(runs))
 
+    failures: list[Exception] = []
     try:
         execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
-    finally:  # the reports of what was made, whatever ended the runs
+    finally:  # the reports of what was made, whatever ended the runs: that is what the user is told
         if kept:
-            for path, render in reports.items():
-                write_file(path, render(kept).encode())
+            failures += _write_reports(reports, kept)
+    if failures:
+        raise failures[0]
     if not all(run.ok for run in kept):
         raise typer.Exit(1)
 
@@ -123,6 +125,17 @@ def _files(directory: Path | None) -> tuple[Path | None, dict[Path, Callable[[li
     if directory is None:
         return None, {}
     return directory / "run.json", {directory / name: render for name, render in _REPORTS.items()}
+
+
+def _write_reports(reports: dict[Path, Callable[[list[Run]], str]], runs: list[Run]) -> list[Exception]:
+    """Write each report that can be written, and return why the others cannot."""
+    failures: list[Exception] = []
+    for path, render in reports.items():
+        try:
+            write_file(path, render(runs).encode())
+        except Exception as error:  # a fault in one report does not lose the next one
+            failures.append(error)
+    return failures
 
 
 def _records(runs: list[Run]) -> bytes:

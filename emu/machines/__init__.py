@@ -50,6 +50,8 @@ class Measurements:
     output: str = ""
     output_cut_bytes: int = 0
     not_measured: dict[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    """What the emulator ran otherwise than the ELF has it, each with the reason."""
 
 
 class Machine(Protocol):

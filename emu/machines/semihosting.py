@@ -60,8 +60,8 @@ class SemihostingError(Exception):
 class Semihosting:
     """Handles one firmware's calls, from reset on.
 
-    ``read`` and ``write`` access its memory, and raise ValueError if there is none. ``output`` takes printed bytes.
-    ``initial_sp`` is SP at reset.
+    ``read`` and ``write`` access its memory, and raise ValueError if there is none. ``look`` is a ``read`` of bytes
+    that the firmware may not have handed out. ``output`` takes printed bytes. ``initial_sp`` is SP at reset.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class Semihosting:
         write: Callable[[int, bytes], None],
         output: Callable[[bytes], None],
         initial_sp: int,
+        *,
+        look: Callable[[int, int], bytes],
     ):
-        self._read, self._write, self._output = read, write, output
+        self._read, self._write, self._output, self._look = read, write, output, look
         self._initial_sp = initial_sp
         self._features_position = 0
         self._error = 0
@@ -189,18 +191,22 @@ class Semihosting:
         return struct.unpack(f"<{count}I", self._read(address, 4 * count))
 
     def _string(self, address: int) -> bytes:
-        text = bytearray()
-        for chunk in self._chunks(address, 2**32 - address):
-            before, zero, _ = chunk.partition(b"\0")
-            text += before
+        length = 0
+        for start, size in _pieces(address, 2**32 - address):
+            before, zero, _ = self._look(start, size).partition(b"\0")
+            length += len(before)
             if zero:
-                break
-        return bytes(text)
+                return self._read(address, length + 1)[:-1]
+        return self._read(address, length)
 
     def _chunks(self, address: int, length: int) -> Iterator[bytes]:
-        """Yield memory in pieces: a wild length must end at the memory's end, not in a giant buffer."""
-        end = address + length
-        while address < end:
-            size = min(end - address, _CHUNK - address % _CHUNK)
-            yield self._read(address, size)
-            address += size
+        return (self._read(start, size) for start, size in _pieces(address, length))
+
+
+def _pieces(address: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield memory in pieces: a wild length must end at the memory's end, not in a giant buffer."""
+    end = address + length
+    while address < end:
+        size = min(end - address, _CHUNK - address % _CHUNK)
+        yield address, size
+        address += size

@@ -5,10 +5,10 @@ emu busy for minutes. So a moment is noted with little work. Later it is counted
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _MOST_WAITING = 64
-"""The most moments that wait to be counted; later ones are not counted."""
+"""The most moments that wait to be counted."""
 _FEWEST_CHANGES = 4096
 
 
@@ -20,8 +20,15 @@ class Moment:
     """Start and end of each piece of the allocator's memory."""
     changes: int
     """The number of changes that were kept before this moment."""
-    pieces: list[int] = field(default_factory=list)
-    """The bytes of each piece of free memory; empty until counted."""
+    free_bytes: int | None = None
+    """The bytes of free memory; None until counted."""
+    largest_free_bytes: int | None = None
+    """The bytes of the largest piece of free memory; None until counted."""
+
+    @property
+    def taken_bytes(self) -> int | None:
+        """The bytes of the allocator's memory; None if no piece of it is known."""
+        return sum(end - start for start, end in self.spans) if self.spans else None
 
 
 class FreeMemory:
@@ -44,19 +51,22 @@ class FreeMemory:
 
     def note(self, name: Hashable, spans: Iterable[tuple[int, int]]) -> Moment:
         """Return this moment, which takes the place of an uncounted moment of that name."""
-        moment = Moment(list(spans), len(self._changes))
-        if name in self._waiting or len(self._waiting) < _MOST_WAITING:
-            self._waiting[name] = moment
+        if name not in self._waiting and len(self._waiting) == _MOST_WAITING:
+            self.count()
+        moment = self._waiting[name] = Moment(list(spans), len(self._changes))
         return moment
 
     def count(self) -> None:
-        """Count the pieces of the waiting moments."""
+        """Count the free memory of the waiting moments."""
         ends, counted = dict(self._ends), None
         for moment in sorted(self._waiting.values(), key=lambda moment: -moment.changes):
             while len(self._changes) > moment.changes:
                 _set(ends, *self._changes.pop())
             same = counted is not None and (counted.changes, counted.spans) == (moment.changes, moment.spans)
-            moment.pieces = counted.pieces if counted is not None and same else _pieces(ends, moment.spans)
+            if counted is not None and same:
+                moment.free_bytes, moment.largest_free_bytes = counted.free_bytes, counted.largest_free_bytes
+            elif pieces := _pieces(ends, moment.spans):
+                moment.free_bytes, moment.largest_free_bytes = sum(pieces), max(pieces)
             counted = moment
         self._changes.clear()
         self._waiting.clear()

@@ -142,7 +142,7 @@ class HeapLedger:
                     self._judge.heap_grew_into_stack(self._region.grown_at or site, sp)
                 if result in self._region:
                     self._note_place(result)
-                self._sbrk_refused = result == FAILED_BREAK
+                self._sbrk_refused |= result == FAILED_BREAK
                 continue
             elif result:
                 if function == HEAP_REALLOC:
@@ -359,8 +359,9 @@ class HeapLedger:
                     largest_bytes=most.size,
                     failures=sum(of.times for of in refusals),
                     live_bytes=most.live,
-                    free_bytes=sum(most.memory.pieces) if most.memory.pieces else None,
-                    largest_free_bytes=max(most.memory.pieces, default=None),
+                    taken_bytes=most.memory.taken_bytes,
+                    free_bytes=most.memory.free_bytes,
+                    largest_free_bytes=most.memory.largest_free_bytes,
                     sbrk_refused=most.by_sbrk,
                 )
             )

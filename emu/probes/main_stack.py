@@ -20,15 +20,20 @@ def main_stack_use(
     doubtful = limit is None or (lowest < limit and firmware.is_static(lowest))
     if doubtful and sum(frame.frame_bytes or 0 for frame in backtrace) != peak:
         return None
-    array = firmware.stack_array(top)
     return StackUse(
-        name=f"main stack ({pointer})" if array is None else array.readable,
+        name=main_stack_name(firmware, pointer),
         pointer=pointer,
         top=top,
         limit_bytes=firmware.stack_limit_bytes,
         peak_bytes=peak,
         backtrace=backtrace,
     )
+
+
+def main_stack_name(firmware: Firmware, pointer: Literal["MSP", "a1"]) -> str:
+    """Return the name of the stack in records: its variable, or else the core's name for it."""
+    array = firmware.stack_array(firmware.initial_sp)
+    return f"main stack ({pointer})" if array is None else array.readable
 
 
 def why_no_limit(firmware: Firmware) -> dict[str, str]:

@@ -13,6 +13,7 @@ from emu.printable import printable
 from emu.record import Run
 
 _LONGEST_PATH = 4096
+_RATE_STEPS = 10_000
 _NO_BRANCHES = {"branch-rate": "0", "complexity": "0"}
 _DOCTYPE = '<!DOCTYPE coverage SYSTEM "http://cobertura.sourceforge.net/xml/coverage-04.dtd">'
 
@@ -64,5 +65,7 @@ def _package(folder: str, files: Mapping[str, Mapping[int, int]]) -> ElementTree
 
 
 def _rates(counts: Iterable[int]) -> dict[str, str]:
+    """Return the rates as attributes. They are rounded down: 1.0000 means that every line ran."""
     counts = list(counts)
-    return {"line-rate": f"{sum(map(bool, counts)) / len(counts) if counts else 1.0:.4f}", **_NO_BRANCHES}
+    rate = sum(map(bool, counts)) * _RATE_STEPS // len(counts) / _RATE_STEPS if counts else 1.0
+    return {"line-rate": f"{rate:.4f}", **_NO_BRANCHES}

@@ -16,11 +16,12 @@ def where(location: Location, pc: int | None) -> str:
 
 
 def refusal_note(failed: FailedAllocations) -> str:
-    """Return the allocator's live and free bytes when it refused, as far as they are known."""
+    """Return the allocator's live bytes and its own memory when it refused, as far as they are known."""
     live, free, largest = failed.live_bytes, failed.free_bytes, failed.largest_free_bytes
     notes = [] if live is None else [f"{live:,} B live"]
     if free is not None and largest is not None:
-        notes.append(f"{free:,} B free, at most {largest:,} B in one piece")
+        of = "" if failed.taken_bytes is None else f" of the {failed.taken_bytes:,} B that it has taken"
+        notes.append(f"{free:,} B free{of}, at most {largest:,} B in one piece")
     return ", ".join([*notes, *(["_sbrk refused more"] if failed.sbrk_refused else [])])
 
 

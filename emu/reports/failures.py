@@ -66,7 +66,7 @@ def _of_verdict(run: Run, verdict: Verdict) -> Failure:
 
 def _stack_of(run: Run, verdict: Verdict) -> Sequence[Frame]:
     """Return the frames of a verdict's stack; no frames if the verdict is not about a stack."""
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         if verdict.name == f"stack {stack.name} fits":
             return stack.backtrace
     return run.stack.backtrace if verdict.name == "stack fits" else []

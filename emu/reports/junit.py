@@ -78,7 +78,7 @@ def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
             yield from worst_inputs(run.parity)
         case ["stack", *name, "fits"]:
             called = " ".join(name)
-            chosen = [stack for stack in run.stack.stacks[1:] if stack.name == called] or run.stack.stacks[:1]
+            chosen = [stack for stack in run.other_stacks if stack.name == called] or run.stack.stacks[:1]
             yield from frame_lines(chosen[0].backtrace if chosen else run.stack.backtrace)
 
 

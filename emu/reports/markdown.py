@@ -146,6 +146,10 @@ def _details(run: Run) -> Iterator[str]:
         parts.append(f"Refused by the allocator\n\n{table}{_and_more(len(run.heap.failed), _MOST_OF_A_KIND)}")
     elif run.heap.failed_allocations:
         parts.append(f"Refused by the allocator: {counted(run.heap.failed_allocations, 'call')}")
+    if run.not_checked:
+        parts.append("Not checked:\n\n" + "\n".join(_text(f"- {line}", 300) for line in run.not_checked))
+    if run.changed:
+        parts.append("Changed in the emulator:\n\n" + "\n".join(_text(f"- {line}", 600) for line in run.changed))
     if run.not_measured:
         lines = (f"- {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts.append("Not measured:\n\n" + "\n".join(_text(line, 300) for line in lines))

@@ -62,7 +62,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.stack.backtrace:
         heading = "Stack at its peak" + (" (in a second run)" if run.stack.second_run else "")
         parts += [Text(), _heading(heading), _backtrace(run.stack.backtrace)]
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         if stack.backtrace:
             parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
     if run.heap.allocations or run.heap.failed:
@@ -89,6 +89,10 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _fault(fault)]
     if run.memory_check is not None:
         parts += [Text(), *_memory_check(run.memory_check)]
+    if run.not_checked:
+        parts += [Text(), *(Text(f"not checked: {line}", "dim") for line in run.not_checked)]
+    if run.changed:
+        parts += [Text(), *(Text(printable(line), "dim") for line in run.changed)]
     if run.not_measured:
         lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
@@ -160,7 +164,7 @@ def _memory(run: Run, board: Board) -> Group:
             row(figure.label or figure.title, reading.value, sizes.get(name), notes.get(name, ""))
 
     rows("flash_bytes", "static_ram_bytes", "stack_peak_bytes", "stack_touched_bytes")
-    for stack in run.stack.stacks[1:]:
+    for stack in run.other_stacks:
         row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
     rows("heap_peak_bytes", "ram_peak_bytes")
     names = {region.name for region in board.ram}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emu.cache import content_key
@@ -61,7 +62,8 @@ class Job:
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
     """Return each request on each target, in this order.
 
-    The reading of each checkpoint is compared with the reference logits, before anything is built.
+    Requests whose names would be equal are named by their paths. The reading of each checkpoint is compared with the
+    reference logits, before anything is built.
 
     Raises InputError for what the options cannot ask of a request or of a target, and if the inputs or the logits are
     not the model's.
@@ -71,10 +73,38 @@ def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOpt
     for request in requests:
         _require_input_to_trace(request, options)
     jobs: list[Job] = []
-    for request in requests:
+    for request in _told_apart(requests):
         reading = None if isinstance(request, FirmwareRequest) else request.read(options.reading_tolerance)
         jobs += [Job(request, target, options, reading) for target in targets]
     return jobs
+
+
+def _told_apart(requests: Sequence[Request]) -> list[Request]:
+    """Return the requests; two files of one name are named by the shortest ends of their paths that differ.
+
+    Reports and `emu diff` know a run by its name. A file that is asked for twice keeps its name.
+    """
+    paths: dict[str, set[Path]] = {}
+    for request in requests:
+        paths.setdefault(request.name, set()).add(request.path.absolute())
+    return [
+        request.named(_shortest_end(request.path.absolute(), same)) if len(same) > 1 else request
+        for request in requests
+        for same in [paths[request.name]]
+    ]
+
+
+def _shortest_end(path: Path, same: set[Path]) -> str:
+    """Return the end of ``path`` that no other path has: without suffixes, unless only they differ."""
+    bare = {each: each.with_suffix("") for each in same}
+    ends = bare if len(set(bare.values())) == len(same) else {each: each for each in same}
+    others = [end.parts for each, end in ends.items() if each != path]
+    parts = ends[path].parts
+    return next(
+        str(Path(*parts[-count:]))
+        for count in range(1, len(parts) + 1)
+        if all(other[-count:] != parts[-count:] for other in others)
+    )
 
 
 def execute(

@@ -47,6 +47,8 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         output=measured.output,
         output_cut_bytes=measured.output_cut_bytes,
         not_measured=not_measured,
+        not_checked=list(target.emulator.not_checked),
+        changed=list(measured.changed),
         environment={
             "emu": emu.__version__,
             **emulator_version(target),

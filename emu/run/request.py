@@ -25,6 +25,15 @@ class FirmwareRequest:
     inputs: EvaluationInputs | None
 
     @property
+    def path(self) -> Path:
+        """The file that the user named."""
+        return self.elf
+
+    def named(self, name: str) -> "FirmwareRequest":
+        """Return the request with another name."""
+        return replace(self, name=name)
+
+    @property
     def files(self) -> list[Path | None]:
         """What is read for it."""
         return [self.elf]
@@ -45,6 +54,15 @@ class ModelRequest:
     def name(self) -> str:
         """The name in records and reports."""
         return self.model.name
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint or the image."""
+        return self.model.path
+
+    def named(self, name: str) -> "ModelRequest":
+        """Return the request with another name."""
+        return replace(self, model=replace(self.model, name=name))
 
     @property
     def files(self) -> list[Path | None]:

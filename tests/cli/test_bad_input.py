@@ -192,8 +192,21 @@ def test_a_usage_error_teaches(emu):
         ("run", ("missing argument", "`emu run --help`")),
         ("run kws", ("missing option '--target'", "`emu run --help`")),
         ("run kws -t stm32h7-unicorn --limt 3", ("no such option: --limt; did you mean --limit?",)),
-        ("run kws -t stm32h7-unicorn --limit 0", ("invalid value for '--limit'", "`emu run --help`")),
-        ("run kws -t stm32h7-unicorn --limit many", ("invalid value for '--limit'", "integer")),
+        (
+            "run kws -t stm32h7-unicorn --limit 0",
+            ("invalid value for '--limit': \"0\" is not greater than or equal to 1 (`emu run --help`",),
+        ),
+        (
+            "run kws -t stm32h7-unicorn --limit many",
+            ("invalid value for '--limit': \"many\" is not a whole number",),
+        ),
+        *(
+            (
+                f"run kws -t stm32h7-unicorn --max-seconds {text}",
+                (f"invalid value for '--max-seconds': \"{text}\" is not greater than or equal to 0.001",),
+            )
+            for text in ("0", "-1", "nan")
+        ),
         ("export model.pt -o model.mamba --dtype f64", ("invalid value for '--dtype': 'f64'", "int8")),
         ("build kws -t", ("'-t' requires an argument",)),
         ("--debg", ("no such option: --debg", "`emu --help`")),

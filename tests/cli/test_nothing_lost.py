@@ -1,5 +1,6 @@
 """No command overwrites a file that it reads, and no finished run is lost with terminal, disk or process."""
 
+import errno
 import os
 import resource as limits
 import shutil
@@ -185,8 +186,7 @@ def test_a_signal_loses_no_run_that_was_made(tmp_path: Path, number: signal.Sign
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
-def test_a_second_run_that_fails_loses_no_first(tmp_path: Path):
-    script = """
+FAIL_ON_QEMU = """
 import sys
 import emu.cli
 plan = sys.modules["emu.run.plan"]
@@ -198,12 +198,33 @@ def fail_on_qemu(model, target, *others):
 plan.run_model = fail_on_qemu
 emu.cli.main()
 """
+
+
+def test_a_second_run_that_fails_loses_no_first(tmp_path: Path):
     record = tmp_path / "r.json"
     arguments = ["run", "har", *ON_UNICORN, "-t", "stm32h7-qemu", "--json", str(record)]
-    outcome = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
+    command = [sys.executable, "-c", FAIL_ON_QEMU, *arguments]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True)
     assert outcome.returncode == 70
     assert "the emulator is gone" in outcome.stderr
     assert [run.target for run in read_runs(record)] == ["stm32h7-unicorn"]
+
+
+@pytest.mark.parametrize(
+    ("start", "targets", "code", "told"),
+    [
+        (["-m", "emu"], (), 74, "report.html: cannot be written"),
+        (["-c", FAIL_ON_QEMU], ("-t", "stm32h7-qemu"), 70, "the emulator is gone"),
+    ],
+)
+def test_a_report_that_fails_loses_no_other_and_no_earlier_error(
+    tmp_path: Path, start: list[str], targets: tuple[str, ...], code: int, told: str
+):
+    (tmp_path / "report.html").mkdir()
+    command = [sys.executable, *start, "run", "har", *ON_UNICORN, *targets, "--report", str(tmp_path)]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert (outcome.returncode, told in outcome.stderr) == (code, True), outcome.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.md", "junit.xml", "run.json"}
 
 
 def test_a_hangup_that_nohup_ignores_ends_nothing():
@@ -256,6 +277,32 @@ def test_a_file_keeps_its_links_and_its_mode(tmp_path: Path):
     write_file(link, b"new")
     assert link.is_symlink()
     assert (real.read_text(), real.stat().st_mode & 0o777) == ("new", 0o640)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_keeps_its_owner(tmp_path: Path):
+    path = tmp_path / "of a user"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 1000, 1001)
+    write_file(path, b"new")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777, path.read_text()) == (1000, 1001, 0o640, "new")
+
+
+@pytest.mark.parametrize("refused", [(os, "fchown"), (Path, "replace")])
+def test_a_file_that_cannot_be_replaced_is_written_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[object, str]
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    path = tmp_path / "in a sticky directory"
+    path.write_text("old, and longer than the new")
+    before = path.stat().st_ino
+    monkeypatch.setattr(*refused, refuse)
+    write_file(path, b"new")
+    assert (path.read_text(), path.stat().st_ino, len(list(tmp_path.iterdir()))) == ("new", before, 1)
 
 
 def test_a_file_cannot_take_the_place_of_a_directory(tmp_path: Path):

@@ -131,7 +131,7 @@ def test_the_compiler_has_no_doubles_for_its_fpu(board: Path, tmp_path: Path):
 
 def test_renode_is_given_its_memory(board: Path, tmp_path: Path):
     loaded = load_board(board)
-    path = write_platform(loaded, CORTEX_M.platform, CORTEX_M.platform_registers, tmp_path, tmp_path / "printed")
+    path = write_platform(loaded, CORTEX_M.platform, CORTEX_M.platform_registers, (), tmp_path, tmp_path / "printed")
     text = path.read_text()
     assert 'cpuType: "cortex-m7"' in text
     assert "sram1: Memory.MappedMemory @ sysbus 0x20010000\n    size: 0x3c000\n" in text

@@ -58,6 +58,7 @@ RECORDS = {
     "a text of 400 digits": json.dumps(record(instructions={"total": "9" * 400})),
     "a count of 5,000 digits": json.dumps(record()).replace('"total": 3', '"total": ' + "9" * 5000),
     "a line of 400 digits": json.dumps(record(profile={"by_line": {"f.c": {"9" * 400: 1}}})),
+    "a level of 400 digits": json.dumps(record(timeline={"interval_instructions": 1, "stack_bytes": ["9" * 400]})),
     "callers in a circle": json.dumps(with_callers(1, 0)),
     "a caller that is not there": json.dumps(with_callers(None, 77)),
     "a caller from behind": json.dumps(with_callers(None, -1)),

@@ -170,6 +170,17 @@ def test_two_runs_make_one_cobertura_file_with_their_sum(emu, tmp_path: Path, re
         assert counts == {line: 2 * count for line, count in run.coverage.lines[each.attrib["filename"]].items()}
 
 
+@pytest.mark.parametrize(("covered", "rate"), [(29_999, "0.9999"), (30_000, "1.0000"), (3_750, "0.1250")])
+def test_only_full_coverage_has_the_rate_of_full_coverage(emu, tmp_path: Path, mixed: Path, covered: int, rate: str):
+    document = json.loads(mixed.read_text())
+    lines = {str(line): int(line <= covered) for line in range(1, 30_001)}
+    document["runs"][0]["coverage"]["lines"] = {"large.c": lines}
+    mixed.write_text(json.dumps(document))
+    assert emu("report", mixed, "--cobertura", tmp_path / "c.xml", "--all-sources").code == 0
+    rated = ElementTree.parse(tmp_path / "c.xml").getroot().iter()
+    assert {each.attrib["line-rate"] for each in rated if "line-rate" in each.attrib} == {rate}
+
+
 @pytest.mark.skipif(shutil.which("genhtml") is None, reason="genhtml is not installed (Debian: apt install lcov)")
 @pytest.mark.parametrize("target", ["stm32h7-unicorn", "esp32s3-qemu"])
 def test_genhtml_takes_the_tracefile(emu, tmp_path: Path, target: str):

@@ -43,6 +43,9 @@ __attribute__((section(".isr_vector"), used)) static const uintptr_t more_vector
     [0] = (uintptr_t)hard_fault, [1] = (uintptr_t)hard_fault,      [2] = (uintptr_t)hard_fault,
     [3] = (uintptr_t)hard_fault, [4] = (uintptr_t)hard_fault,      [9] = (uintptr_t)supervisor_call,
     [12] = (uintptr_t)pend_sv,   [13] = (uintptr_t)hard_fault,
+#ifdef RESERVED_VECTOR /* holds a checksum, which is no address of code */
+    [RESERVED_VECTOR - 2] = 0xEDCBA988u,
+#endif
 };
 
 __attribute__((noipa, unused)) static void is_interrupted(void)

@@ -2,7 +2,7 @@
  * row; marks name the lines that the tests look for. */
 #include "../../runtime/port/mailbox.h"
 
-enum { NOTHING, READ_NOTHING, WRITE_FLASH, RETURN, LOOP, JUMP };
+enum { NOTHING, READ_NOTHING, WRITE_FLASH, RETURN, LOOP, SPIN, OVERFLOW, CLEAR, JUMP };
 #ifndef FAULT
 #define FAULT NOTHING
 #endif
@@ -22,6 +22,10 @@ static void go_wrong(void)
     if (FAULT == WRITE_FLASH) *(volatile uint32_t *)(uintptr_t)&constant = 8;
     if (FAULT == JUMP) ((void (*)(void))(uintptr_t)0x90000001u)();
     while (FAULT == LOOP) __asm__ volatile(""); /* loops */
+    while (FAULT == SPIN) __asm__ volatile("nop"); /* spins */
+    if (FAULT == OVERFLOW) sums[0] += (float)*(volatile char *)__builtin_memset((char *)0x20000000u - 64, 1, 4); /* overflows */
+    if (FAULT == CLEAR)
+        for (volatile char *at = (char *)0x2001F000u; at < (volatile char *)__builtin_frame_address(0) - 512; at++) *at = 0;
 }
 
 static void step(const float *row)

@@ -71,6 +71,46 @@ __attribute__((noipa, unused)) static void misses_two_blocks(void)
     keep(one), keep(other);
 }
 
+/* One instruction reads behind a block, and later in a block that was freed. */
+__attribute__((noipa)) static void count_byte(const uint8_t *byte) { sink += *byte; /* count_byte */ }
+
+__attribute__((noipa, unused)) static void counts_missed_and_freed_bytes(void)
+{
+    uint8_t *missed = malloc(8), *freed = malloc(32);
+    memset(missed, 1, 8), memset(freed, 1, 32);
+    free(freed);
+    count_byte(missed + 8), count_byte(freed + 16), count_byte(freed + 16);
+}
+
+/* One call of memcpy copies too much behind a block, and later into a block that was freed. */
+static uint8_t source[64];
+static volatile uint32_t copied = 16;
+
+__attribute__((noipa)) static void put(uint8_t *to)
+{
+    memcpy(to, source, copied); /* put */
+    sink = 1;
+}
+
+__attribute__((noipa, unused)) static void copies_to_small_and_freed(void)
+{
+    uint8_t *small = malloc(8), *between = malloc(64), *freed = malloc(32);
+    free(freed); /* free */
+    put(small), put(freed), put(small);
+    keep(between);
+}
+
+/* One call writes over the blocks behind its own, of which one was freed. */
+__attribute__((noipa, unused)) static void copies_over_its_neighbours(void)
+{
+    uint8_t *own = malloc(8), *between = malloc(8), *freed = malloc(8);
+    keep(freed);
+    free(freed);
+    copied = 40;
+    put(own);
+    keep(between);
+}
+
 /* Two variables that nobody set are two mistakes, too. */
 __attribute__((noipa)) static void set_nothing(volatile uint32_t *memory) { keep(memory); }
 

@@ -59,6 +59,15 @@ __attribute__((noinline)) static uint32_t identity(void)
 
 __attribute__((noinline)) static void write0(const char *text) { semihosting(4, text); }
 
+/* A text in a larger array, of which the bytes behind the text have no value, or the text itself has a hole. */
+__attribute__((noipa, unused)) static void write0_of_local(uint32_t set)
+{
+    volatile char text[64];
+    for (uint32_t i = 0; i < set; i++) text[i] = 'a';
+    text[4] = 0;
+    semihosting(4, (const char *)text);
+}
+
 __attribute__((noinline)) static void writec(const char *text)
 {
     for (; *text; text++) semihosting(3, text);

@@ -5,9 +5,12 @@
 #ifndef BLOCKS
 #define BLOCKS 16
 #endif
+#ifndef FILLED
+#define FILLED BLOCKS
+#endif
 #define BLOCK 1000 /* newlib's heap takes 1008 bytes for it */
 
-static void *block[BLOCKS];
+static void *volatile block[BLOCKS];
 static void *volatile image;
 
 #ifdef IN_TASK
@@ -38,7 +41,7 @@ __attribute__((noipa)) void *pvPortMalloc(size_t size)
 }
 #define malloc pvPortMalloc
 #else
-void *_sbrk(int bytes)
+__attribute__((noipa)) void *_sbrk(int bytes)
 {
     extern char _heap_start[];
     static char *end = _heap_start;
@@ -48,14 +51,34 @@ void *_sbrk(int bytes)
 }
 #endif
 
+#ifdef ASKS_FOR_THE_BREAK
+/* After a refusal, newer versions of newlib's small malloc ask _sbrk where the heap ends. */
+__attribute__((noipa)) void *pvPortMalloc(size_t size)
+{
+    char *granted = _sbrk((int)size);
+    if (granted != (char *)-1) return granted;
+    (void)_sbrk(0);
+    return NULL;
+}
+#define malloc pvPortMalloc
+#endif
+
 __attribute__((noinline)) static void load_image(void)
 {
     image = malloc(4096); /* refused */
 }
 
+/* Asks on a call path of its own at each depth. */
+__attribute__((noipa, unused)) static void load_deeply(int depth)
+{
+    if (depth > 0) load_deeply(depth - 1);
+    load_image();
+    __asm__ volatile("");
+}
+
 __attribute__((noinline)) static void fill(void)
 {
-    for (int i = 0; i < BLOCKS; i++) block[i] = malloc(BLOCK);
+    for (int i = 0; i < FILLED; i++) block[i] = malloc(BLOCK);
 }
 
 __attribute__((noinline, noreturn)) void job(void);
@@ -65,11 +88,15 @@ void job(void)
 {
 #ifndef NOTHING_GRANTED
     fill();
-#ifndef IN_ARRAY
+#if !defined IN_ARRAY && !defined NOTHING_FREED
     for (int i = 0; i < BLOCKS; i += 2) free(block[i]);
 #endif
 #endif
+#ifdef DEPTHS
+    load_deeply(DEPTHS - 1);
+#else
     load_image();
+#endif
     _exit(image == NULL ? 0 : 1);
 }
 

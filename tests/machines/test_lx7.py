@@ -295,7 +295,9 @@ def test_an_overflow_of_the_stack_is_one(tmp_path: Path, call: str, level: str) 
     fault, measured = fault_of(tmp_path, level, f"-DFAULT={call}")
     assert fault.kind == "stack_overflow"
     assert any((frame.function or "").startswith(call.partition("(")[0]) for frame in fault.backtrace)
-    assert measured.stack_peak_bytes is None
+    assert measured.stack_peak_bytes is not None
+    assert measured.stack_limit_bytes is not None
+    assert measured.stack_peak_bytes > measured.stack_limit_bytes
 
 
 def test_unaligned_accesses_work_as_on_the_chip(tmp_path: Path) -> None:

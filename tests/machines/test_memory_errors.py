@@ -10,6 +10,7 @@ from emu.instruments import Instruments
 from emu.machines import Limits, Measurements
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryFinding
+from emu.run import RunOptions, run_firmware
 from emu.suppressions import Suppression
 from emu.targets import Target
 
@@ -83,8 +84,17 @@ def test_an_undefined_value_comes_from_the_memory_that_nobody_set(
 
 
 def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
-    _, findings = check(tmp_path, SOURCE, "variable_decides()")
+    measured, findings = check(tmp_path, SOURCE, "variable_decides()")
     assert findings == []
+    assert measured.memory_check is not None
+    assert measured.memory_check.taken_as_set == [".noinit"]
+
+
+def test_the_verdict_names_the_sections_that_count_as_set(tmp_path: Path) -> None:
+    elf = build(tmp_path, SOURCE, "-DRUNS=variable_decides()")
+    run = run_firmware(elf, "program", TARGET, None, RunOptions(memcheck=True), lambda _done, _of: None)
+    values = [verdict.value for verdict in run.verdicts if verdict.name == "no memory error"]
+    assert values == ["0 memory errors; not looked for: uninitialised values in .noinit"]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +102,10 @@ def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
 )
 def test_a_board_says_which_sections_a_reset_keeps(tmp_path: Path, kept: tuple[str, ...], number: int) -> None:
     target = Target(TARGET.board.model_copy(update={"kept_over_reset": kept}), "unicorn")
-    _, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
+    measured, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
     assert len(findings) == number
+    assert measured.memory_check is not None
+    assert measured.memory_check.taken_as_set == [".noinit"] * (number == 0)
     for finding in findings:
         assert finding.detail.endswith(
             "(name .noinit in kept_over_reset of the board file if a reset keeps its values)"
@@ -130,6 +142,45 @@ def test_one_mistake_is_one_finding(
         assert others is None or len(finding.others) == others
         assert {other.kind for other in finding.others} <= {kind}
         assert all(other.line is not None and other.line > line for other in finding.others) or others is None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_instruction_that_misses_a_block_and_uses_a_freed_one_makes_two_mistakes(
+    tmp_path: Path, level: str
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, "counts_missed_and_freed_bytes()", level, "-w")
+    assert [(finding.kind, finding.times) for finding in findings] == [
+        ("heap_out_of_bounds_read", 1),
+        ("use_after_free_read", 2),
+    ]
+    assert {finding.line for finding in findings} == {line_of(MISTAKES, "count_byte")}
+    missed, freed = (str(finding.memory) for finding in findings)
+    assert missed.startswith("right after a block of 8 bytes")
+    assert freed.startswith("16 bytes into a block of 32 bytes")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_call_of_memcpy_that_misses_a_block_and_uses_a_freed_one_makes_two_mistakes(
+    tmp_path: Path, level: str
+) -> None:
+    _, findings = check(tmp_path, MISTAKES, "copies_to_small_and_freed()", level, "-w")
+    assert [finding.kind for finding in findings] == ["heap_out_of_bounds_write", "use_after_free_write"]
+    small, freed = (str(finding.memory) for finding in findings)
+    assert small.startswith("right after a block of 8 bytes")
+    assert freed.startswith("0 bytes into a block of 32 bytes")
+    assert f"/{MISTAKES}:{line_of(MISTAKES, 'free')}" in freed
+    for finding, owner in zip(findings, ("4 bytes before a block of 64", "bytes into a block of 32"), strict=True):
+        assert finding.backtrace[1].line == line_of(MISTAKES, "put")
+        assert finding.others
+        assert all(owner in str(other.memory) for other in finding.others)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_copy_over_several_blocks_is_one_mistake(tmp_path: Path, level: str) -> None:
+    _, (finding,) = check(tmp_path, MISTAKES, "copies_over_its_neighbours()", level, "-w")
+    assert finding.kind == "heap_out_of_bounds_write"
+    assert str(finding.memory).startswith("right after a block of 8 bytes")
+    assert "use_after_free_write" in {other.kind for other in finding.others}
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -89,6 +89,22 @@ def test_each_way_to_print(tmp_path: Path, call: str, text: str) -> None:
     assert measured.faults == ()
 
 
+@pytest.mark.parametrize(
+    ("letters", "found"), [(4, []), (3, [("uninitialised_output", "3 bytes into the 5 that it hands out")])]
+)
+def test_the_memory_checker_looks_at_a_text_up_to_its_end(
+    tmp_path: Path, letters: int, found: list[tuple[str, str]]
+) -> None:
+    program = firmware(tmp_path, SOURCE, f"-DPRINTS=write0_of_local({letters})")
+    with UnicornMachine(program, TARGET, Instruments(limits=Limits(seconds=20), memcheck=True)) as machine:
+        machine.boot()
+        machine.resume()
+        check = machine.measure().memory_check
+    assert check is not None
+    assert [(each.kind, each.detail.rpartition(": ")[2]) for each in check.findings] == found
+    assert {each.backtrace[0].function for each in check.findings} <= {"write0_of_local"}
+
+
 @pytest.mark.parametrize(("call", "status"), [("exits()", 0), ("aborts()", 1), ("exits_with(42)", 42)])
 def test_a_call_ends_the_program(tmp_path: Path, call: str, status: int) -> None:
     stop, _ = run(tmp_path, call)

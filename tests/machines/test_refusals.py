@@ -58,6 +58,25 @@ def test_an_array_that_is_full_tells_what_is_left(tmp_path: Path, target: str) -
 
 
 @on_both
+def test_what_was_free_is_known_for_each_of_many_call_paths(tmp_path: Path, target: str) -> None:
+    failed = run(tmp_path, target, "-DDEPTHS=100").heap.failed
+    assert sum(each.failures for each in failed) == 100
+    assert len(failed) > 64
+    assert {(each.free_bytes, each.largest_free_bytes) for each in failed} == {(16 * 1008 - 8 * 1000, 1008 + 8)}
+
+
+def test_what_is_free_is_said_to_be_of_the_memory_that_was_taken(tmp_path: Path) -> None:
+    record = run(tmp_path, "stm32h7-unicorn", "-DNOTHING_FREED", "-DBLOCKS=18", "-DFILLED=16")
+    failed = refused(record)
+    assert (failed.taken_bytes, failed.free_bytes) == (16 * 1008, 16 * 8)
+    for name, text in every_report(record).items():
+        assert "128 B free of the 16,128 B that it has taken, at most 8 B in one piece" in text, name
+    record.heap.failed = [failed.model_copy(update={"taken_bytes": None})]
+    for name, text in every_report(record).items():
+        assert "128 B free, at most 8 B in one piece" in text, name
+
+
+@on_both
 @pytest.mark.parametrize(
     "flags", [("-DNOTHING_GRANTED", "-DIN_TASK"), ("-DNOTHING_GRANTED", "-DIN_ARRAY", "-DBLOCKS=2")]
 )
@@ -73,6 +92,12 @@ def test_where_nothing_was_granted_a_refusal_is_in_every_report(
         assert "4,096 B" in text, name
         assert "load_image" in text, name
         assert ("_sbrk refused more" in text) == failed.sbrk_refused, name
+
+
+@on_both
+def test_an_allocator_that_then_asks_for_the_break_was_refused_more(tmp_path: Path, target: str) -> None:
+    failed = refused(run(tmp_path, target, "-DASKS_FOR_THE_BREAK", "-DNOTHING_GRANTED", "-DBLOCKS=2"))
+    assert failed.sbrk_refused
 
 
 def every_report(record: Run) -> dict[str, str]:

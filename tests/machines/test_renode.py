@@ -142,7 +142,11 @@ def test_a_run_is_the_same_again(target: Target) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "kind", "mark"),
-    [("READ_NOTHING", "unmapped_read", "reads nothing"), ("LOOP", "instruction_budget", "loops")],
+    [
+        ("READ_NOTHING", "unmapped_read", "reads nothing"),
+        ("LOOP", "wait_for_interrupt", "loops"),
+        ("SPIN", "instruction_budget", "spins"),
+    ],
 )
 def test_faults_on_the_arm(tmp_path: Path, fault: str, kind: str, mark: str) -> None:
     firmware = Firmware.load(build(tmp_path, "mailbox.c", *WITH_FPU, f"-DFAULT={fault}"), ARM)

@@ -17,7 +17,7 @@ BOARDS = {"stm32h7": CORTEX_M, "esp32s3": LX7}
 
 def written(name: str, directory: Path) -> tuple[Board, str]:
     board, core = find_target(f"{name}-renode").board, BOARDS[name]
-    path = write_platform(board, core.platform, core.platform_registers, directory, directory / "printed")
+    path = write_platform(board, core.platform, core.platform_registers, (), directory, directory / "printed")
     return board, path.read_text()
 
 
@@ -43,7 +43,7 @@ def test_nothing_else_is_at_any_address(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_core(tmp_path: Path, name: str) -> None:
     _, text = written(name, tmp_path)
-    kind = {"stm32h7": "cortex-m7", "esp32s3": "esp32s3"}[name]
+    kind = {"stm32h7": "cortex-m7", "esp32s3": "de233_fpu"}[name]
     assert text.count("cpuType:") == 1
     assert f'cpuType: "{kind}"' in text
 
@@ -51,7 +51,7 @@ def test_the_core(tmp_path: Path, name: str) -> None:
 def test_registers_that_no_core_brings_along_are_refused(tmp_path: Path) -> None:
     board = find_target("stm32h7-renode").board
     with pytest.raises(InputError, match=r"memory\.scs: Renode's core has no such registers"):
-        write_platform(board, LX7.platform, LX7.platform_registers, tmp_path, tmp_path / "printed")
+        write_platform(board, LX7.platform, LX7.platform_registers, (), tmp_path, tmp_path / "printed")
 
 
 # ---- scripts of peripherals, which are the same in Python 2 and 3 ----------------------------------------------------
@@ -62,7 +62,7 @@ class Registers:
 
     def __init__(self, peripheral: Peripheral, directory: Path):
         board = find_target("stm32h7-renode").board.model_copy(update={"peripherals": (peripheral,)})
-        write_platform(board, CORTEX_M.platform, CORTEX_M.platform_registers, directory, directory / "printed")
+        write_platform(board, CORTEX_M.platform, CORTEX_M.platform_registers, (), directory, directory / "printed")
         (script,) = directory.glob("*.py")
         self.code = compile(script.read_text(), str(script), "exec")
         self.printed: list[int] = []

@@ -201,11 +201,39 @@ def test_a_write_to_flash_is_found_at_the_end(tmp_path: Path) -> None:
     [(Limits(3_000_000, 60), "instruction_budget"), (Limits(1 << 40, 0.2), "time_limit")],
 )
 def test_a_loop_ends_at_the_limit(tmp_path: Path, limits: Limits, kind: str) -> None:
-    firmware = program(tmp_path, "-DFAULT=LOOP")
+    firmware = program(tmp_path, "-DFAULT=SPIN")
     with RenodeMachine(firmware, TARGET, Instruments(limits=limits)) as machine:
         fault = second_stop(machine, firmware).fault
         assert fault is not None
-        assert (fault.kind, fault.line) == (kind, line_of("mailbox.c", "loops"))
+        assert (fault.kind, fault.line) == (kind, line_of("mailbox.c", "spins"))
+
+
+def test_a_branch_to_itself_is_seen_at_once_although_nothing_is_retired(tmp_path: Path) -> None:
+    """Renode takes it for WFI: the count stands still, so no budget of instructions ends the run."""
+    firmware = program(tmp_path, "-DFAULT=LOOP")
+    with RenodeMachine(firmware, TARGET, Instruments(limits=Limits(seconds=1000))) as machine:
+        fault = second_stop(machine, firmware).fault
+        assert fault is not None
+        assert (fault.kind, fault.line) == ("wait_for_interrupt", line_of("mailbox.c", "loops"))
+        assert "idles in `b .`" in fault.detail
+
+
+def test_a_write_below_the_stacks_memory_is_a_stack_overflow(tmp_path: Path) -> None:
+    flags = ("-Wl,--wrap=main", str(SOURCES / "fpu.c"), "-Wl,--defsym=__stack_limit=0x20000000")
+    firmware = Firmware.load(build(tmp_path, "mailbox.c", *flags, "-DFAULT=OVERFLOW"), TARGET)
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
+        fault = second_stop(machine, firmware).fault
+        assert fault is not None
+        assert (fault.kind, fault.address) == ("stack_overflow", 0x20000000 - 64)
+
+
+def test_a_stack_whose_memory_was_cleared_has_no_touched_figure(tmp_path: Path) -> None:
+    firmware = program(tmp_path, "-DFAULT=CLEAR")
+    with RenodeMachine(firmware, TARGET, Instruments(limits=LIMITS)) as machine:
+        assert second_stop(machine, firmware).reason == "yield"
+        measured = machine.measure()
+        assert measured.stack_touched_bytes is None
+        assert "clears the memory" in measured.not_measured["stack_touched_bytes"]
 
 
 def test_a_core_that_has_stopped_for_good_is_a_fault_at_once(tmp_path: Path) -> None:

@@ -134,8 +134,13 @@ def test_a_stack_elsewhere_is_no_figure(tmp_path: Path) -> None:
     assert measured.stack.stacks == []
 
 
+def test_the_record_says_what_renode_does_not_check(tmp_path: Path) -> None:
+    run = record(build(tmp_path, "stacks.c", *WITH_FPU))
+    assert any("CCR.UNALIGN_TRP" in line for line in run.not_checked)
+
+
 def test_an_endless_run_is_not_made_again(tmp_path: Path) -> None:
-    elf = build(tmp_path, "stacks.c", '-DRUNS=({ for (;;) __asm__ volatile(""); })', *WITH_FPU)
+    elf = build(tmp_path, "stacks.c", '-DRUNS=({ for (;;) __asm__ volatile("nop"); })', *WITH_FPU)
     run = record(elf)
     assert [fault.kind for fault in run.faults] == ["instruction_budget"]
     assert "did not end by itself (instruction_budget)" in run.not_measured["stack_peak_bytes"]

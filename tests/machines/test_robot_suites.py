@@ -57,6 +57,7 @@ def test_the_suites_pass_and_their_results_join_ours(tmp_path: Path, renode: Pat
 
 
 def test_the_suites_pass_on_the_xtensa(tmp_path: Path, renode: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setenv("MISBEHAVE", "right signs")  # the stand-in takes long to negate
     try:
         find_toolchain("xtensa")
         qemu_version(QemuLx7)

@@ -132,6 +132,7 @@ SHAPES = {
     "five in turn": [numbered(index % 5) for index in range(DEEP)],
     "different functions": [numbered(index) for index in range(DEEP)],
     "a deep cycle": [numbered(index % 100) for index in range(DEEP)],
+    "a recursion inside a recursion": [numbered(index % 10 // 9) for index in range(DEEP)],
 }
 
 
@@ -147,6 +148,7 @@ def test_a_stack_of_a_hundred_thousand_frames_is_small_and_quick(faulty: Run, fr
         assert sum(frame.times for frame in kept) == DEEP
         assert sum(frame.frame_bytes or 0 for frame in kept) == 8 * DEEP
         assert Stack(backtrace=kept).backtrace == kept
+    assert Run.model_validate_json(run.model_dump_json()) == run
 
 
 def test_what_a_record_leaves_out_is_said(faulty: Run) -> None:

@@ -62,7 +62,7 @@ class CortexM:
         pc = None if registers is None else registers[_PC]
         code = b"" if pc is None else core.read(pc, 4)
         kind, detail, address = describe_exception(self._firmware.board, exception, code)
-        return CoreFault(kind, detail, address, registers, pc, exception.is_jump)
+        return CoreFault(kind, detail, address, registers, pc, exception.is_jump, exception.frame_not_pushed_at)
 
     def handler_without_exception(self, core: StoppedCore) -> CoreFault:
         """Return a fault: code called the handler as a function, or ran on into it."""
@@ -92,6 +92,11 @@ class CortexM:
         return [*registers[:_PC], pc, *registers[_PC + 1 :]]
 
     # ---- the stack ---------------------------------------------------------------------------------------------------
+
+    def stack_pointers(self, registers: Sequence[int]) -> tuple[int, int]:
+        """Return r13, and r13 after a push at pc that has failed."""
+        sp, change = registers[_SP], self.code.delta_at(registers[_PC])
+        return sp, sp if change == DYNAMIC else sp + min(change, 0)
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
         """Return the frames from unwind information, or from the instructions if there is none.

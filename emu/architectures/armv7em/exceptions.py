@@ -9,35 +9,25 @@ from itertools import takewhile
 import capstone
 
 from emu.architectures.access import NULL_PAGE, NULL_POINTER, Access, describe_access
+from emu.architectures.armv7em.exception_model import (
+    FIRST_INTERRUPT,
+    NMI,
+    RESERVED,
+    USAGE_FAULT,
+    Cfsr,
+    exception_name,
+)
 from emu.architectures.core import CoreError, Memory, StoppedCore
 from emu.targets import Board
 
 _SP, _PC, _PSP = 13, 15, 16
-_NMI, _HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(2, 7)
-_SUPERVISOR_CALL, _DEBUG_MONITOR, _PEND_SV, _SYS_TICK, _FIRST_INTERRUPT = 11, 12, 14, 15, 16
-_FAULTS = range(_NMI, _USAGE_FAULT + 1)
+_FAULTS = range(NMI, USAGE_FAULT + 1)
 FAULT_VECTORS_BYTES = 4 * _FAULTS.stop
 """Bytes of a vector table up to the entry of the last fault."""
-VECTOR_TABLE_BYTES = 4 * (_FIRST_INTERRUPT + 496)
+VECTOR_TABLE_BYTES = 4 * (FIRST_INTERRUPT + 496)
 """Bytes of the longest vector table."""
 
-_NAMES = {
-    _NMI: "NMI",
-    _HARD_FAULT: "HardFault",
-    _MEM_MANAGE: "MemManage",
-    _BUS_FAULT: "BusFault",
-    _USAGE_FAULT: "UsageFault",
-    _SUPERVISOR_CALL: "SVC",
-    _DEBUG_MONITOR: "DebugMonitor",
-    _PEND_SV: "PendSV",
-    _SYS_TICK: "SysTick",
-}
 _FAULT_REGISTERS = 0xE000_ED28  # CFSR, HFSR, DFSR, MMFAR, BFAR
-
-_IACCVIOL, _DACCVIOL, _MSTKERR, _MLSPERR, _MMARVALID = 1 << 0, 1 << 1, 1 << 4, 1 << 5, 1 << 7
-_IBUSERR, _PRECISERR, _STKERR, _LSPERR, _BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 13, 1 << 15
-_UNDEFINSTR, _INVSTATE, _INVPC, _NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
-_UNALIGNED, _DIVBYZERO = 1 << 24, 1 << 25
 
 REGISTERS = (*(f"r{number}" for number in range(13)), "sp", "lr", "pc", "psp")
 """Names in a ``StoppedCore``, in the order of ``CortexM.registers``."""
@@ -65,6 +55,8 @@ class CoreException:
     bfar: int
     registers: Sequence[int] | None
     """r0 to r15 before the instruction; None if the exception's frame is not on the stack."""
+    frame_not_pushed_at: int | None = None
+    """MSP, below which there is no memory for the exception's frame; None if it was pushed, or belongs to PSP."""
 
     @property
     def is_fault(self) -> bool:
@@ -74,20 +66,20 @@ class CoreException:
     @property
     def name(self) -> str:
         """Arm's name of the exception."""
-        return _name(self.number)
+        return exception_name(self.number)
 
     @property
     def is_jump(self) -> bool:
         """Whether the fault is a failed fetch at pc."""
-        return bool(self.cfsr & (_IACCVIOL | _IBUSERR | _INVSTATE))
+        return bool(self.cfsr & (Cfsr.IACCVIOL | Cfsr.IBUSERR | Cfsr.INVSTATE))
 
     @property
     def registers_text(self) -> str:
         """The fault registers as text, for a fault's detail."""
         text = f"CFSR {self.cfsr:#010x}, HFSR {self.hfsr:#010x}"
-        if self.cfsr & _MMARVALID:
+        if self.cfsr & Cfsr.MMARVALID:
             text += f", MMFAR {self.mmfar:#010x}"
-        if self.cfsr & _BFARVALID:
+        if self.cfsr & Cfsr.BFARVALID:
             text += f", BFAR {self.bfar:#010x}"
         return f"{self.name}: {text}"
 
@@ -106,6 +98,13 @@ class Interrupted:
 def is_exception_return(value: int) -> bool:
     """Return whether LR has a value that makes a handler's return leave the exception (B1.5.8)."""
     return value in _EXCEPTION_RETURNS
+
+
+def pushed_frame(sp: int, return_value: int) -> int:
+    """Return the address of the frame that the core pushed below ``sp``; 0 if the handler has no process's frame."""
+    if not is_exception_return(return_value) or not return_value & _ON_PROCESS_STACK:
+        return 0
+    return (sp - _FRAME.size - (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES)) & ~7
 
 
 def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Memory) -> Interrupted | None:
@@ -129,11 +128,13 @@ def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Me
 def exceptions_of_handler(vector_table: bytes, handler: int) -> list[str]:
     """Return the names of the exceptions that lead to the handler that begins at ``handler``.
 
-    The table ends at the first word that is neither 0 nor the address of Thumb code.
+    The table ends at the first word that is neither 0 nor the address of Thumb code. Reserved words are skipped: some
+    boot loaders keep a checksum there.
     """
     vectors = struct.unpack_from(f"<{len(vector_table) // 4}I", vector_table)
-    entries = takewhile(lambda entry: entry[1] == 0 or entry[1] & 1, enumerate(vectors[_NMI:], start=_NMI))
-    return [_name(number) for number, entry in entries if entry & ~1 == handler]
+    used = [(number, vectors[number]) for number in range(NMI, len(vectors)) if number not in RESERVED]
+    entries = takewhile(lambda entry: entry[1] == 0 or entry[1] & 1, used)
+    return [exception_name(number) for number, entry in entries if entry & ~1 == handler]
 
 
 def fault_handlers(vector_table: bytes) -> frozenset[int]:
@@ -148,7 +149,7 @@ def read_exception(core: StoppedCore) -> CoreException | None:
     if number == 0:
         return None
     cfsr, hfsr, _, mmfar, bfar = (_fault_register(core, _FAULT_REGISTERS + 4 * index) for index in range(5))
-    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(core, cfsr))
+    return CoreException(number, cfsr, hfsr, mmfar, bfar, _registers_before(core, cfsr), _frame_not_pushed(core, cfsr))
 
 
 def describe_exception(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
@@ -164,34 +165,30 @@ def describe_arm_state(address: int) -> str:
     return "the address is without the Thumb bit, and the core has no Arm instructions"
 
 
-def _name(number: int) -> str:
-    return _NAMES.get(number, f"interrupt {number - _FIRST_INTERRUPT}")
-
-
 def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str, str, int | None]:
     cfsr = exception.cfsr
     pc = 0 if exception.registers is None else exception.registers[_PC]
-    if cfsr & (_MSTKERR | _STKERR | _MLSPERR | _LSPERR):
-        address = exception.bfar if cfsr & _BFARVALID else None
+    if cfsr & (Cfsr.MSTKERR | Cfsr.STKERR | Cfsr.MLSPERR | Cfsr.LSPERR):
+        address = exception.bfar if cfsr & Cfsr.BFARVALID else None
         return "stack_overflow", "the core cannot push an exception's frame: no writable memory is at SP", address
-    if cfsr & (_IACCVIOL | _IBUSERR):
+    if cfsr & (Cfsr.IACCVIOL | Cfsr.IBUSERR):
         return *describe_access(board, "fetch", pc, 2), pc
-    if cfsr & (_DACCVIOL | _PRECISERR):
-        address = exception.mmfar if cfsr & _DACCVIOL else exception.bfar
+    if cfsr & (Cfsr.DACCVIOL | Cfsr.PRECISERR):
+        address = exception.mmfar if cfsr & Cfsr.DACCVIOL else exception.bfar
         access, size = _access(code)
         return *describe_access(board, access, address, size), address
-    if cfsr & _INVSTATE:
+    if cfsr & Cfsr.INVSTATE:
         return "invalid_instruction", f"jump to {pc:#010x}: {describe_arm_state(pc)}", pc
-    if cfsr & _UNDEFINSTR:
+    if cfsr & Cfsr.UNDEFINSTR:
         instruction = int.from_bytes(code[:2], "little")
         return "invalid_instruction", f"the core does not know the instruction {instruction:#06x}", None
-    if cfsr & _NOCP:
+    if cfsr & Cfsr.NOCP:
         return "exception", "the FPU is used before it is enabled (CPACR)", None
-    if cfsr & _UNALIGNED:
+    if cfsr & Cfsr.UNALIGNED:
         return "exception", "an unaligned access by an instruction that needs an aligned one", None
-    if cfsr & _DIVBYZERO:
+    if cfsr & Cfsr.DIVBYZERO:
         return "exception", "a division by zero, and the firmware traps it (CCR.DIV_0_TRP)", None
-    if cfsr & _INVPC:
+    if cfsr & Cfsr.INVPC:
         return "exception", "an exception return that the core does not allow", None
     if not exception.is_fault:
         return "exception", f"{exception.name} goes to a fault handler: it has no handler of its own", None
@@ -219,8 +216,16 @@ def _fault_register(core: StoppedCore, address: int) -> int:
     return int.from_bytes(word, "little")
 
 
+def _frame_not_pushed(core: StoppedCore, cfsr: int) -> int | None:
+    """Return MSP from before the exception if the core could not push the frame there."""
+    return_value = core.register("lr")
+    if not cfsr & (_MSTKERR | _STKERR) or return_value & _ON_PROCESS_STACK:
+        return None
+    return core.register("sp") + _FRAME.size + (0 if return_value & _SMALL_FRAME else _FLOATS_BYTES)
+
+
 def _registers_before(core: StoppedCore, cfsr: int) -> list[int] | None:
-    if cfsr & (_MSTKERR | _STKERR):
+    if cfsr & (Cfsr.MSTKERR | Cfsr.STKERR):
         return None
     registers = [core.register(name) for name in REGISTERS]
     interrupted = interrupted_by_handler(registers, core.register("lr"), core.read)

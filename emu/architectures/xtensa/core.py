@@ -90,8 +90,7 @@ class Lx7:
             pc = depc
         elif cause in _SERVED:
             return None
-        sp = Windows(file, base, start, 0).register(1)
-        kind, detail, about = describe_exception(self._firmware, cause, address, pc, sp, core.read(pc, 3))
+        kind, detail, about = describe_exception(self._firmware, cause, address, pc, core.read(pc, 3))
         shown = pc if shown is None else shown
         registers = [shown, ps, base, start, cause, shown, address, depc, *file]
         return CoreFault(kind, detail, about, registers, pc, is_jump(cause))
@@ -123,6 +122,11 @@ class Lx7:
         return [pc, *registers[1:]]
 
     # ---- the stack ---------------------------------------------------------------------------------------------------
+
+    def stack_pointers(self, registers: Sequence[int]) -> tuple[int, int]:
+        """Return a1 twice: ENTRY, which lowers a1, accesses no memory."""
+        sp = _windows(registers).register(1)
+        return sp, sp
 
     def backtrace(self, registers: Sequence[int], read: Memory, top: int | None = None) -> list[Frame]:
         """Return the frames from the register windows, up to the start of the firmware's first stack."""

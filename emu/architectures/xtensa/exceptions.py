@@ -12,7 +12,6 @@ from emu.architectures.xtensa.instructions import (
     memory_access,
     only_on_silicon,
 )
-from emu.architectures.xtensa.windows import BASE_SAVE_BYTES
 from emu.firmware import Firmware
 
 UNSERVED = "unexpected_exception"
@@ -56,26 +55,21 @@ def is_jump(cause: int) -> bool:
     return cause in _FETCHES
 
 
-def describe_exception(
-    firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes
-) -> tuple[str, str, int | None]:
+def describe_exception(firmware: Firmware, cause: int, vaddr: int, pc: int, code: bytes) -> tuple[str, str, int | None]:
     """Return the fault's kind, a sentence, and the faulting address.
 
-    ``vaddr`` is EXCVADDR, ``code`` are the bytes at ``pc``, and ``sp`` is the SP of the function that ran.
+    ``vaddr`` is EXCVADDR, ``code`` are the bytes at ``pc``.
     """
-    kind, detail, address = _describe(firmware, cause, vaddr, pc, sp, code)
+    kind, detail, address = _describe(firmware, cause, vaddr, pc, code)
     return kind, f"{detail} (EXCCAUSE {cause}, EPC1 {pc:#010x}, EXCVADDR {vaddr:#010x})", address
 
 
-def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, sp: int, code: bytes) -> tuple[str, str, int | None]:
+def _describe(firmware: Firmware, cause: int, vaddr: int, pc: int, code: bytes) -> tuple[str, str, int | None]:
     board = firmware.board
     if cause in _FETCHES:
         return *describe_access(board, "fetch", pc, 3), pc
     if cause in _ACCESSES:
         access, size = memory_access(code) or ("read", 4)
-        limit = firmware.stack_region.start if firmware.stack_limit is None else firmware.stack_limit
-        if sp - BASE_SAVE_BYTES < limit and vaddr < limit:
-            return "stack_overflow", f"{access} of {size} bytes at {vaddr:#010x}, below the stack, where SP is", vaddr
         return *describe_access(board, access, vaddr, size), vaddr
     if cause == _ILLEGAL and (known := only_on_silicon(code)) is not None:
         detail = f"the ESP32-S3 has {known} ({code.hex(' ')}), the emulated core has not; build without it"

@@ -7,6 +7,9 @@ _FIRST_NARROW, _FIRST_WIDE = 8, 14
 _ENTRY = 0x36
 _SP = 1
 
+_MSUB = 0x5A
+_LOOP, _LOOP_KINDS = 0x76, (8, 9, 10)  # LOOP, LOOPNEZ, LOOPGTZ
+
 _HIGH_PRODUCTS = {0xA2: "MULUH", 0xB2: "MULSH"}
 _TENSILICA_EXTENSIONS = (0x4, 0xE, 0xF)
 
@@ -46,6 +49,17 @@ def is_windowed_return(code: bytes) -> bool:
 def is_wait(code: bytes) -> bool:
     """Return whether ``code`` begins with WAITI."""
     return len(code) >= 3 and code[0] & 0x0F == 0 and code[1] & 0xF0 == 0x70 and code[2] == 0
+
+
+def is_msub(code: bytes) -> bool:
+    """Return whether ``code`` begins with MSUB.S."""
+    return len(code) >= 3 and code[0] & 0xF == 0 and code[2] == _MSUB
+
+
+def loop_end(code: bytes, address: int) -> int | None:
+    """Return the end of the zero-overhead loop that ``code`` at ``address`` begins; None if ``code`` is no LOOP."""
+    is_loop = len(code) >= 3 and code[0] == _LOOP and code[1] >> 4 in _LOOP_KINDS
+    return address + 4 + code[2] if is_loop else None
 
 
 def only_on_silicon(code: bytes) -> str | None:

@@ -84,13 +84,18 @@ def unwind(firmware: Firmware, pc: int, windows: Windows, read: Memory, shown: i
             frames.append(Frame(**place, pc=at, frame_bytes=top - below if first else None))
             break
         caller = _caller_of(sp, return_address, at, rest, read)
-        known = caller is not None and sp <= caller.sp <= top
+        known = caller is not None and sp <= caller.sp and _may_be_stack(firmware, caller.sp)
         frames.append(Frame(**place, pc=at, frame_bytes=caller.sp - below if caller is not None and known else None))
         if caller is None or not known:
             break
         sp, return_address, at, rest = caller.sp, caller.return_address, caller.pc, caller.windows
         below = sp
     return frames
+
+
+def _may_be_stack(firmware: Firmware, sp: int) -> bool:
+    """Return whether ``sp`` may belong to the first stack, or to a stack in a variable."""
+    return sp <= firmware.initial_sp or firmware.variable_at(sp - 1) is not None
 
 
 def _caller_of(sp: int, return_address: int, pc: int, windows: Windows | None, read: Memory) -> _Caller | None:

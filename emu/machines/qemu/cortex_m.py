@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from emu.architectures.armv7em.core import CortexM
-from emu.architectures.armv7em.exceptions import REGISTERS
+from emu.architectures.armv7em.exceptions import REGISTERS, pushed_frame
 from emu.emulators import EMULATORS
 from emu.firmware import Firmware
 from emu.machines.qemu.core import Memory, Standing
@@ -66,8 +66,9 @@ class _Stopped:
     qemu: Standing
 
     def register(self, name: str) -> int:
-        if name == "psp":
-            return 0  # QEMU 7.2's stub does not show PSP
+        if name == "psp":  # the stubs of older QEMUs do not show it
+            sp = self.qemu.shared.last_sp
+            return 0 if sp == self.register("sp") else pushed_frame(sp, self.register("lr"))
         return self.qemu.gdb.read_register(_NUMBERS[name])
 
     def read(self, address: int, size: int) -> bytes:

@@ -15,6 +15,7 @@ from emu.machines.qemu.process import QemuProcess
 from emu.machines.qemu.run import Run
 from emu.machines.time_limit import TimeLimit
 from emu.probes.heap import HeapLedger
+from emu.probes.overflow import OVERFLOW, find_overflow, overflow_fault
 from emu.probes.stack import StackPaint
 from emu.record import Fault
 from emu.targets import Target
@@ -205,11 +206,18 @@ class QemuMachine(Machine):
 
     def _exception_fault(self, run: Run, fault: CoreFault) -> Fault:
         """Return the fault of an exception that the core has taken."""
+        if fault.kind == OVERFLOW:
+            run.overflow = run.overflow_without_frame(fault.lowest_sp)
+            if run.overflow is not None:
+                return overflow_fault(self._firmware, run.core, run.overflow)
         if fault.registers is None or fault.pc is None:  # only the block is known, not the instruction
             pc = run.shared.blocks[run.shared.current_block].address
             place = self._firmware.locate(pc)
             return Fault(**place.model_dump(), kind=fault.kind, detail=fault.detail, pc=pc, address=fault.address)
         self._cut_block(run, fault.pc)
+        run.overflow = find_overflow(self._firmware, run.core, fault.kind, fault.registers, run.peek)
+        if run.overflow is not None:
+            return overflow_fault(self._firmware, run.core, run.overflow)
         registers = run.core.at(fault.registers, self._jump(run, fault.pc)) if fault.is_jump else fault.registers
         return self._fault(run, fault.kind, fault.detail, registers, fault.address)
 

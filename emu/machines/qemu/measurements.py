@@ -5,8 +5,9 @@ from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
 from emu.probes.main_stack import main_stack_by_region, main_stack_use, why_no_limit
+from emu.probes.overflow import OVERFLOW, first_stack_overflow, overflow_fault
 from emu.probes.timeline import measure_timeline
-from emu.record import Heap, Stack, StackUse, Timeline
+from emu.record import Fault, Heap, Stack, StackUse, Timeline
 from emu.targets import Target
 
 _OTHER_STACKS = "the firmware has more than one stack, and on QEMU emu can measure only one"
@@ -42,7 +43,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         stack_peak_bytes=None if stack is None else stack.peak_bytes,
         stack_touched_bytes=touched,
         stack_limit_bytes=firmware.stack_limit_bytes,
-        stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
+        stack=Stack(backtrace=[] if stack is None else stack.backtrace, stacks=_stacks(run, stack)),
         stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
         heap_region=run.ledger.memory if heap.attached else None,
         heap=heap,
@@ -51,7 +52,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         profile=counts.profile,
         coverage=counts.coverage,
         failures=counts.failures,
-        faults=(*(run.ledger.faults if heap.attached else ()), *run.faults),
+        faults=(*(run.ledger.faults if heap.attached else ()), *run.faults, *_unnoticed(run, stack)),
         output=run.output.text,
         output_cut_bytes=run.output.cut_bytes,
         not_measured=not_measured,
@@ -64,12 +65,30 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
 def _stack(run: Run) -> StackUse | str:
     """Return the stack that the firmware starts on, or why it cannot be told from other stacks."""
     firmware, shared, core = run.firmware, run.shared, run.core
-    if any(fault.kind == "stack_overflow" for fault in run.faults):
-        return "SP left the stack's memory"
+    if run.overflow is not None and run.overflow.is_first:
+        return run.overflow.use(core)
+    if any(fault.kind == OVERFLOW for fault in run.faults):
+        return "SP left the memory of a stack"
     if shared.off_stack != 0 or run.stack_in_heap:
         return _OTHER_STACKS
     peak, backtrace = run.peak(shared.lowest)
     return main_stack_use(firmware, core.stack_pointer, shared.lowest.sp, peak, backtrace) or _OTHER_STACKS
+
+
+def _stacks(run: Run, first: StackUse | None) -> list[StackUse]:
+    """Return the first stack, and another stack that has overflowed: of other stacks nothing else is known."""
+    stacks = [] if first is None else [first]
+    if run.overflow is not None and not run.overflow.is_first:
+        stacks.append(run.overflow.use(run.core))
+    return stacks
+
+
+def _unnoticed(run: Run, first: StackUse | None) -> list[Fault]:
+    """Return the fault of a first stack that has grown into other memory, which no access has shown."""
+    if first is None or run.overflow is not None:
+        return []
+    overflow = first_stack_overflow(run.firmware, run.core, run.shared.lowest.sp, first.backtrace)
+    return [] if overflow is None else [overflow_fault(run.firmware, run.core, overflow)]
 
 
 def _touched(run: Run, peak: int) -> int | str:

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,8 +14,13 @@ from emu.native import HeapEvent
 from emu.native.qemu import Lowest, Shared
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
+from emu.probes.main_stack import main_stack_use
+from emu.probes.overflow import Overflow, find_overflow, first_stack_overflow
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Frame
+
+_ALIGNMENT = 8
+"""The core aligns SP to this many bytes before it pushes an exception's frame."""
 
 
 @dataclass
@@ -36,6 +41,8 @@ class Run:
     exit_status: int | None = None
     cut_block: tuple[int, int, int, int] | None = None
     """Address, bytes, instructions and executions (1) of the last block's part that ran."""
+    overflow: Overflow | None = None
+    """The stack whose overflow ended the run."""
     stack_in_heap: bool = False
     """Whether SP has been moved to a block of the heap."""
 
@@ -68,6 +75,21 @@ class Run:
         registers = self.core.at(list(lowest.registers), lowest.pc)
         peak = StackPeak(lowest.sp, lowest.lowered_at, registers, lowest.stack_start, stack)
         return stack_bytes(self.core, lowest.sp, top), self.core.peak_backtrace(peak, top)
+
+    def overflow_without_frame(self, sp: int | None) -> Overflow | None:
+        """Return the overflow after which the core could not push an exception's frame; None if its stack is not known.
+
+        ``sp`` is MSP from before the exception; None if the core was on its process stack.
+        """
+        lowest, departure, firmware, core = self.shared.lowest, self.shared.departure, self.firmware, self.core
+        if departure.sp and (sp is None or departure.sp <= sp < departure.sp + _ALIGNMENT):
+            registers = core.at(list(departure.registers), departure.pc)
+            found = find_overflow(firmware, core, "unmapped_write", registers, self.peek)
+            return None if found is None else replace(found, on_process_stack=sp is None)
+        peak, backtrace = self.peak(lowest)
+        if sp is None or main_stack_use(firmware, core.stack_pointer, lowest.sp, peak, backtrace) is None:
+            return None
+        return first_stack_overflow(firmware, core, min(sp, lowest.sp), backtrace)
 
     def serve_plugin(self) -> None:
         """Take the allocator's calls if the plugin waits for that, and let the plugin go on."""

@@ -6,10 +6,13 @@ from functools import cached_property
 
 from emu.architectures.core import Memory
 from emu.firmware import Firmware
+from emu.machines.renode.image import Image, as_linked
 from emu.machines.renode.monitor import State
 
 Registers = Mapping[str, int]
 """Renode's register numbers, or values, by their names in an ``emu.architectures.core.StoppedCore``."""
+
+_CODE_ADDRESSES = frozenset({"pc", "epc1", "epc6", "depc"})
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class RenodeCore:
     """The numbers of the other registers that frames need."""
     start: Callable[[Firmware], str]
     """Returns the command that resets the core, after memory has been filled."""
+    sleeps_at: bytes = b""
+    """The instruction at which Renode's core sleeps as in WFI, although the chip's does not."""
+    image: Callable[[Firmware], Image] = as_linked
+    """Returns what Renode loads; raises MissingToolError if firmware cannot run right on this core."""
     complete: Callable[[Registers], Registers] = dict
     """Returns the values that Renode shows, and the values computed from them."""
 
@@ -44,18 +51,19 @@ class Stopped:
         state: State,
         ask: Callable[[Registers], Registers],
         peek: Memory,
+        image: Image,
     ):
-        self._firmware, self._core, self._state = firmware, core, state
+        self._firmware, self._core, self._state, self._image = firmware, core, state, image
         self._ask, self._peek = ask, peek
         self._stack_start, self._stack = firmware.initial_sp, b""
 
     def register(self, name: str) -> int:
         """Return a register; the first one of ``frame_registers`` fetches all of them."""
         if name == "pc":
-            return self._firmware.architecture.code_address(self._state.pc)
-        if name in self._state.registers:
-            return self._state.registers[name]
-        return self._all[name]
+            value = self._firmware.architecture.code_address(self._state.pc)
+        else:
+            value = self._state.registers[name] if name in self._state.registers else self._all[name]
+        return self._image.pc_of(value) if name in _CODE_ADDRESSES else value
 
     def read(self, address: int, size: int) -> bytes:
         """Return memory: constants come from the ELF, and the whole stack is fetched at once."""

@@ -18,6 +18,7 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     # 22 is OtherSP: PSP while a handler runs, which is when the walk through the stack needs PSP.
     registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25, "psp": 22},
     frame_registers={},
+    sleeps_at=bytes.fromhex("fee7"),  # b .
     # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",
 )

@@ -4,8 +4,11 @@ from emu.architectures.access import describe_access
 from emu.architectures.core import Core, StoppedCore
 from emu.firmware import Firmware
 from emu.machines.renode.log import Abort, UnexpectedAccess
+from emu.probes.overflow import find_overflow, overflow_fault
 from emu.record import Fault
 
+_BELOW_STACK = 4096
+"""Bytes below the stack's memory; what writes there is taken for a stack that has grown too long."""
 _MOST = 10
 """The most faults of accesses to nothing at one stop."""
 
@@ -17,6 +20,9 @@ def exception_fault(firmware: Firmware, core: Core, stopped: StoppedCore) -> Fau
         return None
     if found.registers is None:
         return Fault(kind=found.kind, detail=found.detail, pc=found.pc, address=found.address)
+    overflow = find_overflow(firmware, core, found.kind, found.registers, stopped.read)
+    if overflow is not None:
+        return overflow_fault(firmware, core, overflow)
     pc = core.pc_of(found.registers)
     return Fault(
         **firmware.locate(pc).model_dump(),
@@ -39,7 +45,7 @@ def access_faults(firmware: Firmware, accesses: list[UnexpectedAccess], counted:
     faults: dict[tuple[str, int, int], Fault] = {}
     for access in accesses:
         pc = firmware.architecture.code_address(access.pc)
-        kind, what = describe_access(firmware.board, access.access, access.address, access.size)
+        kind, what = _kind_of(firmware, access)
         place, detail = firmware.locate(pc).model_dump(), f"{what} ({times}: {access.line})"
         fault = Fault(**place, kind=kind, address=access.address, pc=pc, detail=detail)
         faults.setdefault((kind, pc, access.address), fault)
@@ -54,6 +60,30 @@ def limit_fault(firmware: Firmware, core: Core, stopped: StoppedCore, kind: str,
         kind, detail = "wait_for_interrupt", f"{waits[0]} waits, and {detail}"
     backtrace = core.backtrace(core.registers(stopped), stopped.read, firmware.initial_sp)
     return Fault(**firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail, backtrace=backtrace)
+
+
+def _kind_of(firmware: Firmware, access: UnexpectedAccess) -> tuple[str, str]:
+    """Return the kind and the words of an access; a write just below the stack's memory is the stack's overflow."""
+    kind, what = describe_access(firmware.board, access.access, access.address, access.size)
+    floor = firmware.stack_region.start
+    if kind == "unmapped_write" and firmware.stack_limit == floor and floor - _BELOW_STACK <= access.address < floor:
+        return "stack_overflow", f"{what}, {floor - access.address} bytes below the limit {floor:#010x} of the stack"
+    return kind, what
+
+
+def idle_fault(firmware: Firmware, core: Core, stopped: StoppedCore, sleeps_at: bytes) -> Fault | None:
+    """Return the fault of a core that nothing wakes; None if it neither waits nor stands at ``sleeps_at``."""
+    pc, waits = stopped.register("pc"), core.waits(stopped)
+    if sleeps_at and stopped.read(pc, len(sleeps_at)) == sleeps_at:
+        detail = "idles in `b .`, and no interrupt ends that"
+    elif waits is not None:
+        pc, detail = waits[1], f"waits in {waits[0]} for an interrupt that nothing enables"
+    else:
+        return None
+    backtrace = core.backtrace(core.registers(stopped), stopped.read, firmware.initial_sp)
+    return Fault(
+        **firmware.locate(pc).model_dump(), kind="wait_for_interrupt", pc=pc, detail=detail, backtrace=backtrace
+    )
 
 
 def lost_fault(firmware: Firmware, error: Exception, abort: Abort | None, log_tail: str) -> Fault:

@@ -5,6 +5,7 @@ from emu.filler import PAINT
 from emu.firmware import Firmware
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.cortex_m import CORTEX_M
+from emu.machines.renode.image import Image
 from emu.machines.renode.lx7 import LX7
 
 _CORES = {"armv7em": CORTEX_M, "xtensa": LX7}
@@ -15,10 +16,10 @@ def core_in_renode(firmware: Firmware) -> RenodeCore:
     return _CORES[firmware.board.architecture]
 
 
-def contents_at_reset(firmware: Firmware) -> list[tuple[int, bytes]]:
+def contents_at_reset(firmware: Firmware, image: Image) -> list[tuple[int, bytes]]:
     """Return memory's contents by address; RAM is painted, as a real board's RAM is not zero."""
     paint = [(region.start, bytes([PAINT]) * region.size) for region in firmware.board.ram]
-    return paint + [(segment.load_address, segment.data) for segment in firmware.segments if segment.data]
+    return paint + list(image.contents)
 
 
 def stops(firmware: Firmware) -> list[int]:

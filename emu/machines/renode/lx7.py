@@ -1,11 +1,14 @@
 """The Xtensa LX7 in Renode.
 
-Renode's interface is for a smaller core. It shows the 16 registers in the window and the first half of the register
-file (AR0 to AR31). A frame with its registers in the other half ends the backtrace, unless they were spilled.
+Renode's cores ``esp32`` to ``esp32s3`` have no FPU. Its core ``de233_fpu`` has one, but only 32 address registers and
+not 64, so a deep call spills registers sooner than on the chip.
 """
 
-from emu.architectures.xtensa.core import file_with_window
+from functools import partial
+
+from emu.architectures.xtensa.core import FILE
 from emu.machines.renode.core import Registers, RenodeCore
+from emu.machines.renode.fpu import image_for
 from emu.machines.renode.monitor import CPU
 
 _WINDOW, _SHOWN = 16, 32
@@ -15,17 +18,25 @@ _AR0, _WINDOWBASE, _WINDOWSTART, _VECBASE = 1, 34, 35, 76
 
 
 def _with_file(shown: Registers) -> Registers:
-    window = [shown[f"a{number}"] for number in range(_WINDOW)]
-    file = file_with_window(shown["windowbase"], window, [shown[f"ar{number}"] for number in range(_SHOWN)])
-    return {**shown, **{f"ar{number}": value for number, value in enumerate(file)}}
+    """Return a file of 64 registers with the same frames in it: every window is in both halves.
+
+    WINDOWBASE is in the second half, and WINDOWSTART has the bits of the last eight windows only. So no walk through
+    the frames turns round.
+    """
+    panes = _SHOWN // 4
+    base = shown["windowbase"] % panes + panes
+    ages = (age for age in range(panes) if shown["windowstart"] >> (base - age) % panes & 1)
+    file = {f"ar{number}": shown[f"ar{number % _SHOWN}"] for number in range(FILE)}
+    return {**shown, **file, "windowbase": base, "windowstart": sum(1 << base - age for age in ages)}
 
 
-LX7 = RenodeCore(
-    platform="""\
+_CORE = """\
 cpu: CPU.Xtensa @ sysbus
-    cpuType: "esp32s3"
+    cpuType: "de233_fpu"
     frequency: 240000000
-""",
+"""
+LX7 = RenodeCore(
+    platform=_CORE,
     platform_registers=frozenset(),
     registers={f"a{number}": _A0 + number for number in range(_WINDOW)}
     | {
@@ -39,5 +50,6 @@ cpu: CPU.Xtensa @ sysbus
     frame_registers={f"ar{number}": _AR0 + number for number in range(_SHOWN)}
     | {"windowbase": _WINDOWBASE, "windowstart": _WINDOWSTART, "vecbase": _VECBASE},
     start=lambda firmware: f"{CPU} PC {firmware.reset_pc:#x}",
+    image=partial(image_for, _CORE),
     complete=_with_file,
 )

@@ -13,8 +13,16 @@ from emu.instruments import NOTHING_ON_REQUEST, Instruments, never_measured
 from emu.machines import LostError, Machine, Measurements, Stop
 from emu.machines.output import KEPT_BYTES, Output
 from emu.machines.renode.core import Stopped
-from emu.machines.renode.faults import access_faults, changed_constant, exception_fault, limit_fault, lost_fault
+from emu.machines.renode.faults import (
+    access_faults,
+    changed_constant,
+    exception_fault,
+    idle_fault,
+    limit_fault,
+    lost_fault,
+)
 from emu.machines.renode.heap import MeasuredHeap, measure_heap
+from emu.machines.renode.image import Image
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
@@ -35,6 +43,8 @@ _SLICE_SECONDS = 0.25
 """How long a slice should take: nothing can interrupt it."""
 _WATCHED_SLICE = 200_000
 """Instructions between checks when Python looks at SP before each instruction."""
+_LONGEST_WAIT = 200_000_000
+"""A core that retires nothing for so many instructions' time waits for ever: SysTick's longest period is shorter."""
 _ANSWER_SECONDS = 30.0
 """How long Renode may take for an answer that runs nothing."""
 _LAST_WORDS_SECONDS = 1.0
@@ -52,6 +62,7 @@ class _Run:
     process: RenodeProcess
     monitor: Monitor
     memory: Memory
+    image: Image
     state: State
     """The machine's state at the last stop."""
     printed: Path
@@ -117,7 +128,7 @@ class RenodeMachine(Machine):
         if run.lost:
             raise LostError(_LOST)
         try:
-            return run.memory.read(address, size)
+            return run.image.as_linked(address, run.memory.read(address, size))
         except RenodeError as error:
             self._lose(run, error)
             raise LostError(run.faults[-1].detail) from error
@@ -189,6 +200,7 @@ class RenodeMachine(Machine):
             output=output.text,
             output_cut_bytes=output.cut_bytes,
             not_measured=not_measured,
+            changed=() if run.image.why is None else (run.image.why,),
         )
 
     def _heap(self) -> MeasuredHeap:
@@ -205,6 +217,8 @@ class RenodeMachine(Machine):
             return "nothing tells which memory is the stack's"
         if not self._firmware.stack_is_reserved and heap.allocations != 0:
             return "the heap may lie in the memory below the stack"
+        if run.paint.lowest == self._firmware.stack_limit:
+            return "all of the stack's memory was written, by too deep a stack or by code that clears the memory"
         return self._firmware.initial_sp - run.paint.lowest
 
     def _changed_constants(self, run: _Run) -> list[Fault]:
@@ -212,19 +226,19 @@ class RenodeMachine(Machine):
         if run.lost:
             return []
         try:
-            addresses = self._differences(run.memory, only_constants=True)
+            addresses = self._differences(run.memory, run.image, only_constants=True)
         except RenodeError as error:
             self._lose(run, error)
             return []
         return [changed_constant(self._firmware, address) for address in addresses]
 
-    def _differences(self, memory: Memory, *, only_constants: bool) -> list[int]:
-        """Return the first changed address of each segment whose memory differs from the ELF."""
+    def _differences(self, memory: Memory, image: Image, *, only_constants: bool) -> list[int]:
+        """Return the first changed address of each part of ``image`` whose memory differs from it."""
         board = self._firmware.board
         segments = {
-            (segment.load_address, len(segment.data)): segment.data
-            for segment in self._firmware.segments
-            if segment.data and not (only_constants and board.has_ram_at(segment.load_address))
+            (address, len(data)): data
+            for address, data in image.contents
+            if not (only_constants and (board.has_ram_at(address) or board.region_at(address) is None))
         }
         found = memory.read_all(list(segments))
         return [
@@ -237,9 +251,10 @@ class RenodeMachine(Machine):
 
     def _reset(self) -> _Run:
         """Return a run at reset; raises MissingToolError, with the reason, if Renode fails before reset."""
+        image = self._in_renode.image(self._firmware)
         process = RenodeProcess()
         try:
-            return self._set_up(process)
+            return self._set_up(process, image)
         except RenodeError as error:
             said = f"{error}; its log ends with {process.log.tail()}"
             process.close()
@@ -248,15 +263,17 @@ class RenodeMachine(Machine):
             process.close()
             raise
 
-    def _set_up(self, process: RenodeProcess) -> _Run:
+    def _set_up(self, process: RenodeProcess, image: Image) -> _Run:
         firmware, core, directory = self._firmware, self._in_renode, process.directory
         printed = directory / "printed"
-        platform = write_platform(firmware.board, core.platform, core.platform_registers, directory, printed)
-        monitor = Monitor(process.robot, core.registers)
+        platform = write_platform(
+            firmware.board, core.platform, core.platform_registers, image.added_memory, directory, printed
+        )
+        monitor = Monitor(process.robot, core.registers, image.counter)
         halts = stops(firmware)
         watch = StackWatch(firmware, self._core, core.registers, halts) if self._instruments.stack_peak else None
         memory = Memory(monitor, directory)
-        for address, data in contents_at_reset(firmware):
+        for address, data in contents_at_reset(firmware, image):
             memory.write(address, data)
         for command in (
             f"logFile {path_argument(process.log.path)} true",
@@ -272,7 +289,7 @@ class RenodeMachine(Machine):
             *([] if watch is None else watch.commands_at_reset()),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one at a time, so that an error names the command
-        differences = self._differences(memory, only_constants=False)
+        differences = self._differences(memory, image, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
         if watch is not None:
@@ -280,7 +297,7 @@ class RenodeMachine(Machine):
         state = monitor.run_to_state([], [], _ANSWER_SECONDS)
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
-        run = _Run(process, monitor, memory, state, printed, watch)
+        run = _Run(process, monitor, memory, image, state, printed, watch)
         run.paint = StackPaint.of(firmware, self.read, self.write)
         return run
 
@@ -311,8 +328,9 @@ class RenodeMachine(Machine):
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
         shortest, longest = (_FIRST_SLICE, _LAST_SLICE) if run.watch is None else (_WATCHED_SLICE, _WATCHED_SLICE)
+        idle = 0
         while True:
-            length = min(max(length, shortest), longest, budget - executed)
+            length = longest if idle else min(max(length, shortest), longest, budget - executed)
             files = run.memory.new_files(places)
             seconds = time_limit.left + max(_LAST_WORDS_SECONDS, most_seconds)
             unexpected, advanced, began = run.state.unexpected, executed, time.monotonic()
@@ -320,6 +338,7 @@ class RenodeMachine(Machine):
             run.state = state = run.monitor.run_to_state(commands, dumps(files), seconds)
             run.memory.fetched(files)
             executed, commands = state.instructions - before, []
+            idle = idle + length if executed == advanced else 0
             if run.watch is not None and executed > advanced:
                 time_limit = run.process.time_limit(most_seconds)
             if state.unexpected != unexpected:
@@ -332,6 +351,8 @@ class RenodeMachine(Machine):
                 if faults is not None:
                     return faults
                 commands = [f"{CPU} IsHalted false"]
+            elif idle >= _LONGEST_WAIT and (fault := self._idle_fault(run)) is not None:
+                return [fault]
             elif executed >= budget:
                 return [self._limit_fault(run, "instruction_budget", f"{budget} instructions")]
             elif time_limit.is_over:
@@ -384,6 +405,9 @@ class RenodeMachine(Machine):
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
 
+    def _idle_fault(self, run: _Run) -> Fault | None:
+        return idle_fault(self._firmware, self._core, self._stopped(run), self._in_renode.sleeps_at)
+
     def _look(self, run: _Run, watch: StackWatch) -> str:
         """Make the watch note SP, and return the command that continues the watch."""
         return watch.look(self._stopped(run), lambda *place: run.memory.read_all([place])[place])
@@ -395,4 +419,5 @@ class RenodeMachine(Machine):
             run.state,
             lambda numbers: run.monitor.registers(numbers, _ANSWER_SECONDS),
             lambda *place: self._peek(run, *place),
+            run.image,
         )

@@ -66,7 +66,7 @@ class State:
     halted: bool
     pc: int
     instructions: int
-    """Instructions retired since the machine was created."""
+    """Instructions of the firmware, retired since the machine was created."""
     unexpected_reads: int
     unexpected_writes: int
     registers: dict[str, int]
@@ -79,11 +79,16 @@ class State:
 
 
 class Monitor:
-    """The Monitor of one Renode, which holds one machine with the registers ``registers``, by name and number."""
+    """The Monitor of one Renode, which holds one machine with the registers ``registers``, by name and number.
 
-    def __init__(self, robot: RobotServer, registers: Mapping[str, int]):
+    ``counter`` is the address of the word that counts instructions that are not the firmware's; None if there are none.
+    """
+
+    def __init__(self, robot: RobotServer, registers: Mapping[str, int], counter: int | None = None):
         self._robot = robot
         self._registers = registers
+        self._counter = counter
+        self._added = 0
 
     def run(self, commands: list[str], seconds: float) -> list[str]:
         """Carry out ``commands`` in one request and return the lines that they print.
@@ -112,6 +117,7 @@ class Monitor:
         """Run ``commands``, read the machine's state, and run ``after``; no command may print anything."""
         questions = [f"{CPU} IsHalted", f"{CPU} PC", f"{CPU} ExecutedInstructions"]
         questions += ["sysbus UnexpectedReads", "sysbus UnexpectedWrites"]
+        questions += [] if self._counter is None else [f"sysbus ReadDoubleWord {self._counter:#x}"]
         questions += [f"{CPU} GetRegister {number}" for number in self._registers.values()]
         answers = self.run([*commands, *questions, *after], seconds)
         if len(answers) != len(questions):
@@ -119,10 +125,13 @@ class Monitor:
         halted, pc, instructions, reads, writes, *registers = answers
         if halted not in ("True", "False"):
             raise RenodeError(f"Renode answers {questions[0]!r} with {halted!r}")
+        if self._counter is not None:
+            counted, *registers = registers
+            self._added += number(counted) - self._added & 0xFFFF_FFFF  # the word may begin again at 0
         return State(
             halted == "True",
             number(pc),
-            number(instructions),
+            number(instructions) - self._added,
             number(reads),
             number(writes),
             dict(zip(self._registers, map(number, registers), strict=True)),

@@ -1,9 +1,11 @@
 """The platform for Renode: the board's memory map and nothing else, so that Renode counts wild accesses."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from emu.errors import InputError
+from emu.firmware import Extent
 from emu.targets import Board, Peripheral
 
 _PERIPHERAL = """\
@@ -30,12 +32,14 @@ elif request.IsWrite:
 _WORD_BYTES = 4
 
 
-def write_platform(board: Board, core: str, registers: frozenset[str], directory: Path, output: Path) -> Path:
+def write_platform(
+    board: Board, core: str, registers: frozenset[str], added: Iterable[Extent], directory: Path, output: Path
+) -> Path:
     """Write the description of ``board`` (.repl) with its peripherals' scripts to ``directory``, and return its path.
 
     ``core`` describes the CPU and its parts; ``{cpu}`` in it is replaced by the board's CPU. ``registers`` names those
-    parts that are memories of kind "registers". The firmware's output goes to the file ``output``. Raises InputError
-    if the board has registers that Renode's core lacks.
+    parts that are memories of kind "registers". ``added`` is memory that the board does not have. The firmware's output
+    goes to the file ``output``. Raises InputError if the board has registers that Renode's core lacks.
     """
     parts = [core.format(cpu=board.cpu)]
     for region in board.memory:
@@ -47,6 +51,9 @@ def write_platform(board: Board, core: str, registers: frozenset[str], directory
             raise InputError(
                 f"the board file of {board.name}: memory.{region.name}: Renode's core has no such registers"
             )
+    for number, extent in enumerate(added):
+        size = extent.end - extent.start
+        parts.append(f"added{number}: Memory.MappedMemory @ sysbus {extent.start:#010x}\n    size: {size:#x}\n")
     for peripheral in board.peripherals:
         if peripheral.modelled:
             name = _identifier(peripheral.name)

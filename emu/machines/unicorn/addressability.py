@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from emu.architectures.access import NULL_PAGE
 from emu.elf import Section
 from emu.firmware import Firmware
-from emu.native.unicorn.shadow import ByteState
+from emu.native.unicorn.instructions import ByteState
 from emu.targets import Region
 
 _MAPPING_SYMBOL = "$"
@@ -49,8 +49,12 @@ def heap_state(region: Region) -> NDArray[np.uint8]:
 def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:
     """Return address and size of the RAM with values at reset: loaded data, and data that survives a reset."""
     loaded = [(segment.load_address, len(segment.data)) for segment in firmware.segments]
-    kept = [(s.address, s.size) for s in firmware.sections if s.name.startswith(firmware.board.kept_over_reset)]
-    return [*loaded, *kept]
+    return [*loaded, *((section.address, section.size) for section in kept_sections(firmware))]
+
+
+def kept_sections(firmware: Firmware) -> list[Section]:
+    """Return the firmware's sections that a reset keeps, as the board says."""
+    return [each for each in firmware.sections if each.size and each.name.startswith(firmware.board.kept_over_reset)]
 
 
 def _fill(state: NDArray[np.uint8], region: Region, start: int, end: int, value: ByteState) -> None:

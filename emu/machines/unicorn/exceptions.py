@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
+from emu.architectures.armv7em.exception_model import (
+    BUS_FAULT,
+    CFSR_OF_MEM_MANAGE,
+    HARD_FAULT,
+    HFSR_DEBUGEVT,
+    MEM_MANAGE,
+    USAGE_FAULT,
+    Cfsr,
+    exception_name,
+)
 from emu.machines.unicorn.faults import BREAKPOINT, UNDEFINED_COPROCESSOR, explain_stop, make_fault
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
 from emu.native.unicorn.exceptions import Taken
 from emu.record import Fault
 
 WFE = "WFE"
-
-_HARD_FAULT, _MEM_MANAGE, _BUS_FAULT, _USAGE_FAULT = range(3, 7)
-_NAMES = {2: "NMI", 3: "HardFault", 11: "SVC", 12: "DebugMonitor", 14: "PendSV", 15: "SysTick"}
-_FIRST_INTERRUPT = 16
-
-# Bits of CFSR and HFSR (Armv7-M Architecture Reference Manual, B3.2.15 and B3.2.16).
-_MEM_MANAGE_BITS = 0xFF
-_IACCVIOL, _IBUSERR, _PRECISERR, _BFARVALID = 1 << 0, 1 << 8, 1 << 9, 1 << 15
-_UNDEFINSTR, _INVSTATE, _NOCP = 1 << 16, 1 << 17, 1 << 19
-_DEBUGEVT = 1 << 31
 
 _NEVER_EXECUTE = (range(0x4000_0000, 0x6000_0000), range(0xA000_0000, 1 << 32))
 """Addresses that the system address map never lets the core execute (B3.1)."""
@@ -56,7 +56,7 @@ def take_fault(run: Run, pc: int) -> Fault | None:
 def no_handler(run: Run, pc: int) -> Fault:
     """Return the fault of an interrupt before the instruction at ``pc``, for which the firmware has no handler."""
     number, vector = run.hooks.exceptions.refused
-    name = _NAMES.get(number, f"interrupt {number - _FIRST_INTERRUPT}")
+    name = exception_name(number)
     return make_fault(run, "exception", pc, f"{name} has no handler: its vector holds {vector:#010x}, which is no code")
 
 
@@ -70,21 +70,21 @@ def _cause(run: Run, pc: int) -> _Cause | None:
     exception, access = run.hooks.exception, run.hooks.access
     unprivileged = run.hooks.exceptions.unprivileged_access
     if unprivileged is not None:
-        return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=unprivileged)
+        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=unprivileged)
     trap = run.hooks.exceptions.trap
     if trap is not None:
-        return _Cause(_MEM_MANAGE if trap[0] & _MEM_MANAGE_BITS else _USAGE_FAULT, trap[0])
+        return _Cause(MEM_MANAGE if trap[0] & CFSR_OF_MEM_MANAGE else USAGE_FAULT, trap[0])
     if run.peripherals.refused is not None:
-        return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=run.peripherals.refused[1])
+        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=run.peripherals.refused[1])
     if access is not None and access[0] in DATA_ACCESSES:
-        return _Cause(_BUS_FAULT, _PRECISERR | _BFARVALID, address=access[1])
+        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=access[1])
     if not run.in_thumb_state:
-        return _Cause(_USAGE_FAULT, _INVSTATE)
+        return _Cause(USAGE_FAULT, Cfsr.INVSTATE)
     if run.fetch_failed:
         never = any(pc in addresses for addresses in _NEVER_EXECUTE)
-        return _Cause(_MEM_MANAGE, _IACCVIOL) if never else _Cause(_BUS_FAULT, _IBUSERR)
+        return _Cause(MEM_MANAGE, Cfsr.IACCVIOL) if never else _Cause(BUS_FAULT, Cfsr.IBUSERR)
     if exception == BREAKPOINT:
-        return _Cause(_HARD_FAULT, hfsr=_DEBUGEVT)
+        return _Cause(HARD_FAULT, hfsr=HFSR_DEBUGEVT)
     if exception == UNDEFINED_COPROCESSOR:
-        return _Cause(_USAGE_FAULT, _NOCP)
-    return _Cause(_USAGE_FAULT, _UNDEFINSTR) if exception is None else None
+        return _Cause(USAGE_FAULT, Cfsr.NOCP)
+    return _Cause(USAGE_FAULT, Cfsr.UNDEFINSTR) if exception is None else None

@@ -171,7 +171,7 @@ class UnicornMachine(Machine):
         output = Output()
         peripherals = Peripherals(firmware.board, output.write)
         peripherals.attach(engine)
-        semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp)
+        semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp, look=self.read)
         memory_errors = moved_blocks = None
         if shadow is not None:
             replaced = self._replaced_heap is not None

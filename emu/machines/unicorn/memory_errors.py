@@ -8,15 +8,18 @@ from emu.architectures.armv7em.dataflow import Access
 from emu.architectures.core import Core
 from emu.elf import Symbol
 from emu.firmware import Firmware
+from emu.machines.unicorn.addressability import kept_sections
 from emu.machines.unicorn.same_mistake import Described, by_mistake
-from emu.native.unicorn.instructions import FindingKind
-from emu.native.unicorn.shadow import ByteState, Finding, NativeShadow
+from emu.native.unicorn.instructions import ByteState, FindingKind
+from emu.native.unicorn.shadow import Finding, NativeShadow
 from emu.probes.heap import HeapLedger
 from emu.record import Frame, MemoryCheck, MemoryFinding, Origin
 
 _NEAR_BLOCK = 256
 """Bytes around a heap block; an access in them is taken for a miss of the block."""
 _NEAR_OBJECT = 64
+_LATEST = 64
+"""Earlier findings that an access can continue: more than a copy has instructions."""
 _CLEARED_SECTIONS = (".bss", ".sbss", ".tbss")
 _SP = 13
 _UNDEFINED = {
@@ -54,8 +57,11 @@ class MemoryErrors:
 
     def take(self) -> None:
         """Describe the findings since the last call."""
-        for finding in self._shadow.findings[len(self._described) :]:
-            self._described.append(self._describe(finding))
+        findings = self._shadow.findings
+        for number in range(len(self._described), len(findings)):
+            described = self._describe(findings[number])
+            continued = self._continued(findings[number], findings[:number])
+            self._described.append(described._replace(continues=continued))
 
     def check_output(self, address: int, size: int, pc: int, backtrace: Callable[[], list[Frame]]) -> None:
         """Note a finding if the firmware at ``pc`` gives uninitialised bytes to the host."""
@@ -84,6 +90,7 @@ class MemoryErrors:
             allocator="replaced" if self._replaced else "faithful",
             findings=[*by_mistake(self._described), *self._outputs.values()],
             cut=self._shadow.findings_cut,
+            taken_as_set=[section.name for section in kept_sections(self._firmware)],
         )
 
     # ---- describing --------------------------------------------------------------------------------------------------
@@ -120,6 +127,18 @@ class MemoryErrors:
             return Described(described, None)  # two variables that nobody set are two mistakes
         about = owner or source
         return Described(described, None if about is None else about.what)
+
+    def _continued(self, finding: Finding, earlier: Sequence[Finding]) -> int | None:
+        """Return the index of the latest earlier finding whose access this one continues, or None.
+
+        An access continues another if it is of the same sort, and only bytes that may be accessed lie between the two.
+        """
+        for number in reversed(range(max(0, len(earlier) - _LATEST), len(earlier))):
+            other = earlier[number]
+            low, high = sorted([(finding.address, finding.size), (other.last_address, other.size)])
+            if finding.access and finding.access == other.access and self._shadow.is_accessible(sum(low), high[0]):
+                return number
+        return None
 
     def _classify(self, finding: Finding) -> tuple[str, str]:
         kind = FindingKind(finding.kind)

@@ -1,6 +1,6 @@
 """One mistake is one finding: the errors that one call made about one piece of memory are shown together."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from emu.record import MemoryFinding, OtherError
@@ -23,22 +23,49 @@ class Described(NamedTuple):
     finding: MemoryFinding
     memory: str | None
     """The owner of the memory, without a place in it; None if the finding is about no owner's memory."""
+    continues: int | None = None
+    """The index of the earlier finding whose access goes on here, such as a copy over two blocks; None if none does."""
+
+    @property
+    def access(self) -> str | None:
+        """``read`` or ``write``; None if the finding is about no access."""
+        return next((access for access in ("read", "write") if access in self.finding.kind.split("_")), None)
 
 
-def by_mistake(described: Iterable[Described]) -> list[MemoryFinding]:
+def by_mistake(described: Sequence[Described]) -> list[MemoryFinding]:
     """Return one finding for each mistake, in the order of the first errors.
 
     A mistake is described by its first error; a mistake of a function such as memcpy by its first write, if any.
     """
-    mistakes: dict[object, list[MemoryFinding]] = {}
+    mistakes: list[list[Described]] = []
+    with_key: dict[object, list[list[Described]]] = {}
+    taken: list[list[Described]] = []
     for each in described:
-        mistakes.setdefault(_mistake_of(each), []).append(each.finding)
-    return [_joined(findings) for findings in mistakes.values()]
+        alike = with_key.setdefault(_key_of(each), [])
+        mistake = next((mistake for mistake in reversed(alike) if _is_of(each, mistake)), None)
+        if each.continues is not None:
+            goes_on = taken[each.continues]
+            if described[each.continues].finding.pc == each.finding.pc or any(goes_on is other for other in alike):
+                mistake = goes_on
+        if mistake is None:
+            mistake = []
+            mistakes.append(mistake)
+            alike.append(mistake)
+        mistake.append(each)
+        taken.append(mistake)
+    return [_joined([each.finding for each in mistake]) for mistake in mistakes]
 
 
-def _mistake_of(described: Described) -> object:
-    """Return a key that is equal for errors of one mistake."""
-    finding, memory = described
+def _is_of(each: Described, mistake: list[Described]) -> bool:
+    """Return whether an error belongs to a mistake with its key: a call with another block is another mistake."""
+    accesses = [other for other in mistake if other.access == each.access is not None]
+    owners = [other.memory for other in accesses]
+    return each.finding.function not in _WORK_ON_ARGUMENTS or not accesses or each.memory in owners
+
+
+def _key_of(described: Described) -> object:
+    """Return a key that is equal for errors of one mistake; a function such as memcpy can make several with one key."""
+    finding, memory = described.finding, described.memory
     callers = tuple(frame.pc for frame in finding.backtrace[1:])
     if finding.function in _WORK_ON_ARGUMENTS and callers:
         return finding.function, callers
@@ -64,6 +91,7 @@ def _joined(findings: list[MemoryFinding]) -> MemoryFinding:
                     pc=other.pc or 0,
                     address=other.address,
                     times=other.times,
+                    memory=other.memory,
                 )
                 for other in others
             ]

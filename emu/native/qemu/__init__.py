@@ -46,6 +46,16 @@ class Lowest(Structure):
     )
 
 
+class Departure(Structure):
+    """The machine when SP last went to an address without memory; ``sp`` is 0 if that never happened."""
+
+    _fields_ = (
+        ("sp", c_uint32),
+        ("pc", c_uint32),
+        ("registers", c_uint32 * _REGISTERS),
+    )
+
+
 class CallerCapture(Structure):
     """The machine at the entry of an allocator function."""
 
@@ -94,7 +104,9 @@ class Shared(Structure):
         ("registers", c_uint32 * _REGISTERS),
         ("timeline", Timeline),
         ("intervals", c_uint32 * INTERVALS),
+        ("last_sp", c_uint32),
         ("lowest", Lowest),
+        ("departure", Departure),
         ("heap", SharedHeap),
         ("calls", CallTree),
         ("counted_node", c_uint32),

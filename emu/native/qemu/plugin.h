@@ -28,6 +28,12 @@ struct lowest {
     uint8_t stack[STACK_KEPT];
 };
 
+/* The machine when SP last went to an address without memory, before the instruction at `pc`. */
+struct departure {
+    uint32_t sp, pc; /* sp is 0 if SP has always been in memory */
+    uint32_t registers[REGISTERS];
+};
+
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[REGISTERS];
@@ -62,7 +68,9 @@ struct shared {
     uint32_t registers[REGISTERS];
     struct timeline timeline; /* number of intervals[] */
     uint32_t intervals[INTERVALS];
+    uint32_t last_sp; /* at the last look */
     struct lowest lowest;
+    struct departure departure;
     struct heap heap;
     struct call_tree calls; /* number of nodes[] */
     uint32_t counted_node;  /* the node with the current block's instructions */

@@ -49,14 +49,28 @@ enum string_function {
     STRING_COMPARE, STRING_COMPARE_LIMITED, STRING_FIND, MEMORY_FIND, MEMORY_COMPARE
 };
 
+/* Whether a byte may be accessed, and why not. */
+enum byte_state {
+    BYTE_ACCESSIBLE,
+    BYTE_OUTSIDE,     /* nothing is linked here */
+    BYTE_PADDING,     /* between two objects of a section */
+    BYTE_READ_ONLY,   /* constants that were loaded into RAM */
+    BYTE_NULL,        /* code in the first page: no null pointer may point here */
+    BYTE_BELOW_STACK, /* in the stack, below SP */
+    BYTE_HEAP,        /* in the heap, but in no block */
+    BYTE_FREED        /* in a freed block */
+};
+
 enum finding_kind {
     FINDING_UNINITIALISED_BRANCH,
     FINDING_UNINITIALISED_ADDRESS,
     FINDING_UNINITIALISED_OUTPUT,
-    FINDING_ACCESS, /* of bytes that may not be accessed; state tells why */
     FINDING_UNALIGNED,
-    FINDING_KINDS
+    FINDING_ACCESS /* of bytes that may not be accessed; state tells why */
 };
+
+/* An instruction has one finding of each kind, and of the last kind one for each state of the bytes. */
+#define FINDINGS (FINDING_ACCESS + BYTE_FREED + 1)
 
 /* One instruction, with all the facts that the checker needs. */
 struct instruction {
@@ -84,8 +98,8 @@ struct instruction {
     uint8_t string;         /* enum string_function: the function that holds it */
     uint8_t status;         /* the register that an exclusive store sets to 0 if it has stored */
     uint8_t registers[32];
-    uint32_t origin;                 /* of the value that it last loaded: index into origins, or 0 */
-    uint32_t findings[FINDING_KINDS]; /* the findings here: index into findings + 1, or 0 */
+    uint32_t origin;             /* of the value that it last loaded: index into origins, or 0 */
+    uint32_t findings[FINDINGS]; /* the findings here, by kind + state: index into findings + 1, or 0 */
 };
 
 /* All instructions that have run. */

@@ -28,14 +28,27 @@ _STRING_FUNCTIONS = {
 """``enum string_function`` by name."""
 
 
+class ByteState(IntEnum):
+    """Whether a byte may be accessed (``enum byte_state``)."""
+
+    ACCESSIBLE = 0
+    OUTSIDE = 1
+    PADDING = 2
+    READ_ONLY = 3
+    NULL = 4
+    BELOW_STACK = 5
+    HEAP = 6
+    FREED = 7
+
+
 class FindingKind(IntEnum):
     """``enum finding_kind``."""
 
     UNINITIALISED_BRANCH = 0
     UNINITIALISED_ADDRESS = 1
     UNINITIALISED_OUTPUT = 2
-    ACCESS = 3
-    UNALIGNED = 4
+    UNALIGNED = 3
+    ACCESS = 4
 
 
 class NativeInstruction(Structure):
@@ -74,7 +87,7 @@ class NativeInstruction(Structure):
         ),
         ("registers", c_uint8 * 32),
         ("origin", c_uint32),
-        ("findings", c_uint32 * len(FindingKind)),
+        ("findings", c_uint32 * (FindingKind.ACCESS + len(ByteState))),
     )
 
     def take(self, instruction: Instruction) -> None:

@@ -71,18 +71,20 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
     struct shadow *shadow = probe->shadow;
     if (at->string != STRING_NONE && kind == FINDING_UNINITIALISED_BRANCH)
         return; /* its arguments have been checked */
-    if (at->findings[kind] == 0)
-        at->findings[kind] = same_origin(shadow, kind, &shadow->origins[origin]);
-    if (at->findings[kind] != 0) {
-        shadow->findings[at->findings[kind] - 1].times++;
+    uint32_t *known = &at->findings[(uint32_t)kind + (kind == FINDING_ACCESS ? place.state : 0)];
+    if (*known == 0)
+        *known = same_origin(shadow, kind, &shadow->origins[origin]);
+    if (*known != 0) {
+        shadow->findings[*known - 1].times++;
+        shadow->findings[*known - 1].last_address = place.address;
         return;
     }
     if (shadow->finding_count == shadow->finding_capacity)
         return;
     struct finding *finding = &shadow->findings[shadow->finding_count++];
-    at->findings[kind] = shadow->finding_count;
+    *known = shadow->finding_count;
     *finding = (struct finding){.kind = kind, .pc = pc, .access = place.access, .address = place.address,
-                                .size = place.size, .state = place.state, .times = 1,
+                                .size = place.size, .state = place.state, .times = 1, .last_address = place.address,
                                 .origin = shadow->origins[origin]};
     for (int i = 0; i <= 12; i++)
         finding->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);

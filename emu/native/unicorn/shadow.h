@@ -5,18 +5,6 @@
 
 #include "instructions.h"
 
-/* Whether a byte may be accessed, and why not. */
-enum byte_state {
-    BYTE_ACCESSIBLE,
-    BYTE_OUTSIDE,     /* nothing is linked here */
-    BYTE_PADDING,     /* between two objects of a section */
-    BYTE_READ_ONLY,   /* constants that were loaded into RAM */
-    BYTE_NULL,        /* code in the first page: no null pointer may point here */
-    BYTE_BELOW_STACK, /* in the stack, below SP */
-    BYTE_HEAP,        /* in the heap, but in no block */
-    BYTE_FREED        /* in a freed block */
-};
-
 /* The bytes of one memory. */
 struct shadow_memory {
     uint32_t start, size;
@@ -39,6 +27,7 @@ struct finding {
     uint32_t registers[16];
     uint32_t stack_bytes;
     uint64_t times;
+    uint32_t last_address; /* the address of its latest error */
     uint8_t *stack; /* the stack's bytes from registers[13] on */
 };
 

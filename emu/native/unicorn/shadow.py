@@ -7,30 +7,17 @@ import ctypes
 from collections.abc import Iterable, Iterator
 from ctypes import POINTER, Structure, c_uint8, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.firmware import Firmware
+from emu.native.unicorn.instructions import ByteState
 from emu.targets import Region
 
 _REGISTERS = 51
 _ORIGINS, _FINDINGS = 1 << 16, 1024
-
-
-class ByteState(IntEnum):
-    """Whether a byte may be accessed (``enum byte_state``)."""
-
-    ACCESSIBLE = 0
-    OUTSIDE = 1
-    PADDING = 2
-    READ_ONLY = 3
-    NULL = 4
-    BELOW_STACK = 5
-    HEAP = 6
-    FREED = 7
 
 
 class _Memory(Structure):
@@ -98,6 +85,7 @@ class Finding(Structure):
         ("registers", c_uint32 * 16),
         ("stack_bytes", c_uint32),
         ("times", c_uint64),
+        ("last_address", c_uint32),
         ("stack", POINTER(c_uint8)),
     )
 
@@ -197,6 +185,11 @@ class NativeShadow:
             undefined = np.flatnonzero(memory.undefined[memory.bytes(address, size)])
             return address + int(undefined[0]) if undefined.size else None
         return None
+
+    def is_accessible(self, start: int, end: int) -> bool:
+        """Return whether all bytes of a memory from ``start`` to ``end`` may be accessed; True if there are none."""
+        memory = next((each for each in self._memories if start in each.region), None)
+        return start >= end or (memory is not None and not memory.state[memory.bytes(start, end - start)].any())
 
     def _ram_at(self, address: int) -> "Iterator[_MemoryArrays]":
         return (memory for memory in self._memories if memory.region.writable and address in memory.region)
