@@ -72,7 +72,8 @@ def find_model(text: str, stated: Stated | None = None) -> Model:
         raise InputError(f"{path}: no such file")
     if path.suffix == IMAGE_SUFFIX and stated != Stated():
         raise InputError(f"{path}: --set is for checkpoints; an image has all choices in it")
-    name = Path(text).resolve().name if Path(text) != path else stem(path)
+    own_name = path.stem if path.suffix == IMAGE_SUFFIX else stem(path)
+    name = Path(text).resolve().name if Path(text) != path else own_name
     return Model(name, path, None, stated)
 
 

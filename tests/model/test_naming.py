@@ -145,6 +145,12 @@ def test_a_directory_is_a_model_of_its_name(tmp_path: Path) -> None:
     assert (model.name, model.path) == ("mine", directory / "model.safetensors")
 
 
+@pytest.mark.parametrize("file", ["mine.mamba", "mine.pt", "mine.safetensors", "mine.safetensors.index.json"])
+def test_a_file_is_a_model_of_its_name_without_its_ending(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).touch()
+    assert find_model(str(tmp_path / file)).name == "mine"
+
+
 # Names
 
 
