@@ -75,7 +75,7 @@ class FakeLx7Machine:
         self.log: Path | None = None
         self._core, self._negates = core, negates
         self._products: set[int] = set()
-        """Where a MSUB.S may be."""
+        """The address at which an MSUB.S may be."""
         self._corrections = 0
         board = find_target("esp32s3-qemu").board
         known = {region.start: region for region in board.memory}

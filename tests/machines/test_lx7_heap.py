@@ -21,7 +21,7 @@ NAMES = ("pvPortMalloc", "pvPortCalloc", "pvPortRealloc", "vPortFree")
 NEWLIB = ("malloc", "calloc", "realloc", "free")
 DEEP = "-Wl,--defsym=__stack_size=16384"
 DEEPEST = 24
-"""The most calls of at_depth that are active at once in heap.c."""
+"""The most calls of at_depth that are active at once in the program."""
 pytestmark = pytest.mark.skipif(shutil.which(COMMAND) is None, reason=f"{COMMAND} is not installed")
 
 

@@ -133,9 +133,9 @@ class Program:
     """Addresses and bytes."""
     start: int
     end: int
-    """Where the program ends."""
+    """The address at which the program ends."""
     names: tuple[tuple[int, str], ...]
-    """Where each question's code begins, with its name."""
+    """The address at which each question's code begins, with its name."""
 
     def name_at(self, pc: int) -> str:
         """Return the question whose code is at ``pc``."""

@@ -1,4 +1,4 @@
-"""What Renode loads: the firmware as it is, or with code beside it that makes up for an instruction of Renode's."""
+"""What Renode loads: the firmware as it is, or with code next to it that makes up for an instruction of Renode's."""
 
 from dataclasses import dataclass
 
