@@ -1,6 +1,7 @@
 """``config.json`` next to the weights: what transformers and mamba_ssm write about a model."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ def read_config_json(checkpoint: Path) -> ConfigJson:
     know.
     """
     path = checkpoint.with_name(NAME)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
         return ConfigJson()
     return read_file(path, "a model's configuration: it is not JSON", _interpret, _MOST_BYTES)
 

@@ -1,5 +1,6 @@
 """The ways in which a user names a model: the name of a demo, a checkpoint, or a model image."""
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -68,7 +69,7 @@ def find_model(text: str, stated: Stated | None = None) -> Model:
             f'"{text}" is no model: give a demo ({", ".join(demo_names())}), '
             f"a checkpoint ({', '.join(CHECKPOINT_SUFFIXES)}) or an image ({IMAGE_SUFFIX})"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
         raise InputError(f"{path}: no such file")
     if path.suffix == IMAGE_SUFFIX and stated != Stated():
         raise InputError(f"{path}: --set is for checkpoints; an image has all choices in it")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from operator import itemgetter
@@ -40,7 +41,7 @@ def find_weights(path: Path) -> Path:
 
     Raises InputError if a directory has no such file.
     """
-    if not path.is_dir() or path.name.endswith(CHECKPOINT_SUFFIXES):
+    if not os.path.isdir(path) or path.name.endswith(CHECKPOINT_SUFFIXES):  # noqa: PTH112 - no error for an odd name
         return path
     for name in _IN_A_DIRECTORY:
         if (path / name).is_file():

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from emu.doctor import Finding, examine
+from emu.native.unicorn import unicorn_probe
 from emu.targets import find_target, load_targets
 
 
 def findings_about(target: str) -> dict[str, Finding]:
+    unicorn_probe.cache_clear()  # as in a process of its own: an earlier test may have loaded the compiled hooks
     return {finding.name: finding for finding in examine([find_target(target)])}
 
 

@@ -125,7 +125,7 @@ def test_outputs_count_as_set_from_the_first_answer_on():
             check = machine.measure().memory_check
             assert check is not None
             found.append([(each.kind, each.function, each.times, each.memory) for each in check.findings])
-    memory = f"0 bytes into `output` ({4 * mailbox.outputs} bytes)"
+    memory = f"0 bytes into `output` ({4 * mailbox.outputs} bytes), in .mailbox"
     assert found == [[], [("uninitialised_output", "emu_yield", 3, memory)]]
 
 

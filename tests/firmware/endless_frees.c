@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BLOCKS 30000
+#define BLOCKS 10000
 #define CALL_DEPTH 40
 
 void emu_yield(void);

@@ -1,6 +1,5 @@
 """What firmware makes without end takes little of emu's memory, and the record says what it leaves out."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -54,16 +53,24 @@ def test_the_end_of_much_output_is_kept(
 # ---- the memory of a run ---------------------------------------------------------------------------------------------
 
 
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
 def memory_of(elf: Path, *options: str) -> tuple[int, Run]:
     """Return the most bytes of memory that a run of emu took, with its emulator's, and the record."""
     record = elf.with_suffix(".json")
     command = [sys.executable, "-m", "emu", "run", str(elf), "--max-seconds", "4"]
-    process = subprocess.Popen([*command, *options, "--json", str(record)], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 1
+    # A child of this process would begin with the memory of this process as its most.
+    measuring = [sys.executable, "-c", _MEASURE, *command, *options, "--json", str(record)]
+    measured = subprocess.run(measuring, capture_output=True, text=True, check=False)
+    assert measured.returncode == 1, measured
     (run,) = read_run_file(record).runs
-    return 1024 * used.ru_maxrss, run
+    return 1024 * int(measured.stdout), run
 
 
 INSTRUMENTS = {
