@@ -73,6 +73,7 @@ def report(
     require_distinct([*records, robot], outputs)
     runs = [run for path in records for run in read_run_file(path).runs]
     given = ", ".join(map(str, records))
+    own = Sources(sources)  # one for all reports: it reads the whole directory if it must
     for path, render in ((html, render_page), (markdown, render_markdown)):
         if path is not None:
             write_file(path, render(runs).encode())
@@ -80,15 +81,15 @@ def report(
         cases = render_junit(runs)
         write_file(junit, (cases if robot is None else add_robot_results(cases, robot)).encode())
     if annotations is not None:
-        write_file(annotations, render_annotations(runs, Sources(sources)).encode())
+        write_file(annotations, render_annotations(runs, own).encode())
     if code_quality is not None:
-        write_file(code_quality, render_code_quality(runs, Sources(sources)).encode())
+        write_file(code_quality, render_code_quality(runs, own).encode())
     if lcov is not None or cobertura is not None:
-        covered = _with_coverage(runs, given, None if all_sources else sources)
+        covered = _with_coverage(runs, given, None if all_sources else own)
         if lcov is not None:
             write_file(lcov, render_lcov(covered).encode())
         if cobertura is not None:
-            write_file(cobertura, render_cobertura(covered, sources.resolve()).encode())
+            write_file(cobertura, render_cobertura(covered, own.directory).encode())
     if speedscope is not None or collapsed is not None:
         if not any(run.profile for run in runs):
             raise InputError(f"{given}: no profile in it; record it with `emu run --profile --json RUN.json`")
@@ -98,7 +99,7 @@ def report(
             write_file(collapsed, render_collapsed(runs).encode())
 
 
-def _with_coverage(runs: list[Run], given: str, sources: Path | None) -> list[Run]:
+def _with_coverage(runs: list[Run], given: str, sources: Sources | None) -> list[Run]:
     """Return the runs with the coverage of the files in ``sources``, or of all files if it is None.
 
     Raises InputError if no run has coverage, or none of a file in ``sources``.
@@ -107,11 +108,11 @@ def _with_coverage(runs: list[Run], given: str, sources: Path | None) -> list[Ru
         raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
     if sources is None:
         return runs
-    own = with_own_sources(runs, Sources(sources))
+    own = with_own_sources(runs, sources)
     if not any(run.coverage.lines for run in own if run.coverage is not None):
         named = {file for run in runs if run.coverage is not None for file in run.coverage.lines}
         raise InputError(
-            f"{given}: its coverage is of {counted(len(named), 'source file')}, none in {sources.resolve()}; name your "
+            f"{given}: its coverage is of {counted(len(named), 'source file')}, none in {sources.directory}; name your "
             "sources with --sources DIR, or take all files with --all-sources"
         )
     return own

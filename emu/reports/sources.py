@@ -17,13 +17,13 @@ class Sources:
     """The source files in a directory, found by their names in debug information."""
 
     def __init__(self, directory: Path):
-        self._directory = directory.resolve()
+        self.directory = directory.resolve()
 
     def find(self, name: str) -> str | None:
         """Return the path of the file called ``name``, relative to the directory; None if it means no file there."""
-        path = Path(os.path.normpath(self._directory / name))
-        if path.is_relative_to(self._directory) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
-            return path.relative_to(self._directory).as_posix()
+        path = Path(os.path.normpath(self.directory / name))
+        if path.is_relative_to(self.directory) and os.path.isfile(path):  # noqa: PTH113 - no error for an odd name
+            return path.relative_to(self.directory).as_posix()
         # A name is relative to the directory of the compilation, which may be another directory.
         ending = PurePosixPath(name).parts
         if not ending or PurePosixPath(name).is_absolute() or ".." in ending:
@@ -34,10 +34,10 @@ class Sources:
     @cached_property
     def _files(self) -> dict[str, list[PurePosixPath]]:
         files: dict[str, list[PurePosixPath]] = {}
-        for directory, subdirectories, names in os.walk(self._directory):
+        for directory, subdirectories, names in os.walk(self.directory):
             subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
             for name in names:
-                path = Path(directory, name).relative_to(self._directory)
+                path = Path(directory, name).relative_to(self.directory)
                 files.setdefault(name, []).append(PurePosixPath(path))
         return files
 
