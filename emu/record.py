@@ -362,9 +362,10 @@ class MemoryFinding(Fault):
     ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
     backtrace begins with the instruction's own function, which can be in the C library.
 
-    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
-    ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
-    ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack`` or ``outside_objects``.
+    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
+    ``write_to_read_only`` or ``overlapping_copy``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or
+    ``null_pointer``, followed by ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack``
+    or ``outside_objects``.
     """
 
     memory: str | None = None
