@@ -558,10 +558,11 @@ class Statement(_Part):
     """The part, such as ``pooling``."""
     value: str
     """emu's reading of the part, as text for people."""
-    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
-    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file next
-    to the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file next to the weights, or the weights'
-    own metadata, says so. ``assumed``: nothing says so."""
+    source: Literal["module", "tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``module``: the module was in memory, and its own tensors agree. ``tensors``: names and
+    shapes show it. ``stated``: the user said so, in the file next to the checkpoint or with ``--set``. ``config.json``
+    and ``metadata``: the file next to the weights, or the weights' own metadata, says so. ``assumed``: nothing says
+    so."""
 
 
 class Reading(_Part):
