@@ -396,7 +396,7 @@ class MemoryCheck(_Part):
     cut: bool = False
     """Whether there were more findings than the record keeps."""
     taken_as_set: list[str] = []
-    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
+    """The sections of the firmware whose variables count as set when it starts: ``kept_over_reset`` of the board."""
 
 
 class CallPath(Location):
