@@ -108,6 +108,6 @@ void check_copy(struct probe *probe, uc_engine *uc, struct instruction *call, ui
 {
     uint32_t to = argument(probe, uc, 0), from = argument(probe, uc, 1), bytes = argument(probe, uc, 2);
     bool overlap = to - from < bytes || from - to < bytes;
-    if (to != from && overlap && probe->heap_call.return_address == 0)
+    if (to != from && overlap && running(probe)->heap_call.return_address == 0)
         report(probe, uc, call, pc, FINDING_OVERLAP, 0, (struct place){ACCESS_NONE, to, bytes, 0});
 }
