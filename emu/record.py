@@ -406,7 +406,7 @@ class MemoryCheck(_Part):
     cut: bool = False
     """Whether there were more findings than the record keeps."""
     taken_as_set: list[str] = []
-    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
+    """The sections of the firmware whose variables count as set when it starts: ``kept_over_reset`` of the board."""
 
 
 class CallPath(Location):
@@ -568,10 +568,11 @@ class Statement(_Part):
     """The part, such as ``pooling``."""
     value: str
     """emu's reading of the part, as text for people."""
-    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
-    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file next
-    to the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file next to the weights, or the weights'
-    own metadata, says so. ``assumed``: nothing says so."""
+    source: Literal["module", "tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``module``: the module was in memory, and its own tensors agree. ``tensors``: names and
+    shapes show it. ``stated``: the user said so, in the file next to the checkpoint or with ``--set``. ``config.json``
+    and ``metadata``: the file next to the weights, or the weights' own metadata, says so. ``assumed``: nothing says
+    so."""
 
 
 class Reading(_Part):
