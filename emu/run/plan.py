@@ -117,8 +117,8 @@ def execute(
 
     If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
-    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. Of a run that is
-    interrupted in a further part, such as the layers, the record so far is kept.
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. If a further part
+    of a run, such as the layers, is interrupted, the record so far is kept.
     """
     _require_tools(jobs)
     for job in jobs:
