@@ -22,6 +22,10 @@ Settings = Annotated[
         "the checkpoint states it for every command.",
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="The checkpoint that is loaded into the module of my_model.py:build."),
+]
 
 
 def board_files(given: list[Path] | None, targets: Iterable[Target]) -> list[Path | None]:

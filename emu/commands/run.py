@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from emu.commands.page import render_page
-from emu.commands.parameters import BoardFiles, Settings, board_files
+from emu.commands.parameters import BoardFiles, Settings, Weights, board_files
 from emu.commands.progress_bar import progress_bar
 from emu.errors import OutputError
 from emu.inputs import load_inputs
@@ -34,7 +34,10 @@ def _switch(name: str) -> Any:
 def run(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+        typer.Argument(
+            metavar="(MODEL|FIRMWARE.elf)...",
+            help="Demos, checkpoints, .mamba images, modules (my_model.py:build) or firmware (.elf).",
+        ),
     ],
     target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
     board: BoardFiles = None,
@@ -43,6 +46,7 @@ def run(
         typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
     ] = None,
     settings: Settings = None,
+    weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, _switch("traffic")] = False,
     profile: Annotated[bool, _switch("profile")] = False,
@@ -92,7 +96,7 @@ def run(
     targets = [find_target(name, known) for name in target]
     given = None if inputs is None else load_inputs(inputs)
     stated = parse_settings(settings or ())
-    requests = [read_request(text, given, limit, stated=stated) for text in models]
+    requests = [read_request(text, given, limit, stated=stated, weights=weights) for text in models]
     record, reports = _files(report)
     sources = [path for request in requests for path in request.files]
     require_distinct([*sources, inputs, suppressions, *board_files(board, targets)], [json, record, *reports])

@@ -1,5 +1,7 @@
 """Trace one input through the firmware, tensor by tensor."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,13 @@ from emu.run.driving import find_mailbox, require_width
 from emu.run.emulators import open_machine
 from emu.targets import Target
 
+if TYPE_CHECKING:
+    from emu.live.source import LiveModel
 
-def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: Limits) -> list[LayerError]:
+
+def trace_layers(
+    model: "Model | LiveModel", target: Target, x: NDArray[np.float32], limits: Limits
+) -> list[LayerError]:
     """Run one input x (T, F) through firmware that exposes its intermediate tensors; compare them with PyTorch's.
 
     Raises InputError if the model is only an image, or if the firmware stops before the end of the input.
@@ -51,7 +58,7 @@ def _why(stop: Stop) -> str:
     return stop.fault.detail if stop.fault is not None else f"it ended with exit status {stop.exit_status}"
 
 
-def require_checkpoint(model: Model) -> Checkpoint:
+def require_checkpoint(model: "Model | LiveModel") -> Checkpoint:
     """Return the model's trained weights. Raises InputError if the model is only an image."""
     if model.checkpoint is None:
         raise InputError(f"{model.path}: an image has no PyTorch side to compare with; give the checkpoint instead")

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emu.build import BuildOptions, build_firmware
 from emu.elf import is_elf
 from emu.errors import InputError
 from emu.inputs import EvaluationInputs, load_inputs
+from emu.live.definition import Definition, parse_definition
 from emu.model.checking import check_reading
 from emu.model.sources import Model, find_model
 from emu.model.stated import Stated
 from emu.record import Reading
 from emu.run.driving import require_reference_width, require_width
 from emu.targets import Target
+
+if TYPE_CHECKING:
+    from emu.live.source import LiveModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +52,10 @@ class FirmwareRequest:
 class ModelRequest:
     """A model, whose firmware emu builds."""
 
-    model: Model
+    model: "Model | LiveModel"
     inputs: EvaluationInputs
+    reading: Reading | None = None
+    """What a module in memory computes, which was compared with its own tensors. A checkpoint is yet to be read."""
 
     @property
     def name(self) -> str:
@@ -57,7 +64,7 @@ class ModelRequest:
 
     @property
     def path(self) -> Path:
-        """The checkpoint or the image."""
+        """The checkpoint, the image, or the file that defines a module."""
         return self.model.path
 
     def named(self, name: str) -> "ModelRequest":
@@ -75,8 +82,8 @@ class ModelRequest:
         Raises InputError if the inputs are not for the model, or if their logits are another model's.
         """
         checkpoint = self.model.checkpoint
-        if checkpoint is None:
-            return None
+        if self.reading is not None or checkpoint is None:
+            return self.reading
         require_width(self.inputs.x, checkpoint.config.n_features)
         require_reference_width(self.inputs, checkpoint.config.n_outputs)
         try:
@@ -99,14 +106,22 @@ def read_request(
     limit: int | None = None,
     name: str | None = None,
     stated: Stated | None = None,
+    weights: Path | None = None,
 ) -> Request:
-    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint or an image.
+    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint, an image or a module.
 
     A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. ``stated`` says what a
-    checkpoint's tensors do not show. Raises InputError if nothing has that name, if a model has no inputs, if the
-    inputs cannot be read, or if something is stated of firmware or an image.
+    checkpoint's tensors do not show. ``weights`` are loaded into the module that ``text`` defines.
+
+    Raises InputError if nothing has that name, if a model has no inputs, if the inputs cannot be read, if something is
+    stated of anything but a checkpoint, or if a module cannot be made or read.
     """
     path = Path(text)
+    definition = parse_definition(str(text), weights)
+    if definition is not None:
+        return _live_request(definition, inputs, limit, name, stated)
+    if weights is not None:
+        raise InputError(f"--weights is for a module that a file defines, such as my_model.py:build, not for {text}")
     if path.suffix == ".elf" or is_elf(path):  # a name that ends in .elf means an ELF
         if stated is not None and stated != Stated():
             raise InputError(f"{path}: --set is for checkpoints, not for firmware")
@@ -119,6 +134,23 @@ def read_request(
             f"emu_run({str(text)!r}, 'x.npz')"
         )
     return ModelRequest(replace(model, name=name or model.name), _first(chosen, limit))
+
+
+def _live_request(
+    definition: Definition,
+    inputs: EvaluationInputs | Path | None,
+    limit: int | None,
+    name: str | None,
+    stated: Stated | None,
+) -> ModelRequest:
+    if stated is not None and stated != Stated():
+        raise InputError(f"{definition.file}: --set is for checkpoints; a module shows what it computes")
+    if inputs is None:
+        raise InputError(f"{definition.file} needs inputs, an .npz with x float32 [N, T, F]: --inputs x.npz")
+    from emu.live.source import open_live
+
+    model = open_live(definition, _first(inputs, limit))
+    return ModelRequest(replace(model, name=name or model.name), model.live.inputs, model.live.reading)
 
 
 def _first(inputs: EvaluationInputs | Path, limit: int | None) -> EvaluationInputs:

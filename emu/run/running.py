@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
@@ -21,9 +22,12 @@ from emu.suppressions import suppress
 from emu.targets import Target
 from emu.verdicts import judge
 
+if TYPE_CHECKING:
+    from emu.live.source import LiveModel
+
 
 def run_model(
-    model: Model,
+    model: "Model | LiveModel",
     target: Target,
     inputs: EvaluationInputs,
     options: RunOptions,
