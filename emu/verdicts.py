@@ -42,15 +42,17 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             told.append(f"not looked for: {', '.join(unseen)}")
         verdicts.append(Verdict(name="no memory error", ok=not found, value="; ".join(told), limit="0"))
     if run.parity is not None:
-        agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
-        verdicts.append(
-            Verdict(
-                name="labels agree with PyTorch",
-                ok=agreeing == run.parity.inputs,
-                value=f"{agreeing} of {run.parity.inputs}",
-                limit="all",
+        agreeing, compared = run.parity.agreeing, run.parity.compared
+        if agreeing is not None:
+            steps = "" if run.parity.steps is None else " steps"
+            verdicts.append(
+                Verdict(
+                    name="labels agree with PyTorch",
+                    ok=agreeing == compared,
+                    value=f"{agreeing} of {compared}{steps}",
+                    limit="all",
+                )
             )
-        )
         relative = run.parity.relative_mean_error
         verdicts.append(
             Verdict(
