@@ -654,8 +654,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
-    ``--trace-layers``."""
+    """One input's intermediate tensors against the model's: see ``layers_of``. None without ``--trace-layers``."""
+    layers_of: Literal["module", "reading"] | None = None
+    """Whose tensors ``layers`` are compared with: the module's own, or those that emu computes of the checkpoint, as it
+    reads the file. None without ``--trace-layers``, and in older records, which have the latter."""
     reading: Reading | None = None
     """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []

@@ -15,6 +15,7 @@ from emu.live.capture import answer, capture, in_float
 from emu.live.normal_form import normal_form
 from emu.live.origins import ROUNDED, difference
 from emu.live.reading import Step, read_steps
+from emu.live.tensors import module_tensors
 from emu.model.choices import CHOICES
 from emu.model.config import ModelConfig
 from emu.model.evaluation import evaluate
@@ -37,7 +38,7 @@ class LiveModule:
 
     graph: Graph
     inputs: EvaluationInputs
-    """The inputs with the module's answers in float64 and float32."""
+    """The inputs with the module's answers in float64 and float32, and its own tensors for the first inputs."""
     reading: Reading
 
 
@@ -71,7 +72,13 @@ def read_module(module: nn.Module, inputs: EvaluationInputs) -> LiveModule:
     if error > ROUNDED:
         raise InputError(f"emu's float64 reading differs from the model's answers by {error:.1e} of the largest")
     reading = Reading(statements=_statements(steps), checked_inputs=len(few), max_relative_error=error)
-    return LiveModule(graph, replace(inputs, logits64=logits64, logits32=logits32.astype(np.float32)), reading)
+    answered = replace(
+        inputs,
+        logits64=logits64,
+        logits32=logits32.astype(np.float32),
+        tensors=module_tensors(captured, steps, len(checked)),
+    )
+    return LiveModule(graph, answered, reading)
 
 
 def _answers(module: nn.Module, x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -158,6 +165,8 @@ def _statements(steps: Sequence[Step]) -> list[Statement]:
         if (words := _words(before, step, after)) is not None:
             path = "pooling" if isinstance(step.operation, Pool) else step.path
             groups.setdefault((re.sub(r"\d+", "N", path), words), []).append(path)
+    if not any(isinstance(step.operation, Pool) for step in steps):
+        groups["pooling", _POOLINGS["none"]] = ["pooling"]
     return [Statement(what=_together(paths), value=words, source="module") for (_, words), paths in groups.items()]
 
 

@@ -25,7 +25,7 @@ from emu.record import (
 )
 from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
-from emu.verdicts import is_checked
+from emu.verdicts import layers_of
 from emu.wording import (
     allocator,
     call_path,
@@ -79,7 +79,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.layers is not None:
         parts += [
             Text(),
-            _heading("Layer by layer" if is_checked(run) else "Layer by layer, as emu reads the file"),
+            _heading(_LAYERS[layers_of(run)]),
             _layers(run.layers),
         ]
     if run.output:
@@ -314,6 +314,14 @@ def _reading(reading: Reading) -> Table:
     for title, text in reading_lines(reading):
         table.add_row(title, printable(text))
     return table
+
+
+_LAYERS = {
+    "the module's own": "Layer by layer, against the module's own tensors",
+    "PyTorch": "Layer by layer",
+    "the model as emu reads it": "Layer by layer, as emu reads the file",
+}
+"""The heading, by whose tensors the engine's were compared with."""
 
 
 def _layers(layers: list[LayerError]) -> Table:

@@ -16,7 +16,7 @@ from emu.record import Reading, Run
 from emu.run.driving import Progress, find_mailbox, require_reference_shape, require_width
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
-from emu.run.layers import require_checkpoint
+from emu.run.layers import require_reference
 from emu.run.options import RunOptions
 from emu.run.request import FirmwareRequest, Request
 from emu.run.running import run_firmware, run_model
@@ -44,8 +44,9 @@ class Job:
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
         parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
-            weights = require_checkpoint(request.model).weights  # other weights can give the same image
-            parts += [weights[name].tobytes() for name in sorted(weights)]
+            checkpoint = request.model.checkpoint  # other weights can give the same image
+            tensors = (request.inputs.tensors or {}) if checkpoint is None else checkpoint.weights
+            parts += [tensors[name].tobytes() for name in sorted(tensors)]
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
@@ -143,9 +144,7 @@ def _require_input_to_trace(request: Request, options: RunOptions) -> None:
         return
     if isinstance(request, FirmwareRequest):
         raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
-    require_checkpoint(request.model)
-    if options.trace_input >= len(request.inputs):
-        raise InputError(f"--trace-input {options.trace_input}: there are {len(request.inputs)} inputs")
+    require_reference(request.model, request.inputs, options.trace_input)
 
 
 def _require_tools(jobs: Sequence[Job]) -> None:

@@ -48,7 +48,8 @@ def run_model(
     run.reading = reading
     if options.trace_input is not None:
         try:
-            run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
+            run.layers = trace_layers(model, target, inputs, options.trace_input, options.limits)
+            run.layers_of = "module" if model.checkpoint is None else "reading"
         except Exception as error:  # the run itself is done
             run.failures.append(failure("layers", error))
             run.not_measured["layers"] = run.failures[-1].detail

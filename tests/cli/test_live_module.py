@@ -111,25 +111,29 @@ def test_the_image_and_the_inputs_are_those_of_the_module(emu, net: Path, weight
     assert np.abs(inputs.logits64 - expected).max() < 1e-12
     assert inputs.labels is not None
     assert (list(inputs.labels), inputs.classes) == ([0, 1, 2, 0, 1, 2], ("a", "b", "c"))
-    record = net.with_name("run.json")
-    outcome = emu("run", net.parent / "out" / "model.mamba", "--inputs", net.parent / "out" / "inputs.npz",
-                  "-t", "host-native", "--json", record)  # fmt: skip
+    record, files = net.with_name("run.json"), net.parent / "out"
+    outcome = emu("run", files / "model.mamba", "--inputs", files / "inputs.npz", "-t", "stm32h7-unicorn",
+                  "--trace-layers", "--json", record)  # fmt: skip
     assert outcome.code == 0, outcome
     (run,) = read_runs(record)
     assert run.parity is not None
     assert "float64" in run.parity.reference
+    assert run.layers_of == "module"
 
 
 def test_a_module_runs_without_files_between(emu, net: Path):
     record = net.with_name("run.json")
-    outcome = emu("run", f"{net}:Classifier", "--inputs", net.with_name("x.npz"), "--limit", 4, "-t", "host-native",
-                  "--json", record)  # fmt: skip
+    outcome = emu("run", f"{net}:Classifier", "--inputs", net.with_name("x.npz"), "--limit", 4, "-t", "stm32h7-unicorn",
+                  "--trace-layers", "--json", record)  # fmt: skip
     assert outcome.code == 0, outcome
     (run,) = read_runs(record)
     assert run.model == "net"
     assert run.reading is not None
     assert run.reading.checked_inputs == 4
     assert {each.source for each in run.reading.statements} == {"module"}
+    assert run.layers_of == "module"
+    assert "Layer by layer, against the module's own tensors" in outcome.stdout
+    assert {verdict.name for verdict in run.verdicts} >= {"layers agree with the module's own"}
 
 
 @pytest.mark.parametrize(
