@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from emu.architectures.armv7em.thumb import sets_sp_anew
 from emu.architectures.core import Core, StackPeak
 from emu.firmware import MOST_ABOVE_STACK, Firmware
 from emu.native.unicorn import Snapshot, StackState
@@ -75,7 +74,7 @@ class Stacks:
         """Find the stack that SP is on after the last instruction of ``code`` (at ``address``) has set SP."""
         pointer = "PSP" if self._hooks.process_stack_in_use else "MSP"
         current = self.current
-        moved = code and not sets_sp_anew(code, address)
+        moved = code and not _sets_sp_anew(code, address)
         if current is not None and current.pointer == pointer and moved:
             self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, perhaps of too many bytes
             return
@@ -156,3 +155,9 @@ class Stacks:
                 )
             )
         return uses
+
+
+def _sets_sp_anew(code: bytes, address: int) -> bool:
+    from emu.architectures.armv7em.stack_effects import sets_sp_anew  # few programs move SP to another stack
+
+    return sets_sp_anew(code, address)
