@@ -18,7 +18,7 @@ SCHEMA = 1
 
 class _Part(BaseModel):
     # An output that is NaN has an infinite error, which JSON has to keep.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
     @model_validator(mode="after")
     def _has_numbers_that_a_run_can_have(self) -> Self:

@@ -1,13 +1,11 @@
 """Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
+from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, without_numbers
 
 NOT_ALWAYS_LOOKED_FOR = ("uninitialised values", "errors of the heap")
 """The names in ``Run.not_measured`` of errors that a memory check cannot find in every firmware or on every target."""
-
-DEFAULT_TOLERANCE = 1e-6
-"""The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
 
 
 def not_looked_for(run: Run) -> dict[str, str]:

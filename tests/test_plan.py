@@ -18,7 +18,7 @@ from emu.probes import instructions
 from emu.record import Run
 from emu.run import Job, RunOptions, execute, plan, read_request, run_model
 from emu.run.driving import Progress
-from emu.run.request import ModelRequest
+from emu.run.model_request import ModelRequest
 from emu.targets import Target, find_target
 
 TARGET = find_target("stm32h7-unicorn")

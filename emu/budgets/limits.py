@@ -7,7 +7,7 @@ from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity
 from emu.targets import parse_size
-from emu.verdicts import DEFAULT_TOLERANCE
+from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, frame_note, function_of, kind, place, without_numbers, worst_input
 
 _MOST_PARTS = 8

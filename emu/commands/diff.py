@@ -5,11 +5,6 @@ from typing import Annotated
 
 import typer
 
-from emu.budgets.baseline import read_baseline
-from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
-from emu.errors import InputError
-from emu.reports.difference import difference_as_markdown, difference_as_text
-
 
 def diff(
     base: Annotated[Path, typer.Argument(metavar="BASE.json", help="Run records of `emu run --json`, or a baseline.")],
@@ -28,6 +23,11 @@ def diff(
 
     The figures are flash, heap, instructions, ram, stack and static_ram.
     """
+    from emu.budgets.baseline import read_baseline
+    from emu.budgets.comparison import NO_INCREASE, compare, parse_gates
+    from emu.errors import InputError
+    from emu.reports.difference import difference_as_markdown, difference_as_text
+
     gates = NO_INCREASE if fail_on_increase is None else parse_gates(fail_on_increase)
     comparison = compare(read_baseline(base), read_baseline(new), gates)
     if not comparison.changes:

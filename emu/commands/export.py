@@ -1,23 +1,17 @@
 """`emu export`: a trained model becomes an image."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emu.commands.parameters import Settings, Weights
-from emu.errors import InputError
-from emu.inputs import load_inputs
-from emu.live.definition import Definition, parse_definition
-from emu.model.checkpoint import files_beside, load_checkpoint
-from emu.model.config import Pooling
-from emu.model.graph import build_graph
-from emu.model.image import MatrixType, c_header, read_image_info, write_image
-from emu.model.stated import Stated, from_table, parse_settings
-from emu.printable import printable
-from emu.record import Reading
-from emu.wording import reading_lines
-from emu.writing import require_distinct, write_file
+from emu.model.config import MatrixType, Pooling
+
+if TYPE_CHECKING:
+    from emu.live.definition import Definition
+    from emu.model.stated import Stated
+    from emu.record import Reading
 
 
 def export(
@@ -49,18 +43,24 @@ def export(
 
     A module is exported with the inputs and its own answers to them: DIRECTORY/model.mamba and DIRECTORY/inputs.npz.
     """
+    from emu.errors import InputError
+    from emu.live.definition import parse_definition
+    from emu.model.image import c_header, read_image_info
+    from emu.model.stated import Stated, from_table, parse_settings
+    from emu.printable import printable
+    from emu.wording import reading_lines
+    from emu.writing import write_file
+
     stated = from_table({"pooling": pooling}).over(parse_settings(settings or ()))
     definition = parse_definition(model, weights)
     if definition is None:
         if weights is not None or inputs is not None:
             raise InputError(f"--weights and --inputs are for a module, such as my_model.py:build, not for {model}")
         image, reading = _export_checkpoint(Path(model), stated, output, header, dtype, fold)
-    else:
-        if stated != Stated():
-            raise InputError(
-                f"{definition.file}: --set and --pooling are for checkpoints; a module shows what it computes"
-            )
+    elif stated == Stated():
         image, reading = _export_module(definition, inputs, output, header, dtype, fold)
+    else:
+        raise InputError(f"{definition.file}: --set and --pooling are for checkpoints; a module shows what it computes")
     info = read_image_info(image)
     if header is not None:
         write_file(header, c_header(info, image.read_bytes(), _identifier(image.stem)).encode())
@@ -71,9 +71,15 @@ def export(
 
 
 def _export_checkpoint(
-    checkpoint: Path, stated: Stated, output: Path, header: Path | None, dtype: MatrixType, fold: bool
-) -> tuple[Path, Reading]:
+    checkpoint: Path, stated: "Stated", output: Path, header: Path | None, dtype: MatrixType, fold: bool
+) -> "tuple[Path, Reading]":
     """Write a checkpoint's image; return its file and the reading of the checkpoint."""
+    from emu.model.checkpoint import files_beside, load_checkpoint
+    from emu.model.graph import build_graph
+    from emu.model.image import write_image
+    from emu.record import Reading
+    from emu.writing import require_distinct, write_file
+
     require_distinct([checkpoint, *files_beside(checkpoint)], [output, header])
     model = load_checkpoint(checkpoint, stated)
     write_file(output, write_image(build_graph(model, fold=fold), dtype))
@@ -81,16 +87,15 @@ def _export_checkpoint(
 
 
 def _export_module(
-    definition: Definition, inputs: Path | None, directory: Path, header: Path | None, dtype: MatrixType, fold: bool
-) -> tuple[Path, Reading]:
+    definition: "Definition", inputs: Path | None, directory: Path, header: Path | None, dtype: MatrixType, fold: bool
+) -> "tuple[Path, Reading]":
     """Write a module's image and inputs; return the image's file and the reading of the module."""
     from emu.live.exporting import IMAGE_NAME, INPUTS_NAME, write
     from emu.live.source import open_live
+    from emu.writing import require_distinct
 
-    if inputs is None:
-        raise InputError(f"{definition.file} needs inputs, an .npz with x float32 [N, T, F]: --inputs x.npz")
     require_distinct([*definition.files, inputs], [directory / IMAGE_NAME, directory / INPUTS_NAME, header])
-    exported = write(open_live(definition, load_inputs(inputs)).live, directory, dtype, fold=fold)
+    exported = write(open_live(definition, inputs).live, directory, dtype, fold=fold)
     return exported.image, exported.reading
 
 

@@ -1,27 +1,30 @@
 """A plan: requests on targets. What can be refused is refused before the first run, and no run is made twice."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emu.cache import content_key
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import require
-from emu.model.image import read_image_info
+from emu.options import RunOptions
 from emu.reading import read_bytes
 from emu.record import Reading, Run
-from emu.run.driving import Progress, find_mailbox, require_reference_shape, require_width
+from emu.run.driving import Progress, find_mailbox
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
-from emu.run.layers import require_reference
-from emu.run.options import RunOptions
-from emu.run.request import FirmwareRequest, Request
+from emu.run.request import FirmwareRequest
 from emu.run.running import run_firmware, run_model
 from emu.targets import Target
 from emu.toolchains import find_toolchain
+
+if TYPE_CHECKING:
+    from emu.run.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +47,7 @@ class Job:
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
         parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
-            checkpoint = request.model.checkpoint  # other weights can give the same image
-            tensors = (request.inputs.tensors or {}) if checkpoint is None else checkpoint.weights
-            parts += [tensors[name].tobytes() for name in sorted(tensors)]
+            parts += request.layers_key()
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
@@ -144,7 +145,7 @@ def _require_input_to_trace(request: Request, options: RunOptions) -> None:
         return
     if isinstance(request, FirmwareRequest):
         raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
-    require_reference(request.model, request.inputs, options.trace_input)
+    request.require_layers(options.trace_input)
 
 
 def _require_tools(jobs: Sequence[Job]) -> None:
@@ -163,6 +164,4 @@ def _require_fit(job: Job) -> None:
     if isinstance(request, FirmwareRequest):
         find_mailbox(Firmware.load(request.elf, job.target), request.inputs)
     else:
-        info = read_image_info(request.model.image)
-        require_width(request.inputs.x, info.n_features)
-        require_reference_shape(request.inputs, info.n_outputs, info.each_step)
+        request.require_fit()

@@ -1,34 +1,31 @@
 """A run from its firmware to its verdicts."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
-from emu.inputs import EvaluationInputs
 from emu.instruments import require
-from emu.model.image import read_image_info
-from emu.model.sources import Model
-from emu.parity import compare
-from emu.record import Failure, Reading, Run
+from emu.options import RunOptions
+from emu.record import Failure, Parity, Reading, Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
 from emu.run.emulators import open_machine
 from emu.run.failures import failure
-from emu.run.layers import trace_layers
-from emu.run.options import RunOptions
 from emu.run.recording import make_record
 from emu.run.second_run import add_stack, begin_second_run, needs_second_run, without_stack
-from emu.suppressions import suppress
 from emu.targets import Target
 from emu.verdicts import judge
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # firmware without inputs needs neither numpy nor the PyTorch side
+    from emu.inputs import EvaluationInputs
     from emu.live.source import LiveModel
+    from emu.model.sources import Model
 
 
 def run_model(
-    model: "Model | LiveModel",
+    model: Model | LiveModel,
     target: Target,
     inputs: EvaluationInputs,
     options: RunOptions,
@@ -42,11 +39,16 @@ def run_model(
 
     Raises InputError if the inputs are not for the model.
     """
+    from emu.build import BuildOptions, build_firmware
+    from emu.model.image import read_image_info
+
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
     each_step = read_image_info(model.image).each_step
     run = _measure(elf, model.name, target, inputs, each_step, options, progress)
     run.reading = reading
     if options.trace_input is not None:
+        from emu.run.layers import trace_layers
+
         try:
             run.layers = trace_layers(model, target, inputs, options.trace_input, options.limits)
             run.layers_of = "module" if model.checkpoint is None else "reading"
@@ -104,16 +106,25 @@ def _measure(
     run = make_record(firmware, name, target, measured, served)
     run.failures += failures
     if inputs is not None and served.outputs is not None:
-        run.parity = compare(served.outputs, inputs, answered=len(served.instructions))
+        run.parity = _parity(served, inputs)
     if run.parity is None:
         run.not_measured["parity"] = _why_no_parity(inputs, served)
     elif run.parity.argmax_agreement is None:
         run.not_measured["argmax_agreement"] = (
             "the outputs at each step are no classes: the inputs have no y or classes"
         )
-    if run.memory_check is not None:
+    if run.memory_check is not None and options.suppressions:
+        from emu.suppressions import suppress
+
         run.memory_check = suppress(run.memory_check, options.suppressions)
     return run
+
+
+def _parity(served: Served, inputs: EvaluationInputs) -> Parity | None:
+    from emu.parity import compare
+
+    assert served.outputs is not None, "the firmware has answered"
+    return compare(served.outputs, inputs, answered=len(served.instructions))
 
 
 def _judged(run: Run, options: RunOptions) -> Run:

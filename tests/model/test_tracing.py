@@ -20,7 +20,9 @@ from emu.model.image import write_image
 from emu.model.ops import Mixer
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, reference_tensors
-from emu.run import RunOptions, plan, read_request, trace_layers
+from emu.options import RunOptions
+from emu.run import plan, read_request
+from emu.run.layers import trace_layers
 from emu.targets import find_target
 
 TARGET = find_target("stm32h7-unicorn")
