@@ -19,7 +19,7 @@ from emu.run.driving import Progress, find_mailbox
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
 from emu.run.request import FirmwareRequest
-from emu.run.running import run_firmware, run_model
+from emu.run.running import SoFar, cut_short, forget, run_firmware, run_model
 from emu.targets import Target
 from emu.toolchains import find_toolchain
 
@@ -54,12 +54,12 @@ class Job:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
         return content_key(parts)
 
-    def run(self, progress: Progress) -> Run:
+    def run(self, progress: Progress, so_far: SoFar = forget) -> Run:
         """Make the run, and return its record with the verdicts."""
         request = self.request
         if isinstance(request, FirmwareRequest):
-            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress)
-        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading)
+            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress, so_far)
+        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading, so_far)
 
 
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
@@ -120,23 +120,34 @@ def execute(
 
     If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
-    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. Of a run that is
+    interrupted in a further part, such as the layers, the record so far is kept.
     """
     _require_tools(jobs)
     for job in jobs:
         _require_fit(job)
     runs: list[Run] = []
     made: dict[str, Run] = {}
-    for job in jobs:
-        content = job.content()
-        if content not in made:
-            with progress(job.request.name) as moved:
-                made[content] = job.run(moved)
-        runs.append(made[content])
+
+    def take(run: Run, target: Target) -> None:
+        runs.append(run)
         try:
             keep(runs)
         finally:  # what cannot be kept can still be seen
-            show(made[content], job.target)
+            show(run, target)
+
+    for job in jobs:
+        content = job.content()
+        if content not in made:
+            so_far: list[tuple[Run, str]] = []
+            try:
+                with progress(job.request.name) as moved:
+                    made[content] = job.run(moved, lambda run, part, so_far=so_far: so_far.append((run, part)))
+            except (KeyboardInterrupt, SystemExit) as interrupt:
+                if so_far:
+                    take(cut_short(*so_far[-1], interrupt, job.options), job.target)
+                raise
+        take(made[content], job.target)
     raise_first_failure(runs)
     return runs
 
