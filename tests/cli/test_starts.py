@@ -35,7 +35,7 @@ def imported_by(directory: Path, *arguments: str | Path) -> set[str]:
     script = WITH_MODULES.replace("sys.argv.pop()", repr(str(modules)))
     command = [sys.executable, "-c", script, *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True, cwd=directory, env={**os.environ, "COLUMNS": "120"})
-    return LIBRARIES & set(modules.read_text().split())
+    return set(modules.read_text().split()) & LIBRARIES
 
 
 @pytest.fixture(scope="module")
