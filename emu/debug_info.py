@@ -54,6 +54,16 @@ class LineTable:
 
 
 @dataclass(frozen=True)
+class Member:
+    """The way from a variable to a value."""
+
+    offsets: tuple[int, ...]
+    """The first is added to the variable's address; before each other one, the pointer there is followed."""
+    size: int | None
+    """The bytes of the value; None if it is a text that ends with a zero byte."""
+
+
+@dataclass(frozen=True)
 class CodeAtZero:
     """Code at address 0, where the linker also leaves the debug information of discarded functions."""
 

@@ -3,7 +3,7 @@
 import io
 import posixpath
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,8 @@ from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.dwarf.lineprogram import LineProgram
 from elftools.elf.elffile import ELFFile
 
-from emu.debug_info import CodeAtZero, DebugInfo, LineTable, Place, UnwindEntry, UnwindRow
+from emu.debug_info import CodeAtZero, DebugInfo, LineTable, Member, Place, UnwindEntry, UnwindRow
+from emu.debug_types import find_member
 
 _CORRUPT = (
     RecursionError,
@@ -50,6 +51,15 @@ def read_debug_info(contents: bytes, code_at_zero: CodeAtZero | None) -> DebugIn
         ranges=[(start, end, numbers[offset]) for start, end, offset in ranges],
         unwind=reader.unwind_entries(),
     )
+
+
+def read_member(contents: bytes, variable: str, path: Sequence[str]) -> Member | None:
+    """Return where the members ``path`` lead to from ``variable``; None if that is not known."""
+    try:
+        dwarf = ELFFile(io.BytesIO(contents)).get_dwarf_info(relocate_dwarf_sections=False)
+        return find_member(dwarf, variable, path)
+    except _CORRUPT:
+        return None
 
 
 class _Reader:

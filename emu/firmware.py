@@ -1,6 +1,7 @@
 """Firmware: an ELF seen through its segments, sections, symbols, line table and unwind information."""
 
 import hashlib
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from emu.architectures import architecture_of
 from emu.cache import content_key, kept
-from emu.debug_info import CodeAtZero, DebugInfo, UnwindEntry, pack, unpack
+from emu.debug_info import CodeAtZero, DebugInfo, Member, UnwindEntry, pack, unpack
 from emu.elf import FILE, FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
 from emu.errors import InputError
 from emu.names import readable
@@ -56,6 +57,7 @@ class Firmware:
         self.architecture = architecture_of(target.board)
         self.sha256 = hashlib.sha256(contents).hexdigest()
         self._contents = contents
+        self._members: dict[tuple[str, tuple[str, ...]], Member | None] = {}
         self._elf = Elf(path, contents, self.architecture.elf_machine, target.name)
         self.segments, self.sections, self.symbols = self._elf.segments, self._elf.sections, self._elf.symbols
         self.toolchain = self._elf.toolchain
@@ -404,6 +406,21 @@ class Firmware:
         """Return whether the unwind information changes at ``pc``; if so, the compiler made the frame there."""
         entry = self.unwind_entry(pc)
         return entry is not None and any(pc < row.pc <= pc + 4 for row in entry.rows)
+
+    def member(self, variable: str, path: tuple[str, ...]) -> Member | None:
+        """Return where ``path`` leads to from ``variable``; None if the debug information does not tell."""
+        if (variable, path) not in self._members:
+
+            def read() -> bytes:
+                from emu.dwarf import read_member  # only for an ELF that is not in the cache
+
+                found = read_member(self._contents, variable, path)
+                return json.dumps(None if found is None else [found.offsets, found.size]).encode()
+
+            readers = ("emu.dwarf", "emu.debug_types", "emu.debug_info", "elftools")
+            found = json.loads(self.kept("member", readers, read, [variable, *path]))
+            self._members[variable, path] = None if found is None else Member(tuple(found[0]), found[1])
+        return self._members[variable, path]
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 

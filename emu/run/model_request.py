@@ -11,7 +11,7 @@ from emu.model.checkpoint import Checkpoint
 from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.record import Reading
-from emu.run.driving import require_reference_width, require_width
+from emu.run.driving import require_reference_shape, require_width
 from emu.run.layers import require_checkpoint
 from emu.targets import Target
 
@@ -51,7 +51,7 @@ class ModelRequest:
         if checkpoint is None:
             return None
         require_width(self.inputs.x, checkpoint.config.n_features)
-        require_reference_width(self.inputs, checkpoint.config.n_outputs)
+        require_reference_shape(self.inputs, checkpoint.config.n_outputs, checkpoint.config.pooling == "none")
         try:
             return check_reading(checkpoint, self.inputs, tolerance)
         except InputError as error:
@@ -65,7 +65,7 @@ class ModelRequest:
         """Raise InputError if the inputs or their logits are not for the model."""
         info = read_image_info(self.model.image)
         require_width(self.inputs.x, info.n_features)
-        require_reference_width(self.inputs, info.n_outputs)
+        require_reference_shape(self.inputs, info.n_outputs, info.each_step)
 
     def elf_for(self, target: Target) -> Path:
         """Return the firmware for the target's board: from the cache, or newly built."""

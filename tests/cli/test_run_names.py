@@ -17,7 +17,7 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with debug/fw.elf and release/fw.elf, which are different programs."""
     directory = tmp_path_factory.mktemp("stem")
     for name in ("debug", "release"):
-        elf = build(directory, name, ENDS.format(text=name, size=len(name) + 1))
+        elf = build(directory, name, ENDS.format(text=name))
         (directory / name).mkdir()
         shutil.move(elf, directory / name / "fw.elf")
     return directory

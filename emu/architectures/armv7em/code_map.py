@@ -4,7 +4,7 @@ import json
 import mmap
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ctypes import Array, c_int32, c_uint8, c_uint32, sizeof
 from functools import cached_property
 from typing import TypeVar
@@ -16,12 +16,25 @@ _Number = TypeVar("_Number", c_int32, c_uint8, c_uint32)
 
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
+# The last byte tells VSTMDB (0x.A or 0x.B) and STR (0x.D) from other instructions with the same first byte.
+_SAVES = re.compile(
+    rb"(?=[\x20-\x2c]\xe9..|[\x20-\x2c\x60-\x6c]\xed.(?P<floats>.)|[\x40-\x4c]\xf8.(?P<word>.))", re.DOTALL
+)
+"""STMDB Rn!, VSTMDB Rn! and STR Rt, [Rn, #-n]! with another pointer than SP (A7.7.160, A7.7.255 and A7.7.161)."""
+
 _SEND_EVENT = re.compile(rb"(?=\x40\xbf)", re.DOTALL)
 
 
 def zeros(kind: type[_Number], count: int) -> Array[_Number]:
     """Return an array of zeros for C, which takes memory only for the pages that something is written to."""
     return (kind * count).from_buffer(mmap.mmap(-1, max(1, count * sizeof(kind))))
+
+
+def _saves(match: re.Match[bytes]) -> bool:
+    floats, word = match["floats"], match["word"]
+    if floats is not None:
+        return floats[0] & 0xE == 0xA
+    return word is None or word[0] & 0xF == 0xD
 
 
 class CodeMap:
@@ -74,12 +87,18 @@ class CodeMap:
         return self._places_of(_DIVISION)
 
     @cached_property
+    def behind_saves(self) -> list[int]:
+        """The addresses after instructions that store registers below another pointer than SP, and move the pointer."""
+        return [address + 4 for address in self._places_of(_SAVES, _saves)]
+
+    @cached_property
     def events(self) -> list[int]:
         """The addresses of SEV, and of data that looks like it."""
         return self._places_of(_SEND_EVENT)
 
-    def _places_of(self, pattern: re.Pattern[bytes]) -> list[int]:
-        places = (start + match.start() for start, code in self.firmware.code() for match in pattern.finditer(code))
+    def _places_of(self, pattern: re.Pattern[bytes], is_wanted: Callable[[re.Match[bytes]], bool] = bool) -> list[int]:
+        matches = ((start, match) for start, code in self.firmware.code() for match in pattern.finditer(code))
+        places = (start + match.start() for start, match in matches if is_wanted(match))
         return [place for place in places if place % 2 == 0]
 
     def delta_at(self, address: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from emu.architectures.armv7em.code_map import zeros
 from emu.architectures.armv7em.dataflow import LR, PC, SP, Access, Instruction, Operation, decode
 from emu.firmware import Firmware
-from emu.native.unicorn.instructions import WATCH_STRING, NativeInstruction, NativeTable
+from emu.native.unicorn.instructions import WATCH_COPY, WATCH_STRING, NativeInstruction, NativeTable
 from emu.targets import Region
 
 _CAPACITY = 1 << 18
@@ -31,6 +31,9 @@ class InstructionTable:
 
     def __init__(self, table: NativeTable, firmware: Firmware, regions: Iterable[Region]):
         self._table, self._firmware, self._regions = table, firmware, tuple(regions)
+        copy = firmware.entry_of("memcpy")
+        self._copy = copy if copy != firmware.entry_of("memmove") else None
+        """The first instruction of memcpy; None if memmove is the same code, as then nothing tells which was called."""
         self._numbers = [zeros(c_uint32, region.size // 2) for region in self._regions]  # C does not keep them
         addresses = [addressof(numbers) for numbers in self._numbers]
         table.number_at = (c_void_p * len(addresses))(*addresses)
@@ -65,6 +68,8 @@ class InstructionTable:
         if function is not None and function.symbol in _STRING_FUNCTIONS:
             record.string = _STRING_FUNCTIONS[function.symbol]
             record.watch |= WATCH_STRING if instruction.address == function.start else 0
+        if instruction.address == self._copy:
+            record.watch |= WATCH_COPY
         return number
 
     def _reserved_by(self, instruction: Instruction) -> int:

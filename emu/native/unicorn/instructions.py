@@ -7,6 +7,7 @@ from ctypes import POINTER, Structure, c_int32, c_uint8, c_uint32, c_uint64, c_v
 from enum import IntEnum
 
 WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING, WATCH_STACK_CHANGE = 1, 2, 4, 8, 16, 32
+WATCH_COPY = 64
 
 
 class ByteState(IntEnum):
@@ -29,7 +30,8 @@ class FindingKind(IntEnum):
     UNINITIALISED_ADDRESS = 1
     UNINITIALISED_OUTPUT = 2
     UNALIGNED = 3
-    ACCESS = 4
+    OVERLAP = 4
+    ACCESS = 5
 
 
 class NativeInstruction(Structure):
