@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emu.cache import content_key
 from emu.errors import InputError
+from emu.file_names import told_apart
 from emu.firmware import Firmware
 from emu.instruments import require
 from emu.options import RunOptions
@@ -83,31 +83,11 @@ def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOpt
 
 
 def _told_apart(requests: Sequence[Request]) -> list[Request]:
-    """Return the requests; two files of one name are named by the shortest ends of their paths that differ.
-
-    Reports and `emu diff` know a run by its name. A file that is asked for twice keeps its name.
-    """
-    paths: dict[str, set[Path]] = {}
-    for request in requests:
-        paths.setdefault(request.name, set()).add(request.path.absolute())
+    """Return the requests with different names for different files: reports and `emu diff` know a run by its name."""
+    names = told_apart([(request.name, request.path) for request in requests])
     return [
-        request.named(_shortest_end(request.path.absolute(), same)) if len(same) > 1 else request
-        for request in requests
-        for same in [paths[request.name]]
+        request if name == request.name else request.named(name) for request, name in zip(requests, names, strict=True)
     ]
-
-
-def _shortest_end(path: Path, same: set[Path]) -> str:
-    """Return the end of ``path`` that no other path has: without suffixes, unless only they differ."""
-    bare = {each: each.with_suffix("") for each in same}
-    ends = bare if len(set(bare.values())) == len(same) else {each: each for each in same}
-    others = [end.parts for each, end in ends.items() if each != path]
-    parts = ends[path].parts
-    return next(
-        str(Path(*parts[-count:]))
-        for count in range(1, len(parts) + 1)
-        if all(other[-count:] != parts[-count:] for other in others)
-    )
 
 
 def execute(
