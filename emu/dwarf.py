@@ -54,10 +54,10 @@ def read_debug_info(contents: bytes, code_at_zero: CodeAtZero | None) -> DebugIn
 
 
 def read_member(contents: bytes, variable: str, path: Sequence[str]) -> Member | None:
-    """Return where the members ``path`` lead to from ``variable`` in the ELF ``contents``; None if it does not tell."""
+    """Return where the members ``path`` lead to from ``variable``; None if that is not known."""
     try:
-        elf = ELFFile(io.BytesIO(contents))
-        return find_member(elf.get_dwarf_info(relocate_dwarf_sections=False), variable, path)
+        dwarf = ELFFile(io.BytesIO(contents)).get_dwarf_info(relocate_dwarf_sections=False)
+        return find_member(dwarf, variable, path)
     except _CORRUPT:
         return None
 

@@ -1,6 +1,6 @@
 """`emu run`: models and firmware run on targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +33,12 @@ def run(
         ),
     ],
     target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", "-n", help="The run's name in reports, for each MODEL in its order. Default: the file's name."
+        ),
+    ] = None,
     board: BoardFiles = None,
     inputs: Annotated[
         Path | None,
@@ -99,7 +105,10 @@ def run(
     known = load_targets(board or ())
     targets = [find_target(name, known) for name in target]
     given, stated = _inputs(inputs), _stated(settings)
-    requests = [read_request(text, given, limit, stated=stated, weights=weights) for text in models]
+    requests = [
+        read_request(text, given, limit, called, stated, weights)
+        for text, called in zip(models, _names(name, models), strict=True)
+    ]
     record, reports = _files(report)
     sources = [path for request in requests for path in request.files]
     require_distinct([*sources, inputs, suppressions, *board_files(board, targets)], [json, record, *reports])
@@ -125,6 +134,18 @@ def run(
         raise failures[0]
     if not all(run.ok for run in kept):
         raise typer.Exit(1)
+
+
+def _names(names: list[str] | None, models: list[str]) -> Sequence[str | None]:
+    if not names:
+        return [None] * len(models)
+    from emu.errors import InputError
+
+    if len(names) != len(models):
+        raise InputError(f"--name was given {len(names)} times for {len(models)} models: give one for each, in order")
+    if len(set(names)) < len(names) or not all(name.strip() for name in names):
+        raise InputError(f"--name {', '.join(names)}: needs a different name for each model")
+    return names
 
 
 def _inputs(path: Path | None) -> "EvaluationInputs | None":

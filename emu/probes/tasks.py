@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from emu.architectures.core import Memory
-from emu.debug_info import Member
 from emu.firmware import Firmware
 
 _LONGEST_NAME = 64
@@ -42,7 +41,6 @@ class Tasks:
     def __init__(self, firmware: Firmware):
         self._firmware = firmware
         self._kernel = next((each for each in _KERNELS if firmware.symbol(each.variable) is not None), None)
-        self._members: dict[str, Member | None] = {}
 
     def running(self, read: Memory) -> Task | None:
         """Return the running task; None if there is none yet, or if its name cannot be read."""
@@ -59,9 +57,7 @@ class Tasks:
         """Return the bytes of a number, or the text that a pointer or an array of characters holds."""
         assert self._kernel is not None, "a value belongs to a kernel's variable"
         symbol = self._firmware.symbol(self._kernel.variable)
-        if path not in self._members:
-            self._members[path] = self._firmware.member(self._kernel.variable, tuple(path.split(".")))
-        member = self._members[path]
+        member = self._firmware.member(self._kernel.variable, tuple(path.split(".")))
         if symbol is None or member is None:
             return b""
         address = symbol.address

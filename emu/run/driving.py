@@ -79,9 +79,9 @@ def _serve(
     if inputs is None:
         return
     require_width(inputs.x, mailbox.columns)
+    require_reference_shape(inputs, mailbox.outputs, each_step)
     import numpy as np
 
-    require_reference_shape(inputs, mailbox.outputs, each_step)
     steps = (inputs.x.shape[1],) if each_step else ()
     served.outputs = outputs = np.full((len(inputs), *steps, mailbox.outputs), np.nan, np.float32)
     for index, x in enumerate(inputs.x):

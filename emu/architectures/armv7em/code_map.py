@@ -25,16 +25,16 @@ _SAVES = re.compile(
 _SEND_EVENT = re.compile(rb"(?=\x40\xbf)", re.DOTALL)
 
 
+def zeros(kind: type[_Number], count: int) -> Array[_Number]:
+    """Return an array of zeros for C, which takes memory only for the pages that something is written to."""
+    return (kind * count).from_buffer(mmap.mmap(-1, max(1, count * sizeof(kind))))
+
+
 def _saves(match: re.Match[bytes]) -> bool:
     floats, word = match["floats"], match["word"]
     if floats is not None:
         return floats[0] & 0xE == 0xA
     return word is None or word[0] & 0xF == 0xD
-
-
-def zeros(kind: type[_Number], count: int) -> Array[_Number]:
-    """Return an array of zeros for C, which takes memory only for the pages that something is written to."""
-    return (kind * count).from_buffer(mmap.mmap(-1, max(1, count * sizeof(kind))))
 
 
 class CodeMap:
