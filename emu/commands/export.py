@@ -23,7 +23,7 @@ def export(
     settings: Settings = None,
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
-    """Export a trained Mamba model to an image that the C engine runs from flash."""
+    """Export a trained Mamba model to an image for the C engine."""
     from emu.model.checkpoint import files_beside, load_checkpoint
     from emu.model.graph import build_graph
     from emu.model.image import c_header, read_image_info, write_image
