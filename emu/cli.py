@@ -24,7 +24,7 @@ def command_line(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     app = typer.Typer(
         name="emu",
         no_args_is_help=True,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,  # boxes cost more time than all the rest of the help
         pretty_exceptions_enable=False,
         help="Prove firmware without hardware: does the C program give PyTorch's answers, and does its memory fit?",
@@ -88,7 +88,7 @@ def _show_version(wanted: bool) -> None:
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Also print a traceback if something goes wrong.")] = False,
 ) -> None:

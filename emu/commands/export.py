@@ -39,7 +39,7 @@ def export(
     ] = None,
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
-    """Export a trained Mamba model to an image that the C engine runs from flash.
+    """Export a trained Mamba model to an image for the C engine.
 
     A module is exported with the inputs and its own answers to them: DIRECTORY/model.mamba and DIRECTORY/inputs.npz.
     """

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emu.budgets.limits import judge_limits
 from emu.firmware import Firmware
 from emu.instruments import require
 from emu.machines import Measurements
@@ -171,7 +172,7 @@ def _parity(served: Served, inputs: EvaluationInputs) -> Parity | None:
 
 
 def _judged(run: Run, options: RunOptions) -> Run:
-    run.verdicts = judge(run, options.tolerance)
+    run.verdicts = [*judge(run, options.tolerance), *judge_limits(run, options.budgets)]
     return run
 
 
