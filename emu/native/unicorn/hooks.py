@@ -1,11 +1,14 @@
 """The native hooks on one Unicorn engine: their tables of the code, and their counters."""
 
+from __future__ import annotations
+
 import ctypes
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from ctypes import Array, c_uint8, c_uint32, c_uint64, c_void_p, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
 from unicorn import (
     UC_ERR_OK,
     UC_HOOK_BLOCK,
@@ -18,7 +21,7 @@ from unicorn import (
 from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
-from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.armv7em.code_map import CodeMap, zeros
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.native import (
@@ -32,7 +35,18 @@ from emu.native import (
     HeapCall,
     HeapEvent,
 )
-from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
+from emu.native.unicorn import (
+    CONTEXTS,
+    Block,
+    CallerCapture,
+    CodeRegion,
+    Context,
+    Probe,
+    Snapshot,
+    StackState,
+    UnicornApi,
+    unicorn_probe,
+)
 from emu.native.unicorn.exceptions import DIVISION_TRAP, MPU_TRAP, UNALIGNED_TRAP, NativeExceptions
 from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
@@ -40,12 +54,15 @@ from emu.native.unicorn.instructions import (
     WATCH_STACK_CHANGE,
     WATCH_STACK_POINTER,
     WATCH_STOP,
-    InstructionTable,
 )
-from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board
 
+if TYPE_CHECKING:  # only some runs need them, and they import large libraries
+    from emu.native.unicorn.instruction_table import InstructionTable
+    from emu.native.unicorn.shadow import NativeShadow
+
 _HEAP_EVENTS = 16_384
+_HEAP_EVENT = struct.Struct("@7IQ")
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
 _NO_MEMORY = "no memory left for the counters"
@@ -78,9 +95,11 @@ class NativeHooks:
             *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
         self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
+        self._contexts = (Context * CONTEXTS)()
+        self._probe.contexts = self._contexts
         self._checks_accesses = False
         each = instruments.traffic or shadow is not None
-        self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
+        self._table = self._open_table(firmware) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
@@ -103,6 +122,11 @@ class NativeHooks:
                 self._watches[main] |= WATCH_PROGRAM
         if self._table is not None:
             self._hook(UC_HOOK_CODE, "probe_instruction")
+
+    def _open_table(self, firmware: Firmware) -> InstructionTable:
+        from emu.native.unicorn.instruction_table import InstructionTable
+
+        return InstructionTable(self._probe.table, firmware, self._code.regions)
 
     # ---- attaching ---------------------------------------------------------------------------------------------------
 
@@ -146,12 +170,12 @@ class NativeHooks:
 
     def _watch_code(self) -> None:
         regions = []
-        self._of_code: list[np.ndarray] = []  # Python must keep the callbacks alive, as C does not
+        self._of_code: list[Array[c_uint32] | Array[c_uint8]] = []  # Python must keep them alive, as C does not
         for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
-            block_at, is_returned_to = np.zeros(region.size // 2, np.uint32), np.zeros(region.size // 2, np.uint8)
+            block_at, is_returned_to = zeros(c_uint32, region.size // 2), zeros(c_uint8, region.size // 2)
             self._of_code += [block_at, is_returned_to]
             arrays = (block_at, is_returned_to, deltas)
-            regions.append(CodeRegion(region.start, region.end, *(array.ctypes.data for array in arrays)))
+            regions.append(CodeRegion(region.start, region.end, *map(ctypes.addressof, arrays)))
         self._probe.code_regions = (CodeRegion * len(regions))(*regions)
         self._probe.code_region_count = len(regions)
         if not self._library.probe_start(ctypes.byref(self._probe)):
@@ -172,6 +196,8 @@ class NativeHooks:
             self._watch(address, address, "probe_stack_change", WATCH_STACK_CHANGE)
         for first, last in self._code.unknown:
             self._watch(first, last, "probe_stack_change", WATCH_STACK_CHANGE)
+        for address in self._code.behind_saves:
+            self._hook(UC_HOOK_CODE, "probe_saved_registers", address, address)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
@@ -256,6 +282,7 @@ class NativeHooks:
             memory = (c_uint8 * (stack.top - stack.floor))()
             self._snapshot_memory.append(memory)
             snapshot.stack = memory
+        self._contexts[len(self._stacks)].lowest = stack.top
         self._stacks = (StackState * (len(self._stacks) + 1))(*self._stacks, stack)
         self._probe.stacks, self._probe.stack_count = self._stacks, len(self._stacks)
 
@@ -283,6 +310,16 @@ class NativeHooks:
         return bool(self._engine.reg_read(UC_ARM_REG_CONTROL) & _SPSEL)
 
     @property
+    def thread(self) -> int:
+        """The index in ``stacks`` of the thread that runs, or that exceptions have interrupted."""
+        return self._library.running_thread(ctypes.byref(self._probe))
+
+    @property
+    def contexts(self) -> Array[Context]:
+        """First the thread of each stack in ``stacks``, then from ``MOST_STACKS`` on the handler of each exception."""
+        return self._contexts
+
+    @property
     def change_address(self) -> int:
         """The address after the instruction that moved SP away from all ``stacks``."""
         return self._probe.change_address
@@ -302,7 +339,7 @@ class NativeHooks:
     @property
     def allocator_call(self) -> HeapCall:
         """The allocator call at which the engine stopped."""
-        return self._probe.heap_call
+        return self._contexts[self._probe.context].heap_call
 
     def block_moved(self, result: int) -> None:
         """Set the value that the call returns instead."""
@@ -351,13 +388,13 @@ class NativeHooks:
         """Return the allocator calls since the last time, each with the fields of ``HeapEvent`` in their order."""
         count, self._probe.heap_event_count = self._probe.heap_event_count, 0
         taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
-        return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
+        return [*_HEAP_EVENT.iter_unpack(taken)]
 
-    def take_callers(self) -> list[tuple[list[int], int, int, bytes]]:
+    def take_callers(self) -> list[tuple[list[int], int, int, bytes, int]]:
         """Return the machine at the allocator's entry, once for each new call path.
 
-        The fields are r0 to r15, the address after a jump to the allocator (0 after a call), SP, and the stack's bytes
-        from SP on. The paths have numbers in this order, from 1 on.
+        The fields are r0 to r15, the address after a jump to the allocator (0 after a call), SP, the stack's bytes from
+        SP on, and the thread's index in ``stacks``. The paths have numbers in this order, from 1 on.
         """
         callers = self._probe.callers
         stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
@@ -367,6 +404,7 @@ class NativeHooks:
                 capture.jumped_from,
                 capture.registers[13],
                 stacks[capture.offset : capture.offset + capture.size],
+                capture.thread,
             )
             for capture in callers.captures[: callers.capture_count]
         ]
