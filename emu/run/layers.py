@@ -8,6 +8,7 @@ from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import Instruments, Limits
 from emu.machines import Stop
+from emu.machines.shared import Shared
 from emu.mailbox import Mailbox
 from emu.model.checkpoint import Checkpoint
 from emu.model.image import read_image_info
@@ -19,7 +20,9 @@ from emu.run.emulators import open_machine
 from emu.targets import Target
 
 
-def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: Limits) -> list[LayerError]:
+def trace_layers(
+    model: Model, target: Target, x: NDArray[np.float32], limits: Limits, shared: Shared | None = None
+) -> list[LayerError]:
     """Run one input x (T, F) through firmware that exposes its intermediate tensors; compare them with PyTorch's.
 
     Raises InputError if the model is only an image, or if the firmware stops before the end of the input.
@@ -29,7 +32,7 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
     address = find_mailbox(firmware, None)
     assert address is not None, "our own firmware has a mailbox"
-    with open_machine(firmware, target, Instruments(limits=limits)) as machine:
+    with open_machine(firmware, target, Instruments(limits=limits), shared) as machine:
         stop = machine.boot()
         if stop.reason != "yield":
             raise InputError(f"the firmware stopped before its first step: {_why(stop)}")

@@ -10,6 +10,7 @@ from emu.cache import content_key
 from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import require
+from emu.machines.shared import Shared
 from emu.model.image import read_image_info
 from emu.reading import read_bytes
 from emu.record import Reading, Run
@@ -51,12 +52,12 @@ class Job:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
         return content_key(parts)
 
-    def run(self, progress: Progress) -> Run:
-        """Make the run, and return its record with the verdicts."""
+    def run(self, progress: Progress, shared: Shared | None = None) -> Run:
+        """Make the run, and return its record with the verdicts. ``shared`` is what its machines share with others."""
         request = self.request
         if isinstance(request, FirmwareRequest):
-            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress)
-        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading)
+            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress, shared)
+        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading, shared)
 
 
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
@@ -124,16 +125,17 @@ def execute(
         _require_fit(job)
     runs: list[Run] = []
     made: dict[str, Run] = {}
-    for job in jobs:
-        content = job.content()
-        if content not in made:
-            with progress(job.request.name) as moved:
-                made[content] = job.run(moved)
-        runs.append(made[content])
-        try:
-            keep(runs)
-        finally:  # what cannot be kept can still be seen
-            show(made[content], job.target)
+    with Shared() as shared:
+        for job in jobs:
+            content = job.content()
+            if content not in made:
+                with progress(job.request.name) as moved:
+                    made[content] = job.run(moved, shared)
+            runs.append(made[content])
+            try:
+                keep(runs)
+            finally:  # what cannot be kept can still be seen
+                show(made[content], job.target)
     raise_first_failure(runs)
     return runs
 

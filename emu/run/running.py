@@ -7,6 +7,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.instruments import require
+from emu.machines.shared import Shared
 from emu.model.sources import Model
 from emu.parity import compare
 from emu.record import Failure, Reading, Run
@@ -29,20 +30,21 @@ def run_model(
     options: RunOptions,
     progress: Progress,
     reading: Reading | None = None,
+    shared: Shared | None = None,
 ) -> Run:
     """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
 
-    ``reading`` is what the model is taken to compute, for the record. If the model's layers cannot be compared, that is
-    a failure in the record.
+    ``reading`` is what the model is taken to compute, for the record. ``shared`` is what machines share (see
+    ``open_machine``). If the model's layers cannot be compared, that is a failure in the record.
 
     Raises InputError if the inputs are not for the model.
     """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
-    run = _measure(elf, model.name, target, inputs, options, progress)
+    run = _measure(elf, model.name, target, inputs, options, progress, shared)
     run.reading = reading
     if options.trace_input is not None:
         try:
-            run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits)
+            run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits, shared)
         except Exception as error:  # the run itself is done
             run.failures.append(failure("layers", error))
             run.not_measured["layers"] = run.failures[-1].detail
@@ -56,13 +58,14 @@ def run_firmware(
     inputs: EvaluationInputs | None,
     options: RunOptions,
     progress: Progress,
+    shared: Shared | None = None,
 ) -> Run:
     """Run an ELF. With a mailbox and inputs: run every input; otherwise run from reset to the end.
 
     Raises InputError if the ELF or the inputs are not for this target or firmware. An error of the firmware is not an
     exception, but a fault in the record.
     """
-    return _judged(_measure(elf, name, target, inputs, options, progress), options)
+    return _judged(_measure(elf, name, target, inputs, options, progress, shared), options)
 
 
 def _measure(
@@ -72,18 +75,19 @@ def _measure(
     inputs: EvaluationInputs | None,
     options: RunOptions,
     progress: Progress,
+    shared: Shared | None,
 ) -> Run:
     require(options, target)
     firmware = Firmware.load(elf, target)
     mailbox_address = find_mailbox(firmware, inputs)
     twice = options.stack_peak and needs_second_run(target)
     first, second = _halves(progress) if twice else (progress, progress)
-    machine = open_machine(firmware, target, replace(options, stack_peak=False))
+    machine = open_machine(firmware, target, replace(options, stack_peak=False), shared)
     served, measured = drive(machine, firmware, mailbox_address, inputs, first)
     failures: list[Failure] = []
     if twice:
         try:
-            machine, measured = begin_second_run(firmware, target, options.limits, measured)
+            machine, measured = begin_second_run(firmware, target, options.limits, measured, shared)
             if machine is not None:
                 again, with_stack = drive(machine, firmware, mailbox_address, inputs, second)
                 measured = add_stack(measured, with_stack, same=again.is_as(served))

@@ -210,6 +210,8 @@ class FakeMonitor:
         self.commands: dict[str, Callable[..., str | None]] = {
             r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
             r"logFile @(\S+) true": self._log_file,
+            r'log "(.*)" 3': lambda text: self.machine.say(f"[ERROR] Script: {text}"),
+            r"Clear": self.reset,
             r'mach create "\w+"': lambda: None,
             r"machine LoadPlatformDescription @(\S+)": self._load_platform,
             r"emulation SetSeed 1": lambda: None,
@@ -253,16 +255,22 @@ class FakeMonitor:
         return printed
 
     def reset(self) -> None:
+        log = self.machine.log
         if not isinstance(self.machine, FakeMachine):
             self.machine.close()
         self.machine = FakeMachine()
+        self.machine.log = log
+        if MISBEHAVIOUR == "late log":
+            self.machine.say("[ERROR] cpu: CPU abort [PC=0x0]: a line of the machine before, which is written late")
 
     def _load_platform(self, path: str) -> None:
         xtensa = re.search(r'CPU\.Xtensa @ sysbus\n +cpuType: "(\w+)"', Path(path).read_text())
         if xtensa is not None:
             from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
 
+            log = self.machine.log
             self.machine = FakeLx7Machine(Path(path), xtensa[1], negates=MISBEHAVIOUR != "right signs")
+            self.machine.log = log
         elif isinstance(self.machine, FakeMachine):
             self.machine.load_platform(Path(path))
 

@@ -100,6 +100,12 @@ class FakeLx7Machine:
     def instructions(self) -> int:
         return 0 if self._process is None else self._process.shared.instructions - self._corrections
 
+    def say(self, text: str) -> None:
+        """Write a line to Renode's log."""
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"12:00:00.0000 {text}\n")
+
     def close(self) -> None:
         if self._process is not None:
             self._process.close()

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 from emu.errors import MissingToolError
@@ -36,6 +37,16 @@ def find_renode() -> Path:
 def renode_version() -> str:
     """Return the version, such as ``1.16.1``; raises MissingToolError if Renode is missing, silent or too old."""
     path = find_renode()
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise MissingToolError(f"{path} does not work: {error}") from error
+    return _version_of(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache
+def _version_of(path: Path, _changed: int, _size: int) -> str:
+    """Return the version that the program tells, which takes seconds, so an unchanged program is asked once."""
     try:
         answer = subprocess.run(
             [path, "--version"],

@@ -28,6 +28,7 @@ from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
+from emu.machines.renode.renodes import Renodes
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
 from emu.probes.main_stack import main_stack_by_region, why_no_limit
@@ -81,7 +82,9 @@ class _Run:
 
 
 class RenodeMachine(Machine):
-    """One firmware in Renode (see ``emu.machines.Machine``); one process for each boot.
+    """One firmware in Renode (see ``emu.machines.Machine``).
+
+    Each boot takes a Renode from ``renodes``, and ``close`` gives it back. Without ``renodes``, ``close`` ends it.
 
     A resume is one request: Renode loads the bytes written since the last stop, runs, and saves the memory that was
     read after the last stop. Both go through files. So each input of a sequence needs one request only.
@@ -90,7 +93,14 @@ class RenodeMachine(Machine):
     of time is then for each slice of the run.
     """
 
-    def __init__(self, firmware: Firmware, target: Target, instruments: Instruments = NOTHING_ON_REQUEST):
+    def __init__(
+        self,
+        firmware: Firmware,
+        target: Target,
+        instruments: Instruments = NOTHING_ON_REQUEST,
+        renodes: Renodes | None = None,
+    ):
+        self._renodes, self._owns_renodes = renodes or Renodes(), renodes is None
         self._firmware = firmware
         self._target = target
         self._instruments = instruments
@@ -104,7 +114,7 @@ class RenodeMachine(Machine):
 
         Raises MissingToolError if Renode is missing, too old, or refuses the platform.
         """
-        self.close()
+        self._end_run()
         self._run = run = self._reset()
         return self._go(run, [])
 
@@ -140,9 +150,14 @@ class RenodeMachine(Machine):
         run.memory.write(address, data)
 
     def close(self) -> None:
-        """End Renode; calling it again does nothing."""
+        """Leave Renode to the next machine, or end it if no other machine shares it; calling it again does nothing."""
+        self._end_run()
+        if self._owns_renodes:
+            self._renodes.close()
+
+    def _end_run(self) -> None:
         if self._run is not None:
-            self._run.process.close()
+            self._renodes.give_back(self._run.process)
             self._run = None
 
     @property
@@ -251,17 +266,17 @@ class RenodeMachine(Machine):
 
     def _reset(self) -> _Run:
         """Return a run at reset; raises MissingToolError, with the reason, if Renode fails before reset."""
-        image = self._in_renode.image(self._firmware)
-        process = RenodeProcess()
+        image = self._in_renode.image(self._firmware, self._renodes)
+        process = self._renodes.take()
         try:
             return self._set_up(process, image)
-        except RenodeError as error:
+        except BaseException as error:
+            process.end()
+            self._renodes.give_back(process)
+            if not isinstance(error, RenodeError):
+                raise
             said = f"{error}; its log ends with {process.log.tail()}"
-            process.close()
             raise MissingToolError(f"Renode {process.version} cannot run {self._target.name}: {said}") from error
-        except BaseException:
-            process.close()
-            raise
 
     def _set_up(self, process: RenodeProcess, image: Image) -> _Run:
         firmware, core, directory = self._firmware, self._in_renode, process.directory
@@ -276,7 +291,6 @@ class RenodeMachine(Machine):
         for address, data in contents_at_reset(firmware, image):
             memory.write(address, data)
         for command in (
-            f"logFile {path_argument(process.log.path)} true",
             'mach create "emu"',
             f"machine LoadPlatformDescription {path_argument(platform)}",
             "emulation SetSeed 1",
