@@ -127,6 +127,9 @@ class Fault(Location):
     detail: str
     """What happened, in a sentence."""
     backtrace: Backtrace = []
+    task: str | None = None
+    """The task that ran, or that the running handler has interrupted, by the name of its stack in ``Stack.stacks``.
+    None if the firmware was on the stack that it starts on."""
 
 
 class Firmware(_Part):
@@ -203,7 +206,10 @@ class StackUse(_Part):
     """One of the firmware's stacks. Its figures count the frames that the core pushed for exceptions."""
 
     name: str
-    """The variable that is the stack, or the core's name for the stack."""
+    """The task that has the stack, if an RTOS tells its tasks' names. Else the variable or the heap block that is the
+    stack, or the core's name for the stack."""
+    place: str | None = None
+    """The variable or the heap block that is the stack, if ``name`` is a task's; else None."""
     pointer: Literal["MSP", "PSP", "a1"]
     """The register that points to the stack's lower end."""
     top: int
@@ -237,6 +243,8 @@ class Allocations(Location):
     """The number of live allocations."""
     backtrace: Backtrace = []
     """The callers, beginning with the caller of the allocator."""
+    task: str | None = None
+    """The task that made the calls (see ``Fault.task``)."""
 
 
 class FailedAllocations(Location):
@@ -261,6 +269,8 @@ class FailedAllocations(Location):
     sbrk_refused: bool = False
     """Whether ``_sbrk`` refused more memory at the largest request."""
     backtrace: Backtrace = []
+    task: str | None = None
+    """The task that made the calls (see ``Fault.task``)."""
 
 
 class Heap(_Part):
@@ -396,7 +406,7 @@ class MemoryCheck(_Part):
     cut: bool = False
     """Whether there were more findings than the record keeps."""
     taken_as_set: list[str] = []
-    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
+    """The sections of the firmware whose variables count as set when it starts: ``kept_over_reset`` of the board."""
 
 
 class CallPath(Location):
@@ -558,10 +568,11 @@ class Statement(_Part):
     """The part, such as ``pooling``."""
     value: str
     """emu's reading of the part, as text for people."""
-    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
-    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file next
-    to the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file next to the weights, or the weights'
-    own metadata, says so. ``assumed``: nothing says so."""
+    source: Literal["module", "tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``module``: the module was in memory, and its own tensors agree. ``tensors``: names and
+    shapes show it. ``stated``: the user said so, in the file next to the checkpoint or with ``--set``. ``config.json``
+    and ``metadata``: the file next to the weights, or the weights' own metadata, says so. ``assumed``: nothing says
+    so."""
 
 
 class Reading(_Part):

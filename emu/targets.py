@@ -197,9 +197,9 @@ class Board(_Strict):
     memory: the operating system of the build machine finds room for the firmware."""
     peripherals: tuple[Peripheral, ...] = ()
     """The peripherals that are known by name, modelled or not."""
-    kept_over_reset: tuple[str, ...] = (".noinit", ".persistent", ".backup")
-    """How the names of sections begin whose values a reset keeps. `--memcheck` takes their values as set when the
-    firmware starts."""
+    kept_over_reset: tuple[str, ...] = ()
+    """How the names of sections begin whose values count as set when the firmware starts. Without this, `--memcheck`
+    takes the first power-on, when such memory holds anything."""
     emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
     """The emulators that run the board's firmware, by name."""
 

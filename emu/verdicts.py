@@ -17,7 +17,7 @@ def not_looked_for(run: Run) -> dict[str, str]:
     unseen = {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
     if run.memory_check.taken_as_set and "uninitialised values" not in unseen:
         kept = " and ".join(run.memory_check.taken_as_set)
-        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that a reset keeps them"
+        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that their values count as set"
     return unseen
 
 

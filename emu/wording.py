@@ -102,6 +102,7 @@ def allocator(check: MemoryCheck) -> str:
 def reading_lines(reading: Reading) -> list[tuple[str, str]]:
     """Return how emu read a checkpoint: each way of knowing, with what is known that way."""
     sources = {
+        "module": "from the module",
         "tensors": "from the tensors",
         "config.json": "from config.json",
         "metadata": "from the metadata",

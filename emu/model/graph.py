@@ -46,7 +46,7 @@ def fold_linear_in(graph: Graph) -> Graph:
     """
     match graph.operations:
         case (Linear() as linear_in, Mixer() as mixer, *rest):
-            folded = _compose(mixer.in_proj, linear_in)
+            folded = compose(mixer.in_proj, linear_in)
             if folded.weight.size < linear_in.weight.size + mixer.in_proj.weight.size:
                 return replace(graph, operations=(replace(mixer, in_proj=folded), *rest))
     return graph
@@ -60,11 +60,11 @@ def fold_out_proj(graph: Graph) -> Graph:
     """
     match graph.operations:
         case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last") as pool, Linear() as head) if before:
-            return replace(graph, operations=(*before, pool, _compose(head, out_proj)))
+            return replace(graph, operations=(*before, pool, compose(head, out_proj)))
     return graph
 
 
-def _compose(outer: Linear, inner: Linear) -> Linear:
+def compose(outer: Linear, inner: Linear) -> Linear:
     """Return x -> outer(inner(x)) as one linear map."""
     bias = outer.bias
     if inner.bias is not None:

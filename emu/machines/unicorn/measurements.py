@@ -36,7 +36,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
     levels = run.ledger.timeline if heap.attached else None
     assert run.stacks is not None, "only a bare machine follows none"
     stacks = run.stacks.measure()
-    not_measured.update(run.stacks.not_measured)
+    not_measured.update(run.stacks.found.not_measured)
     touched = _touched(run, stacks)
     if isinstance(touched, str):
         not_measured["stack_touched_bytes"], touched = touched, None
@@ -79,11 +79,11 @@ def _touched(run: Run, stacks: list[StackUse]) -> int | str:
 def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
     """Return the stacks' peaks by memory, without stacks that static RAM or the heap counts already."""
     assert run.stacks is not None, "only a bare machine follows none"
-    if run.stacks.cut:
+    if run.stacks.found.cut:
         return None
     firmware = run.firmware
     counted: dict[str, int] = {}
-    for stack, found in zip(stacks, run.stacks.found, strict=True):
+    for stack, found in zip(stacks, run.stacks.found.stacks, strict=True):
         region = firmware.board.region_at(stack.top - 1)
         if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
             counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes

@@ -37,7 +37,7 @@ class _Owner:
     what: str
     place: str = ""
     section: str | None = None
-    """The section of a variable that startup code does not clear, by the section's name."""
+    """The name of the variable's section if the ELF has no values for it and it is not one that is cleared."""
     is_block: bool = False
 
     @property
@@ -104,7 +104,10 @@ class MemoryErrors:
         owner = self._owner(address, frames, finding.registers[_SP]) if address is not None else None
         source = self._owner(origin.address, frames) if origin.pc != 0 else None
         if source is not None and source.section is not None:
-            detail += f" (name {source.section} in kept_over_reset of the board file if a reset keeps its values)"
+            detail += (
+                f"; at power-on {source.section} holds anything (if the code allows for that, suppress the finding, or "
+                f"name {source.section} in kept_over_reset of the board file)"
+            )
         described = MemoryFinding(
             **self._firmware.locate(finding.pc).model_dump(),
             kind=kind,
