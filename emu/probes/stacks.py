@@ -92,6 +92,20 @@ class FoundStacks:
         """Return the name of a stack if it is not the one that the firmware starts on."""
         return self.stacks[number - 1].name if 1 < number <= len(self.stacks) else None
 
+    def by_region(self, uses: list[StackUse]) -> dict[str, int] | None:
+        """Return the peaks of ``uses``, the figures of these stacks, by memory; None if there were more stacks.
+
+        Stacks that static RAM or the heap counts already are left out.
+        """
+        if self.cut:
+            return None
+        counted: dict[str, int] = {}
+        for use, found in zip(uses, self.stacks, strict=True):
+            region = self._firmware.board.region_at(use.top - 1)
+            if region is not None and not found.in_heap and not self._firmware.is_static(use.top - 1):
+                counted[region.name] = counted.get(region.name, 0) + use.peak_bytes
+        return counted
+
     @property
     def not_measured(self) -> dict[str, str]:
         """The reason for each unknown figure of the stacks, by the figure's name."""

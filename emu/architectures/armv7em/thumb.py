@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import capstone
-from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
+from capstone.arm_const import ARM_REG_CPSR, ARM_REG_PC, ARM_REG_SP
 
 WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 """Names of the instructions that wait for an interrupt, by their halfword."""
@@ -108,6 +108,12 @@ def sets_sp_anew(code: bytes, address: int) -> bool:
             return False
         sources = sources - written | read - {ARM_REG_CPSR}
     return True
+
+
+def has_branch(code: bytes, address: int) -> bool:
+    """Return whether ``code`` has an instruction that may lead elsewhere."""
+    found = (each for each in _disassembler().disasm(code, address) if each.id != 0)
+    return any(any(map(each.group, _BRANCHES)) or ARM_REG_PC in each.regs_access()[1] for each in found)
 
 
 def _disassembler() -> capstone.Cs:

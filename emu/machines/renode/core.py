@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from emu.architectures.core import Memory
 from emu.firmware import Firmware
@@ -37,6 +38,8 @@ class RenodeCore:
 
     It may take a Renode, to ask what the core computes.
     """
+    write_stack_code: Callable[[Firmware, Path], None] | None = None
+    """Writes what the code does to SP (see ``stack_watch.cs``); None if SP is watched at every instruction."""
     complete: Callable[[Registers], Registers] = dict
     """Returns the values that Renode shows, and the values computed from them."""
 

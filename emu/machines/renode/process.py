@@ -22,6 +22,7 @@ from emu.temporary import remove, temporary_directory
 
 _START_SECONDS = 60.0
 _CLEAR_SECONDS = 30.0
+_COMPILE_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 
@@ -36,6 +37,7 @@ class RenodeProcess:
         self.path = path = find_renode()
         self.version = renode_version()
         self._machines = 0
+        self._included: set[Path] = set()
         with contextlib.ExitStack() as undo:
             self._root = undo.enter_context(temporary_directory("emu-renode-"))
             self.directory = self._new_directory()
@@ -74,6 +76,12 @@ class RenodeProcess:
         mark = f"emu: machine {self._machines}"
         self.robot.command(f'log "{mark}" 3', _CLEAR_SECONDS)
         self.log.begin(mark)
+
+    def include(self, path: Path) -> None:
+        """Let Renode compile and load a C# file, once: it stays when Renode is cleared. Raises RenodeError."""
+        if path not in self._included:
+            self.robot.command(f"include {path_argument(path)}", _COMPILE_SECONDS)
+            self._included.add(path)
 
     def time_limit(self, seconds: float) -> TimeLimit:
         """Return a limit of Renode's time that begins now."""

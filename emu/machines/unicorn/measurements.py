@@ -45,7 +45,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
         stack_touched_bytes=touched,
         stack_limit_bytes=stacks[0].limit_bytes,
         stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
-        stack_bytes_by_region=_stack_bytes_by_region(run, stacks),
+        stack_bytes_by_region=run.stacks.found.by_region(stacks),
         heap_region=run.ledger.memory,
         heap=heap,
         timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
@@ -74,17 +74,3 @@ def _touched(run: Run, stacks: list[StackUse]) -> int | str:
     if touched > stacks[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
         return "something else wrote to the stack's memory, such as startup code that clears it"
     return touched
-
-
-def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
-    """Return the stacks' peaks by memory, without stacks that static RAM or the heap counts already."""
-    assert run.stacks is not None, "only a bare machine follows none"
-    if run.stacks.found.cut:
-        return None
-    firmware = run.firmware
-    counted: dict[str, int] = {}
-    for stack, found in zip(stacks, run.stacks.found.stacks, strict=True):
-        region = firmware.board.region_at(stack.top - 1)
-        if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
-            counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
-    return counted
