@@ -18,7 +18,7 @@ SCHEMA = 1
 
 class _Part(BaseModel):
     # An output that is NaN has an infinite error, which JSON has to keep.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
     @model_validator(mode="after")
     def _has_numbers_that_a_run_can_have(self) -> Self:
@@ -150,6 +150,10 @@ class RegionUse(_Part):
     """The memory's name in the board file."""
     size_bytes: int
     """The size of the whole memory."""
+    start: int | None = None
+    """The memory's first address; None in older records."""
+    is_ram: bool | None = None
+    """Whether firmware can write to the memory; None in older records."""
     static_bytes: int
     """In flash: the bytes that a programmer writes. In RAM: the bytes that ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
@@ -167,6 +171,29 @@ class SymbolUse(_Part):
     """The name of the function or the variable."""
     bytes: int
     """The size."""
+
+
+class Piece(_Part):
+    """Neighbouring bytes of one symbol in one memory, or bytes between two symbols. Pieces do not overlap."""
+
+    region: str
+    """The memory's name in the board file."""
+    section: str
+    """The section of the ELF; empty for bytes between two sections."""
+    address: int
+    """The first address. For initial values in flash it is the address that a programmer writes them to."""
+    bytes: int
+    """The size."""
+    symbol: str | None = None
+    """The function or the variable; None for bytes without a symbol: padding, literals, names without a size."""
+    file: str | None = None
+    """The object file by the linker's map, else the source file by the debug information; None if neither tells."""
+    archive: str | None = None
+    """The library that the object file is in, by the linker's map; None for other files, and without a map."""
+    initial_values: bool = False
+    """Whether startup code copies the bytes to RAM, where they are another piece."""
+    reserved: bool = False
+    """Whether the bytes only reserve room for a stack or the heap; no static figure counts them."""
 
 
 class Memory(_Part):
@@ -200,6 +227,9 @@ class Memory(_Part):
     """The largest parts of ``flash_bytes``, largest first: functions, constants and initial values."""
     static_ram_symbols: list[SymbolUse] = []
     """The largest parts of ``static_ram_bytes``, largest first."""
+    layout: list[Piece] = []
+    """What fills each memory, by address; empty in older records. In each memory the pieces add up to
+    ``RegionUse.static_bytes`` and ``RegionUse.mailbox_bytes``, without the reserved pieces."""
 
 
 class StackUse(_Part):
@@ -372,9 +402,10 @@ class MemoryFinding(Fault):
     ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
     backtrace begins with the instruction's own function, which can be in the C library.
 
-    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
-    ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
-    ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack`` or ``outside_objects``.
+    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
+    ``write_to_read_only`` or ``overlapping_copy``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or
+    ``null_pointer``, followed by ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack``
+    or ``outside_objects``.
     """
 
     memory: str | None = None
@@ -468,9 +499,13 @@ class WorstInput(_Part):
     max_abs_error: float
     """The input's largest logit error."""
     predicted: int
-    """The class of the firmware's largest logit; -1 if an output is NaN or infinite, or there is no answer."""
+    """The class of the firmware's largest logit; -1 if an output is NaN or infinite, or there is no answer. -1 also if
+    the outputs are no classes."""
     expected: int
-    """The class of the reference's largest logit."""
+    """The class of the reference's largest logit; -1 if the outputs are no classes."""
+    step: int | None = None
+    """The step with the largest error, from 0, which ``predicted``, ``expected`` and ``label`` are about. A wrong class
+    is worse than any error. None if the input has one set of outputs."""
     label: int | None = None
     """The true class, if labels are given."""
     not_numbers: int = 0
@@ -480,7 +515,7 @@ class WorstInput(_Part):
 
 
 class ClassParity(_Part):
-    """The inputs that the reference puts into one class."""
+    """The inputs that the reference puts into one class; the steps of all inputs, if ``Parity.steps`` is a number."""
 
     index: int
     """The index of the class, from 0."""
@@ -530,22 +565,41 @@ class Parity(_Part):
     """The mean error over all logits of all inputs."""
     relative_mean_error: float
     """``mean_abs_error`` divided by the reference's largest absolute logit."""
-    argmax_agreement: float = Field(ge=0, le=1)
-    """The share of inputs, 0..1, for which firmware and reference have the same largest logit."""
+    steps: int | None = None
+    """The number of steps of an input, each with outputs of its own. None if outputs are those of a whole input, and in
+    older records."""
+    argmax_agreement: float | None = Field(ge=0, le=1)
+    """The share of inputs, 0..1, for which firmware and reference have the same largest logit; the share of steps, if
+    each has outputs. None if the outputs are no classes: outputs of each step without ``y`` and ``classes``."""
     worst_input: WorstInput
     """The input with the largest error; a wrong class is worse than any error."""
     worst_inputs: list[WorstInput] = []
     """The worst few inputs, worst first."""
     by_class: list[ClassParity] = []
-    """Every class of the model, with its inputs."""
+    """Every class of the model, with its inputs; empty if the outputs are no classes."""
     float32: Errors | None = None
     """The errors against float32 PyTorch, if the inputs come with its logits."""
     label_accuracy: float | None = Field(default=None, ge=0, le=1)
-    """The share of inputs, 0..1, whose true label the firmware finds, if labels are given."""
+    """The share of inputs (or steps), 0..1, whose true label the firmware finds, if labels are given."""
     not_numbers: NotNumbers | None = None
     """The outputs that are NaN or infinite; None if there are none, and in older records."""
     unanswered: int = 0
     """The number of inputs without an answer, all at the end: a fault ended the run. Their errors are infinite."""
+
+    @property
+    def compared(self) -> int:
+        """The number of outputs with a class of their own: of inputs, or of the steps of all inputs."""
+        return self.inputs * (self.steps or 1)
+
+    @property
+    def agreeing(self) -> int | None:
+        """The number of ``compared`` for which firmware and reference have the same class; None without classes."""
+        return None if self.argmax_agreement is None else round(self.argmax_agreement * self.compared)
+
+    @property
+    def unit(self) -> str:
+        """What has a class: an input or a step."""
+        return "input" if self.steps is None else "step"
 
 
 class LayerError(_Part):

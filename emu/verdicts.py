@@ -1,13 +1,11 @@
 """Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
+from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, without_numbers
 
 NOT_ALWAYS_LOOKED_FOR = ("uninitialised values", "errors of the heap")
 """The names in ``Run.not_measured`` of errors that a memory check cannot find in every firmware or on every target."""
-
-DEFAULT_TOLERANCE = 1e-6
-"""The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
 
 
 def not_looked_for(run: Run) -> dict[str, str]:
@@ -42,15 +40,17 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             told.append(f"not looked for: {', '.join(unseen)}")
         verdicts.append(Verdict(name="no memory error", ok=not found, value="; ".join(told), limit="0"))
     if run.parity is not None:
-        agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
-        verdicts.append(
-            Verdict(
-                name="labels agree with PyTorch",
-                ok=agreeing == run.parity.inputs,
-                value=f"{agreeing} of {run.parity.inputs}",
-                limit="all",
+        agreeing, compared = run.parity.agreeing, run.parity.compared
+        if agreeing is not None:
+            steps = "" if run.parity.steps is None else " steps"
+            verdicts.append(
+                Verdict(
+                    name="labels agree with PyTorch",
+                    ok=agreeing == compared,
+                    value=f"{agreeing} of {compared}{steps}",
+                    limit="all",
+                )
             )
-        )
         relative = run.parity.relative_mean_error
         verdicts.append(
             Verdict(

@@ -144,6 +144,20 @@ def error_of(worst: WorstInput) -> str:
     return f"error {worst.max_abs_error:.2e}"
 
 
+def number_of(worst: WorstInput) -> str:
+    """Return the number of an input, such as ``#4``, and the step that its class is about if each step has a class."""
+    return f"#{worst.index}" if worst.step is None else f"#{worst.index} step {worst.step}"
+
+
+def worst_input(parity: Parity) -> str:
+    """Return the worst input with its error, and its class if the outputs are classes."""
+    worst = parity.worst_input
+    told = f"{number_of(worst)}: {error_of(worst)}"
+    if parity.argmax_agreement is None:
+        return told
+    return f"{told}, {class_number(worst.predicted)}, PyTorch says {worst.expected}"
+
+
 def class_number(index: int) -> str:
     """Return ``class 2``, or ``no class`` for -1."""
     return f"class {index}" if index >= 0 else "no class"

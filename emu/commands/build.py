@@ -5,13 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emu.build import build_firmware
 from emu.commands.parameters import BoardFiles, Settings, TargetName, board_files
-from emu.model.sources import find_model
-from emu.model.stated import parse_settings
-from emu.printable import printable
-from emu.targets import find_target, load_targets
-from emu.writing import require_distinct, write_file
 
 
 def build(
@@ -22,6 +16,13 @@ def build(
     settings: Settings = None,
 ) -> None:
     """Build the firmware that runs a model on a target's board."""
+    from emu.build import build_firmware
+    from emu.model.sources import find_model
+    from emu.model.stated import parse_settings
+    from emu.printable import printable
+    from emu.targets import find_target, load_targets
+    from emu.writing import require_distinct, write_file
+
     chosen = find_target(target, load_targets(board or ()))
     source = find_model(model, parse_settings(settings or ()))
     require_distinct([*source.files, *board_files(board, [chosen])], [output])

@@ -1,16 +1,18 @@
 """`emu doctor`: what is installed, and on which targets a run starts."""
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from emu.commands.parameters import BoardFiles
-from emu.doctor import examine
-from emu.targets import load_targets
 
 
 def doctor(board: BoardFiles = None) -> None:
     """Say what is installed, begin a run on each target, and say how to get the rest."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from emu.doctor import examine
+    from emu.targets import load_targets
+
     console = Console()
     complete = True
     for finding in examine(load_targets(board or ()).values()):

@@ -6,15 +6,7 @@ from typing import Annotated
 import typer
 
 from emu.commands.parameters import Settings
-from emu.model.checkpoint import files_beside, load_checkpoint
-from emu.model.config import Pooling
-from emu.model.graph import build_graph
-from emu.model.image import MatrixType, c_header, read_image_info, write_image
-from emu.model.stated import from_table, parse_settings
-from emu.printable import printable
-from emu.record import Reading
-from emu.wording import reading_lines
-from emu.writing import require_distinct, write_file
+from emu.model.config import MatrixType, Pooling
 
 
 def export(
@@ -32,6 +24,15 @@ def export(
     header: Annotated[Path | None, typer.Option(help="Also write the image as a C header.")] = None,
 ) -> None:
     """Export a trained Mamba model to an image that the C engine runs from flash."""
+    from emu.model.checkpoint import files_beside, load_checkpoint
+    from emu.model.graph import build_graph
+    from emu.model.image import c_header, read_image_info, write_image
+    from emu.model.stated import from_table, parse_settings
+    from emu.printable import printable
+    from emu.record import Reading
+    from emu.wording import reading_lines
+    from emu.writing import require_distinct, write_file
+
     require_distinct([checkpoint, *files_beside(checkpoint)], [output, header])
     stated = parse_settings(settings or ())
     model = load_checkpoint(checkpoint, from_table({"pooling": pooling}).over(stated))

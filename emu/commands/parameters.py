@@ -1,12 +1,15 @@
 """Parameters that several commands have."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emu.targets import Target
+if TYPE_CHECKING:
+    from emu.targets import Target
 
 BoardFiles = Annotated[
     list[Path] | None,

@@ -6,9 +6,6 @@ from typing import Annotated
 import typer
 
 from emu.commands.parameters import BoardFiles, board_files
-from emu.printable import printable
-from emu.targets import find_target, load_targets
-from emu.writing import require_distinct
 
 
 def robot(
@@ -25,7 +22,10 @@ def robot(
 
     `emu report RUN.json --junit FILE --robot DIR/robot.xml` adds the results to the results of runs.
     """
-    from emu.robot import run_suites  # imports the code for Renode, so only this command does
+    from emu.printable import printable
+    from emu.robot import run_suites
+    from emu.targets import find_target, load_targets
+    from emu.writing import require_distinct
 
     known = load_targets(board or ())
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]

@@ -22,7 +22,9 @@ Tap = Callable[[str, Array], None]
 def forward(
     config: ModelConfig, weights: Mapping[str, Array], x: NDArray[np.floating], tap: Tap | None = None
 ) -> Array:
-    """Return the logits (B, C) of x (B, T, F); ``tap`` gets each intermediate tensor, (B, T, width) but the logits.
+    """Return the logits of x (B, T, F): (B, C), or (B, T, C) without pooling.
+
+    ``tap`` gets each intermediate tensor, (B, T, width), and the logits.
 
     ``weights`` have the names and shapes of ``Checkpoint.weights``. Values that overflow become infinite or NaN.
     """
@@ -36,7 +38,7 @@ def forward(
             hidden = _block(config, weights, number, hidden, seen)
         if "norm_f.weight" in weights:
             hidden = _norm(config, weights, "norm_f", hidden)
-        pooled = POOLINGS[config.pooling](hidden)  # (B, M)
+        pooled = POOLINGS[config.pooling](hidden)  # (B, M), or (B, T, M) without pooling
         logits = _linear(weights, "head", pooled) if config.head else pooled
     seen("logits", logits)
     return logits
@@ -150,4 +152,5 @@ POOLINGS: Mapping[Pooling, Callable[[Array], Array]] = {
     "last": lambda hidden: hidden[:, -1],
     "max": lambda hidden: hidden.max(axis=1),
     "sum": lambda hidden: hidden.sum(axis=1),
+    "none": lambda hidden: hidden,
 }

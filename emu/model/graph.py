@@ -56,11 +56,16 @@ def fold_out_proj(graph: Graph) -> Graph:
     """Fold the last block's out_proj into the head, if only pooling lies between them.
 
     A mean and the last step commute with a linear map. So the engine pools the D gated channels instead, and
-    out_proj's M*D multiply-adds a time step become part of the head, which runs once.
+    out_proj's M*D multiply-adds a time step become part of the head, which runs once. Without pooling the head runs at
+    each step, so the two are folded only if that needs fewer multiply-adds.
     """
     match graph.operations:
-        case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last") as pool, Linear() as head) if before:
-            return replace(graph, operations=(*before, pool, compose(head, out_proj)))
+        case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last" | "none") as pool, Linear() as head) if (
+            before
+        ):
+            folded = compose(head, out_proj)
+            if pool.pooling != "none" or folded.weight.size < out_proj.weight.size + head.weight.size:
+                return replace(graph, operations=(*before, pool, folded))
     return graph
 
 

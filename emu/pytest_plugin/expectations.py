@@ -15,6 +15,7 @@ from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse
 from emu.budgets.usage import usages
 from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured, rests_on, why_not
+from emu.file_names import told_apart
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS, NOT_LOOKED_FOR
 from emu.pytest_plugin.session import baseline, baseline_path
 from emu.record import Run
@@ -82,7 +83,10 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
     """
     expected = expectations(item)
     complaints = []
-    for run in expected.runs:
+    names = told_apart([(run.model, Path(run.firmware.path)) for run in expected.runs])
+    for name, run in zip(names, expected.runs, strict=True):
+        if Path(run.firmware.path).stem == run.model:  # a file of its own, and not a build in the cache
+            run.model = name
         item.user_properties += _properties(run)
         if expected.memcheck and (unseen := not_looked_for(run)):
             told = "; ".join(f"{kind}: {why}" for kind, why in unseen.items())

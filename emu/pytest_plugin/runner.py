@@ -100,7 +100,7 @@ class Runner:
         """Return the file with the record of a run; make the run if no test of the session has made it yet."""
 
         def make(directory: Path) -> None:
-            run = job.run(lambda _done, _total: None, self._shared)
+            run = job.run(lambda _done, _total: None, shared=self._shared)
             (directory / "run.json").write_text(RunFile(schema=1, runs=[run]).model_dump_json(by_alias=True))
 
         return cached("runs", job.content(), make, self._records) / "run.json"

@@ -1,5 +1,6 @@
 """Firmware with tasks: a small kernel of the tests runs with SVC, PendSV, SysTick and the FPU's lazy stacking."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from rtos_watch import watched
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines import Limits, Measurements, Stop
+from emu.machines.qemu import QemuMachine
 from emu.machines.unicorn import UnicornMachine
+from emu.targets import find_target
 
+QEMU = find_target("stm32h7-qemu")
+needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
 KERNEL = [str(SOURCES / "rtos" / name) for name in ("boot.c", "rtos.c", "switch.S")]
 PRINTED = "47\n194\n582\n1390\n2872\n5398\ninterrupts yes yes kept\n"
 ARRAYS = ("printer_stack", "filter_stack", "worker_stack", "idle_stack.0")
@@ -26,6 +31,17 @@ def build(directory: Path, program: str, *flags: str) -> Firmware:
     command += ["-Wl,--no-warn-rwx-segments", f"-T{SOURCES / 'test.ld'}", *KERNEL, str(SOURCES / "rtos" / program)]
     subprocess.run([*command, *level, *flags, "-o", str(elf)], check=True)
     return Firmware.load(elf, TARGET)
+
+
+def without_places(measured: Measurements) -> dict[str, object]:
+    """Return the stacks, without the instruction of a function that an interrupt preempts after a barrier begins."""
+    return {
+        stack.name: (
+            stack.model_copy(update={"backtrace": []}),
+            [(frame.function, frame.frame_bytes, frame.interrupted_by, frame.walk_ends) for frame in stack.backtrace],
+        )
+        for stack in measured.stack.stacks
+    }
 
 
 def run(firmware: Firmware) -> tuple[Stop, Measurements]:
@@ -85,3 +101,18 @@ def test_the_frame_of_an_interrupt_is_in_the_peak_by_name(tmp_path: Path) -> Non
 def test_ten_runs_are_one(tmp_path: Path) -> None:
     firmware = build(tmp_path, "work.c")
     assert len({repr(run(firmware)[1]) for _ in range(10)}) == 1
+
+
+# ---- the second opinion ----------------------------------------------------------------------------------------------
+
+
+@needs_qemu
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2",), ("-Os", *LIKE_FREERTOS)])
+def test_qemu_finds_the_same_stacks_with_the_same_peaks(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    firmware = build(tmp_path, "work.c", *flags)
+    with QemuMachine(firmware, QEMU, Instruments(limits=Limits(seconds=20))) as machine:
+        stop, measured = machine.boot(), machine.measure()
+    assert (stop.reason, stop.exit_status, measured.output) == ("exit", 0, PRINTED)
+    _, expected = run(firmware)
+    assert without_places(measured) == without_places(expected)
+    assert measured.heap == expected.heap

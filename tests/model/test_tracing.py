@@ -15,7 +15,7 @@ from emu.model.graph import Graph, build_graph
 from emu.model.ops import Mixer
 from emu.model.sources import Model
 from emu.model.tracing import compare_layers, reference_tensors
-from emu.run import trace_layers
+from emu.run.layers import trace_layers
 from emu.targets import find_target
 
 TARGET = find_target("stm32h7-unicorn")

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect, has_branch, stack_effects
-from emu.debug_info import CORRUPT
+from emu.architectures.armv7em.stack_effects import has_branch, stack_effects
+from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect
 from emu.firmware import Firmware
 
 _SP = 13
@@ -49,9 +49,6 @@ def _looks(firmware: Firmware, effects: list[tuple[tuple[int, bytes], StackEffec
 def _held_before(firmware: Firmware, effect: StackEffect) -> bool:
     """Return whether SP, as ``effect`` leaves it, had that value before: the prologue had gone as deep."""
     entry = firmware.unwind_entry(effect.following)
-    try:
-        rows = [] if entry is None else [row for row in entry.get_decoded().table if row["pc"] <= effect.following]
-    except CORRUPT:
-        return False
-    depths = [row["cfa"].offset if row["cfa"].reg == _SP else -1 for row in rows]
+    rows = () if entry is None else entry.rows
+    depths = [row.offset if row.base == _SP else -1 for row in rows if row.pc <= effect.following]
     return bool(depths) and 0 <= depths[-1] <= max(depths[:-1], default=-1)

@@ -155,7 +155,7 @@ class StackWatch:
         """Return the peaks of ``stacks``, which were measured, by memory."""
         if self._found is None:
             return main_stack_by_region(self._firmware, stacks[0])
-        return self._found.by_region(stacks)
+        return self._found.bytes_by_region(stacks)
 
     @property
     def not_measured(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Firmware in Unicorn, which runs in this process."""
 
-import importlib.metadata
+from unicorn.unicorn import __version__ as unicorn_version
 
 from emu.firmware import Firmware
 from emu.instruments import Instruments
@@ -15,4 +15,4 @@ def open_machine(firmware: Firmware, target: Target, instruments: Instruments, _
 
 def version(_board: Board) -> dict[str, str]:
     """Return the version of Unicorn."""
-    return {"unicorn": importlib.metadata.version("unicorn")}
+    return {"unicorn": unicorn_version}

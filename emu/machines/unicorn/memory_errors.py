@@ -99,7 +99,7 @@ class MemoryErrors:
         backtrace = self._backtrace(finding)
         frames = _spans(backtrace, finding.registers[_SP])
         kind, detail = self._classify(finding)
-        address = finding.address if finding.access else None
+        address = finding.address if finding.access or finding.kind == FindingKind.OVERLAP else None
         origin = finding.origin
         owner = self._owner(address, frames, finding.registers[_SP]) if address is not None else None
         source = self._owner(origin.address, frames) if origin.pc != 0 else None
@@ -147,6 +147,8 @@ class MemoryErrors:
         kind = FindingKind(finding.kind)
         if kind in _UNDEFINED:
             return _UNDEFINED[kind]
+        if kind == FindingKind.OVERLAP:
+            return "overlapping_copy", _copy(*finding.registers[:3])
         access = "read" if finding.access == Access.LOAD else "write"
         what = f"{access} of {finding.size} byte{'s' * (finding.size != 1)} at {finding.address:#010x}"
         if kind == FindingKind.UNALIGNED:
@@ -236,6 +238,15 @@ def _offset(address: int, start: int, size: int) -> str:
     if address < start + size:
         return _bytes(address - start, "into")
     return _bytes(address - start - size, "after") if address > start + size else "right after"
+
+
+def _copy(target: int, source: int, size: int) -> str:
+    """Return what is wrong with the arguments of a call of memcpy."""
+    shared = size - abs(target - source)
+    return (
+        f"memcpy of {size:,} bytes from {source:#010x} to {target:#010x}: {_bytes(shared, 'are')} in both (memmove may "
+        "do that)"
+    )
 
 
 def _bytes(count: int, where: str) -> str:

@@ -1,10 +1,15 @@
 """The options of a run."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from emu.instruments import Instruments, declared
-from emu.suppressions import Suppression
-from emu.verdicts import DEFAULT_TOLERANCE
+from emu.tolerance import DEFAULT_TOLERANCE
+
+if TYPE_CHECKING:  # the command line's help reads the options, and needs no library for that
+    from emu.suppressions import Suppression
 
 
 @dataclass(frozen=True)
