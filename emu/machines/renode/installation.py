@@ -15,7 +15,8 @@ OLDEST = (1, 16, 1)
 _VERSION_SECONDS = 60.0
 
 HOW_TO_GET = (
-    "Linux: unpack renode-1.16.1.linux-portable-dotnet.tar.gz from github.com/renode/renode/releases and put it on the "
+    "Linux: unpack renode-1.16.1.linux-portable-dotnet.tar.gz (of 1.17.0: renode-1.17.0.linux-portable.tar.gz) from "
+    "github.com/renode/renode/releases and put it on the "
     f"PATH, or name its file `renode` in {VARIABLE}; macOS: renode-1.16.1-dotnet.osx-arm64-portable.dmg from there and "
     f"{VARIABLE}=/Applications/Renode.app/Contents/MacOS/renode; GitHub Actions: as .github/workflows/renode.yml does"
 )
