@@ -189,6 +189,7 @@ def test_a_signal_loses_no_run_that_was_made(tmp_path: Path, number: signal.Sign
 FAIL_ON_QEMU = """
 import sys
 import emu.cli
+import emu.run
 plan = sys.modules["emu.run.plan"]
 make = plan.run_model
 def fail_on_qemu(model, target, *others):
@@ -266,8 +267,9 @@ def test_a_hangup_that_nohup_ignores_ends_nothing():
     script = """
 import os, signal, sys
 import emu.cli
-load = sys.modules["emu.commands.targets"].load_targets
-sys.modules["emu.commands.targets"].load_targets = lambda files: os.kill(os.getpid(), signal.SIGHUP) or load(files)
+import emu.targets
+load = emu.targets.load_targets
+emu.targets.load_targets = lambda files: os.kill(os.getpid(), signal.SIGHUP) or load(files)
 emu.cli.main()
 """
     for ignored, code in ((True, 0), (False, 129)):
