@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from emu.board_fields import parse_size
 from emu.budgets.usage import Part, Usage
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity
-from emu.targets import parse_size
 from emu.verdicts import DEFAULT_TOLERANCE
 from emu.wording import class_number, error_of, frame_note, function_of, kind, place, without_numbers
 

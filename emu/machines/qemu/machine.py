@@ -132,9 +132,7 @@ class QemuMachine(Machine):
         run.follow_heap()
         if run.paint is not None:
             run.paint.look()
-        printed = run.process.output_since(run.output.written)
-        run.output.skip(run.process.printed - run.output.written - len(printed))
-        run.output.write(printed)
+        run.output.take(run.shared.output)
         count = run.shared.instructions - before
         if fault is not None:
             run.faults.append(fault)

@@ -74,8 +74,8 @@ def _cause(run: Run, pc: int) -> _Cause | None:
     trap = run.hooks.exceptions.trap
     if trap is not None:
         return _Cause(MEM_MANAGE if trap[0] & CFSR_OF_MEM_MANAGE else USAGE_FAULT, trap[0])
-    if run.peripherals.refused is not None:
-        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=run.peripherals.refused[1])
+    if run.hooks.peripherals.refused is not None:
+        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=run.hooks.peripherals.refused[1])
     if access is not None and access[0] in DATA_ACCESSES:
         return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=access[1])
     if not run.in_thumb_state:

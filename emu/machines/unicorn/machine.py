@@ -35,12 +35,12 @@ from emu.machines.unicorn.faults import BREAKPOINT, YIELD, last_hint, make_fault
 from emu.machines.unicorn.measurements import measure
 from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
-from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
 from emu.native import unicorn as native
 from emu.native.unicorn.exceptions import SYSTEM_CONTROL_SPACE
 from emu.native.unicorn.hooks import NativeHooks
+from emu.native.unicorn.peripherals import PAGE
 from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
@@ -169,8 +169,6 @@ class UnicornMachine(Machine):
         if any(region.start == SYSTEM_CONTROL_SPACE for region in firmware.board.memory):
             hooks.exceptions.map_registers()
         output = Output()
-        peripherals = Peripherals(firmware.board, output.write)
-        peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp, look=self.read)
         memory_errors = moved_blocks = None
         if shadow is not None:
@@ -189,7 +187,6 @@ class UnicornMachine(Machine):
             stacks=None if self._bare else Stacks(firmware, self._core, hooks),
             paint=self._paint(engine),
             output=output,
-            peripherals=peripherals,
             semihosting=semihosting,
             ledger=ledger,
             shadow=shadow,
@@ -365,8 +362,9 @@ class UnicornMachine(Machine):
         return True
 
     def _emulate(self, run: Run, pc: int) -> None:
-        run.peripherals.refused = None
-        if run.hooks.run(pc) == UC_ERR_NOMEM:
+        error = run.hooks.run(pc)
+        run.output.take(run.hooks.peripherals.output)
+        if error == UC_ERR_NOMEM:
             raise MemoryError("Unicorn has no memory left")
 
 

@@ -20,7 +20,6 @@ from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
 from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.moved_blocks import MovedBlocks
-from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.stacks import Stacks, stack_peak
 from emu.machines.unicorn.stopped import Stopped
 from emu.native.unicorn.hooks import NativeHooks
@@ -55,7 +54,6 @@ class Run:
     stacks: Stacks | None
     paint: StackPaint | None
     output: Output
-    peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger
     shadow: NativeShadow | None

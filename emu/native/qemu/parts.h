@@ -112,6 +112,7 @@ extern struct plugin {
     struct window {
         struct region region;
         uint8_t *contents;
+        bool writable;
     } windows[REGIONS]; /* the memories */
     int window_count;
     uint32_t stack_floor, stack_top;
@@ -128,6 +129,7 @@ extern struct plugin {
     uint32_t function_count;
     bool profile; /* whether call paths are followed */
     bool in_allocator; /* whether a call of the allocator has not returned */
+    struct peripherals peripherals;
     bool booted; /* the first instruction has been seen */
 } plugin;
 

@@ -41,12 +41,17 @@ static const struct memory_range *range_at(const struct exceptions *exceptions, 
     return NULL;
 }
 
+/* Whether one memory of the board holds all the bytes. */
+bool range_holds(const struct exceptions *exceptions, uint32_t address, uint32_t bytes, bool writable)
+{
+    const struct memory_range *range = range_at(exceptions, address);
+    return range != NULL && (range->writable || !writable) && range->end - address >= bytes;
+}
+
 static bool write_words(struct probe *probe, uc_engine *uc, uint32_t address, const uint32_t *words, uint32_t count)
 {
-    const struct memory_range *range = range_at(probe->exceptions, address);
-    if (range == NULL || !range->writable || range->end - address < 4 * count)
-        return false;
-    return probe->api.mem_write(uc, address, words, 4 * count) == UC_ERR_OK;
+    return range_holds(probe->exceptions, address, 4 * count, true) &&
+           probe->api.mem_write(uc, address, words, 4 * count) == UC_ERR_OK;
 }
 
 static bool read_words(const struct probe *probe, uc_engine *uc, uint32_t address, uint32_t *words, uint32_t count)
@@ -464,6 +469,8 @@ uc_err probe_run(struct probe *probe, uc_engine *uc, uint32_t pc)
         pc = read_register(probe, uc, UC_ARM_REG_PC);
         uc_err error = probe->api.emu_start(uc, pc | thumb_bit(probe, uc), nowhere, 0, 0);
         pc = read_register(probe, uc, UC_ARM_REG_PC);
+        if (probe->stop_reason == STOP_EXACT)
+            begin_exact_access(probe, uc, pc);
         if (error != UC_ERR_OK || probe->stop_reason != STOP_RESTART)
             return error;
     }

@@ -42,6 +42,7 @@ from emu.native.unicorn.instructions import (
     WATCH_STOP,
     InstructionTable,
 )
+from emu.native.unicorn.peripherals import NativePeripherals
 from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board
 
@@ -78,6 +79,7 @@ class NativeHooks:
             *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
         self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
+        self.peripherals = NativePeripherals(self._library, engine, self._probe, firmware.board)
         self._checks_accesses = False
         each = instruments.traffic or shadow is not None
         self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
@@ -201,6 +203,7 @@ class NativeHooks:
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
         self.exceptions.begin()
+        self.peripherals.begin()
 
     def run(self, pc: int) -> int:
         """Run from ``pc`` until something stops the engine; return Unicorn's error number.
@@ -290,6 +293,7 @@ class NativeHooks:
     def close(self) -> None:
         """Release the counters."""
         self.exceptions.close()
+        self.peripherals.close()
         self._library.probe_release(ctypes.byref(self._probe))
         self._probe.block_count = self._probe.block_capacity = 0
 
