@@ -50,7 +50,10 @@ class BuildOptions:
     """What a build can vary."""
 
     input_rows: int = 128
-    """Rows of input that the mailbox has room for; fewer if they would be more than 64 KB."""
+    """Rows of input that the mailbox has room for; fewer if they would be more than 64 KB.
+
+    One row, if the model has outputs at each step.
+    """
     trace: bool = False
     """Whether the firmware also hands out its intermediate tensors."""
 
@@ -111,7 +114,7 @@ def _linker_files(script: Path) -> list[bytes]:
 
 
 def _defines(info: ImageInfo, options: BuildOptions) -> list[str]:
-    rows = max(1, min(options.input_rows, _LARGEST_INPUT_BUFFER // (4 * info.n_features)))
+    rows = 1 if info.each_step else max(1, min(options.input_rows, _LARGEST_INPUT_BUFFER // (4 * info.n_features)))
     defines = [
         f"-DMODEL_ARENA_BYTES={info.arena_bytes}u",
         f"-DMODEL_OUTPUTS={info.n_outputs}u",

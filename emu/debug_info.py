@@ -16,6 +16,8 @@ from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.dwarf.lineprogram import LineProgram
 from elftools.elf.elffile import ELFFile
 
+from emu.debug_types import Member, find_member
+
 CORRUPT = (
     RecursionError,
     NotImplementedError,
@@ -69,6 +71,7 @@ class DebugInfo:
         self._elf = elf
         self._code_at_zero = code_at_zero
         self._line_tables: dict[int, _LineTable] = {}
+        self._members: dict[tuple[str, tuple[str, ...]], Member | None] = {}
 
     def line_at(self, pc: int) -> Place:
         """Return file and line of the instruction at ``pc``; each is None if it is not known."""
@@ -92,6 +95,16 @@ class DebugInfo:
             return None
         header = entries[index].header
         return entries[index] if pc < header["initial_location"] + header["address_range"] else None
+
+    def member(self, variable: str, path: tuple[str, ...]) -> Member | None:
+        """Return where the members ``path`` lead to from ``variable``; None if that is not known."""
+        if (variable, path) not in self._members:
+            try:
+                found = find_member(self._dwarf, variable, path) if self._dwarf is not None else None
+            except CORRUPT:
+                found = None
+            self._members[variable, path] = found
+        return self._members[variable, path]
 
     @cached_property
     def _unwind_entries(self) -> tuple[list[int], list[FDE]]:

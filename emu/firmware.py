@@ -11,6 +11,7 @@ from elftools.dwarf.callframe import FDE
 
 from emu.architectures import architecture_of
 from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
+from emu.debug_types import Member
 from emu.elf import FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
 from emu.errors import InputError
 from emu.names import readable
@@ -359,6 +360,10 @@ class Firmware:
             return entry is not None and any(pc < row["pc"] <= pc + 4 for row in entry.get_decoded().table)
         except CORRUPT:
             return False
+
+    def member(self, variable: str, path: tuple[str, ...]) -> Member | None:
+        """Return where ``path`` leads to from ``variable``; None if the debug information does not tell."""
+        return self._debug.member(variable, path)
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 

@@ -30,16 +30,27 @@ class EvaluationInputs:
     x: NDArray[np.float32]
     """(N, T, F)"""
     labels: NDArray[np.int64] | None = None
-    """(N): the true classes."""
+    """(N), or (N, T) for classes of each step: the true classes."""
     logits64: NDArray[np.float64] | None = None
-    """(N, C): PyTorch in float64."""
+    """(N, C), or (N, T, C) for outputs at each step: PyTorch in float64."""
     logits32: NDArray[np.float32] | None = None
-    """(N, C): PyTorch in float32."""
+    """(N, C), or (N, T, C) for outputs at each step: PyTorch in float32."""
     classes: tuple[str, ...] | None = None
     """(C): the names of the classes."""
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def reference(self) -> NDArray[np.floating] | None:
+        """PyTorch's answers, in float64 if they are known; None if there are none."""
+        return self.logits32 if self.logits64 is None else self.logits64
+
+    @property
+    def has_answers_at_each_step(self) -> bool:
+        """Whether PyTorch's answers or the true classes are those of each step."""
+        reference, labels = self.reference, self.labels
+        return reference.ndim == 3 if reference is not None else labels is not None and labels.ndim == 2
 
     def first(self, count: int | None) -> "EvaluationInputs":
         """Return the first ``count`` inputs, or all if ``count`` is None. Raises InputError if ``count`` is below 1."""
@@ -61,7 +72,8 @@ class EvaluationInputs:
 def load_inputs(path: Path) -> EvaluationInputs:
     """Read an ``.npz`` with ``x`` [N, T, F] and optionally ``y`` [N], ``logits``, ``logits64`` [N, C], ``classes`` [C].
 
-    ``x`` may be float16 or float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
+    For outputs at each step, ``y`` is [N, T], and ``logits`` and ``logits64`` are [N, T, C]. ``x`` may be float16 or
+    float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
     Raises InputError if a file, a shape or a value is wrong.
     """
     arrays = read_file(path, "a readable .npz file", _read_arrays)
@@ -71,17 +83,20 @@ def load_inputs(path: Path) -> EvaluationInputs:
     if x.dtype not in (np.float16, np.float32) or x.ndim != 3 or 0 in x.shape:
         raise InputError(f"{path}: x is {x.dtype} {list(x.shape)}; expected float32 [N, T, F] with no empty dimension")
     _require_finite(path, "x", x)
-    for name, dimensions in (("y", 1), ("logits", 2), ("logits64", 2)):
+    for name, widths in (("y", 0), ("logits", 1), ("logits64", 1)):
         array = arrays.get(name)
         if array is None:
             continue
-        if array.ndim != dimensions or len(array) != len(x):
-            raise InputError(f"{path}: {name} has shape {list(array.shape)}; x has {len(x)} inputs")
+        steps = array.shape[1] if array.ndim == widths + 2 else None
+        if array.ndim - widths not in (1, 2) or len(array) != len(x) or steps not in (None, x.shape[1]):
+            counts = f"{len(x)} inputs of {x.shape[1]} steps"
+            raise InputError(f"{path}: {name} has shape {list(array.shape)}; x has {counts}")
         if not np.issubdtype(array.dtype, np.integer if name == "y" else np.floating):
             raise InputError(f"{path}: {name} is {array.dtype}; expected {'integers' if name == 'y' else 'floats'}")
         _require_finite(path, name, array)
         _require_range(path, name, array)
     labels, logits, logits64 = arrays.get("y"), arrays.get("logits"), arrays.get("logits64")
+    _require_same_steps(path, {"y": labels, "logits": logits, "logits64": logits64})
     classes = arrays.get("classes")
     if classes is not None:
         _require_names(path, classes, logits if logits64 is None else logits64)
@@ -127,9 +142,18 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray
 def _require_names(path: Path, classes: np.ndarray, logits: np.ndarray | None) -> None:
     if classes.ndim != 1 or classes.dtype.kind != "U":
         raise InputError(f"{path}: classes is {classes.dtype} {list(classes.shape)}; expected a list of names")
-    if logits is not None and len(classes) != logits.shape[1]:
-        columns = logits.shape[1]
+    if logits is not None and len(classes) != logits.shape[-1]:
+        columns = logits.shape[-1]
         raise InputError(f"{path}: there are {len(classes)} names in classes; the logits have {columns} columns")
+
+
+def _require_same_steps(path: Path, answers: Mapping[str, np.ndarray | None]) -> None:
+    """Raise InputError if some answers are those of each step, and others those of a whole input."""
+    per_input = {"y": 1, "logits": 2, "logits64": 2}
+    shapes = {name: list(array.shape) for name, array in answers.items() if array is not None}
+    if len({len(shape) - per_input[name] for name, shape in shapes.items()}) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"{path}: all answers need to be of each step, or all of each input; found {listed}")
 
 
 def _require_range(path: Path, name: str, array: np.ndarray) -> None:

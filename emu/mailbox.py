@@ -91,33 +91,42 @@ class Mailbox:
                 raise InputError(f"{SYMBOL}: its {name} buffer, {floats} floats at {start:#010x}, is not in RAM")
         return cls(machine, address, status, columns, outputs, input_address, rows, output_address, *trace)
 
-    def infer(self, x: NDArray[np.float32]) -> tuple[Reply, NDArray[np.float32]]:
-        """Run one sequence x (T, F) and return the reply and the outputs (C); they are NaN unless the reply is ok."""
+    def infer(self, x: NDArray[np.float32], each_step: bool = False) -> tuple[Reply, NDArray[np.float32]]:
+        """Run one sequence x (T, F) and return the reply and the outputs (C); they are NaN unless the reply is ok.
+
+        With ``each_step`` the rows go through the mailbox one at a time, and the outputs are those of each step (T, C).
+        The firmware keeps the outputs of one step only. From the first step without an answer on, the outputs are NaN.
+        """
+        rows = 1 if each_step else self.input_rows
         instructions = 0
         reply = None
-        for first in range(0, len(x), self.input_rows):
-            last = first + self.input_rows >= len(x)
-            command = (_START if first == 0 else 0) | _STEP | (_FINISH if last else 0)
-            reply = self._command(command, x[first : first + self.input_rows])
+        outputs = np.full((len(x) if each_step else 1, self.outputs), np.nan, np.float32)
+        for first in range(0, len(x), rows):
+            last = first + rows >= len(x)
+            command = (_START if first == 0 else 0) | _STEP | (_FINISH if last or each_step else 0)
+            reply = self._command(command, x[first : first + rows])
             if reply.instructions is not None:
                 instructions += reply.instructions
             if not reply.ok:
                 break
+            if last or each_step:
+                answer = self.machine.read_output(self.output_address, 4 * self.outputs)
+                outputs[first if each_step else 0] = np.frombuffer(answer, "<f4")
         assert reply is not None, "a sequence has at least one row"
         counted = None if reply.instructions is None else instructions
-        outputs = np.full(self.outputs, np.nan, np.float32)
-        if reply.ok:
-            outputs = np.frombuffer(self.machine.read_output(self.output_address, 4 * self.outputs), "<f4")
-        return Reply(reply.stop, reply.status, counted), outputs
+        return Reply(reply.stop, reply.status, counted), outputs if each_step else outputs[0]
 
-    def step(self, row: NDArray[np.float32], first: bool, last: bool) -> tuple[Reply, NDArray[np.float32]]:
-        """Run one row (F) of a sequence and return the reply and the traced tensors of that step (trace_floats)."""
-        command = (_START if first else 0) | _STEP | (_FINISH if last else 0)
+    def step(self, row: NDArray[np.float32], first: bool, finish: bool) -> tuple[Reply, NDArray[np.float32]]:
+        """Run one row (F) of a sequence and return the reply and the traced tensors of that step (trace_floats).
+
+        With ``finish`` the firmware also writes its outputs.
+        """
+        command = (_START if first else 0) | _STEP | (_FINISH if finish else 0)
         reply = self._command(command, row[np.newaxis])
         return reply, np.frombuffer(self.machine.read(self.trace_address, 4 * self.trace_floats), "<f4")
 
     def read_outputs(self) -> NDArray[np.float32]:
-        """Return the outputs (C) of the last sequence that finished."""
+        """Return the outputs (C) that the firmware wrote last."""
         return np.frombuffer(self.machine.read(self.output_address, 4 * self.outputs), "<f4")
 
     def _command(self, command: int, rows: NDArray[np.float32]) -> Reply:

@@ -1,5 +1,7 @@
 """Parity: the firmware's outputs against PyTorch's, on the same inputs."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,33 +12,39 @@ _WORST_INPUTS, _FIRST_INPUTS = 10, 10
 
 
 def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs, answered: int | None = None) -> Parity | None:
-    """Compare outputs (N, C) with the reference logits; return None if the inputs have no logits.
+    """Compare outputs with the reference logits; return None if the inputs have no logits.
 
-    The firmware answered the first ``answered`` inputs; None stands for all. The reference is PyTorch's float64 output
-    if the inputs have it, else the float32 output. An input without an answer agrees with no class, and neither does an
-    input with an output that is NaN or infinite. The error of such an output is infinite.
+    Outputs are (N, C), or (N, T, C) for outputs at each step, whose classes count only if the inputs come with true or
+    named classes. The firmware answered the first ``answered`` inputs; None stands for all. The reference is PyTorch's
+    float64 output if the inputs have it, else the float32 output. An input (or a step) without an answer agrees with no
+    class, and neither does an input with an output that is NaN or infinite. The error of such an output is infinite.
     """
-    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
+    reference = inputs.reference
     if reference is None:
         return None
-    error = _absolute_error(outputs, reference)  # (N, C)
+    error = _absolute_error(outputs, reference)  # as the outputs
+    has_classes = outputs.ndim == 2 or inputs.labels is not None or inputs.classes is not None
     not_numbers = _not_numbers(outputs, len(outputs) if answered is None else answered)  # (N,)
-    predicted, expected = _argmax(outputs), reference.argmax(axis=1)
+    predicted, expected = _argmax(outputs), reference.argmax(axis=-1)  # (N,), or (N, T)
+    if not has_classes:
+        predicted, expected = np.full_like(predicted, -1), np.full_like(expected, -1)
     agrees = predicted == expected
     labels = inputs.labels
-    # A wrong class is worse than any error; equally bad inputs keep their order.
-    worst_first = np.lexsort((-error.max(axis=1), agrees))
+    worst_steps = [_worst_first(each.max(axis=-1), agreeing)[0] for each, agreeing in _by_input(error, agrees)]
+    largest = error.reshape(len(error), -1).max(axis=1)  # (N,)
     worst_inputs = [
         WorstInput(
             index=int(index),
-            max_abs_error=float(error[index].max()),
-            predicted=int(predicted[index]),
-            expected=int(expected[index]),
-            label=int(labels[index]) if labels is not None else None,
+            max_abs_error=float(largest[index]),
+            predicted=int(predicted[at]),
+            expected=int(expected[at]),
+            label=int(labels[at]) if labels is not None else None,
+            step=int(worst_steps[index]) if outputs.ndim == 3 else None,
             not_numbers=int(not_numbers[index]),
             answered=answered is None or bool(index < answered),
         )
-        for index in worst_first[:_WORST_INPUTS]
+        for index in _worst_first(largest, agrees.reshape(len(agrees), -1).all(axis=1))[:_WORST_INPUTS]
+        for at in [(index, worst_steps[index]) if outputs.ndim == 3 else (index,)]
     ]
     return Parity(
         inputs=len(outputs),
@@ -44,12 +52,13 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs, answered: in
         max_abs_error=float(error.max()),
         mean_abs_error=float(error.mean()),
         relative_mean_error=float(error.mean() / max(float(np.abs(reference).max()), np.finfo(np.float64).tiny)),
-        argmax_agreement=float(agrees.mean()),
+        steps=outputs.shape[1] if outputs.ndim == 3 else None,
+        argmax_agreement=float(agrees.mean()) if has_classes else None,
         worst_input=worst_inputs[0],
         worst_inputs=worst_inputs,
         by_class=[
             _class_parity(index, inputs.classes, error[expected == index], predicted[expected == index])
-            for index in range(reference.shape[1])
+            for index in range(reference.shape[-1] if has_classes else 0)
         ],
         float32=_errors(outputs, inputs.logits32) if inputs.logits32 is not None else None,
         label_accuracy=float((predicted == labels).mean()) if labels is not None else None,
@@ -58,9 +67,22 @@ def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs, answered: in
     )
 
 
+def _by_input(
+    error: NDArray[np.float64], agrees: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    """Yield the errors (T, C) and the agreements (T,) of each input; T is 1 for outputs of whole inputs."""
+    for each, agreeing in zip(error, agrees, strict=True):
+        yield each.reshape(-1, each.shape[-1]), agreeing.reshape(-1)
+
+
+def _worst_first(error: NDArray[np.float64], agrees: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the indices, worst first: a wrong class is worse than any error, and equally bad ones keep their order."""
+    return np.lexsort((-error, agrees))
+
+
 def _not_numbers(outputs: NDArray[np.float32], answered: int) -> NDArray[np.int64]:
     """Return how many outputs of each input are NaN or infinite; 0 for inputs without an answer."""
-    counts = (~np.isfinite(outputs)).sum(axis=1)
+    counts = (~np.isfinite(outputs)).reshape(len(outputs), -1).sum(axis=1)
     counts[answered:] = 0
     return counts
 
@@ -91,7 +113,7 @@ def _class_parity(
 
 
 def _argmax(outputs: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.where(np.isfinite(outputs).all(axis=1), outputs.argmax(axis=1), -1)
+    return np.where(np.isfinite(outputs).all(axis=-1), outputs.argmax(axis=-1), -1)
 
 
 def _absolute_error(outputs: NDArray[np.float32], reference: np.ndarray) -> NDArray[np.float64]:

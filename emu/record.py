@@ -127,6 +127,9 @@ class Fault(Location):
     detail: str
     """What happened, in a sentence."""
     backtrace: Backtrace = []
+    task: str | None = None
+    """The task that ran, or that the running handler has interrupted, by the name of its stack in ``Stack.stacks``.
+    None if the firmware was on the stack that it starts on."""
 
 
 class Firmware(_Part):
@@ -203,7 +206,10 @@ class StackUse(_Part):
     """One of the firmware's stacks. Its figures count the frames that the core pushed for exceptions."""
 
     name: str
-    """The variable that is the stack, or the core's name for the stack."""
+    """The task that has the stack, if an RTOS tells its tasks' names. Else the variable or the heap block that is the
+    stack, or the core's name for the stack."""
+    place: str | None = None
+    """The variable or the heap block that is the stack, if ``name`` is a task's; else None."""
     pointer: Literal["MSP", "PSP", "a1"]
     """The register that points to the stack's lower end."""
     top: int
@@ -237,6 +243,8 @@ class Allocations(Location):
     """The number of live allocations."""
     backtrace: Backtrace = []
     """The callers, beginning with the caller of the allocator."""
+    task: str | None = None
+    """The task that made the calls (see ``Fault.task``)."""
 
 
 class FailedAllocations(Location):
@@ -261,6 +269,8 @@ class FailedAllocations(Location):
     sbrk_refused: bool = False
     """Whether ``_sbrk`` refused more memory at the largest request."""
     backtrace: Backtrace = []
+    task: str | None = None
+    """The task that made the calls (see ``Fault.task``)."""
 
 
 class Heap(_Part):
@@ -362,9 +372,10 @@ class MemoryFinding(Fault):
     ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
     backtrace begins with the instruction's own function, which can be in the C library.
 
-    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
-    ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
-    ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack`` or ``outside_objects``.
+    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
+    ``write_to_read_only`` or ``overlapping_copy``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or
+    ``null_pointer``, followed by ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack``
+    or ``outside_objects``.
     """
 
     memory: str | None = None
@@ -396,7 +407,7 @@ class MemoryCheck(_Part):
     cut: bool = False
     """Whether there were more findings than the record keeps."""
     taken_as_set: list[str] = []
-    """The sections of the firmware whose variables count as set when it starts: the board says a reset keeps them."""
+    """The sections of the firmware whose variables count as set when it starts: ``kept_over_reset`` of the board."""
 
 
 class CallPath(Location):
@@ -458,9 +469,13 @@ class WorstInput(_Part):
     max_abs_error: float
     """The input's largest logit error."""
     predicted: int
-    """The class of the firmware's largest logit; -1 if an output is NaN or infinite, or there is no answer."""
+    """The class of the firmware's largest logit; -1 if an output is NaN or infinite, or there is no answer. -1 also if
+    the outputs are no classes."""
     expected: int
-    """The class of the reference's largest logit."""
+    """The class of the reference's largest logit; -1 if the outputs are no classes."""
+    step: int | None = None
+    """The step with the largest error, from 0, which ``predicted``, ``expected`` and ``label`` are about. A wrong class
+    is worse than any error. None if the input has one set of outputs."""
     label: int | None = None
     """The true class, if labels are given."""
     not_numbers: int = 0
@@ -470,7 +485,7 @@ class WorstInput(_Part):
 
 
 class ClassParity(_Part):
-    """The inputs that the reference puts into one class."""
+    """The inputs that the reference puts into one class; the steps of all inputs, if ``Parity.steps`` is a number."""
 
     index: int
     """The index of the class, from 0."""
@@ -520,22 +535,41 @@ class Parity(_Part):
     """The mean error over all logits of all inputs."""
     relative_mean_error: float
     """``mean_abs_error`` divided by the reference's largest absolute logit."""
-    argmax_agreement: float = Field(ge=0, le=1)
-    """The share of inputs, 0..1, for which firmware and reference have the same largest logit."""
+    steps: int | None = None
+    """The number of steps of an input, each with outputs of its own. None if outputs are those of a whole input, and in
+    older records."""
+    argmax_agreement: float | None = Field(ge=0, le=1)
+    """The share of inputs, 0..1, for which firmware and reference have the same largest logit; the share of steps, if
+    each has outputs. None if the outputs are no classes: outputs of each step without ``y`` and ``classes``."""
     worst_input: WorstInput
     """The input with the largest error; a wrong class is worse than any error."""
     worst_inputs: list[WorstInput] = []
     """The worst few inputs, worst first."""
     by_class: list[ClassParity] = []
-    """Every class of the model, with its inputs."""
+    """Every class of the model, with its inputs; empty if the outputs are no classes."""
     float32: Errors | None = None
     """The errors against float32 PyTorch, if the inputs come with its logits."""
     label_accuracy: float | None = Field(default=None, ge=0, le=1)
-    """The share of inputs, 0..1, whose true label the firmware finds, if labels are given."""
+    """The share of inputs (or steps), 0..1, whose true label the firmware finds, if labels are given."""
     not_numbers: NotNumbers | None = None
     """The outputs that are NaN or infinite; None if there are none, and in older records."""
     unanswered: int = 0
     """The number of inputs without an answer, all at the end: a fault ended the run. Their errors are infinite."""
+
+    @property
+    def compared(self) -> int:
+        """The number of outputs with a class of their own: of inputs, or of the steps of all inputs."""
+        return self.inputs * (self.steps or 1)
+
+    @property
+    def agreeing(self) -> int | None:
+        """The number of ``compared`` for which firmware and reference have the same class; None without classes."""
+        return None if self.argmax_agreement is None else round(self.argmax_agreement * self.compared)
+
+    @property
+    def unit(self) -> str:
+        """What has a class: an input or a step."""
+        return "input" if self.steps is None else "step"
 
 
 class LayerError(_Part):
@@ -558,10 +592,11 @@ class Statement(_Part):
     """The part, such as ``pooling``."""
     value: str
     """emu's reading of the part, as text for people."""
-    source: Literal["tensors", "stated", "config.json", "metadata", "assumed"]
-    """How the part is known. ``tensors``: names and shapes show it. ``stated``: the user said so, in the file next
-    to the checkpoint or with ``--set``. ``config.json`` and ``metadata``: the file next to the weights, or the weights'
-    own metadata, says so. ``assumed``: nothing says so."""
+    source: Literal["module", "tensors", "stated", "config.json", "metadata", "assumed"]
+    """How the part is known. ``module``: the module was in memory, and its own tensors agree. ``tensors``: names and
+    shapes show it. ``stated``: the user said so, in the file next to the checkpoint or with ``--set``. ``config.json``
+    and ``metadata``: the file next to the weights, or the weights' own metadata, says so. ``assumed``: nothing says
+    so."""
 
 
 class Reading(_Part):

@@ -111,7 +111,7 @@ def _demo(name: str, target: Target, inputs: int, added: dict[int, Extent], dire
     model = find_model(name)
     assert model.inputs is not None, "a demo has inputs"
     given = load_inputs(model.inputs).first(inputs)
-    reference = given.logits64 if given.logits64 is not None else given.logits32
+    reference = given.reference
     assert reference is not None, "a demo has PyTorch's answers"
     rows = given.x.shape[1]
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=rows))

@@ -120,9 +120,9 @@ class Board(Strict):
     """The peripherals that are known by name, modelled or not."""
     models: dict[str, Registers] = Field(default={})
     """Settings that several peripherals share, by a name that the peripherals give as their ``model``."""
-    kept_over_reset: tuple[str, ...] = (".noinit", ".persistent", ".backup")
-    """How the names of sections begin whose values a reset keeps. `--memcheck` takes their values as set when the
-    firmware starts."""
+    kept_over_reset: tuple[str, ...] = ()
+    """How the names of sections begin whose values count as set when the firmware starts. Without this, `--memcheck`
+    takes the first power-on, when such memory holds anything."""
     emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
     """The emulators that run the board's firmware, by name."""
 

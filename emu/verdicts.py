@@ -17,7 +17,7 @@ def not_looked_for(run: Run) -> dict[str, str]:
     unseen = {kind: run.not_measured[kind] for kind in NOT_ALWAYS_LOOKED_FOR if kind in run.not_measured}
     if run.memory_check.taken_as_set and "uninitialised values" not in unseen:
         kept = " and ".join(run.memory_check.taken_as_set)
-        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that a reset keeps them"
+        unseen[f"uninitialised values in {kept}"] = "kept_over_reset of the board says that their values count as set"
     return unseen
 
 
@@ -42,15 +42,17 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
             told.append(f"not looked for: {', '.join(unseen)}")
         verdicts.append(Verdict(name="no memory error", ok=not found, value="; ".join(told), limit="0"))
     if run.parity is not None:
-        agreeing = round(run.parity.argmax_agreement * run.parity.inputs)
-        verdicts.append(
-            Verdict(
-                name="labels agree with PyTorch",
-                ok=agreeing == run.parity.inputs,
-                value=f"{agreeing} of {run.parity.inputs}",
-                limit="all",
+        agreeing, compared = run.parity.agreeing, run.parity.compared
+        if agreeing is not None:
+            steps = "" if run.parity.steps is None else " steps"
+            verdicts.append(
+                Verdict(
+                    name="labels agree with PyTorch",
+                    ok=agreeing == compared,
+                    value=f"{agreeing} of {compared}{steps}",
+                    limit="all",
+                )
             )
-        )
         relative = run.parity.relative_mean_error
         verdicts.append(
             Verdict(

@@ -102,6 +102,7 @@ def allocator(check: MemoryCheck) -> str:
 def reading_lines(reading: Reading) -> list[tuple[str, str]]:
     """Return how emu read a checkpoint: each way of knowing, with what is known that way."""
     sources = {
+        "module": "from the module",
         "tensors": "from the tensors",
         "config.json": "from config.json",
         "metadata": "from the metadata",
@@ -141,6 +142,20 @@ def error_of(worst: WorstInput) -> str:
         are = "is" if worst.not_numbers == 1 else "are"
         return f"{counted(worst.not_numbers, 'output')} {are} NaN or infinite"
     return f"error {worst.max_abs_error:.2e}"
+
+
+def number_of(worst: WorstInput) -> str:
+    """Return the number of an input, such as ``#4``, and the step that its class is about if each step has a class."""
+    return f"#{worst.index}" if worst.step is None else f"#{worst.index} step {worst.step}"
+
+
+def worst_input(parity: Parity) -> str:
+    """Return the worst input with its error, and its class if the outputs are classes."""
+    worst = parity.worst_input
+    told = f"{number_of(worst)}: {error_of(worst)}"
+    if parity.argmax_agreement is None:
+        return told
+    return f"{told}, {class_number(worst.predicted)}, PyTorch says {worst.expected}"
 
 
 def class_number(index: int) -> str:

@@ -1,5 +1,7 @@
 """Parity of hand-made outputs with known distances."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,8 @@ from emu.parity import compare
 LOGITS = np.array([[1.0, 2.0, -4.0], [3.0, 0.0, 1.0]])
 
 
-def inputs(**given: np.ndarray) -> EvaluationInputs:
-    return EvaluationInputs(x=np.zeros((2, 4, 1), np.float32), **given)  # pyright: ignore[reportArgumentType]
+def inputs(**given: Any) -> EvaluationInputs:
+    return EvaluationInputs(x=np.zeros((2, 4, 1), np.float32), **given)
 
 
 def test_equal_outputs_have_no_error():
@@ -106,3 +108,45 @@ def test_an_infinite_error_survives_json():
     parity = compare(outputs, inputs(logits64=LOGITS, logits32=LOGITS.astype(np.float32)))
     assert parity is not None
     assert type(parity).model_validate_json(parity.model_dump_json()) == parity
+
+
+STEPS = np.array([[[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]], [[0.0, 4.0], [2.0, 0.0], [5.0, 0.0]]])
+"""Logits (2, 3, 2) of two inputs at three steps."""
+
+
+def test_the_classes_of_each_step_are_compared():
+    outputs = STEPS.astype(np.float32)
+    outputs[1, 0] = [1.5, 1.0]  # another class
+    outputs[1, 2, 0] = 9.0  # a larger error
+    labels = np.array([[1, 0, 1], [1, 0, 1]])
+    parity = compare(outputs, inputs(logits64=STEPS, labels=labels))
+    assert parity is not None
+    assert (parity.inputs, parity.steps, parity.compared, parity.agreeing) == (2, 3, 6, 5)
+    assert parity.label_accuracy == pytest.approx(4 / 6)
+    worst = parity.worst_input
+    assert (worst.index, worst.step, worst.predicted, worst.expected, worst.label) == (1, 0, 0, 1, 1)
+    assert worst.max_abs_error == 4.0
+    assert [(each.inputs, each.predictions) for each in parity.by_class] == [(3, {0: 3}), (3, {1: 2, 0: 1})]
+
+
+def test_outputs_of_each_step_without_classes_have_no_labels():
+    outputs = STEPS.astype(np.float32)
+    outputs[0, 1, 1] = 0.25
+    parity = compare(outputs, inputs(logits64=STEPS))
+    assert parity is not None
+    assert parity.argmax_agreement is None
+    assert parity.agreeing is None
+    assert parity.by_class == []
+    worst = parity.worst_input
+    assert (worst.index, worst.step, worst.predicted, worst.expected) == (0, 1, -1, -1)
+    assert parity.mean_abs_error == pytest.approx(0.25 / 12)
+
+
+def test_an_output_of_one_step_that_is_no_number_is_counted():
+    outputs = STEPS.astype(np.float32)
+    outputs[0, 2] = [np.nan, np.inf]
+    parity = compare(outputs, inputs(logits64=STEPS, classes=("left", "right")), answered=2)
+    assert parity is not None
+    assert parity.not_numbers is not None
+    assert (parity.not_numbers.outputs, parity.not_numbers.all_outputs, parity.not_numbers.first_inputs) == (2, 12, [0])
+    assert (parity.worst_input.index, parity.worst_input.step, parity.worst_input.predicted) == (0, 2, -1)

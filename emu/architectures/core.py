@@ -71,6 +71,8 @@ class StackPeak:
     stack_start: int
     stack: bytes
     """The known bytes of the stack's memory, from ``stack_start`` on."""
+    exception: str | None = None
+    """The exception whose frame, or whose handler, made the stack lowest; None if an instruction of the stack did."""
 
     def read(self, address: int, size: int) -> bytes:
         """Return the known bytes of the stack's memory at ``address``."""

@@ -8,7 +8,7 @@ from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity
 from emu.verdicts import DEFAULT_TOLERANCE
-from emu.wording import class_number, error_of, frame_note, function_of, kind, place, without_numbers
+from emu.wording import counted, frame_note, function_of, kind, place, without_numbers, worst_input
 
 _MOST_PARTS = 8
 
@@ -70,10 +70,11 @@ def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool
     if isinstance(parity, NotMeasured):
         return f"parity: not measured: {parity.reason}"
     worst = parity.worst_input
-    wrong = parity.inputs - round(parity.argmax_agreement * parity.inputs)
+    wrong = 0 if parity.agreeing is None else parity.compared - parity.agreeing
     complaints = []
     if argmax and wrong:
-        complaints.append(f"parity: {wrong} of {parity.inputs} inputs have another class than {parity.reference}'s")
+        total = counted(parity.compared, parity.unit)
+        complaints.append(f"parity: {wrong} of {total} have another class than {parity.reference}'s")
     if lines := without_numbers(parity):
         complaints += [f"parity: {line}" for line in lines]
     elif atol is not None and not parity.max_abs_error <= atol:
@@ -88,8 +89,7 @@ def out_of_parity(parity: Parity | NotMeasured, atol: float | None, argmax: bool
     return "\n".join(
         [
             *complaints,
-            f"  worst input: #{worst.index}, {error_of(worst)}, "
-            f"{class_number(worst.predicted)}, {parity.reference} says {worst.expected}",
+            f"  worst input: {worst_input(parity)}",
             f"  which layer diverges first: emu run MODEL --trace-layers --trace-input {worst.index}",
         ]
     )

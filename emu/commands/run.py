@@ -40,7 +40,9 @@ def run(
     board: BoardFiles = None,
     inputs: Annotated[
         Path | None,
-        typer.Option(help="An .npz: x float32 [N, T, F]; optionally y [N], logits and logits64 [N, C]."),
+        typer.Option(
+            help="An .npz: x float32 [N, T, F]; optionally y [N], logits, logits64 [N, C], or [N, T, C] at each step."
+        ),
     ] = None,
     settings: Settings = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,

@@ -39,9 +39,7 @@ def check_reading(checkpoint: Checkpoint, inputs: EvaluationInputs, tolerance: f
 
     """
     statements = list(checkpoint.reading)
-    reference, kind = inputs.logits64, "float64"
-    if reference is None:
-        reference, kind = inputs.logits32, "float32"
+    reference, kind = inputs.reference, "float32" if inputs.logits64 is None else "float64"
     if reference is None:
         return Reading(statements=statements)
     weights = {name: tensor.astype(np.float64) for name, tensor in checkpoint.weights.items()}
@@ -61,12 +59,13 @@ class _Comparison:
     weights: Mapping[str, Array]
     x: NDArray[np.float32]
     reference: Array
-    """(B, C)"""
+    """(B, C), or (B, T, C) for outputs at each step"""
 
     def errors(self, config: ModelConfig) -> Array:
         """Return the largest difference of each input's logits (B,), relative to the largest reference logit."""
         largest = max(float(np.abs(self.reference).max()), float(np.finfo(np.float64).tiny))
-        return np.abs(forward(config, self.weights, self.x) - self.reference).max(axis=1) / largest
+        differences = np.abs(forward(config, self.weights, self.x) - self.reference)
+        return differences.reshape(len(self.x), -1).max(axis=1) / largest
 
     def agrees(self, config: ModelConfig, explained: float) -> bool:
         """Return whether all logits are those of ``config``; the first few inputs rule out most models."""
@@ -108,6 +107,7 @@ def _other_readings(config: ModelConfig, steps: int) -> Iterator[tuple[_Change, 
         for choice in CHOICES
         for value in choice.values
         if value != getattr(config, choice.key) and fits(choice.key, value, config)
+        if choice.key != "pooling" or "none" not in (value, config.pooling)  # the shape of the logits shows that
     ]
     changes += [
         ("norm_epsilon", epsilon)

@@ -64,8 +64,9 @@ CHOICES = (
             "last": "the last step",
             "max": "the maximum over time",
             "sum": "the sum over time",
+            "none": "none, outputs at each step",
         },
-        frozenset({"mean", "last", "max", "sum"}),
+        frozenset({"mean", "last", "max", "sum", "none"}),
         "logits",
     ),
 )

@@ -9,7 +9,7 @@ NormKind = Literal["rms", "layer"]
 InnerNorm = Literal["none", "rms"]
 Activation = Literal["silu", "gelu", "relu"]
 Direction = Literal["forward", "both", "both-mean", "alternating"]
-Pooling = Literal["mean", "last", "max", "sum"]
+Pooling = Literal["mean", "last", "max", "sum", "none"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class ModelConfig:
     block: BlockKind = "plain"
     """``plain``: x = mixer(x). ``residual``: x = x + mixer(norm(x)), as in mamba_ssm's MixerModel."""
     pooling: Pooling = "mean"
+    """``none``: the head runs at each step, so there are logits for each step."""
     linear_in: bool = True
     head: bool = True
     projection_bias: bool = False

@@ -22,7 +22,9 @@ Tap = Callable[[str, Array], None]
 def forward(
     config: ModelConfig, weights: Mapping[str, Array], x: NDArray[np.floating], tap: Tap | None = None
 ) -> Array:
-    """Return the logits (B, C) of x (B, T, F); ``tap`` gets each intermediate tensor, (B, T, width) but the logits.
+    """Return the logits of x (B, T, F): (B, C), or (B, T, C) without pooling.
+
+    ``tap`` gets each intermediate tensor, (B, T, width), and the logits.
 
     ``weights`` have the names and shapes of ``Checkpoint.weights``. Values that overflow become infinite or NaN.
     """
@@ -36,7 +38,7 @@ def forward(
             hidden = _block(config, weights, number, hidden, seen)
         if "norm_f.weight" in weights:
             hidden = _norm(config, weights, "norm_f", hidden)
-        pooled = _POOLINGS[config.pooling](hidden)  # (B, M)
+        pooled = POOLINGS[config.pooling](hidden)  # (B, M), or (B, T, M) without pooling
         logits = _linear(weights, "head", pooled) if config.head else pooled
     seen("logits", logits)
     return logits
@@ -49,12 +51,12 @@ def _block(config: ModelConfig, weights: Mapping[str, Array], number: int, x: Ar
     def mixer(hidden: Array) -> Array:
         match config.direction:
             case "alternating" if number % 2:
-                return _mixer(config, weights, name, hidden[:, ::-1], tap)[:, ::-1]
+                return mix(config, weights, name, hidden[:, ::-1], tap)[:, ::-1]
             case "both" | "both-mean":
-                total = _mixer(config, weights, name, hidden, tap)
-                total = total + _mixer(config, weights, name, hidden[:, ::-1], _ignore)[:, ::-1]
+                total = mix(config, weights, name, hidden, tap)
+                total = total + mix(config, weights, name, hidden[:, ::-1], _ignore)[:, ::-1]
                 return total / 2 if config.direction == "both-mean" else total
-        return _mixer(config, weights, name, hidden, tap)
+        return mix(config, weights, name, hidden, tap)
 
     def norm(hidden: Array) -> Array:
         return _norm(config, weights, f"{name}.norm", hidden)
@@ -76,7 +78,7 @@ def _block(config: ModelConfig, weights: Mapping[str, Array], number: int, x: Ar
     return y
 
 
-def _mixer(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden: Array, tap: Tap) -> Array:
+def mix(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden: Array, tap: Tap) -> Array:
     """Return a Mamba block's output (B, T, M) for hidden (B, T, M)."""
     prefix = f"{name}.mixer."
     steps = hidden.shape[1]
@@ -84,21 +86,21 @@ def _mixer(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden:
     taps = weights[f"{prefix}conv1d.weight"][:, 0]  # (D, K)
     past = np.pad(x, ((0, 0), (taps.shape[1] - 1, 0), (0, 0)))
     convolved = np.sum([past[:, k : k + steps] * taps[:, k] for k in range(taps.shape[1])], axis=0)
-    u = _ACTIVATIONS[config.activation](convolved + weights.get(f"{prefix}conv1d.bias", np.float64(0.0)))  # (B, T, D)
+    u = ACTIVATIONS[config.activation](convolved + weights.get(f"{prefix}conv1d.bias", np.float64(0.0)))  # (B, T, D)
     x_dbl = u @ weights[f"{prefix}x_proj.weight"].T  # (B, T, R + 2N)
     low_rank_dt, b, c = np.split(x_dbl, [config.dt_rank, config.dt_rank + config.d_state], axis=-1)
     if config.inner_norm == "rms":
         low_rank_dt, b, c = (_rms(part, config.inner_norm_epsilon) for part in (low_rank_dt, b, c))
     dt = np.logaddexp(0.0, _linear(weights, f"{prefix}dt_proj", low_rank_dt))  # softplus: (B, T, D)
-    y = _scan(dt, u, -np.exp(weights[f"{prefix}A_log"]), b, c) + u * weights[f"{prefix}D"]  # (B, T, D)
-    gated = y * _ACTIVATIONS[config.gate](z)
+    y = scan(dt, u, -np.exp(weights[f"{prefix}A_log"]), b, c) + u * weights[f"{prefix}D"]  # (B, T, D)
+    gated = y * ACTIVATIONS[config.gate](z)
     tensors = {"in_proj.x": x, "in_proj.z": z, "conv1d": u, "x_proj": x_dbl, "dt": dt, "gated": gated}
     for tensor, value in tensors.items():
         tap(f"{name}.{tensor}", value)
     return _linear(weights, f"{prefix}out_proj", gated)  # (B, T, M)
 
 
-def _scan(dt: Array, u: Array, a: Array, b: Array, c: Array) -> Array:
+def scan(dt: Array, u: Array, a: Array, b: Array, c: Array) -> Array:
     """Return y (B, T, D): h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t and y_t = C_t . h_t.
 
     dt and u are (B, T, D), a is (D, N), b and c are (B, T, N).
@@ -127,7 +129,8 @@ def _linear(weights: Mapping[str, Array], name: str, values: Array) -> Array:
     return values @ weights[f"{name}.weight"].T + weights.get(f"{name}.bias", np.float64(0.0))
 
 
-def _silu(values: Array) -> Array:
+def silu(values: Array) -> Array:
+    """Return values * sigmoid(values)."""
     return values / (1.0 + np.exp(-values))
 
 
@@ -143,10 +146,11 @@ def _ignore(_name: str, _tensor: Array) -> None:
     pass
 
 
-_ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {"silu": _silu, "gelu": _gelu, "relu": _relu}
-_POOLINGS: Mapping[Pooling, Callable[[Array], Array]] = {
+ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {"silu": silu, "gelu": _gelu, "relu": _relu}
+POOLINGS: Mapping[Pooling, Callable[[Array], Array]] = {
     "mean": lambda hidden: hidden.mean(axis=1),
     "last": lambda hidden: hidden[:, -1],
     "max": lambda hidden: hidden.max(axis=1),
     "sum": lambda hidden: hidden.sum(axis=1),
+    "none": lambda hidden: hidden,
 }

@@ -46,7 +46,7 @@ def fold_linear_in(graph: Graph) -> Graph:
     """
     match graph.operations:
         case (Linear() as linear_in, Mixer() as mixer, *rest):
-            folded = _compose(mixer.in_proj, linear_in)
+            folded = compose(mixer.in_proj, linear_in)
             if folded.weight.size < linear_in.weight.size + mixer.in_proj.weight.size:
                 return replace(graph, operations=(replace(mixer, in_proj=folded), *rest))
     return graph
@@ -56,15 +56,20 @@ def fold_out_proj(graph: Graph) -> Graph:
     """Fold the last block's out_proj into the head, if only pooling lies between them.
 
     A mean and the last step commute with a linear map. So the engine pools the D gated channels instead, and
-    out_proj's M*D multiply-adds a time step become part of the head, which runs once.
+    out_proj's M*D multiply-adds a time step become part of the head, which runs once. Without pooling the head runs at
+    each step, so the two are folded only if that needs fewer multiply-adds.
     """
     match graph.operations:
-        case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last") as pool, Linear() as head) if before:
-            return replace(graph, operations=(*before, pool, _compose(head, out_proj)))
+        case (*before, Linear(adds=False) as out_proj, Pool("mean" | "last" | "none") as pool, Linear() as head) if (
+            before
+        ):
+            folded = compose(head, out_proj)
+            if pool.pooling != "none" or folded.weight.size < out_proj.weight.size + head.weight.size:
+                return replace(graph, operations=(*before, pool, folded))
     return graph
 
 
-def _compose(outer: Linear, inner: Linear) -> Linear:
+def compose(outer: Linear, inner: Linear) -> Linear:
     """Return x -> outer(inner(x)) as one linear map."""
     bias = outer.bias
     if inner.bias is not None:

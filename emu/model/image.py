@@ -60,6 +60,8 @@ class ImageInfo:
     """Whether the image has a first linear layer; False if it is folded into the first block, or the model has none."""
     has_last_out_proj: bool
     """Whether the image has the last out_proj; False if it is folded into the head."""
+    each_step: bool
+    """Whether the model has outputs at each step; False if it has outputs of a whole sequence."""
 
 
 def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
@@ -118,7 +120,8 @@ def read_image_info(path: Path) -> ImageInfo:
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
     if not 0 < rest[10] <= LARGEST_ARENA:
         raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM; no board has as much")
-    kinds = _read_kinds(path, data, count=rest[8])
+    operations = _read_operations(path, data, count=rest[8])
+    kinds = [kind for kind, _ in operations]
     if kinds.count(Mixer) != rest[7]:
         raise InputError(f"{path}: its header says {rest[7]} blocks, its operations have {kinds.count(Mixer)}")
     each_step = kinds[: kinds.index(Pool)] if Pool in kinds else kinds
@@ -127,22 +130,23 @@ def read_image_info(path: Path) -> ImageInfo:
         arena_bytes=rest[10],
         has_linear_in=each_step[:1] == [Linear],
         has_last_out_proj=each_step[-1:] != [Mixer],
+        each_step=(Pool, Pool("none").parameter) in operations,
     )
 
 
-def _read_kinds(path: Path, data: bytes, count: int) -> list[type[Operation]]:
-    """Return the kind of each of the ``count`` operations of an image."""
-    kinds: list[type[Operation]] = []
+def _read_operations(path: Path, data: bytes, count: int) -> list[tuple[type[Operation], int]]:
+    """Return the kind and the parameter of each of the ``count`` operations of an image."""
+    found: list[tuple[type[Operation], int]] = []
     at = _HEADER.size
     for number in range(count):
         if len(data) < at + _RECORD.size:
             raise InputError(f"{path}: truncated: {len(data)} bytes cannot hold {count} operations")
-        kind = _RECORD.unpack_from(data, at)[0]
+        kind, _, _, parameter = _RECORD.unpack_from(data, at)
         if kind >= len(KINDS):
             raise InputError(f"{path}: operation {number} is of kind {kind}; this emu knows 0 to {len(KINDS) - 1}")
-        kinds.append(KINDS[kind])
+        found.append((KINDS[kind], parameter))
         at += _record_bytes(KINDS[kind])
-    return kinds
+    return found
 
 
 def c_header(info: ImageInfo, image: bytes, name: str) -> str:
@@ -243,7 +247,7 @@ def _arena_bytes(graph: Graph) -> int:
     for operation in graph.operations:
         _, width = operation.widths(width)
         if isinstance(operation, Pool):
-            buffers += [] if operation.pooling == "last" else [width]
+            buffers += [] if operation.pooling in ("last", "none") else [width]
             break
         written.add(operation.writes)
     buffers += [c.d_model] * len(written & {"hidden", "normed"})

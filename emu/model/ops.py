@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 EXP_STEPS_PER_OCTAVE = 64
 """Entries of the engine's table of 2^(i / 64)."""
 
-_POOLINGS: tuple[Pooling, ...] = ("mean", "last", "max", "sum")  # by their number in the image
+_POOLINGS: tuple[Pooling, ...] = ("mean", "last", "max", "sum", "none")  # by their number in the image
 
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
@@ -185,7 +185,10 @@ class Fork:
 
 @dataclass(frozen=True)
 class Pool:
-    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence."""
+    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence.
+
+    With ``none`` each step keeps its vector, and the operations after it run at each step.
+    """
 
     pooling: Pooling
 

@@ -131,7 +131,7 @@ class Layer(nn.Module):
 
 
 class MambaClassifier(nn.Module):
-    """A sequence classifier: (B, T, F) -> logits (B, C)."""
+    """A sequence classifier: (B, T, F) -> logits (B, C), or (B, T, C) without pooling."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class MambaClassifier(nn.Module):
         self.head = nn.Linear(config.d_model, config.n_outputs) if config.head else None
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:
-        """Map x (B, T, F) to logits (B, C); ``tap`` sees every intermediate tensor as ``layers.0.conv1d`` and so on."""
+        """Map x (B, T, F) to logits; ``tap`` sees every intermediate tensor as ``layers.0.conv1d`` and so on."""
         hidden = x if self.linear_in is None else self.linear_in(x)  # (B, T, M)
         if tap is not None and self.linear_in is not None:
             tap("linear_in", hidden)
@@ -152,8 +152,14 @@ class MambaClassifier(nn.Module):
             hidden = layer(hidden, _prefixed(tap, f"layers.{index}."))
         if self.norm_f is not None:
             hidden = self.norm_f(hidden)
-        pooled = hidden.mean(dim=1) if self.config.pooling == "mean" else hidden[:, -1]  # (B, M)
-        logits = pooled if self.head is None else self.head(pooled)  # (B, C)
+        match self.config.pooling:
+            case "none":
+                pooled = hidden  # (B, T, M)
+            case "mean":
+                pooled = hidden.mean(dim=1)  # (B, M)
+            case _:
+                pooled = hidden[:, -1]  # (B, M)
+        logits = pooled if self.head is None else self.head(pooled)  # (B, C), or (B, T, C) without pooling
         if tap is not None:
             tap("logits", logits)
         return logits

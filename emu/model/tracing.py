@@ -37,7 +37,10 @@ def split_trace(trace: NDArray[np.float32], info: ImageInfo) -> dict[str, NDArra
 
 
 def reference_tensors(checkpoint: Checkpoint, x: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Return the model's float64 tensors (T, width) of one input x (T, F), by name, and ``logits`` (1, C)."""
+    """Return the model's float64 tensors (T, width) of one input x (T, F), by name, and ``logits``.
+
+    The logits are (1, C), or (T, C) without pooling.
+    """
     tensors: dict[str, NDArray[np.float64]] = {}
     weights = {name: tensor.astype(np.float64) for name, tensor in checkpoint.weights.items()}
     forward(

@@ -1,7 +1,7 @@
 """The allocator's callers: backtraces from the machine at the allocator's entry, made on demand."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from emu.architectures.core import Core
@@ -27,6 +27,8 @@ class Capture(NamedTuple):
     """The address after the jump to the allocator; 0 if the allocator was called."""
     stack_start: int
     stack: bytes
+    thread: int = 0
+    """The number of the thread that made the call, or that the calling handler has interrupted; 0 if unknown."""
 
 
 class CallSite(NamedTuple):
@@ -47,6 +49,8 @@ class Callers:
         """The captures, with compressed stacks, as most paths are never used."""
         self._backtraces: dict[int, list[Frame]] = {}
         self._kept_bytes = self._frames = 0
+        self.task_of: Callable[[int], str | None] = lambda _thread: None
+        """Returns the name of a thread by its number; None if it is the one that the firmware starts with."""
 
     def add(self, captures: Iterable[Capture]) -> None:
         """Add the captures of the next paths."""
@@ -62,6 +66,10 @@ class Callers:
             self._frames += len(self._backtraces[site.path])
         return self._backtraces.get(site.path) or [self._frame(site.address - 2, None)]
 
+    def task(self, site: CallSite) -> str | None:
+        """Return the task that made the call, or that the calling handler has interrupted."""
+        return self.task_of(self._captures[site.path - 1].thread) if site.path else None
+
     def caller(self, site: CallSite) -> Frame:
         """Return the allocator's caller alone, for which nothing is unwound; the frame's size is not known."""
         jumped = self._jumped_from(self._captures[site.path - 1].jumped_from) if site.path else []
@@ -72,12 +80,12 @@ class Callers:
 
         After the first ``MOST_UNWOUND`` calls, or ``MOST_FRAMES``, all calls from one place are one group.
         """
-        first: dict[tuple[int, ...], CallSite] = {}
+        first: dict[tuple[int | str | None, ...], CallSite] = {}
         groups: dict[CallSite, list[CallSite]] = {}
         for index, site in enumerate(largest_first):
             unwound = index < MOST_UNWOUND and self._frames < MOST_FRAMES
             known = site if unwound else CallSite(0, site.address)
-            key = (site.address, *(frame.pc for frame in self.backtrace(known)))
+            key = (site.address, self.task(known), *(frame.pc for frame in self.backtrace(known)))
             groups.setdefault(first.setdefault(key, known), []).append(site)
         return groups
 

@@ -97,11 +97,12 @@ class HeapLedger:
 
     def __init__(self, firmware: Firmware, core: Core):
         self._firmware = firmware
-        self._callers = Callers(firmware, core)
+        self.callers = Callers(firmware, core)
+        """The callers of the allocator."""
         self._why_not_followed = why_not_followed(firmware)
         self._region = HeapRegion(firmware, lambda address: self._live_block(address) is not None)
         self._follows_break = any(firmware.entry_of(name) is not None for name in ("_sbrk", "sbrk", "_sbrk_r"))
-        self._judge = HeapFaults(firmware, self._callers)
+        self._judge = HeapFaults(firmware, self.callers)
         self._live: dict[int, _Live] = {}
         self._freed: OrderedDict[int, Block] = OrderedDict()
         self._addresses: list[int] | None = None
@@ -125,7 +126,7 @@ class HeapLedger:
 
     def add(self, events: Iterable[Sequence[int]], captures: Iterable[Capture]) -> None:
         """Replay the next allocator calls, from the fields of their events and a capture of each new call path."""
-        self._callers.add(captures)
+        self.callers.add(captures)
         if self._why_not_followed is not None:
             return
         for function, size, pointer, result, call_site, sp, path, instructions in events:
@@ -340,7 +341,7 @@ class HeapLedger:
 
     def _by_path(self, totals: dict[CallSite, tuple[int, int]]) -> list[Allocations]:
         found = []
-        for known, sites in self._callers.grouped(sorted(totals, key=lambda site: -totals[site][0])).items():
+        for known, sites in self.callers.grouped(sorted(totals, key=lambda site: -totals[site][0])).items():
             size, blocks = (sum(column) for column in zip(*(totals[site] for site in sites), strict=True))
             found.append(Allocations(**self._caller(known), bytes=size, allocations=blocks))
         return sorted(found, key=lambda group: (-group.bytes, group.call_site))
@@ -350,7 +351,7 @@ class HeapLedger:
         """The calls that the allocator refused, by call path, largest first."""
         self._memory.count()
         found = []
-        for known, sites in self._callers.grouped(self._failed).items():
+        for known, sites in self.callers.grouped(self._failed).items():
             refusals = [self._failed[site] for site in sites]
             most = max((of.most for of in refusals), key=lambda most: most.size)
             found.append(
@@ -368,6 +369,6 @@ class HeapLedger:
         return sorted(found, key=lambda group: (-group.largest_bytes, group.call_site))
 
     def _caller(self, site: CallSite) -> dict[str, Any]:
-        backtrace = self._callers.backtrace(site)
+        backtrace = self.callers.backtrace(site)
         place = self._firmware.locate(backtrace[0].pc).model_dump()
-        return {**place, "call_site": site.address, "backtrace": backtrace}
+        return {**place, "call_site": site.address, "backtrace": backtrace, "task": self.callers.task(site)}

@@ -38,14 +38,15 @@ class HeapFaults:
             what = f"{self.describe(block)} before"
         else:
             what = f"{pointer - block.address} bytes into {self.describe(block)}"
-        self._add(kind, pointer, f"{word} of {pointer:#010x}: {what}", self._callers.backtrace(site))
+        detail = f"{word} of {pointer:#010x}: {what}"
+        self._add(kind, pointer, detail, self._callers.backtrace(site), self._callers.task(site))
 
     def heap_grew_into_stack(self, site: CallSite, sp: int) -> None:
         """Note that the allocator returned memory above SP, which the stack uses."""
         detail = f"the heap grows beyond SP ({sp:#010x}): memory of the stack is handed out"
         if self._first("heap_meets_stack"):
             backtrace = self._callers.backtrace(site)
-            self._add("heap_meets_stack", sp, f"{detail} by {_name(backtrace[0])}", backtrace)
+            self._add("heap_meets_stack", sp, f"{detail} by {_name(backtrace[0])}", backtrace, self._callers.task(site))
 
     def stack_grew_into_heap(
         self, lowest: int, backtrace: Sequence[Frame], heap_end: int, grown_at: CallSite | None
@@ -80,10 +81,12 @@ class HeapFaults:
         self._seen.add(place)
         return new
 
-    def _add(self, kind: str, address: int, detail: str, backtrace: Sequence[Frame]) -> None:
-        pc = backtrace[0].pc
+    def _add(self, kind: str, address: int, detail: str, backtrace: Sequence[Frame], task: str | None = None) -> None:
+        pc, frames = backtrace[0].pc, [*backtrace]
         place = self._firmware.locate(pc).model_dump()
-        self.faults.append(Fault(**place, kind=kind, address=address, pc=pc, detail=detail, backtrace=[*backtrace]))
+        self.faults.append(
+            Fault(**place, kind=kind, address=address, pc=pc, detail=detail, backtrace=frames, task=task)
+        )
 
 
 def _name(place: Location) -> str:

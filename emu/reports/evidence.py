@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
-from emu.wording import call_path, class_number, counted, error_of, frame_note, function_of, kind, place
+from emu.wording import call_path, class_number, counted, error_of, frame_note, function_of, kind, number_of, place
 
 _MOST_PLACES = 4
 
@@ -90,17 +90,18 @@ def disagreements(parity: Parity) -> list[str]:
         if said != each.index
     ]
     return [
-        f"{counted(number, 'input')}: {_opinions(parity, expected, said)}"
+        f"{counted(number, parity.unit)}: {_opinions(parity, expected, said)}"
         for number, expected, said in sorted(pairs, key=lambda pair: -pair[0])
     ]
 
 
 def worst_inputs(parity: Parity) -> list[str]:
     """Return a line for each of the worst inputs, the worst first."""
-    return [
-        f"input #{worst.index}: {error_of(worst)}, {_opinions(parity, worst.expected, worst.predicted)}"
-        for worst in parity.worst_inputs or [parity.worst_input]
-    ]
+    lines = []
+    for worst in parity.worst_inputs or [parity.worst_input]:
+        opinions = "" if parity.agreeing is None else f", {_opinions(parity, worst.expected, worst.predicted)}"
+        lines.append(f"input {number_of(worst)}: {error_of(worst)}{opinions}")
+    return lines
 
 
 def _opinions(parity: Parity, expected: int, said: int) -> str:

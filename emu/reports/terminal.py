@@ -29,9 +29,7 @@ from emu.verdicts import is_checked
 from emu.wording import (
     allocator,
     call_path,
-    class_number,
     counted,
-    error_of,
     frame_note,
     function_of,
     kind,
@@ -43,6 +41,7 @@ from emu.wording import (
     printable,
     reading_lines,
     without_numbers,
+    worst_input,
 )
 
 _BAR_WIDTH = 20
@@ -304,13 +303,9 @@ def _parity(run: Run) -> Table:
             "against PyTorch float32",
             f"mean {parity.float32.mean_abs_error:.2e}, largest {parity.float32.max_abs_error:.2e}",
         )
-    worst = parity.worst_input
-    table.add_row(
-        "worst input",
-        f"#{worst.index}: {error_of(worst)}, {class_number(worst.predicted)}, PyTorch says {worst.expected}",
-    )
+    table.add_row("worst input", worst_input(parity))
     if parity.label_accuracy is not None:
-        table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.inputs} inputs")
+        table.add_row("right about the true label", f"{parity.label_accuracy:.1%} of {parity.compared} {parity.unit}s")
     return table
 
 

@@ -23,7 +23,7 @@ class Served:
     """The firmware's answers to the inputs."""
 
     outputs: NDArray[np.float32] | None = None
-    """(N, C). From the first input without an answer on, all values are NaN."""
+    """(N, C), or (N, T, C) for outputs at each step. From the first step without an answer on, all values are NaN."""
     instructions: list[int | None] = field(default_factory=list)
     """The instructions of each input that was answered."""
     faults: list[Fault] = field(default_factory=list)
@@ -39,11 +39,13 @@ def drive(
     firmware: Firmware,
     mailbox_address: int | None,
     inputs: EvaluationInputs | None,
+    each_step: bool,
     progress: Progress,
 ) -> tuple[Served, Measurements]:
     """Run the firmware from reset on, with every input. Return the answers and the measurements.
 
-    If the emulator is lost, the answers before that stay.
+    With ``each_step`` the firmware is asked for outputs at each step. If the emulator is lost, the answers before that
+    stay.
     """
     with machine:
         stop = machine.boot()
@@ -51,14 +53,19 @@ def drive(
         if stop.reason == "yield" and mailbox_address is not None:
             with contextlib.suppress(LostError):  # a fault among the measurements
                 mailbox = Mailbox.open(machine, mailbox_address, firmware.ram)
-                _serve(served, mailbox, inputs, firmware, progress)
+                _serve(served, mailbox, inputs, each_step, firmware, progress)
         elif stop.reason == "exit" and stop.exit_status:
             served.faults.append(_exit_fault(stop))
         return served, machine.measure()
 
 
 def _serve(
-    served: Served, mailbox: Mailbox, inputs: EvaluationInputs | None, firmware: Firmware, progress: Progress
+    served: Served,
+    mailbox: Mailbox,
+    inputs: EvaluationInputs | None,
+    each_step: bool,
+    firmware: Firmware,
+    progress: Progress,
 ) -> None:
     """Put each input through the mailbox, and add the answers to ``served``."""
     if mailbox.status != 0:
@@ -67,18 +74,19 @@ def _serve(
     if inputs is None:
         return
     require_width(inputs.x, mailbox.columns)
-    require_reference_width(inputs, mailbox.outputs)
-    served.outputs = outputs = np.full((len(inputs), mailbox.outputs), np.nan, np.float32)
+    require_reference_shape(inputs, mailbox.outputs, each_step)
+    steps = (inputs.x.shape[1],) if each_step else ()
+    served.outputs = outputs = np.full((len(inputs), *steps, mailbox.outputs), np.nan, np.float32)
     for index, x in enumerate(inputs.x):
         progress(index, len(inputs))
-        reply, answer = mailbox.infer(x)
+        reply, answer = mailbox.infer(x, each_step)
+        outputs[index] = answer
         if not reply.ok:
             if reply.stop.reason == "yield":
                 served.faults.append(_refusal(firmware, f"input {index}: the firmware answered status {reply.status}"))
             elif reply.stop.reason == "exit":
                 served.faults.append(_refusal(firmware, f"input {index}: the firmware ended instead of answering"))
             break
-        outputs[index] = answer
         served.instructions.append(reply.instructions)
     progress(len(inputs), len(inputs))
 
@@ -100,13 +108,31 @@ def require_width(x: NDArray[np.float32], columns: int) -> None:
         raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {columns}")
 
 
-def require_reference_width(inputs: EvaluationInputs, outputs: int) -> None:
-    """Raise InputError if the number of columns of PyTorch's answers is not the firmware's ``outputs``."""
-    reference = inputs.logits64 if inputs.logits64 is not None else inputs.logits32
-    if reference is not None and reference.shape[1] != outputs:
+def require_reference_shape(inputs: EvaluationInputs, outputs: int, each_step: bool) -> None:
+    """Raise InputError if PyTorch's answers are not ``outputs`` columns, at each step or of each input."""
+    reference = inputs.reference
+    if reference is None:
+        if inputs.labels is not None and (inputs.labels.ndim == 2) != each_step:
+            raise InputError(
+                _other_shape("y", list(inputs.labels.shape), ["N", "T"] if each_step else ["N"], each_step)
+            )
+        return
+    if (reference.ndim == 3) != each_step:
+        expected = ["N", "T", "C"] if each_step else ["N", "C"]
+        raise InputError(_other_shape("logits", list(reference.shape), expected, each_step))
+    if reference.shape[-1] != outputs:
         raise InputError(
-            f"the reference logits have {reference.shape[1]} columns; the firmware gives {outputs} outputs"
+            f"the reference logits have {reference.shape[-1]} columns; the firmware gives {outputs} outputs"
         )
+
+
+def _other_shape(name: str, found: list[int], expected: list[str], each_step: bool) -> str:
+    gives = "outputs at each step" if each_step else "outputs of a whole sequence"
+    remedy = f"--set pooling={'mean' if each_step else 'none'}"
+    return (
+        f"{name} has shape {found}; the model gives {gives}, so expected [{', '.join(expected)}]. "
+        f"If the checkpoint's model gives the other, state it: {remedy}"
+    )
 
 
 def _refusal(firmware: Firmware, detail: str) -> Fault:

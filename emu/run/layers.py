@@ -35,15 +35,18 @@ def trace_layers(model: Model, target: Target, x: NDArray[np.float32], limits: L
             raise InputError(f"the firmware stopped before its first step: {_why(stop)}")
         mailbox = Mailbox.open(machine, address, firmware.ram)
         require_width(x, mailbox.columns)
-        steps = []
+        steps, outputs = [], []
         for index, row in enumerate(x):
-            reply, trace = mailbox.step(row, first=index == 0, last=index == len(x) - 1)
+            finish = info.each_step or index == len(x) - 1
+            reply, trace = mailbox.step(row, index == 0, finish)
             if not reply.ok:
                 why = f"status {reply.status}" if reply.stop.reason == "yield" else _why(reply.stop)
                 raise InputError(f"the firmware stopped at step {index}: {why}")
             steps.append(trace)
+            if finish:
+                outputs.append(mailbox.read_outputs())
         traced = split_trace(np.stack(steps), info)
-        traced["logits"] = mailbox.read_outputs()[np.newaxis]
+        traced["logits"] = np.stack(outputs)
     return compare_layers(traced, checkpoint, x)
 
 

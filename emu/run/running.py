@@ -7,6 +7,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.instruments import require
+from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.parity import compare
 from emu.record import Failure, Reading, Run
@@ -38,7 +39,8 @@ def run_model(
     Raises InputError if the inputs are not for the model.
     """
     elf = build_firmware(model.image, target.board, BuildOptions(input_rows=inputs.x.shape[1]))
-    run = _measure(elf, model.name, target, inputs, options, progress)
+    each_step = read_image_info(model.image).each_step
+    run = _measure(elf, model.name, target, inputs, each_step, options, progress)
     run.reading = reading
     if options.trace_input is not None:
         try:
@@ -59,10 +61,13 @@ def run_firmware(
 ) -> Run:
     """Run an ELF. With a mailbox and inputs: run every input; otherwise run from reset to the end.
 
+    The firmware is asked for outputs at each step if the inputs come with PyTorch's answers at each step.
+
     Raises InputError if the ELF or the inputs are not for this target or firmware. An error of the firmware is not an
     exception, but a fault in the record.
     """
-    return _judged(_measure(elf, name, target, inputs, options, progress), options)
+    each_step = inputs is not None and inputs.has_answers_at_each_step
+    return _judged(_measure(elf, name, target, inputs, each_step, options, progress), options)
 
 
 def _measure(
@@ -70,6 +75,7 @@ def _measure(
     name: str,
     target: Target,
     inputs: EvaluationInputs | None,
+    each_step: bool,
     options: RunOptions,
     progress: Progress,
 ) -> Run:
@@ -79,13 +85,13 @@ def _measure(
     twice = options.stack_peak and needs_second_run(target)
     first, second = _halves(progress) if twice else (progress, progress)
     machine = open_machine(firmware, target, replace(options, stack_peak=False))
-    served, measured = drive(machine, firmware, mailbox_address, inputs, first)
+    served, measured = drive(machine, firmware, mailbox_address, inputs, each_step, first)
     failures: list[Failure] = []
     if twice:
         try:
             machine, measured = begin_second_run(firmware, target, options.limits, measured)
             if machine is not None:
-                again, with_stack = drive(machine, firmware, mailbox_address, inputs, second)
+                again, with_stack = drive(machine, firmware, mailbox_address, inputs, each_step, second)
                 measured = add_stack(measured, with_stack, same=again.is_as(served))
         except Exception as error:  # the first run is done
             failures.append(failure("second run", error))
@@ -96,6 +102,10 @@ def _measure(
         run.parity = compare(served.outputs, inputs, answered=len(served.instructions))
     if run.parity is None:
         run.not_measured["parity"] = _why_no_parity(inputs, served)
+    elif run.parity.argmax_agreement is None:
+        run.not_measured["argmax_agreement"] = (
+            "the outputs at each step are no classes: the inputs have no y or classes"
+        )
     if run.memory_check is not None:
         run.memory_check = suppress(run.memory_check, options.suppressions)
     return run

@@ -9,6 +9,8 @@
  *     if (mamba_start(&sequence, &model, arena, sizeof arena) != MAMBA_OK) ...   (arena: mamba_arena_bytes(&model))
  *     for (t = 0; t < steps; t++) mamba_step(&sequence, x + t * model.n_features);
  *     if (mamba_finish(&sequence, logits) != MAMBA_OK) ...
+ *
+ * A model with outputs at each step: call mamba_finish() after every mamba_step().
  */
 #ifndef MAMBA_H
 #define MAMBA_H
@@ -69,7 +71,8 @@ mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, voi
 /* Take one row x (F). */
 void mamba_step(mamba_sequence *sequence, const float *x);
 
-/* Pool, and write the logits (C). The sequence may go on with further steps (streaming): this changes no state. */
+/* Pool, and write the logits (C); without pooling, the logits of the last step. The sequence may go on with further steps
+ * (streaming): this changes no state. */
 mamba_status mamba_finish(const mamba_sequence *sequence, float *logits);
 
 #ifdef __cplusplus

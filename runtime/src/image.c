@@ -211,7 +211,7 @@ uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence
     s->x_dbl = take(arena, &used, h->dt_rank + 2u * h->d_state);
     s->hidden = written & 1u << HIDDEN ? take(arena, &used, h->d_model) : NULL;
     s->normed = written & 1u << NORMED ? take(arena, &used, h->d_model) : NULL;
-    if (op->parameter != MAMBA_POOL_LAST) s->pooled = take(arena, &used, op->in);
+    if (op->parameter != MAMBA_POOL_LAST && op->parameter != MAMBA_POOL_NONE) s->pooled = take(arena, &used, op->in);
     else s->pooled = at == U ? s->u : at == HIDDEN ? s->hidden : s->normed;
     return used * sizeof(float);
 }

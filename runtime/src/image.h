@@ -41,7 +41,9 @@ enum mamba_kind {
     MAMBA_KINDS
 };
 
-enum { MAMBA_NORM_LAYER = 1, MAMBA_LINEAR_ADDS = 1, MAMBA_POOL_LAST = 1, MAMBA_POOL_MAX = 2, MAMBA_POOL_SUM = 3 }; /* parameters */
+/* Parameters of operations. */
+enum { MAMBA_NORM_LAYER = 1, MAMBA_LINEAR_ADDS = 1 };
+enum { MAMBA_POOL_LAST = 1, MAMBA_POOL_MAX = 2, MAMBA_POOL_SUM = 3, MAMBA_POOL_NONE = 4 };
 
 /* The tensors of each kind; each kind counts from 0. */
 enum mamba_slot {

@@ -149,10 +149,10 @@ static const float *fork_residual(const mamba_sequence *s, const struct mamba_op
     return s->hidden;
 }
 
-/* s->pooled (in) += x, or the larger of both for the maximum. If only the last step counts, x is already in s->pooled. */
+/* s->pooled (in) += x, or the larger of both for the maximum. If only this step counts, x is already in s->pooled. */
 static void pool(const mamba_sequence *s, const struct mamba_operation *op, const float *x)
 {
-    if (op->parameter == MAMBA_POOL_LAST) return;
+    if (op->parameter == MAMBA_POOL_LAST || op->parameter == MAMBA_POOL_NONE) return;
     if (op->parameter == MAMBA_POOL_MAX) {
         for (uint32_t i = 0; i < op->in; i++)
             if (s->steps == 0 || !(x[i] <= s->pooled[i])) s->pooled[i] = x[i]; /* a NaN stays */

@@ -8,11 +8,12 @@
 #define RUNS allowed()
 #endif
 #ifndef SECTION
-#define SECTION ".noinit" /* which keeps its values over a reset; startup code clears .mailbox no more than that */
+#define SECTION ".noinit" /* startup code clears neither this section nor .mailbox */
 #endif
 
 static volatile int sink;
 __attribute__((section(SECTION), used)) static volatile uint32_t forgotten;
+__attribute__((section(SECTION), used)) static volatile uint32_t kept_magic, kept_boots;
 
 __attribute__((noipa)) static void keep(const volatile void *memory) { __asm__ volatile("" ::"r"(memory) : "memory"); }
 
@@ -79,6 +80,45 @@ __attribute__((noipa)) static uint32_t *get(void)
 __attribute__((noipa, unused)) static void block_decides(void) { decide(get() + 3); }
 
 __attribute__((noipa, unused)) static void variable_decides(void) { decide(&forgotten); }
+
+/* A counter of boots in RAM that a reset keeps. A magic word says whether the counter is valid. */
+__attribute__((noipa, unused)) static void counts_boots(void)
+{
+    if (kept_magic != 0x600DB007u) { /* magic */
+        kept_magic = 0x600DB007u;
+        kept_boots = 0;
+    }
+    kept_boots++;
+    if (kept_boots > 3) sink = 1;
+}
+
+/* The same counter without its magic word. */
+__attribute__((noipa, unused)) static void counts_boots_of_any_number(void)
+{
+    kept_boots++;
+    if (kept_boots > 3) sink = 1; /* boots */
+}
+
+static char shifted[32] = "0123456789abcdef";
+static volatile size_t twelve = 12, four = 4, none = 0;
+
+__attribute__((noipa, unused)) static void shifts_by(size_t bytes)
+{
+    memcpy(shifted + bytes, shifted, twelve); /* overlap */
+    sink = 1;
+}
+
+__attribute__((noipa, unused)) static void shifts_back_by(size_t bytes)
+{
+    memcpy(shifted, shifted + bytes, twelve); /* back */
+    sink = 1;
+}
+
+__attribute__((noipa, unused)) static void moves(void)
+{
+    memmove(shifted + four, shifted, twelve);
+    sink = 1;
+}
 
 int main(void)
 {

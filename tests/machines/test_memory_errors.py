@@ -11,7 +11,7 @@ from emu.machines import Limits, Measurements
 from emu.machines.unicorn import UnicornMachine
 from emu.record import MemoryFinding
 from emu.run import RunOptions, run_firmware
-from emu.suppressions import Suppression
+from emu.suppressions import Suppression, suppress
 from emu.targets import Target
 
 SOURCE, STACKS, MISTAKES = "memory_errors.c", "stacks.c", "mistakes.c"
@@ -72,8 +72,7 @@ def test_an_error_a_million_times_is_one_finding(tmp_path: Path) -> None:
 def test_an_undefined_value_comes_from_the_memory_that_nobody_set(
     tmp_path: Path, level: str, runs: str, memory: str
 ) -> None:
-    section = '".mailbox"' if runs.startswith("variable") else '".noinit"'
-    _, (finding,) = check(tmp_path, SOURCE, runs, level, f"-DSECTION={section}")
+    _, (finding,) = check(tmp_path, SOURCE, runs, level)
     assert (finding.kind, finding.line) == ("uninitialised_branch", line_of(SOURCE, "decide"))
     origin = finding.origin
     assert origin is not None
@@ -83,16 +82,34 @@ def test_an_undefined_value_comes_from_the_memory_that_nobody_set(
         assert origin.memory.endswith(f"/{SOURCE}:{line_of(SOURCE, 'get')})")
 
 
-def test_what_is_kept_over_a_reset_counts_as_set(tmp_path: Path) -> None:
-    measured, findings = check(tmp_path, SOURCE, "variable_decides()")
-    assert findings == []
+def keeping(*sections: str) -> Target:
+    return Target(TARGET.board.model_copy(update={"kept_over_reset": sections}), "unicorn")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("section", [".noinit", ".kept_ram"])
+def test_a_counter_that_no_magic_word_guards_is_a_finding(tmp_path: Path, level: str, section: str) -> None:
+    _, findings = check(tmp_path, SOURCE, "counts_boots_of_any_number()", level, f'-DSECTION="{section}"')
+    (finding,) = findings
+    assert (finding.kind, finding.function) == ("uninitialised_branch", "counts_boots_of_any_number")
+    assert finding.line == line_of(SOURCE, "boots")
+    assert finding.origin is not None
+    assert finding.origin.memory == f"0 bytes into `kept_boots` (4 bytes), in {section}"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_test_of_a_magic_word_is_the_only_finding_and_can_be_accepted(tmp_path: Path, level: str) -> None:
+    measured, findings = check(tmp_path, SOURCE, "counts_boots()", level)
+    assert [(finding.function, finding.line) for finding in findings] == [("counts_boots", line_of(SOURCE, "magic"))]
+    assert "suppress the finding, or name .noinit in kept_over_reset of the board file" in findings[0].detail
     assert measured.memory_check is not None
-    assert measured.memory_check.taken_as_set == [".noinit"]
+    accepted = Suppression(kind="uninitialised_*", function="counts_boots", reason="looks for the magic word")
+    assert suppress(measured.memory_check, [accepted]).findings == []
 
 
 def test_the_verdict_names_the_sections_that_count_as_set(tmp_path: Path) -> None:
     elf = build(tmp_path, SOURCE, "-DRUNS=variable_decides()")
-    run = run_firmware(elf, "program", TARGET, None, RunOptions(memcheck=True), lambda _done, _of: None)
+    run = run_firmware(elf, "program", keeping(".noinit"), None, RunOptions(memcheck=True), lambda _done, _of: None)
     values = [verdict.value for verdict in run.verdicts if verdict.name == "no memory error"]
     assert values == ["0 memory errors; not looked for: uninitialised values in .noinit"]
 
@@ -101,17 +118,45 @@ def test_the_verdict_names_the_sections_that_count_as_set(tmp_path: Path) -> Non
     ("kept", "number"), [((".noinit",), 0), ((".no",), 0), ((), 1), ((".persistent",), 1)], ids=str
 )
 def test_a_board_says_which_sections_a_reset_keeps(tmp_path: Path, kept: tuple[str, ...], number: int) -> None:
-    target = Target(TARGET.board.model_copy(update={"kept_over_reset": kept}), "unicorn")
-    measured, findings = check(tmp_path, SOURCE, "variable_decides()", target=target)
+    measured, findings = check(tmp_path, SOURCE, "variable_decides()", target=keeping(*kept))
     assert len(findings) == number
     assert measured.memory_check is not None
     assert measured.memory_check.taken_as_set == [".noinit"] * (number == 0)
     for finding in findings:
-        assert finding.detail.endswith(
-            "(name .noinit in kept_over_reset of the board file if a reset keeps its values)"
-        )
+        assert "; at power-on .noinit holds anything" in finding.detail
         assert finding.origin is not None
         assert finding.origin.memory == "0 bytes into `forgotten` (4 bytes), in .noinit"
+
+
+# ---- memcpy between places that overlap ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("library", ["--specs=nano.specs", "--specs=nosys.specs"])
+@pytest.mark.parametrize(
+    ("runs", "mark", "shared"),
+    [("shifts_by(four)", "overlap", 8), ("shifts_back_by(four)", "back", 8), ("shifts_by(twelve-1)", "overlap", 1)],
+)
+def test_a_copy_onto_itself_names_the_line_that_called_memcpy(
+    tmp_path: Path, level: str, library: str, runs: str, mark: str, shared: int
+) -> None:
+    _, (finding,) = check(tmp_path, SOURCE, runs, level, library)
+    assert (finding.kind, finding.function, finding.times) == ("overlapping_copy", "memcpy", 1)
+    assert "memcpy of 12 bytes from 0x" in finding.detail
+    assert f": {shared} byte{'s' * (shared != 1)} are in both" in finding.detail
+    assert finding.backtrace[1].line == line_of(SOURCE, mark)
+    assert finding.memory is not None
+    assert finding.memory.endswith("into `shifted` (32 bytes)")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("runs", ["shifts_by(none)", "shifts_by(twelve)", "shifts_back_by(twelve)", "moves()"])
+def test_places_that_are_one_or_apart_and_memmove_are_no_finding(tmp_path: Path, level: str, runs: str) -> None:
+    assert check(tmp_path, SOURCE, runs, level)[1] == []
+
+
+def test_a_memcpy_that_is_memmove_is_no_finding(tmp_path: Path) -> None:
+    assert check(tmp_path, SOURCE, "shifts_by(four)", "-Wl,--defsym=memcpy=memmove")[1] == []
 
 
 # ---- one mistake, one finding ----------------------------------------------------------------------------------------

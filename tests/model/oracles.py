@@ -16,12 +16,12 @@ Array = NDArray[np.float64]
 
 
 def recurrence(checkpoint: Checkpoint, x: Array) -> Array:
-    """x (T, F) -> logits (C,)."""
+    """x (T, F) -> logits (C,), or (T, C) without pooling."""
     config, weights = checkpoint.config, checkpoint.weights
     hidden = intermediates(checkpoint, x)[f"layers.{config.n_blocks - 1}.output"]
     if config.block == "residual":
         hidden = _rms_norm(hidden, weights["norm_f.weight"].astype(np.float64), config.norm_epsilon)
-    pooled = hidden.sum(axis=0) / len(hidden) if config.pooling == "mean" else hidden[-1]
+    pooled = {"mean": hidden.sum(axis=0) / len(hidden), "last": hidden[-1], "none": hidden}[config.pooling]
     if not config.head:
         return pooled
     return pooled @ weights["head.weight"].astype(np.float64).T + weights["head.bias"]
@@ -85,7 +85,7 @@ def _mixer(weights: dict[str, Array], hidden: Array) -> tuple[dict[str, Array], 
 
 
 def evaluate(graph: Graph, x: Array) -> Array:
-    """x (T, F) -> logits (C,), one time step after the other."""
+    """x (T, F) -> logits (C,), or (T, C) without pooling, one time step after the other."""
     config = graph.config
     at = next(index for index, operation in enumerate(graph.operations) if isinstance(operation, Pool))
     pool, each_step, at_the_end = graph.operations[at], graph.operations[:at], graph.operations[at + 1 :]
@@ -94,6 +94,7 @@ def evaluate(graph: Graph, x: Array) -> Array:
     tails = {mixer: np.zeros_like(mixer.conv_weight) for mixer in mixers}  # the last K inputs, the newest at the end
     states = {mixer: np.zeros_like(mixer.a) for mixer in mixers}
     total, hidden, largest = np.zeros(1), np.zeros(1), None
+    each: list[Array] = []
     for row in x.astype(np.float64):
         hidden, kept = row, np.zeros(1)
         for operation in each_step:
@@ -110,13 +111,14 @@ def evaluate(graph: Graph, x: Array) -> Array:
                     kept = hidden
                 case Pool():
                     raise AssertionError("one pooling ends the steps")
+        each.append(hidden)
         total = total + hidden
         largest = hidden if largest is None else np.maximum(largest, hidden)
-    pooled = {"mean": total / len(x), "last": hidden, "max": largest, "sum": total}[pool.pooling]
+    vectors = {"mean": [total / len(x)], "last": [hidden], "max": [largest], "sum": [total], "none": each}[pool.pooling]
     for operation in at_the_end:
         assert isinstance(operation, Linear)
-        pooled = _apply(operation, pooled)
-    return pooled
+        vectors = [_apply(operation, vector) for vector in vectors]
+    return np.stack(vectors) if pool.pooling == "none" else vectors[0]
 
 
 def _mix(mixer: Mixer, tail: Array, state: Array, hidden: Array, dt_rank: int) -> Array:

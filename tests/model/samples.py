@@ -33,6 +33,10 @@ CONFIGS = {
         projection_bias=True,
         norm_epsilon=1e-3,
     ),
+    "outputs at each step": ModelConfig(6, 3, d_model=8, d_inner=16, d_state=4, dt_rank=1, n_blocks=2, pooling="none"),
+    "outputs at each step, more than d_inner": ModelConfig(
+        90, 40, d_model=8, d_inner=13, d_state=4, dt_rank=1, pooling="none"
+    ),
     "a bare block": ModelConfig(
         8, 8, d_model=8, d_inner=16, d_state=4, dt_rank=1, linear_in=False, head=False, projection_bias=True
     ),

@@ -41,6 +41,8 @@ CASES: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "the maximum": (NORMED, {"pooling": "max"}),
     "the maximum of plain blocks": (PLAIN, {"pooling": "max"}),
     "the sum": (PLAIN, {"pooling": "sum"}),
+    "outputs at each step": (NORMED, {"pooling": "none"}),
+    "outputs at each step of plain blocks": (PLAIN, {"pooling": "none"}),
 }
 
 

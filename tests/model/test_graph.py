@@ -25,7 +25,7 @@ def test_a_graph_computes_what_was_trained(config: ModelConfig, fold: bool, step
     x = random_sequence(config, steps)
     expected = recurrence(checkpoint, x)
     logits = evaluate(build_graph(checkpoint, fold), x)
-    assert logits.shape == (config.n_outputs,)
+    assert logits.shape == ((steps, config.n_outputs) if config.pooling == "none" else (config.n_outputs,))
     assert np.abs(logits - expected).max() < 1e-12 * np.abs(expected).max()
 
 
@@ -87,6 +87,8 @@ def test_without_folding_every_layer_stays(config: ModelConfig) -> None:
         ("two plain blocks with every bias", True, True),
         ("three plain blocks, last", True, True),
         ("one residual block, mean", False, False),
+        ("outputs at each step", True, True),
+        ("outputs at each step, more than d_inner", False, False),
         ("a bare block", False, False),
         ("residual blocks without a head", False, False),
     ],

@@ -100,7 +100,7 @@ def test_the_command_line_beats_the_file_beats_config_json_beats_the_metadata(tm
     ("text", "complaint"),
     [
         ('poling = "last"', "poling: is not known"),
-        ('pooling = "median"', "pooling: \"median\" is none of 'mean', 'last', 'max' or 'sum'"),
+        ('pooling = "median"', "pooling: \"median\" is none of 'mean', 'last', 'max', 'sum' or 'none'"),
         ("norm_epsilon = 0", "norm_epsilon: 0 is not greater than 0"),
         ("pooling", "not a statement about a checkpoint"),
     ],

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "Fork": (),
     "Pool": (),
 }
-PARAMETERS = {"Norm": 2, "Mixer": 1, "Linear": 2, "Fork": 1, "Pool": 4}  # how many values a kind's parameter has
+PARAMETERS = {"Norm": 2, "Mixer": 1, "Linear": 2, "Fork": 1, "Pool": 5}  # how many values a kind's parameter has
 FIELDS = ("kind", "in", "out", "parameter")  # of an operation's record, before the offsets of its tensors
 
 _PLAIN = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=4, dt_rank=1)
@@ -53,6 +53,7 @@ def small_images() -> dict[str, bytes]:
         "layer norm": write_image(build_graph(_with_norm_biases(replace(_RESIDUAL, norm="layer", pooling="max")))),
         "two blocks": _image(_TWO_BLOCKS),
         "sum": _image(replace(_BIASED, pooling="sum")),
+        "each step": _image(replace(_RESIDUAL, pooling="none")),
         "square": _image(_SQUARE, fold=False),
         "float16": _image(_BIASED, fold=False, matrix_type="f16"),
         "int8": _image(_LAST, matrix_type="int8"),

@@ -1,7 +1,7 @@
 """How the instructions of a whole firmware change SP."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,20 @@ from emu.firmware import Firmware
 
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
+# The last byte tells VSTMDB (0x.A or 0x.B) and STR (0x.D) from other instructions with the same first byte.
+_SAVES = re.compile(
+    rb"(?=[\x20-\x2c]\xe9..|[\x20-\x2c\x60-\x6c]\xed.(?P<floats>.)|[\x40-\x4c]\xf8.(?P<word>.))", re.DOTALL
+)
+"""STMDB Rn!, VSTMDB Rn! and STR Rt, [Rn, #-n]! with another pointer than SP (A7.7.160, A7.7.255 and A7.7.161)."""
+
 _SEND_EVENT = re.compile(rb"(?=\x40\xbf)", re.DOTALL)
+
+
+def _saves(match: re.Match[bytes]) -> bool:
+    floats, word = match["floats"], match["word"]
+    if floats is not None:
+        return floats[0] & 0xE == 0xA
+    return word is None or word[0] & 0xF == 0xD
 
 
 class CodeMap:
@@ -39,12 +52,18 @@ class CodeMap:
         return self._places_of(_DIVISION)
 
     @cached_property
+    def behind_saves(self) -> list[int]:
+        """The addresses after instructions that store registers below another pointer than SP, and move the pointer."""
+        return [address + 4 for address in self._places_of(_SAVES, _saves)]
+
+    @cached_property
     def events(self) -> list[int]:
         """The addresses of SEV, and of data that looks like it."""
         return self._places_of(_SEND_EVENT)
 
-    def _places_of(self, pattern: re.Pattern[bytes]) -> list[int]:
-        places = (start + match.start() for start, code in self._firmware.code() for match in pattern.finditer(code))
+    def _places_of(self, pattern: re.Pattern[bytes], is_wanted: Callable[[re.Match[bytes]], bool] = bool) -> list[int]:
+        matches = ((start, match) for start, code in self._firmware.code() for match in pattern.finditer(code))
+        places = (start + match.start() for start, match in matches if is_wanted(match))
         return [place for place in places if place % 2 == 0]
 
     def delta_at(self, address: int) -> int:

@@ -112,7 +112,8 @@ class CortexM:
         if peak.lowest == top:
             return []
         at = self._lowering_instruction(peak)
-        return unwind(self._firmware, peak.registers, peak.read, peak.lowest, at, top, one_stack=True)
+        frames = unwind(self._firmware, peak.registers, peak.read, peak.lowest, at, top, one_stack=True)
+        return [frames[0].model_copy(update={"interrupted_by": peak.exception}), *frames[1:]]
 
     def _lowering_instruction(self, peak: StackPeak) -> int:
         """Return the address of the instruction that brought SP to its lowest."""

@@ -100,6 +100,11 @@ def is_exception_return(value: int) -> bool:
     return value in _EXCEPTION_RETURNS
 
 
+def on_process_stack(return_value: int) -> bool:
+    """Return whether the frame of a handler that will return by ``return_value`` is on the process stack."""
+    return bool(return_value & _ON_PROCESS_STACK)
+
+
 def pushed_frame(sp: int, return_value: int) -> int:
     """Return the address of the frame that the core pushed below ``sp``; 0 if the handler has no process's frame."""
     if not is_exception_return(return_value) or not return_value & _ON_PROCESS_STACK:
@@ -113,16 +118,16 @@ def interrupted_by_handler(registers: Sequence[int], return_value: int, read: Me
     ``registers`` are r0 to r15 at the handler's first instruction, where r13 is MSP, then PSP if it is known. The frame
     is not known if it is on the process stack and PSP is 0 or missing, or if ``read`` has no memory there.
     """
-    on_process_stack = bool(return_value & _ON_PROCESS_STACK)
+    process = on_process_stack(return_value)
     psp = list(registers[_PSP:])
-    frame = registers[_SP] if not on_process_stack else psp[0] if psp else 0
+    frame = registers[_SP] if not process else psp[0] if psp else 0
     stacked = read(frame, _FRAME.size) if frame else b""
     if len(stacked) < _FRAME.size:
         return None
     r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack(stacked)
     floats = 0 if return_value & _SMALL_FRAME else _FLOATS_BYTES
     sp = frame + _FRAME.size + floats + (4 if xpsr & _REALIGNED else 0)
-    return Interrupted([r0, r1, r2, r3, *registers[4:12], r12, sp, lr, pc & ~1, *psp], frame, on_process_stack)
+    return Interrupted([r0, r1, r2, r3, *registers[4:12], r12, sp, lr, pc & ~1, *psp], frame, process)
 
 
 def exceptions_of_handler(vector_table: bytes, handler: int) -> list[str]:

@@ -16,6 +16,7 @@ from emu.architectures.armv7em.exceptions import (
     exceptions_of_handler,
     interrupted_by_handler,
     is_exception_return,
+    on_process_stack,
 )
 from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect, stack_effects
 from emu.architectures.core import Memory
@@ -134,11 +135,11 @@ def _caller_of(
         return call.why
     begins_here, return_address = call.sp == called.top, call.registers[_LR]
     if is_exception_return(return_address):
+        if one_stack and on_process_stack(return_address):
+            return None if begins_here else "it has interrupted code on the process stack"
         interrupted = interrupted_by_handler(call.registers, return_address, read)
         if interrupted is None:
             return "no caller is known: the exception's frame cannot be read"
-        if interrupted.on_process_stack and one_stack:
-            return None if begins_here else "it has interrupted code on the process stack"
         pc = interrupted.registers[_PC]
         if not _is_code(firmware, pc):
             return f"no caller is known: it has interrupted {pc:#010x}, where no code is"

@@ -45,6 +45,15 @@ class QemuCortexM:
             changes.append(bits)
         return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
 
+    def stack_changes(self) -> bytes:
+        """Return a bit for each halfword: whether the instruction before it may lead SP to another stack."""
+        code, changes = self.core.code, []
+        for region in code.regions:
+            bits = np.zeros(region.size // 2, np.bool_)
+            bits[[(address - region.start) // 2 for address in code.behind_anew if address in region]] = True
+            changes.append(bits)
+        return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
+
     def stops(self, read: Memory) -> frozenset[int]:
         """Return the handlers of faults."""
         return self.core.fault_handlers(read)

@@ -47,13 +47,13 @@ def heap_state(region: Region) -> NDArray[np.uint8]:
 
 
 def defined_ranges(firmware: Firmware) -> list[tuple[int, int]]:
-    """Return address and size of the RAM with values at reset: loaded data, and data that survives a reset."""
+    """Return address and size of the RAM with values at reset: loaded data, and what the board takes as set."""
     loaded = [(segment.load_address, len(segment.data)) for segment in firmware.segments]
     return [*loaded, *((section.address, section.size) for section in kept_sections(firmware))]
 
 
 def kept_sections(firmware: Firmware) -> list[Section]:
-    """Return the firmware's sections that a reset keeps, as the board says."""
+    """Return the sections that the board names in ``kept_over_reset``."""
     return [each for each in firmware.sections if each.size and each.name.startswith(firmware.board.kept_over_reset)]
 
 

@@ -73,7 +73,7 @@ def stack_overflow(run: Run) -> Fault:
     peak = stack_peak(stacks.state.peak, stacks.state.floor, stacks.current.top)
     backtrace = run.core.peak_backtrace(peak, stacks.current.top)
     pc = backtrace[0].pc
-    whose = "the stack" if len(stacks.found) == 1 else stacks.current.name
+    whose = "the stack" if len(stacks.found.stacks) == 1 else stacks.current.name
     detail = f"SP goes to {lowest:#010x}, {limit - lowest} bytes below the limit {limit:#010x} of {whose}"
     return Fault(
         **firmware.locate(pc).model_dump(),
@@ -82,6 +82,7 @@ def stack_overflow(run: Run) -> Fault:
         pc=pc,
         detail=detail,
         backtrace=backtrace,
+        task=run.task,
     )
 
 
@@ -94,6 +95,7 @@ def make_fault(run: Run, kind: str, pc: int, detail: str, address: int | None = 
         pc=pc,
         detail=detail,
         backtrace=run.backtrace(pc),
+        task=run.task,
     )
 
 

@@ -37,6 +37,7 @@ from emu.machines.unicorn.memory_errors import MemoryErrors
 from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
+from emu.machines.unicorn.stopped import Stopped
 from emu.native import unicorn as native
 from emu.native.unicorn.exceptions import SYSTEM_CONTROL_SPACE
 from emu.native.unicorn.hooks import NativeHooks
@@ -179,12 +180,15 @@ class UnicornMachine(Machine):
             hooks.move_blocks()
             moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
             ledger.place_of = moved_blocks.own_address
+        stacks = None if self._bare else Stacks(firmware, self._core, hooks, Stopped(engine).read)
+        if stacks is not None:
+            ledger.callers.task_of = stacks.found.task
         return Run(
             firmware=firmware,
             core=self._core,
             engine=engine,
             hooks=hooks,
-            stacks=None if self._bare else Stacks(firmware, self._core, hooks),
+            stacks=stacks,
             paint=self._paint(engine),
             output=output,
             semihosting=semihosting,
@@ -317,7 +321,7 @@ class UnicornMachine(Machine):
         run.take_events()
         run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
         current = run.stacks.current
-        if run.shadow is not None and current is not None and current is not run.stacks.found[0]:
+        if run.shadow is not None and current is not None and current is not run.stacks.found.stacks[0]:
             run.shadow.open_stack(run.stacks.state.floor, current.top)
 
     def _give_own_block(self, run: Run) -> None:

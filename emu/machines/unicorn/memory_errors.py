@@ -37,7 +37,7 @@ class _Owner:
     what: str
     place: str = ""
     section: str | None = None
-    """The section of a variable that startup code does not clear, by the section's name."""
+    """The name of the variable's section if the ELF has no values for it and it is not one that is cleared."""
     is_block: bool = False
 
     @property
@@ -99,12 +99,15 @@ class MemoryErrors:
         backtrace = self._backtrace(finding)
         frames = _spans(backtrace, finding.registers[_SP])
         kind, detail = self._classify(finding)
-        address = finding.address if finding.access else None
+        address = finding.address if finding.access or finding.kind == FindingKind.OVERLAP else None
         origin = finding.origin
         owner = self._owner(address, frames, finding.registers[_SP]) if address is not None else None
         source = self._owner(origin.address, frames) if origin.pc != 0 else None
         if source is not None and source.section is not None:
-            detail += f" (name {source.section} in kept_over_reset of the board file if a reset keeps its values)"
+            detail += (
+                f"; at power-on {source.section} holds anything (if the code allows for that, suppress the finding, or "
+                f"name {source.section} in kept_over_reset of the board file)"
+            )
         described = MemoryFinding(
             **self._firmware.locate(finding.pc).model_dump(),
             kind=kind,
@@ -144,6 +147,8 @@ class MemoryErrors:
         kind = FindingKind(finding.kind)
         if kind in _UNDEFINED:
             return _UNDEFINED[kind]
+        if kind == FindingKind.OVERLAP:
+            return "overlapping_copy", _copy(*finding.registers[:3])
         access = "read" if finding.access == Access.LOAD else "write"
         what = f"{access} of {finding.size} byte{'s' * (finding.size != 1)} at {finding.address:#010x}"
         if kind == FindingKind.UNALIGNED:
@@ -233,6 +238,15 @@ def _offset(address: int, start: int, size: int) -> str:
     if address < start + size:
         return _bytes(address - start, "into")
     return _bytes(address - start - size, "after") if address > start + size else "right after"
+
+
+def _copy(target: int, source: int, size: int) -> str:
+    """Return what is wrong with the arguments of a call of memcpy."""
+    shared = size - abs(target - source)
+    return (
+        f"memcpy of {size:,} bytes from {source:#010x} to {target:#010x}: {_bytes(shared, 'are')} in both (memmove may "
+        "do that)"
+    )
 
 
 def _bytes(count: int, where: str) -> str:

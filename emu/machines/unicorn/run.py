@@ -89,6 +89,11 @@ class Run:
         """The core of the stopped engine."""
         return Stopped(self.engine)
 
+    @property
+    def task(self) -> str | None:
+        """The task that runs, or that a handler has interrupted; None if it is the first stack's."""
+        return self.stacks.found.task(self.hooks.thread) if self.stacks is not None else None
+
     def peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing if there is none."""
         return self.stopped.read(address, size)

@@ -1,70 +1,44 @@
-"""The firmware's stacks, found by following SP from one to the next."""
+"""The firmware's stacks in Unicorn: the hooks follow SP, and ask when SP is on no known stack."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
+from emu.architectures.armv7em.exception_model import exception_name
 from emu.architectures.armv7em.thumb import sets_sp_anew
-from emu.architectures.core import Core, StackPeak
-from emu.firmware import MOST_ABOVE_STACK, Firmware
+from emu.architectures.core import Core, Memory, StackPeak
+from emu.firmware import Firmware
+from emu.native.unicorn import MOST_STACKS as _NATIVE_STACKS
 from emu.native.unicorn import Snapshot, StackState
 from emu.native.unicorn.hooks import NativeHooks
-from emu.probes.heap_faults import Block
-from emu.probes.main_stack import NO_LIMIT, why_no_limit
+from emu.probes.stacks import FoundStack, FoundStacks, HeapBlock
 from emu.record import StackUse
 
-MOST_STACKS = 64
+MOST_STACKS = _NATIVE_STACKS - 1
 """The most stacks that are followed; all others are ignored."""
 
 _SP = 13
-MAIN, _PROCESS = "main stack (MSP)", "process stack (PSP)"
-
-HeapBlock = Callable[[int], Block | None]
-"""Returns the heap block that holds an address."""
-
-
-@dataclass
-class FoundStack:
-    """A stack as it was found, before it is measured."""
-
-    name: str
-    pointer: Literal["MSP", "PSP"]
-    top: int
-    limit: int | None
-    """The lowest address of the stack; None if it is not known."""
-    room: tuple[int, int] | None = None
-    """Start and end of the variable or heap block that is the stack; None if it is neither."""
-    in_heap: bool = False
 
 
 def stack_peak(snapshot: Snapshot, floor: int, top: int) -> StackPeak:
     """Return the peak in ``snapshot`` of a stack that begins at ``top``, without bytes below ``floor``."""
     registers = list(snapshot.registers)
     start = max(registers[_SP], floor)
-    return StackPeak(snapshot.lowest, snapshot.pc, registers, start, bytes(snapshot.stack[: max(0, top - start)]))
+    stack = bytes(snapshot.stack[: max(0, top - start)])
+    exception = exception_name(snapshot.exception) if snapshot.exception else None
+    return StackPeak(snapshot.lowest, snapshot.pc, registers, start, stack, exception)
 
 
 class Stacks:
-    """The stacks of one run: first the stack of the reset, then each other stack when SP moves to it.
+    """The stacks of one run: first the stack of the reset, then each other stack when SP moves to it."""
 
-    ``hooks`` follow SP, and ask when SP is on no known stack.
-    """
-
-    def __init__(self, firmware: Firmware, core: Core, hooks: NativeHooks):
+    def __init__(self, firmware: Firmware, core: Core, hooks: NativeHooks, read: Memory):
         self._firmware, self._core, self._hooks = firmware, core, hooks
-        self.found: list[FoundStack] = []
-        self.cut = False
-        """Whether there were more stacks than ``MOST_STACKS``."""
-        array, top = firmware.stack_array(firmware.initial_sp), firmware.initial_sp
-        name, room = (MAIN, None) if array is None else (array.readable, (array.address, array.end))
-        self._add(FoundStack(name, "MSP", top, firmware.stack_limit, room))
-        hooks.enter_stack(1, top)
+        self.found = FoundStacks(firmware, read, MOST_STACKS)
+        self._follow_last()
+        hooks.enter_stack(1, firmware.initial_sp)
 
     @property
     def current(self) -> FoundStack | None:
         """The stack that SP is on; None if SP is on no stack."""
         index = self._hooks.current_stack
-        return self.found[index - 1] if index else None
+        return self.found.stacks[index - 1] if index else None
 
     @property
     def state(self) -> StackState:
@@ -79,80 +53,23 @@ class Stacks:
         if current is not None and current.pointer == pointer and moved:
             self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, perhaps of too many bytes
             return
-        if not any(sp - 1 in region for region in self._firmware.board.ram):
-            self._hooks.enter_stack(0, sp)
-            return
-        stack = self._stack_at(sp, pointer, heap_block)
-        rooms = [(known.room, known.pointer) for known in self.found]
-        if stack.room is not None and (stack.room, pointer) in rooms:
-            self._hooks.enter_stack(1 + rooms.index((stack.room, pointer)), sp)
-        elif len(self.found) == MOST_STACKS:
-            self.cut = True
-            self._hooks.enter_stack(0, sp)
-        else:
-            self._add(stack)
-            self._hooks.enter_stack(len(self.found), sp)
+        known = len(self.found.stacks)
+        number = self.found.find(sp, pointer, heap_block, lambda number: self._hooks.stacks[number].peak.lowest)
+        if len(self.found.stacks) > known:
+            self._follow_last()
+        self._hooks.enter_stack(number, sp)
 
-    def _stack_at(self, sp: int, pointer: Literal["MSP", "PSP"], heap_block: HeapBlock) -> FoundStack:
-        array = self._firmware.stack_array(sp)
-        if array is not None:
-            room = (array.address, array.end)
-            return FoundStack(array.readable, pointer, max(sp, array.end & ~7), array.address, room)
-        block = heap_block(sp - 1)
-        if block is not None and block.freed is None:
-            start, end = block.address, block.address + block.size
-            whole = end - sp <= MOST_ABOVE_STACK
-            name = f"heap block at {start:#010x}"
-            return FoundStack(name, pointer, max(sp, end & ~7) if whole else sp, start, (start, end), in_heap=True)
-        return FoundStack(self._name(sp, pointer), pointer, sp, self._limit(sp))
-
-    def _add(self, stack: FoundStack) -> None:
-        floor = self._floor(stack.top) if stack.limit is None else stack.limit
-        state = StackState(process=stack.pointer == "PSP", top=stack.top, limit=floor, floor=floor)
-        for other, known in zip(self._hooks.stacks[1:], self.found, strict=True):
-            if known.limit is not None and known.limit < stack.top <= other.peak.lowest:
-                known.limit = other.limit = stack.top  # the free memory below one stack is another stack now
-        self._hooks.add_stack(state)
-        self.found.append(stack)
-
-    def _floor(self, top: int) -> int:
-        return next(region.start for region in self._firmware.board.ram if top - 1 in region)
-
-    def _limit(self, sp: int) -> int | None:
-        limit = self._firmware.limit_below(sp)
-        if limit is None:
-            return None
-        return max([limit, *(stack.top for stack in self.found if limit < stack.top < sp)])
-
-    def _name(self, sp: int, pointer: str) -> str:
-        variable = self._firmware.variable_at(sp - 1)
-        if variable is not None:
-            return f"{variable.readable}+{sp - variable.address:#x}"
-        if pointer == "PSP" and all(stack.name != _PROCESS for stack in self.found):
-            return _PROCESS
-        return f"stack at {sp:#010x}"
-
-    @property
-    def not_measured(self) -> dict[str, str]:
-        """The reason for each unknown figure of the stacks, by the figure's name."""
-        reasons = why_no_limit(self._firmware)
-        reasons |= {f"limit of {stack.name}": NO_LIMIT for stack in self.found[1:] if stack.limit is None}
-        if self.cut:
-            reasons["stacks"] = f"SP was on more than {MOST_STACKS} stacks"
-        return reasons
+    def _follow_last(self) -> None:
+        *others, stack = self.found.stacks
+        for state, other in zip(self._hooks.stacks[1:], others, strict=True):
+            state.limit = self.found.floor(other)
+        floor = self.found.floor(stack)
+        self._hooks.add_stack(StackState(process=stack.pointer == "PSP", top=stack.top, limit=floor, floor=floor))
 
     def measure(self) -> list[StackUse]:
         """Return each stack's figures, starting with the first stack."""
         uses = []
-        for stack, state in zip(self.found, self._hooks.stacks[1:], strict=True):
-            uses.append(
-                StackUse(
-                    name=stack.name,
-                    pointer=stack.pointer,
-                    top=stack.top,
-                    limit_bytes=None if stack.limit is None else stack.top - stack.limit,
-                    peak_bytes=stack.top - state.peak.lowest,
-                    backtrace=self._core.peak_backtrace(stack_peak(state.peak, state.floor, stack.top), stack.top),
-                )
-            )
+        for stack, state in zip(self.found.stacks, self._hooks.stacks[1:], strict=True):
+            peak = stack_peak(state.peak, state.floor, stack.top)
+            uses.append(stack.use(peak.lowest, self._core.peak_backtrace(peak, stack.top)))
         return uses

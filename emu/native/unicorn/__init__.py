@@ -87,9 +87,29 @@ class Snapshot(Structure):
     _fields_ = (
         ("lowest", c_uint32),
         ("pc", c_uint32),
+        ("exception", c_uint32),
         ("registers", c_uint32 * 16),
         ("block_serial", c_uint64),
         ("stack", POINTER(c_uint8)),
+    )
+
+
+MOST_STACKS = 65
+"""The most stacks that are followed, and one that means no stack."""
+INTERRUPTS, EXCEPTIONS, MPU_REGIONS = 240, 256, 16
+CONTEXTS = MOST_STACKS + EXCEPTIONS
+
+
+class Context(Structure):
+    """A thread or an exception's handler."""
+
+    _fields_ = (
+        ("entry", c_uint32),
+        ("lowest", c_uint32),
+        ("depth", c_uint32),
+        ("floats", c_uint32),
+        ("heap_call", HeapCall),
+        ("break_call", HeapCall),
     )
 
 
@@ -114,7 +134,13 @@ class StackState(Structure):
 class CallerCapture(Structure):
     """The machine at the entry of an allocator function."""
 
-    _fields_ = (("registers", c_uint32 * 16), ("jumped_from", c_uint32), ("offset", c_uint32), ("size", c_uint32))
+    _fields_ = (
+        ("registers", c_uint32 * 16),
+        ("jumped_from", c_uint32),
+        ("thread", c_uint32),
+        ("offset", c_uint32),
+        ("size", c_uint32),
+    )
 
 
 class Callers(Structure):
@@ -135,9 +161,6 @@ class Callers(Structure):
     )
 
 
-INTERRUPTS, EXCEPTIONS, MPU_REGIONS = 240, 256, 16
-
-
 class MemoryRange(Structure):
     """Memory of the board."""
 
@@ -148,7 +171,11 @@ class Interrupted(Structure):
     """The machine that an exception has interrupted."""
 
     _fields_ = tuple(
-        (name, c_uint32) for name in ("sp", "pc", "process", "current_block", "previous_block", "frame_count", "path")
+        (name, c_uint32)
+        for name in (
+            *("sp", "pc", "process", "stack", "context", "frame"),
+            *("current_block", "previous_block", "frame_count", "path"),
+        )
     )
 
 
@@ -252,6 +279,8 @@ class Probe(Structure):
         ("stack_count", c_uint32),
         ("current_stack", c_uint32),
         ("change_address", c_uint32),
+        ("contexts", POINTER(Context)),
+        ("context", c_uint32),
         ("stack_top", c_uint32),
         ("stack_floor", c_uint32),
         ("timeline", Timeline),
@@ -261,10 +290,8 @@ class Probe(Structure):
         ("meeting_noted", c_uint32),
         ("meeting", Snapshot),
         ("allocator_entries", POINTER(AllocatorEntry)),
-        ("heap_call", HeapCall),
         ("moves_blocks", c_uint32),
         ("call_is_known", c_uint32),
-        ("break_call", HeapCall),
         ("callers", Callers),
         ("heap_events", POINTER(HeapEvent)),
         ("heap_event_count", c_uint32),
@@ -305,6 +332,8 @@ def unicorn_probe() -> ctypes.CDLL:
     library.shadow_release.restype = None
     library.probe_note_change.argtypes = (POINTER(Probe), c_void_p)
     library.probe_note_change.restype = None
+    library.running_thread.argtypes = (POINTER(Probe),)
+    library.running_thread.restype = c_uint32
     library.probe_start.argtypes = (POINTER(Probe),)
     library.probe_start.restype = c_bool
     library.probe_release.argtypes = (POINTER(Probe),)

@@ -7,7 +7,7 @@
 #include "parts.h"
 
 #define STACK_BYTES_MAX 32768u       /* bytes above do not identify a path */
-#define OTHER_STACK_BYTES_MAX 2048u  /* on a stack whose top is not known */
+#define OTHER_STACK_BYTES_MAX 2048u  /* if SP is on no known stack */
 
 static bool is_return_address(const struct probe *probe, uint32_t word)
 {
@@ -42,8 +42,8 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
 {
     struct callers *callers = &probe->callers;
     uint8_t *stack = callers->stacks + callers->stack_bytes;
-    bool known_top = sp > probe->stack_floor && sp <= probe->stack_top;
-    uint32_t size = known_top ? probe->stack_top - sp : OTHER_STACK_BYTES_MAX;
+    const struct stack *on = &probe->stacks[probe->current_stack];
+    uint32_t size = probe->current_stack != 0 && sp <= on->top ? on->top - sp : OTHER_STACK_BYTES_MAX;
     if (size > STACK_BYTES_MAX)
         size = STACK_BYTES_MAX;
     if (callers->capture_count == callers->capture_capacity || callers->stack_capacity - callers->stack_bytes < size)
@@ -69,6 +69,7 @@ uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, ui
     capture->registers[14] = lr;
     capture->registers[15] = entry;
     capture->jumped_from = jumped_from;
+    capture->thread = running_thread(probe);
     capture->offset = callers->stack_bytes;
     capture->size = size;
     callers->stack_bytes += size;

@@ -9,6 +9,8 @@
 #define CONTROL_SPSEL 2u
 #define CONTROL_FPCA 4u
 
+#define IPSR_BITS 0x1ffu
+
 /* Bits of CCR (B3.2.8). */
 #define CCR_NONBASETHRDENA (1u << 0)
 #define CCR_USERSETMPEND (1u << 1)

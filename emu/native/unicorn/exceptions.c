@@ -13,7 +13,6 @@
 #define XPSR_ALIGNED (1u << 9) /* in a frame: SP was moved by 4 to align it */
 #define XPSR_IT 0x0600fc00u
 #define XPSR_T (1u << 24)
-#define IPSR_BITS 0x1ffu
 
 /* EXC_RETURN (B1.5.8). */
 #define EXC_RETURN 0xffffffe1u
@@ -403,6 +402,7 @@ static void exception_return(struct probe *probe, uc_engine *uc)
     struct exceptions *exceptions = probe->exceptions;
     uint32_t exc_return = read_register(probe, uc, UC_ARM_REG_PC) | 1;
     uint32_t returning = read_register(probe, uc, UC_ARM_REG_IPSR) & IPSR_BITS;
+    leave_handler(probe, uc);
     if (!is_legal(exceptions, exc_return, returning)) {
         exceptions->active[returning] = 0;
         refuse_return(probe, uc, exc_return);

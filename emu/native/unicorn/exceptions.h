@@ -24,6 +24,8 @@ struct memory_range {
 /* The machine that an exception has interrupted, for the probes: index into blocks, and into the call tree. */
 struct interrupted {
     uint32_t sp, pc, process;
+    uint32_t stack, context; /* index into stacks, and into contexts */
+    uint32_t frame;          /* the lowest address of what has been pushed for the exception */
     uint32_t current_block, previous_block;
     uint32_t frame_count, path;
 };

@@ -1,7 +1,10 @@
-/* What the probes note when an exception begins and ends: the stack of its frame, the call path, and memory checking. */
+/* What the probes note of exceptions: the stacks of their frames, the call path, and memory checking. */
 #include "exception_parts.h"
 
-#define FRAME_LR 20u /* bytes from a frame's start to the stacked LR (B1.5.6) */
+/* The places of the words in a frame, after r0 to r3 (B1.5.6). */
+enum { FRAME_R12 = 4, FRAME_LR, FRAME_PC, FRAME_WORDS = 8 };
+
+#define SAVED_BYTES_MAX 256u /* more than all registers that a frame leaves out */
 
 /* A bare machine measures nothing. */
 static bool measures(const struct probe *probe) { return probe->code_region_count != 0; }
@@ -15,6 +18,8 @@ void note_interrupted(struct probe *probe, uc_engine *uc, uint32_t pc)
         .sp = read_register(probe, uc, UC_ARM_REG_SP),
         .pc = pc,
         .process = on_process_stack(probe, uc),
+        .stack = probe->current_stack,
+        .context = probe->context,
         .current_block = probe->current_block,
         .previous_block = probe->previous_block,
         .frame_count = probe->calls.frame_count,
@@ -27,41 +32,76 @@ void note_interrupted(struct probe *probe, uc_engine *uc, uint32_t pc)
 /* The frame of the exception that interrupts code at pc has been pushed. */
 void note_pushed_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t frame, bool floats)
 {
-    probe->exceptions->frame = frame;
+    struct exceptions *exceptions = probe->exceptions;
+    exceptions->frame = frame;
+    exceptions->interrupted[(exceptions->nesting - 1) % EXCEPTIONS].frame = frame;
+    if (floats)
+        running(probe)->floats = 1;
     if (probe->shadow != NULL)
         shadow_push_frame(probe, uc, pc, frame, floats);
 }
 
-/* Note the frame on the process stack, which belongs to the interrupted function. An odd pc in the snapshot says that no
- * instruction has lowered SP. */
-static void note_process_frame(struct probe *probe, uc_engine *uc, uint32_t frame)
+/* Note that a process stack is in use down to lowest, for an exception that has interrupted the stack's function. The
+ * snapshot is the machine before the exception; its odd pc says that no instruction of the function has lowered SP. */
+static void note_interrupted_stack(struct probe *probe, uc_engine *uc, const struct interrupted *interrupted,
+                                   uint32_t lowest)
 {
-    const struct exceptions *exceptions = probe->exceptions;
-    const struct interrupted *interrupted = &exceptions->interrupted[(exceptions->nesting - 1) % EXCEPTIONS];
-    struct stack *stack = &probe->stacks[probe->current_stack];
-    uint32_t before = stack->latest_snapshot;
-    note_stack_at(probe, uc, interrupted->pc | 1, interrupted->sp, frame);
+    struct stack *stack = &probe->stacks[interrupted->stack];
+    uint32_t current = probe->current_stack, before = stack->latest_snapshot, words[FRAME_WORDS] = {0};
+    probe->current_stack = interrupted->stack;
+    note_frame(probe, uc, interrupted->pc | 1, interrupted->sp, lowest);
+    if (probe->stop_reason != STOP_STACK_OVERFLOW)
+        probe->current_stack = current;
     if (stack->latest_snapshot == before)
         return;
-    uint32_t *registers = stack->snapshots[stack->latest_snapshot].registers;
-    probe->api.mem_read(uc, frame + FRAME_LR, &registers[14], sizeof registers[14]);
-    registers[15] = interrupted->pc;
+    struct snapshot *snapshot = &stack->snapshots[stack->latest_snapshot];
+    snapshot->exception = read_register(probe, uc, UC_ARM_REG_IPSR) & IPSR_BITS;
+    if (probe->api.mem_read(uc, interrupted->frame, words, sizeof words) != UC_ERR_OK)
+        return;
+    for (uint32_t i = 0; i < FRAME_R12; i++)
+        snapshot->registers[i] = words[i];
+    snapshot->registers[12] = words[FRAME_R12];
+    snapshot->registers[14] = words[FRAME_LR];
+    snapshot->registers[15] = words[FRAME_PC];
 }
 
 /* The core has gone to the handler, in which SP is MSP. The frame may lie on another stack. */
 void note_handler(struct probe *probe, uc_engine *uc, uint32_t handler)
 {
     struct exceptions *exceptions = probe->exceptions;
+    const struct interrupted *interrupted = &exceptions->interrupted[(exceptions->nesting - 1) % EXCEPTIONS];
     uint32_t frame = exceptions->frame;
     exceptions->frame = 0;
     if (!measures(probe))
         return;
-    if (frame != 0 && exceptions->interrupted[(exceptions->nesting - 1) % EXCEPTIONS].process)
-        note_process_frame(probe, uc, frame);
+    if (frame != 0 && interrupted->process)
+        note_interrupted_stack(probe, uc, interrupted, frame);
     else if (frame != 0)
-        note_stack_at(probe, uc, handler, frame, frame);
+        note_frame(probe, uc, handler, frame, frame);
+    find_context(probe, uc);
+    struct context *context = running(probe);
+    context->entry = context->lowest = read_register(probe, uc, UC_ARM_REG_SP);
     if (probe->stop_reason == STOP_NONE)
         follow_stack(probe, uc, handler);
+}
+
+/* Code hook after each instruction that may save registers on a stack by another pointer than SP. If it has saved the
+ * registers of the interrupted thread below the exception's frame, the stack is in use down to there. */
+void probe_saved_registers(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)
+{
+    struct probe *probe = user_data;
+    const struct exceptions *exceptions = probe->exceptions;
+    const struct interrupted *thread = &exceptions->interrupted[0];
+    uint8_t code[4];
+    (void)size;
+    if (exceptions->nesting == 0 || !thread->process || thread->frame == 0 || thread->stack == 0 ||
+        probe->api.mem_read(uc, address - sizeof code, code, sizeof code) != UC_ERR_OK)
+        return;
+    uint32_t base = code[0] & 0xfu;
+    uint32_t lowest = base < 13 ? read_register(probe, uc, base < 12 ? UC_ARM_REG_R0 + (int)base : UC_ARM_REG_R12) : 0;
+    if (lowest >= thread->frame || thread->frame - lowest > SAVED_BYTES_MAX)
+        return;
+    note_interrupted_stack(probe, uc, thread, lowest);
 }
 
 /* The core goes on at pc, after the frame has been popped. If another task goes on, its call path is not known. */

@@ -6,7 +6,7 @@ static void record_heap_event(struct probe *probe, const struct heap_event *even
     if (probe->heap_event_count < probe->heap_event_capacity)
         probe->heap_events[probe->heap_event_count++] = *event;
     if (probe->shadow != NULL)
-        shadow_heap_event(probe->shadow, event, probe->heap_call.return_address != 0);
+        shadow_heap_event(probe->shadow, event, running(probe)->heap_call.return_address != 0);
     if (probe->heap_event_count + 4 > probe->heap_event_capacity)
         probe->pause_at = 0; /* Python empties the list before it is full */
 }
@@ -21,7 +21,7 @@ static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_cal
 {
     if (read_register(probe, uc, UC_ARM_REG_SP) != call->sp)
         return;
-    if (probe->moves_blocks && call == &probe->heap_call && tells_of_block(call)) {
+    if (probe->moves_blocks && call == &running(probe)->heap_call && tells_of_block(call)) {
         stop(probe, uc, STOP_ALLOCATED);
         return;
     }
@@ -35,10 +35,10 @@ static void note_heap_return(struct probe *probe, uc_engine *uc, struct heap_cal
 /* A block is about to run at address, to which an allocator function may return. */
 void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address)
 {
-    if (address == probe->break_call.return_address)
-        note_heap_return(probe, uc, &probe->break_call);
-    if (address == probe->heap_call.return_address)
-        note_heap_return(probe, uc, &probe->heap_call);
+    if (address == running(probe)->break_call.return_address)
+        note_heap_return(probe, uc, &running(probe)->break_call);
+    if (address == running(probe)->heap_call.return_address)
+        note_heap_return(probe, uc, &running(probe)->heap_call);
 }
 
 /* Code hook at the entry of each allocator function, of sbrk and of longjmp. */
@@ -51,11 +51,11 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     while (entry->address != address)
         entry++;
     if (entry->function == HEAP_LONGJMP) { /* longjmp may leave the allocator */
-        probe->heap_call.return_address = probe->break_call.return_address = 0;
+        running(probe)->heap_call.return_address = running(probe)->break_call.return_address = 0;
         return;
     }
-    struct heap_call *call = entry->function == HEAP_BREAK ? &probe->break_call : &probe->heap_call;
-    if (call == &probe->heap_call && probe->call_is_known) {
+    struct heap_call *call = entry->function == HEAP_BREAK ? &running(probe)->break_call : &running(probe)->heap_call;
+    if (call == &running(probe)->heap_call && probe->call_is_known) {
         probe->call_is_known = 0;
         return;
     }
@@ -70,14 +70,14 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
     *call = begun_call(entry, arguments, sp, return_address);
     call->event.path = number_of_caller(probe, uc, address, sp);
     call->event.instructions = probe->instructions;
-    if (entry->function == HEAP_BREAK && probe->heap_call.return_address != 0) { /* the allocator's caller is the caller */
-        call->event.call_site = probe->heap_call.event.call_site;
-        call->event.path = probe->heap_call.event.path;
+    if (entry->function == HEAP_BREAK && running(probe)->heap_call.return_address != 0) { /* the allocator's caller is the caller */
+        call->event.call_site = running(probe)->heap_call.event.call_site;
+        call->event.path = running(probe)->heap_call.event.path;
     }
     struct heap_event event;
     if (entry_is_event(call, &event))
         record_heap_event(probe, &event);
-    if (probe->moves_blocks && call == &probe->heap_call && call->event.pointer != 0) {
+    if (probe->moves_blocks && call == &running(probe)->heap_call && call->event.pointer != 0) {
         probe->call_is_known = 1;
         stop(probe, uc, STOP_ALLOCATOR);
     }
@@ -86,7 +86,7 @@ void probe_allocator_entry(uc_engine *uc, uint64_t address64, uint32_t size, voi
 /* Python has moved the block of STOP_ALLOCATED to result. */
 void probe_block_moved(struct probe *probe, uint32_t result)
 {
-    struct heap_call *call = &probe->heap_call;
+    struct heap_call *call = &running(probe)->heap_call;
     call->return_address = 0;
     if (return_is_event(call, result))
         record_heap_event(probe, &call->event);

@@ -30,7 +30,8 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
 {
     struct probe *probe = user_data;
     uint32_t address = (uint32_t)address64;
-    if ((address == probe->heap_call.return_address || address == probe->break_call.return_address) && address != 0)
+    const struct context *context = running(probe);
+    if ((address == context->heap_call.return_address || address == context->break_call.return_address) && address != 0)
         note_heap_returns(probe, uc, address);
     if (probe->stop_reason == STOP_ALLOCATED)
         return; /* treated as a pause */
@@ -94,7 +95,11 @@ void probe_stack_change(uc_engine *uc, uint64_t address64, uint32_t size, void *
 }
 
 /* Python has found the stack after STOP_STACK_CHANGE and made it current: note SP on that stack. */
-void probe_note_change(struct probe *probe, uc_engine *uc) { note_stack(probe, uc, probe->change_address, 0); }
+void probe_note_change(struct probe *probe, uc_engine *uc)
+{
+    find_context(probe, uc);
+    note_stack(probe, uc, probe->change_address, 0);
+}
 
 /* Code hook at the first instruction of emu_yield and of the functions that end the program. */
 void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user_data)

@@ -32,7 +32,18 @@ from emu.native import (
     HeapCall,
     HeapEvent,
 )
-from emu.native.unicorn import Block, CallerCapture, CodeRegion, Probe, Snapshot, StackState, UnicornApi, unicorn_probe
+from emu.native.unicorn import (
+    CONTEXTS,
+    Block,
+    CallerCapture,
+    CodeRegion,
+    Context,
+    Probe,
+    Snapshot,
+    StackState,
+    UnicornApi,
+    unicorn_probe,
+)
 from emu.native.unicorn.exceptions import DIVISION_TRAP, MPU_TRAP, UNALIGNED_TRAP, NativeExceptions
 from emu.native.unicorn.instructions import (
     WATCH_ALLOCATOR,
@@ -79,6 +90,8 @@ class NativeHooks:
             *(cast(getattr(uclib, f"uc_{name}"), c_void_p) for name in (field[0] for field in UnicornApi._fields_))
         )
         self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
+        self._contexts = (Context * CONTEXTS)()
+        self._probe.contexts = self._contexts
         self.peripherals = NativePeripherals(self._library, engine, self._probe, firmware.board)
         self._checks_accesses = False
         each = instruments.traffic or shadow is not None
@@ -174,6 +187,8 @@ class NativeHooks:
             self._watch(address, address, "probe_stack_change", WATCH_STACK_CHANGE)
         for first, last in self._code.unknown:
             self._watch(first, last, "probe_stack_change", WATCH_STACK_CHANGE)
+        for address in self._code.behind_saves:
+            self._hook(UC_HOOK_CODE, "probe_saved_registers", address, address)
 
     def _watch_heap(self, allocator: Sequence[AllocatorEntry]) -> None:
         self._probe.allocator_entries = (AllocatorEntry * len(allocator))(*allocator)
@@ -259,6 +274,7 @@ class NativeHooks:
             memory = (c_uint8 * (stack.top - stack.floor))()
             self._snapshot_memory.append(memory)
             snapshot.stack = memory
+        self._contexts[len(self._stacks)].lowest = stack.top
         self._stacks = (StackState * (len(self._stacks) + 1))(*self._stacks, stack)
         self._probe.stacks, self._probe.stack_count = self._stacks, len(self._stacks)
 
@@ -286,6 +302,16 @@ class NativeHooks:
         return bool(self._engine.reg_read(UC_ARM_REG_CONTROL) & _SPSEL)
 
     @property
+    def thread(self) -> int:
+        """The index in ``stacks`` of the thread that runs, or that exceptions have interrupted."""
+        return self._library.running_thread(ctypes.byref(self._probe))
+
+    @property
+    def contexts(self) -> Array[Context]:
+        """First the thread of each stack in ``stacks``, then from ``MOST_STACKS`` on the handler of each exception."""
+        return self._contexts
+
+    @property
     def change_address(self) -> int:
         """The address after the instruction that moved SP away from all ``stacks``."""
         return self._probe.change_address
@@ -306,7 +332,7 @@ class NativeHooks:
     @property
     def allocator_call(self) -> HeapCall:
         """The allocator call at which the engine stopped."""
-        return self._probe.heap_call
+        return self._contexts[self._probe.context].heap_call
 
     def block_moved(self, result: int) -> None:
         """Set the value that the call returns instead."""
@@ -357,11 +383,11 @@ class NativeHooks:
         taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
         return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
 
-    def take_callers(self) -> list[tuple[list[int], int, int, bytes]]:
+    def take_callers(self) -> list[tuple[list[int], int, int, bytes, int]]:
         """Return the machine at the allocator's entry, once for each new call path.
 
-        The fields are r0 to r15, the address after a jump to the allocator (0 after a call), SP, and the stack's bytes
-        from SP on. The paths have numbers in this order, from 1 on.
+        The fields are r0 to r15, the address after a jump to the allocator (0 after a call), SP, the stack's bytes from
+        SP on, and the thread's index in ``stacks``. The paths have numbers in this order, from 1 on.
         """
         callers = self._probe.callers
         stacks = ctypes.string_at(callers.stacks, callers.stack_bytes) if callers.stack_bytes else b""
@@ -371,6 +397,7 @@ class NativeHooks:
                 capture.jumped_from,
                 capture.registers[13],
                 stacks[capture.offset : capture.offset + capture.size],
+                capture.thread,
             )
             for capture in callers.captures[: callers.capture_count]
         ]

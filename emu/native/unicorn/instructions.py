@@ -15,6 +15,7 @@ from emu.firmware import Firmware
 from emu.targets import Region
 
 WATCH_STACK_POINTER, WATCH_ALLOCATOR, WATCH_STOP, WATCH_PROGRAM, WATCH_STRING, WATCH_STACK_CHANGE = 1, 2, 4, 8, 16, 32
+WATCH_COPY = 64
 _CAPACITY = 1 << 18
 _INSIDE = 1
 """The number for the second half of an instruction."""
@@ -48,7 +49,8 @@ class FindingKind(IntEnum):
     UNINITIALISED_ADDRESS = 1
     UNINITIALISED_OUTPUT = 2
     UNALIGNED = 3
-    ACCESS = 4
+    OVERLAP = 4
+    ACCESS = 5
 
 
 class NativeInstruction(Structure):
@@ -125,6 +127,9 @@ class InstructionTable:
 
     def __init__(self, table: NativeTable, firmware: Firmware, regions: Iterable[Region]):
         self._table, self._firmware, self._regions = table, firmware, tuple(regions)
+        copy = firmware.entry_of("memcpy")
+        self._copy = copy if copy != firmware.entry_of("memmove") else None
+        """The first instruction of memcpy; None if memmove is the same code, as then nothing tells which was called."""
         self._numbers = [np.zeros(region.size // 2, np.uint32) for region in self._regions]  # C does not keep them
         addresses = [numbers.ctypes.data for numbers in self._numbers]
         table.number_at = (c_void_p * len(addresses))(*addresses)
@@ -158,6 +163,8 @@ class InstructionTable:
         if function is not None and function.symbol in _STRING_FUNCTIONS:
             record.string = _STRING_FUNCTIONS[function.symbol]
             record.watch |= WATCH_STRING if instruction.address == function.start else 0
+        if instruction.address == self._copy:
+            record.watch |= WATCH_COPY
         return number
 
     def _reserved_by(self, instruction: Instruction) -> int:

@@ -19,6 +19,9 @@ static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason rea
     probe->api.emu_stop(uc);
 }
 
+/* The thread or the handler that runs. */
+static inline struct context *running(const struct probe *probe) { return &probe->contexts[probe->context]; }
+
 /* code.c */
 bool start_code(struct probe *probe); /* false if the host has no memory */
 void release_code(struct probe *probe);
@@ -28,10 +31,14 @@ uint32_t find_block(struct probe *probe, uc_engine *uc, uint32_t address, uint32
 
 /* stack.c */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta);
-void note_stack_at(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest);
+void note_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest);
 bool on_process_stack(const struct probe *probe, uc_engine *uc);
-bool find_stack(struct probe *probe, uc_engine *uc);
 void follow_stack(struct probe *probe, uc_engine *uc, uint32_t pc);
+
+/* contexts.c */
+void find_context(struct probe *probe, uc_engine *uc);
+void leave_handler(struct probe *probe, uc_engine *uc);
+uint32_t running_thread(const struct probe *probe);
 
 /* timeline.c */
 void next_interval(struct probe *probe, uc_engine *uc);

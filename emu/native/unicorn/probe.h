@@ -70,6 +70,7 @@ struct block {
 struct snapshot {
     uint32_t lowest;        /* the lowest SP */
     uint32_t pc;            /* where the state below was: the block's start, or after a dynamic change of SP; odd if an exception's frame is lowest */
+    uint32_t exception;     /* the exception whose frame is lowest, or whose handler has saved registers below the frame; or 0 */
     uint32_t registers[16]; /* r0 to r15 */
     uint64_t block_serial;  /* the number of the block execution */
     uint8_t *stack;         /* the memory from registers[13] (at least the stack's floor) up to its top */
@@ -85,10 +86,23 @@ struct stack {
     struct snapshot snapshots[2];
 };
 
+/* What runs: a thread, which has its stack, or the handler of an exception. Threads come first, by their stacks. */
+#define MOST_STACKS 65u /* the first one means no stack */
+#define CONTEXTS (MOST_STACKS + EXCEPTIONS)
+
+struct context {
+    uint32_t entry;  /* of a handler: SP at its first instruction */
+    uint32_t lowest; /* the lowest SP that its own instructions made, without the frames of exceptions */
+    uint32_t depth;  /* of a handler: the most bytes from entry to lowest in an execution that has ended */
+    uint32_t floats; /* whether it has used the FPU when an exception interrupted it, or when it ended */
+    struct heap_call heap_call, break_call; /* of the allocator, and of sbrk */
+};
+
 /* The machine at the entry of an allocator function, the first time that it was called on a path. */
 struct caller_capture {
     uint32_t registers[16];
     uint32_t jumped_from;  /* after the jump (a tail call) that led to the function; 0 after a call */
+    uint32_t thread;       /* index into stacks of the thread that ran, or that a handler has interrupted */
     uint32_t offset, size; /* of the stack's bytes from registers[13] on, in stacks */
 };
 
@@ -127,6 +141,8 @@ struct probe {
     struct stack *stacks; /* the first element means no stack: its lowest is 0, so nothing is noted */
     uint32_t stack_count, current_stack;
     uint32_t change_address; /* after the instruction that led to STOP_STACK_CHANGE */
+    struct context *contexts;
+    uint32_t context; /* index into contexts */
 
     uint32_t stack_top, stack_floor; /* SP at reset, and the start of its memory */
     struct timeline timeline;        /* of the reset's stack */
@@ -138,10 +154,8 @@ struct probe {
     struct snapshot meeting;
 
     const struct allocator_entry *allocator_entries;
-    struct heap_call heap_call;
     uint32_t moves_blocks;       /* whether Python gives other memory for the allocator's blocks */
-    uint32_t call_is_known;      /* whether heap_call was seen before, and comes again after STOP_ALLOCATOR */
-    struct heap_call break_call; /* of sbrk, by the allocator or by the firmware itself */
+    uint32_t call_is_known;      /* whether the context's heap_call was seen before, and comes again after STOP_ALLOCATOR */
     struct callers callers;
     struct heap_event *heap_events;
     uint32_t heap_event_count, heap_event_capacity;

@@ -297,7 +297,7 @@ static void propagate(struct probe *probe, uc_engine *uc, struct instruction *at
 bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint32_t offset, enum access access,
              bool null)
 {
-    bool in_allocator = probe->heap_call.return_address != 0, in_program = probe->shadow->in_program;
+    bool in_allocator = running(probe)->heap_call.return_address != 0, in_program = probe->shadow->in_program;
     switch ((enum byte_state)memory->state[offset]) {
     case BYTE_ACCESSIBLE: return true;
     case BYTE_OUTSIDE: return in_allocator || !in_program;

@@ -9,6 +9,7 @@ static void take_snapshot(struct probe *probe, uc_engine *uc, struct snapshot *s
 {
     snapshot->lowest = lowest;
     snapshot->pc = pc;
+    snapshot->exception = 0;
     snapshot->block_serial = probe->block_serial;
     for (int i = 0; i <= 12; i++)
         snapshot->registers[i] = read_register(probe, uc, UC_ARM_REG_R0 + i);
@@ -34,8 +35,8 @@ static void note_meeting(struct probe *probe, uc_engine *uc, uint32_t pc, uint32
 
 static const struct snapshot *latest(const struct stack *stack) { return &stack->snapshots[stack->latest_snapshot]; }
 
-/* Note that the current stack's pointer is sp at pc, and goes to lowest. */
-void note_stack_at(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest)
+/* Note that the current stack's pointer is sp at pc, and that lowest is in use, by instructions or by a pushed frame. */
+void note_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp, uint32_t lowest)
 {
     struct stack *stack = &probe->stacks[probe->current_stack];
     if (probe->current_stack == RESET_STACK) {
@@ -55,8 +56,11 @@ void note_stack_at(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t sp,
 /* Note that SP goes to its present value plus delta. */
 void note_stack(struct probe *probe, uc_engine *uc, uint32_t pc, int32_t delta)
 {
-    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP);
-    note_stack_at(probe, uc, pc, sp, sp + (uint32_t)delta);
+    uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP), lowest = sp + (uint32_t)delta;
+    struct context *context = running(probe);
+    if (lowest < context->lowest)
+        context->lowest = lowest;
+    note_frame(probe, uc, pc, sp, lowest);
 }
 
 /* An SP below the stack's lowest may belong to another stack, in memory that was free until now. */
@@ -72,7 +76,7 @@ bool on_process_stack(const struct probe *probe, uc_engine *uc)
 }
 
 /* Find the known stack that SP is on; false if there is none. */
-bool find_stack(struct probe *probe, uc_engine *uc)
+static bool find_stack(struct probe *probe, uc_engine *uc)
 {
     uint32_t sp = read_register(probe, uc, UC_ARM_REG_SP), process = on_process_stack(probe, uc);
     if (explains(&probe->stacks[probe->current_stack], process, sp))
@@ -88,8 +92,10 @@ bool find_stack(struct probe *probe, uc_engine *uc)
 /* SP may be on another stack before the instruction at pc. */
 void follow_stack(struct probe *probe, uc_engine *uc, uint32_t pc)
 {
-    if (find_stack(probe, uc))
+    if (find_stack(probe, uc)) {
+        find_context(probe, uc);
         return;
+    }
     probe->change_address = pc;
     stop(probe, uc, STOP_STACK_CHANGE);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define GROUP 8u /* rows of a matrix, or channels of a block, computed at a time */
+#define BLOCK 16u /* columns summed by themselves, a multiple of eight: the longer a sum, the more it loses to rounding */
 
 /* ---- Numbers ---- */
 
@@ -55,7 +56,10 @@ static inline float softplus(float x);
 
 /* ---- Loops ---- */
 
-/* sum (group) += weights (columns, group), a column at a time, * x (columns); group is 8 or 4. MAMBA_CORE_COLUMNS */
+/* sum (group) += weights (columns, group), a column at a time, * x (columns); group is 8 or 4. MAMBA_CORE_BLOCK */
+static inline void add_block(float *sum, const float *weight, const float *x, uint32_t columns, uint32_t group);
+
+/* What add_block() does, but each BLOCK of columns is summed by itself, then added. MAMBA_CORE_COLUMNS */
 static inline void add_columns(float *sum, const float *weight, const float *x, uint32_t columns, uint32_t group);
 
 /* One channel of the selective scan: state (N) = exp(dt A) state + dt_u B; returns C . state. N is a multiple of four.

@@ -4,7 +4,7 @@
 
 #include "../../unroll.h"
 
-#ifndef MAMBA_CORE_COLUMNS
+#ifndef MAMBA_CORE_BLOCK
 /* sum (group) += weight (group) * value; returns the next column's weights. */
 static inline __attribute__((always_inline)) const float *add_column(float *sum, const float *weight, float value,
                                                                      uint32_t group)
@@ -19,12 +19,29 @@ static inline __attribute__((always_inline)) const float *add_column(float *sum,
     return weight;
 }
 
-static inline __attribute__((always_inline)) void add_columns(float *sum, const float *weight, const float *x,
-                                                              uint32_t columns, uint32_t group)
+static inline __attribute__((always_inline)) void add_block(float *sum, const float *weight, const float *x,
+                                                            uint32_t columns, uint32_t group)
 {
     const float *const end = x + columns, *const end_of_fours = x + (columns & ~3u);
     for (; x < end_of_fours; x += 4) UNROLLED_FOR(i, 4) weight = add_column(sum, weight, x[i], group);
     for (; x < end; x++) weight = add_column(sum, weight, *x, group);
+}
+#endif
+
+#ifndef MAMBA_CORE_COLUMNS
+static inline __attribute__((always_inline)) void add_columns(float *sum, const float *weight, const float *x,
+                                                              uint32_t columns, uint32_t group)
+{
+    while (columns > 0) {
+        const uint32_t count = columns < BLOCK ? columns : BLOCK;
+        float part[GROUP];
+        UNROLLED_FOR(row, group) part[row] = 0.0f;
+        add_block(part, weight, x, count, group);
+        UNROLLED_FOR(row, group) sum[row] += part[row];
+        weight += count * group;
+        x += count;
+        columns -= count;
+    }
 }
 #endif
 

@@ -64,8 +64,8 @@ static inline __attribute__((always_inline)) void add_columns_of_four(float *sum
             : [columns] "a"(columns), "m"(*weights), "m"(*values));
 }
 
-static inline __attribute__((always_inline)) void add_columns(float *sum, const float *weight, const float *x,
-                                                              uint32_t columns, uint32_t group)
+static inline __attribute__((always_inline)) void add_block(float *sum, const float *weight, const float *x,
+                                                            uint32_t columns, uint32_t group)
 {
     if (group == GROUP) add_columns_of_eight(sum, weight, x, columns);
     else add_columns_of_four(sum, weight, x, columns);

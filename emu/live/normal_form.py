@@ -1,0 +1,53 @@
+"""The order in which the engine can run a module's operations. Each change keeps the results in float64."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from emu.errors import InputError
+from emu.live.reading import Step
+from emu.model.graph import compose
+from emu.model.ops import Linear, Mixer, Norm, Pool
+
+
+def normal_form(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps in the engine's order: the pooling as early as it can be, and no linear layer after another.
+
+    Raises InputError if there is no pooling.
+    """
+    ordered = list(steps)
+    while (swapped := _pooling_earlier(ordered)) is not None:
+        ordered = swapped
+    ordered = _composed(ordered)
+    if not any(isinstance(step.operation, Pool) for step in ordered):
+        raise InputError("model gives an answer at each step, which the engine does not compute")
+    return ordered
+
+
+def _pooling_earlier(steps: list[Step]) -> list[Step] | None:
+    """Move the pooling before a linear layer that it commutes with, and the last step's norm before the pooling."""
+    for at in range(1, len(steps)):
+        one, another = steps[at - 1], steps[at]
+        previous = steps[at - 2].operation if at > 1 else None
+        match one.operation, another.operation:
+            case Linear(adds=False), Pool("mean" | "last") if not isinstance(previous, Mixer):
+                pass
+            case Pool("last"), Norm():
+                pass
+            case _:
+                continue
+        first, second = (replace(step, expected=None) for step in (another, one))
+        return [*steps[: at - 1], first, second, *steps[at + 1 :]]
+    return None
+
+
+def _composed(steps: list[Step]) -> list[Step]:
+    """Make one linear layer of two that follow each other."""
+    composed = steps[:1]
+    for step in steps[1:]:
+        match composed[-1].operation, step.operation:
+            case Linear(adds=False) as inner, Linear(adds=False) as outer:
+                path = f"{composed[-1].path}, {step.path}"
+                composed[-1] = replace(step, operation=compose(outer, inner), path=path)
+            case _:
+                composed.append(step)
+    return composed
