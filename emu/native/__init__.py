@@ -31,6 +31,12 @@ class PrintedBytes(Structure):
         return older + ctypes.string_at(kept + max(0, end - size), min(size, end))
 
 
+class Poll(Structure):
+    """The last read of a peripheral's register."""
+
+    _fields_ = (("count", c_uint64), ("at", c_uint64), ("address", c_uint32), ("value", c_uint32))
+
+
 class FunctionRange(Structure):
     """A function's code."""
 

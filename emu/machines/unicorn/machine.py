@@ -26,6 +26,7 @@ from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
+from emu.machines.idling import IDLES, last_activity
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.time_limit import TimeLimit, alarm, own_work
@@ -262,7 +263,7 @@ class UnicornMachine(Machine):
                 case native.STOP_OUT_OF_MEMORY:
                     raise MemoryError("no memory left for the counters")
                 case native.STOP_PAUSE if hooks.instructions >= budget:
-                    detail = f"the run has not ended after {limits.instructions} instructions"
+                    detail = f"the run has not ended after {limits.instructions} instructions{self._activity(run)}"
                     return make_fault(run, "instruction_budget", pc, detail)
                 case native.STOP_PAUSE:
                     run.take_events()
@@ -281,6 +282,14 @@ class UnicornMachine(Machine):
                 case native.STOP_TRAPS:
                     hooks.cut_block(pc)
                     hooks.watch_traps()
+                case native.STOP_IDLE if pc in self._firmware.exits:  # its hook would have come after the block's
+                    run.exit_status = self._core.first_argument(run.stopped)
+                    return None
+                case native.STOP_IDLE if self._core.is_after_main(run.stopped):
+                    run.exit_status = 0
+                    return None
+                case native.STOP_IDLE:
+                    return make_fault(run, "wait_for_interrupt", pc, IDLES)
                 case native.STOP_RESET:
                     return make_fault(run, "reset", pc, "the firmware asks for a reset (AIRCR.SYSRESETREQ)")
                 case _ if (hint := last_hint(run)) == YIELD:
@@ -307,7 +316,13 @@ class UnicornMachine(Machine):
                         return stack_overflow(run)
                     pc = run.pc
             if time_limit.is_over:
-                return make_fault(run, "time_limit", pc, f"the run has not ended after {time_limit.words}")
+                detail = f"the run has not ended after {time_limit.words}{self._activity(run)}"
+                return make_fault(run, "time_limit", pc, detail)
+
+    def _activity(self, run: Run) -> str:
+        return last_activity(
+            self._firmware.board, self._core, run.stopped, run.hooks.peripherals.poll, run.hooks.instructions
+        )
 
     def _follow_stack(self, run: Run) -> None:
         """Find the stack that SP was moved to; the engine has stopped for this search."""

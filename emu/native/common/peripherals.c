@@ -84,6 +84,15 @@ static uint32_t moved(uint32_t value, uint32_t at, uint32_t offset)
     return at >= offset ? value << 8 * (at - offset) : value >> 8 * (offset - at);
 }
 
+static void note_read(const struct peripherals *all, uint32_t address, uint32_t value)
+{
+    struct poll *poll = all->poll;
+    if (poll->address != address || poll->value != value)
+        *poll = (struct poll){.address = address, .value = value};
+    poll->count++;
+    poll->at = *all->instructions;
+}
+
 uint32_t read_registers(struct peripheral *peripheral, uint32_t offset, uint32_t bytes)
 {
     advance_all(peripheral);
@@ -95,7 +104,9 @@ uint32_t read_registers(struct peripheral *peripheral, uint32_t offset, uint32_t
         word &= ~moved(rule->at.mask << rule->at.shift, rule->at.offset, offset);
         word |= moved((value & rule->at.mask) << rule->at.shift, rule->at.offset, offset);
     }
-    return bytes >= sizeof word ? word : word & ((1u << 8 * bytes) - 1);
+    if (bytes < sizeof word) word &= (1u << 8 * bytes) - 1;
+    note_read(peripheral->all, peripheral->start + offset, word);
+    return word;
 }
 
 /* ---- writes ---- */

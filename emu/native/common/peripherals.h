@@ -15,6 +15,13 @@ struct output {
     uint8_t sources[OUTPUT_KEPT]; /* the number of the peripheral that printed the byte */
 };
 
+/* The last read of a register; emu/native/__init__.py mirrors the structure. */
+struct poll {
+    uint64_t count; /* reads of the same value, one after the other */
+    uint64_t at;    /* instructions at the last of them */
+    uint32_t address, value;
+};
+
 /* Bits of the 32 bits from byte `offset` on: `mask`, shifted left by `shift`. A field with mask 0 does not exist. */
 struct field {
     uint32_t offset, shift, mask;
@@ -74,6 +81,8 @@ struct peripheral {
 struct peripherals {
     struct peripheral *first, *last;
     struct output *output;
+    struct poll *poll;
+    const uint64_t *instructions; /* retired so far */
     uint32_t random;
     void *context;
     uint64_t (*now)(void *context); /* instructions since reset, with the time of waits */

@@ -5,7 +5,7 @@ from ctypes import Structure, c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import INTERVALS, CallNode, CallTree, HeapEvent, PrintedBytes, Timeline
+from emu.native import INTERVALS, CallNode, CallTree, HeapEvent, Poll, PrintedBytes, Timeline
 from emu.toolchains import find_toolchain
 
 REGIONS = 32
@@ -132,6 +132,8 @@ class Shared(Structure):
         ("nodes", CallNode * _CALL_PATHS),
         ("blocks", Block * _BLOCKS),
         ("output", PrintedBytes),
+        ("poll", Poll),
+        ("goes_on_idling", c_uint64),
     )
 
 

@@ -147,7 +147,7 @@ void read_board(void *container)
     uint32_t most_functions = 0;
     char line[512], word[16];
     plugin.peripherals = (struct peripherals){
-        .output = &plugin.shared->output, .now = instructions_before, .load = load, .store = store};
+        .output = &plugin.shared->output, .poll = &plugin.shared->poll, .instructions = &plugin.shared->instructions, .now = instructions_before, .load = load, .store = store};
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long a = 0, b = 0, c = 0;
         if (sscanf(line, "%15s %lx %lx %lx", word, &a, &b, &c) < 1) continue;

@@ -55,6 +55,8 @@ struct core {
     /* The size of the instruction that begins with these bytes. QEMU's own answer is wrong before the end of a page:
      * there its translator reads the next instruction, and the plugin API adds those bytes to this instruction. */
     uint32_t (*instruction_size)(const uint8_t *bytes);
+    /* Whether the instruction jumps to itself; NULL if the machine need not stop there. */
+    bool (*idles)(const uint8_t *bytes);
     /* Whether the instruction is a call. */
     bool (*is_call)(const uint8_t *bytes);
     enum accesses (*accesses)(const uint8_t *bytes);

@@ -101,6 +101,8 @@ struct shared {
     struct call_node nodes[CALL_PATHS];
     struct block blocks[BLOCKS];
     struct output output;
+    struct poll poll;
+    uint64_t goes_on_idling; /* set by Python: the core may run the `b .` at which it stands */
 };
 
 #endif

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import AllocatorEntry, CallTree, HeapCall, HeapEvent, PrintedBytes, Timeline
+from emu.native import AllocatorEntry, CallTree, HeapCall, HeapEvent, Poll, PrintedBytes, Timeline
 from emu.native.unicorn.instructions import NativeInstruction, NativeTable
 from emu.toolchains import find_toolchain
 
@@ -32,7 +32,8 @@ from emu.toolchains import find_toolchain
     STOP_RESET,
     STOP_TRAPS,
     STOP_EXACT,
-) = range(16)
+    STOP_IDLE,
+) = range(17)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -78,6 +79,7 @@ class Block(Structure):
         ("return_address", c_uint32),
         ("known", c_uint32),
         ("other_size", c_uint32),
+        ("idles", c_uint32),
     )
 
 
@@ -238,6 +240,8 @@ class PeripheralState(Structure):
         ("first", c_void_p),
         ("last", c_void_p),
         ("output", c_void_p),
+        ("poll", c_void_p),
+        ("instructions", c_void_p),
         ("random", c_uint32),
         ("context", c_void_p),
         ("now", c_void_p),
@@ -347,7 +351,7 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_take_exception.restype = c_uint32
     library.probe_wait.argtypes = (POINTER(Probe), c_void_p, c_bool)
     library.probe_wait.restype = c_bool
-    library.peripherals_start.argtypes = (POINTER(Probe), c_void_p, POINTER(PrintedBytes))
+    library.peripherals_start.argtypes = (POINTER(Probe), c_void_p, POINTER(PrintedBytes), POINTER(Poll))
     library.peripherals_start.restype = None
     library.peripherals_describe.argtypes = (POINTER(Probe), c_char_p)
     library.peripherals_describe.restype = c_bool

@@ -60,8 +60,6 @@ static bool read_words(const struct probe *probe, uc_engine *uc, uint32_t addres
 
 /* ---- handlers ---- */
 
-#define ENDLESS_LOOP 0xe7feu /* B . */
-
 static bool begins_function(const struct exceptions *exceptions, uint32_t address)
 {
     uint64_t first = 0, end = exceptions->function_count;
@@ -434,6 +432,8 @@ static void exception_return(struct probe *probe, uc_engine *uc)
     exceptions->event = 1;
     look_for_exceptions(probe);
     note_return(probe, uc, words[6] & ~1u, frame, floats);
+    if (probe->current_block != 0 && probe->blocks[probe->current_block].idles)
+        probe->current_block = 0; /* the loop begins anew: the next exception may have been the last */
     if (thread && exceptions->scr & SCR_SLEEPONEXIT && active_priority(exceptions) == LOWEST_PRIORITY &&
         probe->stop_reason == STOP_NONE)
         stop(probe, uc, STOP_SLEEP);
@@ -484,6 +484,19 @@ static bool wakes(struct probe *probe, uc_engine *uc)
     struct masks masks = read_masks(probe, uc);
     masks.primask = 0;
     return preempting(probe->exceptions, &masks) != NO_EXCEPTION;
+}
+
+/* Whether an exception will interrupt a core that does nothing else: one that is pending, or a tick of SysTick. */
+bool may_be_interrupted(struct probe *probe, uc_engine *uc)
+{
+    struct exceptions *exceptions = probe->exceptions;
+    struct masks masks = read_masks(probe, uc);
+    systick_advance(probe);
+    if (preempting(exceptions, &masks) != NO_EXCEPTION)
+        return true;
+    if (systick_next(exceptions) == UINT64_MAX || exceptions->pending[SYS_TICK])
+        return false;
+    return group_priority_of(exceptions, SYS_TICK) < execution_priority(exceptions, &masks);
 }
 
 /* Code hook at each SEV, which sets the event register (B1.5.18). */

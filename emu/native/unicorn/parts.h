@@ -22,6 +22,8 @@ static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason rea
 /* The thread or the handler that runs. */
 static inline struct context *running(const struct probe *probe) { return &probe->contexts[probe->context]; }
 
+#define ENDLESS_LOOP 0xe7feu /* B . */
+
 /* code.c */
 bool start_code(struct probe *probe); /* false if the host has no memory */
 void release_code(struct probe *probe);
@@ -50,6 +52,7 @@ void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
 
 /* exceptions.c */
 bool exception_before(struct probe *probe, uc_engine *uc, uint32_t pc);
+bool may_be_interrupted(struct probe *probe, uc_engine *uc);
 
 /* peripherals.c */
 void begin_exact_access(struct probe *probe, uc_engine *uc, uint32_t pc);

@@ -129,11 +129,12 @@ void peripherals_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t v
 /* ---- from reset to the end of the run ---- */
 
 /* Must run before the first line of the description. */
-void peripherals_start(struct probe *probe, uc_engine *uc, struct output *output)
+void peripherals_start(struct probe *probe, uc_engine *uc, struct output *output, struct poll *poll)
 {
     probe->engine = uc;
     probe->peripherals = (struct peripherals){
-        .output = output, .context = probe, .now = now, .load = load, .store = store};
+        .output = output, .poll = poll, .instructions = &probe->instructions,
+        .context = probe, .now = now, .load = load, .store = store};
 }
 
 bool peripherals_describe(struct probe *probe, const char *line)

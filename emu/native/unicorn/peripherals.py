@@ -7,7 +7,7 @@ from unicorn import UC_ERR_OK
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from emu.architectures.access import Access
-from emu.native import PrintedBytes
+from emu.native import Poll, PrintedBytes
 from emu.native.unicorn import Page, Probe
 from emu.peripherals import describe
 from emu.targets import Board
@@ -23,7 +23,9 @@ class NativePeripherals:
         self._library, self._probe = library, probe
         self.output = PrintedBytes()
         """What the peripherals have printed."""
-        library.peripherals_start(byref(probe), engine._uch, byref(self.output))
+        self.poll = Poll()
+        """The last read of a register."""
+        library.peripherals_start(byref(probe), engine._uch, byref(self.output), byref(self.poll))
         for line in describe(board.peripherals):
             if not library.peripherals_describe(byref(probe), line.encode()):
                 raise MemoryError("no memory left for the peripherals")

@@ -31,7 +31,8 @@ enum stop_reason {
     STOP_SLEEP,          /* the last handler has ended, and SCR.SLEEPONEXIT makes the core wait */
     STOP_RESET,          /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
     STOP_TRAPS,          /* the firmware switches on a trap whose hooks are not there yet */
-    STOP_EXACT           /* a peripheral has to know the time at this very instruction: probe_run goes on */
+    STOP_EXACT,          /* a peripheral has to know the time at this very instruction: probe_run goes on */
+    STOP_IDLE            /* about to execute `b .`, which no exception will interrupt */
 };
 
 /* Unicorn's functions, from the library that Python has loaded. */
@@ -64,6 +65,7 @@ struct block {
     uint32_t return_address; /* the address after the block if a call ends it, else 0 */
     uint32_t known;          /* not 0 if all its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
+    uint32_t idles;          /* not 0 if it is `b .` */
 };
 
 /* The machine when the stack pointer reached a new low. */

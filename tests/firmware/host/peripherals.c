@@ -4,6 +4,7 @@
 #include <string.h>
 
 static struct output output;
+static struct poll poll;
 static uint64_t time;
 static uint8_t memory[4096];
 static struct peripherals all;
@@ -31,7 +32,7 @@ void start(void)
     release_peripherals(&all);
     memset(&output, 0, sizeof output);
     memset(memory, 0, sizeof memory);
-    all = (struct peripherals){.output = &output, .now = now, .load = load, .store = store};
+    all = (struct peripherals){.output = &output, .poll = &poll, .instructions = &time, .now = now, .load = load, .store = store};
 }
 
 bool describe(const char *line) { return describe_peripheral(&all, line); }
