@@ -7,6 +7,7 @@ import typer
 from pydantic import ValidationError
 
 import emu
+from emu.commands.board import board
 from emu.commands.build import build
 from emu.commands.diff import diff
 from emu.commands.doctor import doctor
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for command in (doctor, targets, export, build, run, report, robot, diff):  # the help lists the commands in this order
     app.command()(command)
+app.add_typer(board, name="board")
 app.add_typer(toolchain, name="toolchain")
 
 
