@@ -21,7 +21,7 @@ def parse_size(text: object) -> int:
 class Strict(BaseModel):
     """A table that refuses unknown keys, and does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from emu.emulators import EMULATORS
 from emu.errors import EmuError, MissingToolError, as_emu_error
-from emu.run import Trial, emulator_version
+from emu.run import emulator_version
+from emu.run.trial import Trial
 from emu.targets import Target
 from emu.temporary import temporary_directory
 from emu.toolchains import find_toolchain

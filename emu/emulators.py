@@ -12,6 +12,10 @@ How = Literal["always", "on request", "in a second run"]
 """When an emulator measures something. A second run makes the run again, very slowly, for this figure alone."""
 
 
+DEFAULT_TARGET = "stm32h7-unicorn"
+"""The target of a run for which neither an option nor a setting names one."""
+
+
 @dataclass(frozen=True)
 class Emulator:
     """An emulator, as emu knows it without an import of its package."""

@@ -18,7 +18,7 @@ SCHEMA = 1
 
 class _Part(BaseModel):
     # An output that is NaN has an infinite error, which JSON has to keep.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
     @model_validator(mode="after")
     def _has_numbers_that_a_run_can_have(self) -> Self:
@@ -150,6 +150,10 @@ class RegionUse(_Part):
     """The memory's name in the board file."""
     size_bytes: int
     """The size of the whole memory."""
+    start: int | None = None
+    """The memory's first address; None in older records."""
+    is_ram: bool | None = None
+    """Whether firmware can write to the memory; None in older records."""
     static_bytes: int
     """In flash: the bytes that a programmer writes. In RAM: the bytes that ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
@@ -167,6 +171,29 @@ class SymbolUse(_Part):
     """The name of the function or the variable."""
     bytes: int
     """The size."""
+
+
+class Piece(_Part):
+    """Neighbouring bytes of one symbol in one memory, or bytes between two symbols. Pieces do not overlap."""
+
+    region: str
+    """The memory's name in the board file."""
+    section: str
+    """The section of the ELF; empty for bytes between two sections."""
+    address: int
+    """The first address. For initial values in flash it is the address that a programmer writes them to."""
+    bytes: int
+    """The size."""
+    symbol: str | None = None
+    """The function or the variable; None for bytes without a symbol: padding, literals, names without a size."""
+    file: str | None = None
+    """The object file by the linker's map, else the source file by the debug information; None if neither tells."""
+    archive: str | None = None
+    """The library that the object file is in, by the linker's map; None for other files, and without a map."""
+    initial_values: bool = False
+    """Whether startup code copies the bytes to RAM, where they are another piece."""
+    reserved: bool = False
+    """Whether the bytes only reserve room for a stack or the heap; no static figure counts them."""
 
 
 class Memory(_Part):
@@ -200,6 +227,9 @@ class Memory(_Part):
     """The largest parts of ``flash_bytes``, largest first: functions, constants and initial values."""
     static_ram_symbols: list[SymbolUse] = []
     """The largest parts of ``static_ram_bytes``, largest first."""
+    layout: list[Piece] = []
+    """What fills each memory, by address; empty in older records. In each memory the pieces add up to
+    ``RegionUse.static_bytes`` and ``RegionUse.mailbox_bytes``, without the reserved pieces."""
 
 
 class StackUse(_Part):
@@ -654,8 +684,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
-    ``--trace-layers``."""
+    """One input's intermediate tensors against the model's: see ``layers_of``. None without ``--trace-layers``."""
+    layers_of: Literal["module", "reading"] | None = None
+    """Whose tensors ``layers`` are compared with: the module's own, or those that emu computes of the checkpoint, as it
+    reads the file. None without ``--trace-layers``, and in older records, which have the latter."""
     reading: Reading | None = None
     """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []

@@ -2,18 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emu.boards.copying import copy_board
-from emu.boards.linker_script import read_memory
-from emu.boards.svd import read_device
-from emu.boards.writing import BoardFiles, new_board
-from emu.errors import InputError
-from emu.reading import read_file
-from emu.targets import load_board
-from emu.writing import require_distinct, write_file
+if TYPE_CHECKING:
+    from emu.boards.writing import BoardFiles
 
 board = typer.Typer(no_args_is_help=True, help="Board files.")
 
@@ -41,6 +35,10 @@ def new(
     directory: Annotated[Path, typer.Option("--directory", help="Where the two files go.")] = Path(),
 ) -> None:
     """Write NAME.toml and NAME.ld: a copy of a board, or the board of an SVD file and a linker script."""
+    from emu.errors import InputError
+    from emu.targets import load_board
+    from emu.writing import require_distinct, write_file
+
     if re.fullmatch(r"[a-z0-9]+", name) is None:
         raise InputError(f'"{name}" is no name of a board: it has lower-case letters and digits only')
     files = _files(name, like, svd, linker_script)
@@ -55,7 +53,14 @@ def new(
     print(f"{board_path}: {targets}")
 
 
-def _files(name: str, like: str | None, svd: Path | None, linker_script: Path | None) -> BoardFiles:
+def _files(name: str, like: str | None, svd: Path | None, linker_script: Path | None) -> "BoardFiles":
+    from emu.boards.copying import copy_board
+    from emu.boards.linker_script import read_memory
+    from emu.boards.svd import read_device
+    from emu.boards.writing import new_board
+    from emu.errors import InputError
+    from emu.reading import read_file
+
     match like, svd, linker_script:
         case str(), None, None:
             return copy_board(name, like)

@@ -10,6 +10,7 @@ InnerNorm = Literal["none", "rms"]
 Activation = Literal["silu", "gelu", "relu"]
 Direction = Literal["forward", "both", "both-mean", "alternating"]
 Pooling = Literal["mean", "last", "max", "sum", "none"]
+MatrixType = Literal["f32", "f16", "int8"]
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,14 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from emu.errors import InputError
+from emu.model.config import MatrixType
 from emu.model.graph import Graph
 from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
 from emu.reading import read_bytes
-
-MatrixType = Literal["f32", "f16", "int8"]
 
 MAGIC = b"MAMB"
 FORMAT_VERSION = 2

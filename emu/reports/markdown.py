@@ -9,6 +9,7 @@ from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.printable import printable
 from emu.record import Frame, Run
 from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
+from emu.sizes import groups
 from emu.wording import (
     call_path,
     counted,
@@ -146,6 +147,13 @@ def _details(run: Run) -> Iterator[str]:
         parts.append(f"Refused by the allocator\n\n{table}{_and_more(len(run.heap.failed), _MOST_OF_A_KIND)}")
     elif run.heap.failed_allocations:
         parts.append(f"Refused by the allocator: {counted(run.heap.failed_allocations, 'call')}")
+    if run.memory.layout:
+        rows = [
+            (region, row.name, f"{row.bytes:,} B")
+            for region in dict.fromkeys(piece.region for piece in run.memory.layout)
+            for row in [row for row in groups(run.memory.layout, "symbol") if row.region == region][:_MOST_OF_A_KIND]
+        ]
+        parts.append("The most in each memory\n\n" + _table(["memory", "symbol", "bytes"], rows, right=(2,)))
     if run.not_checked:
         parts.append("Not checked:\n\n" + "\n".join(_text(f"- {line}", 300) for line in run.not_checked))
     if run.changed:

@@ -1,10 +1,12 @@
 """The report in the terminal."""
 
+import os
 from collections.abc import Iterable
 from itertools import pairwise
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +27,7 @@ from emu.record import (
 )
 from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
-from emu.verdicts import is_checked
+from emu.verdicts import layers_of
 from emu.wording import (
     allocator,
     call_path,
@@ -50,6 +52,9 @@ _LARGEST_ALLOCATIONS = 5
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
+_BORDER = 6
+"""The columns that the panel's border and padding take."""
+_LONGEST_LINE = 10_000
 _IN_A_SENTENCE = ("per_inference", "total")
 
 
@@ -79,7 +84,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.layers is not None:
         parts += [
             Text(),
-            _heading("Layer by layer" if is_checked(run) else "Layer by layer, as emu reads the file"),
+            _heading(_LAYERS[layers_of(run)]),
             _layers(run.layers),
         ]
     if run.output:
@@ -96,6 +101,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
     colour = "green" if run.ok else "red"
+    _widen(console, parts)
     console.print(
         Panel(
             Group(*parts),
@@ -104,6 +110,28 @@ def print_run(console: Console, run: Run, board: Board) -> None:
             padding=(1, 2),
         )
     )
+
+
+def _widen(console: Console, parts: Iterable[RenderableType]) -> None:
+    """Let a pipe have lines as long as they need: a program that reads them finds no path in two pieces.
+
+    Long sentences are wrapped there too. A terminal, and a user who sets COLUMNS, get the width that they have.
+    """
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return
+    unbounded = console.options.update(max_width=_LONGEST_LINE)
+    widths = [Measurement.get(console, unbounded, part).maximum for part in parts if not isinstance(part, Text)]
+    console.width = max([console.width, *(width + _BORDER for width in widths)])
+
+
+def print_summary(console: Console, run: Run) -> None:
+    """Print one line about a run: whether its verdicts hold, and the ones that failed."""
+    failed = "; ".join(
+        f"{verdict.name}: {verdict.value}, limit: {verdict.limit}" for verdict in run.verdicts if not verdict.ok
+    )
+    mark = "✓" if run.ok else "✗"
+    line = f"{mark} {run.model} on {run.target}{': ' if failed else ''}{failed}"
+    console.print(Text(printable(line), "green" if run.ok else "red"), soft_wrap=True)
 
 
 def _heading(text: str) -> Text:
@@ -314,6 +342,14 @@ def _reading(reading: Reading) -> Table:
     for title, text in reading_lines(reading):
         table.add_row(title, printable(text))
     return table
+
+
+_LAYERS = {
+    "the module's own": "Layer by layer, against the module's own tensors",
+    "PyTorch": "Layer by layer",
+    "the model as emu reads it": "Layer by layer, as emu reads the file",
+}
+"""The heading, by whose tensors the engine's were compared with."""
 
 
 def _layers(layers: list[LayerError]) -> Table:

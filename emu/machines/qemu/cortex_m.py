@@ -42,7 +42,7 @@ class QemuCortexM:
         """Return a bit for each halfword: whether an instruction that changes SP begins there."""
         code, changes = self.core.code, []
         for region, deltas in zip(code.regions, code.deltas, strict=True):
-            bits = deltas != 0
+            bits = np.asarray(deltas) != 0
             for first, last in code.unknown:
                 if first in region:
                     bits[(first - region.start) // 2 : (last - region.start) // 2 + 1] = True

@@ -1,6 +1,6 @@
 """Firmware in Unicorn, which runs in this process."""
 
-import importlib.metadata
+from unicorn.unicorn import __version__ as unicorn_version
 
 from emu.machines.unicorn.machine import UnicornMachine as UnicornMachine
 from emu.targets import Board
@@ -10,4 +10,4 @@ open_machine = UnicornMachine
 
 def version(_board: Board) -> dict[str, str]:
     """Return the version of Unicorn."""
-    return {"unicorn": importlib.metadata.version("unicorn")}
+    return {"unicorn": unicorn_version}

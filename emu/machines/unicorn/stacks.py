@@ -1,7 +1,6 @@
 """The firmware's stacks in Unicorn: the hooks follow SP, and ask when SP is on no known stack."""
 
 from emu.architectures.armv7em.exception_model import exception_name
-from emu.architectures.armv7em.thumb import sets_sp_anew
 from emu.architectures.core import Core, Memory, StackPeak
 from emu.firmware import Firmware
 from emu.native.unicorn import MOST_STACKS as _NATIVE_STACKS
@@ -49,7 +48,7 @@ class Stacks:
         """Find the stack that SP is on after the last instruction of ``code`` (at ``address``) has set SP."""
         pointer = "PSP" if self._hooks.process_stack_in_use else "MSP"
         current = self.current
-        moved = code and not sets_sp_anew(code, address)
+        moved = code and not _sets_sp_anew(code, address)
         if current is not None and current.pointer == pointer and moved:
             self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, perhaps of too many bytes
             return
@@ -73,3 +72,9 @@ class Stacks:
             peak = stack_peak(state.peak, state.floor, stack.top)
             uses.append(stack.use(peak.lowest, self._core.peak_backtrace(peak, stack.top)))
         return uses
+
+
+def _sets_sp_anew(code: bytes, address: int) -> bool:
+    from emu.architectures.armv7em.stack_effects import sets_sp_anew  # few programs move SP to another stack
+
+    return sets_sp_anew(code, address)

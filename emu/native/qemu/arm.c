@@ -46,8 +46,8 @@ static bool sets_sp_anew(uint32_t following) { return is_set(plugin.sp_anew, fol
 
 /* Finds the core's own registers in QEMU's state by their values at reset (CPUARMState.v7m, from other_sp on):
  *
- *     other_sp, other_ss_msp, other_ss_psp, vecbase[2], basepri[2], control[2], ccr[2], cfsr[2], hfsr, dfsr, sfsr,
- *     mmfar[2], bfar, sfar, mpu_ctrl[2], exception
+ *     SP of the other stacks [3], VECBASE [2], BASEPRI [2], CONTROL [2], CCR [2], CFSR [2], HFSR, DFSR, SFSR,
+ *     MMFAR [2], BFAR, SFAR, MPU_CTRL [2], the exception's number
  */
 static void boot(void)
 {

@@ -14,7 +14,7 @@ struct call {
     uint32_t link; /* the return address as the core keeps it */
 };
 
-/* Of a thread or a handler. The caller of sbrk is the allocator, or the firmware itself. */
+/* What a thread or a handler calls. The caller of sbrk is the allocator, or the firmware itself. */
 struct calls {
     struct call outermost, of_break;
     bool counted; /* in plugin.in_allocator */
