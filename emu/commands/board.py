@@ -34,7 +34,7 @@ def new(
     ] = None,
     directory: Annotated[Path, typer.Option("--directory", help="Where the two files go.")] = Path(),
 ) -> None:
-    """Write NAME.toml and NAME.ld: a copy of a board, or the board of an SVD file and a linker script."""
+    """Write a board file and its linker script: a copy of a board, or the board of an SVD file and a linker script."""
     from emu.errors import InputError
     from emu.targets import load_board
     from emu.writing import require_distinct, write_file
