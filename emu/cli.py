@@ -15,7 +15,7 @@ from emu.marks import print_marks_everywhere
 _WRONG_CALL: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """Typer does not export the base of its errors, and newer versions have a copy of click of their own."""
 
-COMMANDS = ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "size", "toolchain")
+COMMANDS = ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "size", "board", "toolchain")
 """Each is a module of ``emu.commands``; the help lists them in this order."""
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from emu.board_fields import parse_size
 from emu.budgets.usage import Part, Usage, usages
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity, Run, Verdict
-from emu.targets import parse_size
 from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, frame_note, function_of, kind, place, without_numbers, worst_input
 

@@ -1,5 +1,6 @@
 """A Cortex-M in Renode."""
 
+from emu.architectures.armv7em.core import IDLE_LOOP
 from emu.architectures.armv7em.exceptions import REGISTERS
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.monitor import CPU
@@ -20,7 +21,7 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25, "psp": 22},
     frame_registers={"control": 18},
     write_stack_code=write_stack_code,
-    sleeps_at=bytes.fromhex("fee7"),  # b .
+    sleeps_at=IDLE_LOOP,
     # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",
 )

@@ -571,3 +571,11 @@ void shadow_pop_frame(struct probe *probe, uint32_t frame, bool floats)
             set_register(shadow, number, undefined, memory->origin[offset / 4]);
     }
 }
+
+/* A peripheral has stored to memory: the bytes have values. */
+void shadow_stored(struct shadow *shadow, uint32_t address, uint32_t bytes)
+{
+    struct shadow_memory *memory = memory_at(shadow, address);
+    if (memory != NULL && memory->undefined != NULL && bytes <= memory->size - (address - memory->start))
+        memset(memory->undefined + (address - memory->start), 0, bytes);
+}
