@@ -114,7 +114,8 @@ def describe_fault(fault: Fault) -> str:
     """Return a fault or a memory error in words, with its backtrace."""
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
-        lines.append(f"  in {_where(fault)}")
+        task = f", in the task {printable(fault.task)}" if fault.task is not None else ""
+        lines.append(f"  in {_where(fault)}{task}")
     return "\n".join([*lines, *map(_caller, fault.backtrace[1:])])
 
 

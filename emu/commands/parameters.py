@@ -60,6 +60,10 @@ Settings = Annotated[
         "the checkpoint states it for every command.",
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="The checkpoint that is loaded into the module of my_model.py:build."),
+]
 
 
 def known_targets(boards: list[Path] | None) -> dict[str, Target]:

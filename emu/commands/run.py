@@ -10,6 +10,7 @@ from emu.commands.parameters import (
     BoardFiles,
     Settings,
     TargetNames,
+    Weights,
     board_files,
     chosen_targets,
     known_targets,
@@ -35,7 +36,10 @@ def _switch(name: str) -> Any:
 def run(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+        typer.Argument(
+            metavar="(MODEL|FIRMWARE.elf)...",
+            help="Demos, checkpoints, .mamba images, modules (my_model.py:build) or firmware (.elf).",
+        ),
     ],
     target: TargetNames = None,
     name: Annotated[
@@ -52,6 +56,7 @@ def run(
         ),
     ] = None,
     settings: Settings = None,
+    weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, _switch("traffic")] = False,
     profile: Annotated[bool, _switch("profile")] = False,
@@ -118,7 +123,7 @@ def run(
     targets = chosen_targets(target, known_targets(board))
     given, stated = _inputs(inputs), _stated(settings)
     requests = [
-        read_request(text, given, limit, called, stated)
+        read_request(text, given, limit, called, stated, weights)
         for text, called in zip(models, _names(name, models), strict=True)
     ]
     record, reports = _files(report)

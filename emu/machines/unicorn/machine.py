@@ -177,18 +177,19 @@ class UnicornMachine(Machine):
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp, look=self.read)
         memory_errors = moved_blocks = None
+        stopped = Stopped(engine)
         if shadow is not None:
             from emu.machines.unicorn.memory_errors import MemoryErrors
             from emu.machines.unicorn.moved_blocks import MovedBlocks
 
             replaced = self._replaced_heap is not None
-            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, replaced=replaced)
+            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, stopped.read, replaced=replaced)
             if self._replaced_heap is not None:
                 engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
                 hooks.move_blocks()
                 moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
                 ledger.place_of = moved_blocks.own_address
-        stacks = None if self._bare else Stacks(firmware, self._core, hooks, Stopped(engine).read)
+        stacks = None if self._bare else Stacks(firmware, self._core, hooks, stopped.read)
         if stacks is not None:
             ledger.callers.task_of = stacks.found.task
         return Run(
@@ -339,7 +340,8 @@ class UnicornMachine(Machine):
         run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
         current = run.stacks.current
         if run.shadow is not None and current is not None and current is not run.stacks.found.stacks[0]:
-            run.shadow.open_stack(run.stacks.state.floor, current.top)
+            number, sp = run.hooks.current_stack, run.engine.reg_read(UC_ARM_REG_SP)
+            run.shadow.open_stack(number, run.stacks.state.floor, current.top, None if current.room is None else sp)
 
     def _give_own_block(self, run: Run) -> None:
         """Give the allocator, which is about to begin, its own block instead of the moved block."""

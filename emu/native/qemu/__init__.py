@@ -57,7 +57,13 @@ class StackState(Structure):
 class Context(Structure):
     """A thread or an exception's handler."""
 
-    _fields_ = (("entry", c_uint32), ("lowest", c_uint32), ("depth", c_uint32), ("floats", c_uint32))
+    _fields_ = (
+        ("entry", c_uint32),
+        ("lowest", c_uint32),
+        ("depth", c_uint32),
+        ("floats", c_uint32),
+        ("saved", c_uint32),
+    )
 
 
 class Departure(Structure):
