@@ -50,7 +50,7 @@ class SectionHeader(NamedTuple):
     """A section header."""
 
     name: int
-    """Where the name begins in the table of names."""
+    """The offset of the name in the table of names."""
     type: int
     flags: int
     address: int

@@ -32,7 +32,7 @@ def new(
             "--linker-script", metavar="FILE.ld", help="Your linker script: its MEMORY is the board's memory."
         ),
     ] = None,
-    directory: Annotated[Path, typer.Option("--directory", help="Where the two files go.")] = Path(),
+    directory: Annotated[Path, typer.Option("--directory", help="The directory for the two files.")] = Path(),
 ) -> None:
     """Write a board file and its linker script: a copy of a board, or the board of an SVD file and a linker script."""
     from emu.errors import InputError

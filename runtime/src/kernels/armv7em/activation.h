@@ -1,5 +1,5 @@
 /* SiLU, softplus and the convolution before SiLU on Armv7E-M with an FPU that has VMAXNM and VMINNM, four values at a time: see
- * kernels.h. The steps are those of portable/activation.h.
+ * kernels.h. The steps are those of runtime/src/kernels/portable/activation.h.
  */
 #ifndef MAMBA_ARMV7EM_ACTIVATION_H
 #define MAMBA_ARMV7EM_ACTIVATION_H
