@@ -13,7 +13,7 @@ from emu.instruments import require
 from emu.model.image import read_image_info
 from emu.reading import read_bytes
 from emu.record import Reading, Run
-from emu.run.driving import Progress, find_mailbox, require_reference_shape, require_width
+from emu.run.driving import Progress, find_mailbox, require_reference_shape, require_rows
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
 from emu.run.layers import require_checkpoint
@@ -165,5 +165,5 @@ def _require_fit(job: Job) -> None:
         find_mailbox(Firmware.load(request.elf, job.target), request.inputs)
     else:
         info = read_image_info(request.model.image)
-        require_width(request.inputs.x, info.n_features)
+        require_rows(request.inputs.x, info.n_features, info.n_tokens)
         require_reference_shape(request.inputs, info.n_outputs, info.each_step)

@@ -11,7 +11,7 @@ from emu.model.checking import check_reading
 from emu.model.sources import Model, find_model
 from emu.model.stated import Stated
 from emu.record import Reading
-from emu.run.driving import require_reference_shape, require_width
+from emu.run.driving import require_reference_shape, require_rows
 from emu.targets import Target
 
 
@@ -77,7 +77,7 @@ class ModelRequest:
         checkpoint = self.model.checkpoint
         if checkpoint is None:
             return None
-        require_width(self.inputs.x, checkpoint.config.n_features)
+        require_rows(self.inputs.x, checkpoint.config.n_features, checkpoint.config.n_tokens)
         require_reference_shape(self.inputs, checkpoint.config.n_outputs, checkpoint.config.pooling == "none")
         try:
             return check_reading(checkpoint, self.inputs, tolerance)
