@@ -1,4 +1,4 @@
-"""The cache of builds: directories under ``~/.cache/emu``, each named by a hash of all inputs of its build.
+"""The cache: directories under ``~/.cache/emu``, each named by a hash of all inputs of what is in it.
 
 Each entry lists the SHA-256 of its files, and every use compares them, in less than a millisecond for a library or a
 firmware. So no damaged byte reaches a loader or an emulator, which would crash at every run.
@@ -18,6 +18,7 @@ from emu.errors import OutputError
 from emu.temporary import is_file_at, remove
 
 _MANIFEST = "manifest"
+_CONTENT = "content"
 _DRAFTS, _LOCKS = "drafts", "locks"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -56,6 +57,23 @@ def cached(kind: str, key: str, make: Callable[[Path], None], root: Path | None 
             _make(root, name, final, make)
     _remove_what_the_dead_left(root)
     return final
+
+
+def kept(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes that ``make`` returns, from the entry ``kind/key`` if there is one.
+
+    They can be made again, so a cache that cannot be written or read costs only time.
+    """
+    made: list[bytes] = []
+
+    def write(directory: Path) -> None:
+        made.append(make())
+        (directory / _CONTENT).write_bytes(made[0])
+
+    try:
+        return (cached(kind, key, write) / _CONTENT).read_bytes()
+    except (OutputError, FileNotFoundError):
+        return made[0] if made else make()
 
 
 def seal(directory: Path) -> None:

@@ -1,26 +1,17 @@
 """The way from a variable to a member that it leads to, by the types in the debug information."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarfinfo import DWARFInfo
+
+from emu.debug_info import Member
 
 _POINTER_BYTES = 4
 _SAME = ("DW_TAG_typedef", "DW_TAG_const_type", "DW_TAG_volatile_type", "DW_TAG_restrict_type")
 _STRUCTURES = ("DW_TAG_structure_type", "DW_TAG_class_type", "DW_TAG_union_type")
 _CHARACTERS = (6, 8)
 """DW_ATE_signed_char and DW_ATE_unsigned_char."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """The way from a variable to a value."""
-
-    offsets: tuple[int, ...]
-    """The first is added to the variable's address; before each other one, the pointer there is followed."""
-    size: int | None
-    """The bytes of the value; None if it is a text that ends with a zero byte."""
 
 
 def find_member(dwarf: DWARFInfo, variable: str, path: Sequence[str]) -> Member | None:

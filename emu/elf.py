@@ -1,41 +1,30 @@
 """Read an ELF: check its header, and read its segments, sections and symbols. Other modules interpret them."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from elftools.elf.descriptions import describe_e_machine
-from elftools.elf.elffile import ELFFile
-
+from emu.elf_headers import NOBITS, SectionHeader, read_headers
 from emu.errors import InputError
 from emu.names import readable
 
 _MAGIC = b"\x7fELF"
 _STACK_RESERVATION = ".stack"
 _RESERVATIONS = ("._user_heap_stack", ".heap")
-_KNOWN_MACHINES = {
-    "EM_ARM": "Arm",
-    "EM_XTENSA": "Xtensa",
-    "EM_X86_64": "x86-64",
-    "EM_386": "x86",
-    "EM_AARCH64": "64-bit Arm",
-    "EM_RISCV": "RISC-V",
+_MACHINES = {
+    "EM_386": (3, "x86"),
+    "EM_ARM": (40, "Arm"),
+    "EM_X86_64": (62, "x86-64"),
+    "EM_XTENSA": (94, "Xtensa"),
+    "EM_AARCH64": (183, "64-bit Arm"),
+    "EM_RISCV": (243, "RISC-V"),
 }
+"""Each processor as ELF names it: its number there, and its name for people."""
+_TYPES = {0: "ET_NONE", 1: "ET_REL", 2: "ET_EXEC", 3: "ET_DYN", 4: "ET_CORE"}
+_LOADED = 1  # PT_LOAD
 
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR, _SHF_TLS = 1, 2, 4, 0x400
-_SYMBOL_FIELDS = ("name", "value", "size", "info", "section")
-_SYMBOL = {
-    32: np.dtype(
-        [("name", "<u4"), ("value", "<u4"), ("size", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2")]
-    ),
-    64: np.dtype(
-        [("name", "<u4"), ("info", "u1"), ("other", "u1"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")]
-    ),
-}
-"""Names by the bits of an address."""
-NOTYPE, OBJECT, FUNCTION = 0, 1, 2
+NOTYPE, OBJECT, FUNCTION, FILE = 0, 1, 2, 4
 """The kinds of symbols that matter."""
 GLOBAL = 1
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
@@ -130,9 +119,9 @@ class Elf:
         if contents[:4] != _MAGIC:
             raise InputError(f"{path} is not an ELF file")
         try:
-            self.file = ELFFile(io.BytesIO(contents))
+            self._headers = read_headers(contents)
             self._check_header(contents, machine, target)
-            self.entry: int = self.file.header["e_entry"]
+            self.entry = self._headers.entry
             self.segments = tuple(self._read_segments())
             self.symbols = tuple(self._read_symbols())
             self.sections = tuple(self._read_sections())
@@ -148,53 +137,51 @@ class Elf:
         """Return the symbol called ``name``, or None."""
         return self._by_name.get(name)
 
+    def contents_of(self, name: str) -> bytes | None:
+        """Return the bytes of the section ``name``, with or without an address; None if there is no such section."""
+        section = self._section_called(name)
+        return None if section is None else self._data(section)
+
     # ---- reading -----------------------------------------------------------------------------------------------------
 
     def _check_header(self, contents: bytes, machine: str, target: str) -> None:
-        header = self.file.header
-        cpu = _cpu_name(machine)
-        if header["e_machine"] != machine:
-            raise InputError(f"{self.path} is for {_cpu_name(header['e_machine'])}; {target} runs {cpu}")
-        if not self.file.little_endian:
+        headers = self._headers
+        number, cpu = _MACHINES.get(machine, (None, machine))
+        if headers.machine != number:
+            raise InputError(f"{self.path} is for {_cpu_name(headers.machine)}; {target} runs {cpu}")
+        if not headers.little_endian:
             raise InputError(f"{self.path} is big-endian; {target} runs little-endian {cpu}")
-        if header["e_type"] == "ET_DYN":
+        kind = _TYPES.get(headers.type, str(headers.type))
+        if kind == "ET_DYN":
             raise InputError(f"{self.path} is position-independent: link it with -no-pie, as an executable")
-        if header["e_type"] != "ET_EXEC":
-            raise InputError(f"{self.path} is not linked: its ELF type is {header['e_type']}, not an executable")
-        tables = (
-            (header["e_phoff"], header["e_phnum"] * header["e_phentsize"]),
-            (header["e_shoff"], header["e_shnum"] * header["e_shentsize"]),
-        )
-        extents = [*tables] if self._inside(contents, tables) else None
-        if extents is not None:
-            extents += [(s["p_offset"], s["p_filesz"]) for s in self.file.iter_segments()]
-            extents += [
-                (s["sh_offset"], s["sh_size"]) for s in self.file.iter_sections() if s["sh_type"] != "SHT_NOBITS"
-            ]
-        if extents is None or not self._inside(contents, extents):
+        if kind != "ET_EXEC":
+            raise InputError(f"{self.path} is not linked: its ELF type is {kind}, not an executable")
+        extents = [
+            *headers.tables,
+            *((segment.offset, segment.file_size) for segment in headers.segments),
+            *((section.offset, section.size) for section in headers.sections if section.type != NOBITS),
+        ]
+        if headers.cut or any(offset + size > len(contents) for offset, size in extents):
             raise InputError(f"{self.path} is truncated: its headers point past the end of the file")
         if sum(size for _, size in extents) > _MOST_TIMES_READ * len(contents):
             raise InputError(f"{self.path} is a corrupt ELF: many of its parts are the same bytes")
 
-    @staticmethod
-    def _inside(contents: bytes, extents: "tuple[tuple[int, int], ...] | list[tuple[int, int]]") -> bool:
-        return all(offset + size <= len(contents) for offset, size in extents)
-
     def _read_segments(self) -> Iterator[Segment]:
-        for segment in self.file.iter_segments("PT_LOAD"):
-            if segment["p_memsz"]:
-                yield Segment(segment["p_paddr"], segment["p_vaddr"], segment.data(), segment["p_memsz"])
+        for segment in self._headers.segments:
+            if segment.type == _LOADED and segment.memory_size:
+                data = self._headers.contents[segment.offset : segment.offset + segment.file_size]
+                yield Segment(segment.load_address, segment.address, data, segment.memory_size)
 
     def _read_sections(self) -> Iterator[Section]:
-        for section in self.file.iter_sections():
-            flags = section["sh_flags"]
-            nobits = section["sh_type"] == "SHT_NOBITS"
-            if flags & _SHF_ALLOC and section["sh_size"] and not (flags & _SHF_TLS and nobits):
-                data = None if nobits else section.data()
+        for section in self._headers.sections:
+            flags, nobits = section.flags, section.type == NOBITS
+            if flags & _SHF_ALLOC and section.size and not (flags & _SHF_TLS and nobits):
+                name = self._headers.name_of(section)
+                data = None if nobits else self._data(section)
                 writable, executable = bool(flags & _SHF_WRITE), bool(flags & _SHF_EXECINSTR)
-                start, size = section["sh_addr"], section["sh_size"]
-                reservation = nobits and self._is_reservation(section.name, start, start + size)
-                yield Section(section.name, start, size, data, writable, executable, reservation)
+                start, size = section.address, section.size
+                reservation = nobits and self._is_reservation(name, start, start + size)
+                yield Section(name, start, size, data, writable, executable, reservation)
 
     def _is_reservation(self, name: str, start: int, end: int) -> bool:
         """Return whether a section without data only reserves room; an array in a heap's section is a variable.
@@ -205,13 +192,12 @@ class Elf:
         return name.startswith(_STACK_RESERVATION) or (name.startswith(_RESERVATIONS) and not holds_variables)
 
     def _read_symbols(self) -> Iterator[Symbol]:
-        table = self.file.get_section_by_name(".symtab")
+        table = self._section_called(".symtab")
         if table is None:
             return
-        names = self.file.get_section(table["sh_link"]).data()
-        symbols = np.frombuffer(table.data(), _SYMBOL[self.file.elfclass])
+        names = self._data(self._headers.sections[table.link])
         room = _MOST_TIMES_READ * len(names)
-        for name, value, size, info, section in symbols[[*_SYMBOL_FIELDS]].tolist():
+        for name, value, size, info, section in self._headers.symbols(self._data(table)):
             text = names[name : names.index(b"\0", name)].decode("utf-8", "replace")
             room -= len(text)
             if room < 0:
@@ -219,12 +205,19 @@ class Elf:
             yield Symbol(text, value, size, info & 15, info >> 4, section)
 
     def _read_toolchain(self) -> str | None:
-        section = self.file.get_section_by_name(".comment")
-        if section is None:
+        comment = self.contents_of(".comment")
+        if comment is None:
             return None
-        names = dict.fromkeys(part.decode("utf-8", "replace") for part in section.data().split(b"\0") if part)
+        names = dict.fromkeys(part.decode("utf-8", "replace") for part in comment.split(b"\0") if part)
         return ", ".join(names) or None
 
+    def _section_called(self, name: str) -> SectionHeader | None:
+        return next((each for each in self._headers.sections if self._headers.name_of(each) == name), None)
 
-def _cpu_name(machine: str) -> str:
-    return _KNOWN_MACHINES.get(machine) or describe_e_machine(machine)
+    def _data(self, section: SectionHeader) -> bytes:
+        start, size = section.offset, 0 if section.type == NOBITS else section.size
+        return self._headers.contents[start : start + size]
+
+
+def _cpu_name(number: int) -> str:
+    return next((name for known, name in _MACHINES.values() if known == number), f"ELF machine {number}")

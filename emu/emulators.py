@@ -9,7 +9,11 @@ from typing import Literal
 
 EmulatorName = Literal["native", "qemu", "renode", "unicorn"]
 How = Literal["always", "on request", "in a second run"]
-"""When an emulator measures something. A second run makes the run again, very slowly, for this figure alone."""
+"""When an emulator measures something. A second run makes the run again, more slowly, for this figure alone."""
+
+
+DEFAULT_TARGET = "stm32h7-unicorn"
+"""The target of a run for which neither an option nor a setting names one."""
 
 
 @dataclass(frozen=True)

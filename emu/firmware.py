@@ -1,18 +1,18 @@
 """Firmware: an ELF seen through its segments, sections, symbols, line table and unwind information."""
 
 import hashlib
+import json
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
-from elftools.dwarf.callframe import FDE
-
 from emu.architectures import architecture_of
-from emu.debug_info import CORRUPT, CodeAtZero, DebugInfo
-from emu.debug_types import Member
-from emu.elf import FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
+from emu.cache import content_key, kept
+from emu.debug_info import CodeAtZero, DebugInfo, Member, UnwindEntry, pack, unpack
+from emu.elf import FILE, FUNCTION, GLOBAL, NOTYPE, OBJECT, Elf, Section, Symbol
 from emu.errors import InputError
 from emu.names import readable
 from emu.reading import read_bytes
@@ -56,6 +56,8 @@ class Firmware:
         self.board: Board = target.board
         self.architecture = architecture_of(target.board)
         self.sha256 = hashlib.sha256(contents).hexdigest()
+        self._contents = contents
+        self._members: dict[tuple[str, tuple[str, ...]], Member | None] = {}
         self._elf = Elf(path, contents, self.architecture.elf_machine, target.name)
         self.segments, self.sections, self.symbols = self._elf.segments, self._elf.sections, self._elf.symbols
         self.toolchain = self._elf.toolchain
@@ -123,9 +125,15 @@ class Firmware:
         return inside and not (self.stack_is_reserved and self._stack_start <= address < self.initial_sp)
 
     def _stack_bytes_in(self, section: Section) -> int:
-        if not self.stack_is_reserved:
-            return 0
-        return max(0, min(section.end, self.initial_sp) - max(section.address, self._stack_start))
+        stack = self.reserved_stack_in(section)
+        return stack.end - stack.start
+
+    def reserved_stack_in(self, section: Section) -> Extent:
+        """Return the part of ``section`` that is the stack alone; empty, at the section's start, if there is none."""
+        start, end = max(section.address, self._stack_start), min(section.end, self.initial_sp)
+        return (
+            Extent(start, end) if self.stack_is_reserved and start < end else Extent(section.address, section.address)
+        )
 
     @property
     def mailbox_bytes(self) -> int:
@@ -323,7 +331,25 @@ class Firmware:
 
     @cached_property
     def _debug(self) -> DebugInfo:
-        return DebugInfo(self._elf.file, self._code_at_zero)
+        at_zero = self._code_at_zero
+        facts = [] if at_zero is None else [*sorted(at_zero.names), *map(str, sorted(at_zero.ends))]
+
+        def read() -> bytes:
+            from emu.dwarf import read_debug_info  # only for an ELF that is not in the cache
+
+            return pack(read_debug_info(self._contents, at_zero))
+
+        return unpack(self.kept("debug", ("emu.dwarf", "emu.debug_info", "elftools"), read, facts))
+
+    def kept(self, kind: str, readers: Iterable[str], read: Callable[[], bytes], facts: Iterable[str] = ()) -> bytes:
+        """Return what ``read`` finds out about this ELF, from the cache if it is there.
+
+        The result depends on the ELF, on ``facts``, and on the source of the modules ``readers``, which this does not
+        import.
+        """
+        specs = map(find_spec, readers)
+        sources = [Path(spec.origin).read_bytes() for spec in specs if spec is not None and spec.origin is not None]
+        return kept(kind, content_key([self.sha256, *sources, *facts]), read)
 
     @cached_property
     def _code_at_zero(self) -> CodeAtZero | None:
@@ -349,21 +375,52 @@ class Firmware:
         file, line = self._debug.declaration_at(function.start)
         return _location(function, file, line)
 
-    def unwind_entry(self, pc: int) -> FDE | None:
-        """Return the ``.debug_frame`` entry that covers ``pc``, or None."""
+    def source_at(self, start: int) -> str | None:
+        """Return the source file of the function at ``start``, by the debug information or by its ELF symbol."""
+        return self._debug.declaration_at(start)[0] or self.file_of_local(start)
+
+    def file_of_local(self, address: int) -> str | None:
+        """Return the source file, without its directory, of a function or variable that only its own file knows."""
+        return self._files_of_locals.get(address)
+
+    @cached_property
+    def _files_of_locals(self) -> dict[int, str]:
+        """The files by address: in the symbol table, the symbol of a file comes before the file's local symbols."""
+        files: dict[int, str] = {}
+        file = ""
+        for symbol in self.symbols:
+            if symbol.binding == GLOBAL:
+                break
+            if symbol.kind == FILE:
+                file = symbol.name
+            elif file and symbol.defined and symbol.kind in (OBJECT, FUNCTION):
+                code = symbol.kind == FUNCTION
+                files[self.architecture.code_address(symbol.address) if code else symbol.address] = file
+        return files
+
+    def unwind_entry(self, pc: int) -> UnwindEntry | None:
+        """Return the unwind information of the function at ``pc``, or None."""
         return self._debug.unwind_entry(pc)
 
     def describes_push(self, pc: int) -> bool:
         """Return whether the unwind information changes at ``pc``; if so, the compiler made the frame there."""
         entry = self.unwind_entry(pc)
-        try:
-            return entry is not None and any(pc < row["pc"] <= pc + 4 for row in entry.get_decoded().table)
-        except CORRUPT:
-            return False
+        return entry is not None and any(pc < row.pc <= pc + 4 for row in entry.rows)
 
     def member(self, variable: str, path: tuple[str, ...]) -> Member | None:
         """Return where ``path`` leads to from ``variable``; None if the debug information does not tell."""
-        return self._debug.member(variable, path)
+        if (variable, path) not in self._members:
+
+            def read() -> bytes:
+                from emu.dwarf import read_member  # only for an ELF that is not in the cache
+
+                found = read_member(self._contents, variable, path)
+                return json.dumps(None if found is None else [found.offsets, found.size]).encode()
+
+            readers = ("emu.dwarf", "emu.debug_types", "emu.debug_info", "elftools")
+            found = json.loads(self.kept("member", readers, read, [variable, *path]))
+            self._members[variable, path] = None if found is None else Member(tuple(found[0]), found[1])
+        return self._members[variable, path]
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,17 @@
 ``emu.emulators`` says which emulator has which instrument. A machine takes all instruments of a run as one object.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from emu.emulators import EMULATORS, How
 from emu.errors import InputError
-from emu.targets import Target, load_targets
+
+if TYPE_CHECKING:  # the command line's help reads the instruments, and needs no library for that
+    from emu.targets import Target
 
 
 def declared(help_text: str, *, needs: str | None = None) -> dict[str, str | None]:
@@ -54,8 +59,8 @@ class Instruments:
     stack_peak: bool = field(
         default=False,
         metadata=declared(
-            "Also measure the stack's reserved peak if that takes a second run, which is very much slower (try it "
-            "with --limit 1)."
+            "Also measure each stack's reserved peak if that takes a second run, which is several times slower (try "
+            "it with --limit 1)."
         ),
     )
     limits: Limits = field(default_factory=Limits)
@@ -97,6 +102,7 @@ def why_not(target: Target, names: Sequence[str]) -> str:
 
     The sentence names targets of the same board; if there are none, it names targets of emu's other boards.
     """
+    from emu.targets import Target, load_targets
 
     def that_have_it(targets: Sequence[Target]) -> list[str]:
         return sorted(other.name for other in targets if all(how(other, name) for name in names))

@@ -4,18 +4,21 @@
 works in every emulator and over a debug probe.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Self
 
 from emu.errors import InputError
 from emu.firmware import Extent
 from emu.machines import Machine, Stop
 from emu.targets import Region
+
+if TYPE_CHECKING:  # firmware without inputs needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 SYMBOL = "emu_mailbox"
 
@@ -97,6 +100,8 @@ class Mailbox:
         With ``each_step`` the rows go through the mailbox one at a time, and the outputs are those of each step (T, C).
         The firmware keeps the outputs of one step only. From the first step without an answer on, the outputs are NaN.
         """
+        import numpy as np
+
         rows = 1 if each_step else self.input_rows
         instructions = 0
         reply = None
@@ -122,15 +127,20 @@ class Mailbox:
         With ``finish`` the firmware also writes its outputs.
         """
         command = (_START if first else 0) | _STEP | (_FINISH if finish else 0)
-        reply = self._command(command, row[np.newaxis])
-        return reply, np.frombuffer(self.machine.read(self.trace_address, 4 * self.trace_floats), "<f4")
+        reply = self._command(command, row[None])
+        return reply, self._floats(self.trace_address, self.trace_floats)
 
     def read_outputs(self) -> NDArray[np.float32]:
         """Return the outputs (C) that the firmware wrote last."""
-        return np.frombuffer(self.machine.read(self.output_address, 4 * self.outputs), "<f4")
+        return self._floats(self.output_address, self.outputs)
+
+    def _floats(self, address: int, count: int) -> NDArray[np.float32]:
+        import numpy as np
+
+        return np.frombuffer(self.machine.read(address, 4 * count), "<f4")
 
     def _command(self, command: int, rows: NDArray[np.float32]) -> Reply:
-        self.machine.write(self.input_address, np.ascontiguousarray(rows, "<f4").tobytes())
+        self.machine.write(self.input_address, rows.astype("<f4").tobytes())
         self.machine.write(self.address + COMMAND_OFFSET, struct.pack("<II", command, len(rows)))
         stop = self.machine.resume()
         if stop.reason != "yield":  # a lost emulator has no memory any more

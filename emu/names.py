@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from demangle import demangle
-
 _LANGUAGES = ("itanium", "rust")
 _MANGLED = ("_Z", "_R")
 
@@ -14,4 +12,8 @@ def readable(name: str) -> str:
 
     A name that is not mangled, or cannot be demangled, is returned as it is.
     """
-    return demangle(name, language=_LANGUAGES, style="gnu") if name.startswith(_MANGLED) else name
+    if not name.startswith(_MANGLED):
+        return name
+    from demangle import demangle  # only for firmware in C++ or Rust
+
+    return demangle(name, language=_LANGUAGES, style="gnu")

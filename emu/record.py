@@ -18,7 +18,7 @@ SCHEMA = 1
 
 class _Part(BaseModel):
     # An output that is NaN has an infinite error, which JSON has to keep.
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings", defer_build=True)
 
     @model_validator(mode="after")
     def _has_numbers_that_a_run_can_have(self) -> Self:
@@ -150,6 +150,10 @@ class RegionUse(_Part):
     """The memory's name in the board file."""
     size_bytes: int
     """The size of the whole memory."""
+    start: int | None = None
+    """The memory's first address; None in older records."""
+    is_ram: bool | None = None
+    """Whether firmware can write to the memory; None in older records."""
     static_bytes: int
     """In flash: the bytes that a programmer writes. In RAM: the bytes that ``static_ram_bytes`` counts."""
     mailbox_bytes: int = 0
@@ -167,6 +171,29 @@ class SymbolUse(_Part):
     """The name of the function or the variable."""
     bytes: int
     """The size."""
+
+
+class Piece(_Part):
+    """Neighbouring bytes of one symbol in one memory, or bytes between two symbols. Pieces do not overlap."""
+
+    region: str
+    """The memory's name in the board file."""
+    section: str
+    """The section of the ELF; empty for bytes between two sections."""
+    address: int
+    """The first address. For initial values in flash it is the address that a programmer writes them to."""
+    bytes: int
+    """The size."""
+    symbol: str | None = None
+    """The function or the variable; None for bytes without a symbol: padding, literals, names without a size."""
+    file: str | None = None
+    """The object file by the linker's map, else the source file by the debug information; None if neither tells."""
+    archive: str | None = None
+    """The library that the object file is in, by the linker's map; None for other files, and without a map."""
+    initial_values: bool = False
+    """Whether startup code copies the bytes to RAM, where they are another piece."""
+    reserved: bool = False
+    """Whether the bytes only reserve room for a stack or the heap; no static figure counts them."""
 
 
 class Memory(_Part):
@@ -200,6 +227,9 @@ class Memory(_Part):
     """The largest parts of ``flash_bytes``, largest first: functions, constants and initial values."""
     static_ram_symbols: list[SymbolUse] = []
     """The largest parts of ``static_ram_bytes``, largest first."""
+    layout: list[Piece] = []
+    """What fills each memory, by address; empty in older records. In each memory the pieces add up to
+    ``RegionUse.static_bytes`` and ``RegionUse.mailbox_bytes``, without the reserved pieces."""
 
 
 class StackUse(_Part):
@@ -220,6 +250,22 @@ class StackUse(_Part):
     """Reserved: from ``top`` to the lowest stack pointer of the run."""
     backtrace: Backtrace = []
     """The calls at the stack's peak. The list ends where the stack begins."""
+    with_interrupts_bytes: int | None = None
+    """Computed: the peak if interrupts came when the stack was deepest. None if no exception came, or if it is unknown.
+
+    On a process stack, one interrupt pushes its frame, and the kernel saves the task's registers. On the main stack,
+    the handlers that ran preempt each other as deep as their priorities let them. Other handlers do not count."""
+
+
+class HandlerUse(_Part):
+    """The handler of an exception that came."""
+
+    name: str
+    """The exception, such as SysTick."""
+    priority: int
+    """Its group priority at the end of the run: exceptions of lower numbers preempt it."""
+    stack_bytes: int
+    """The most bytes of the main stack that one execution of its calls took, without frames of exceptions."""
 
 
 class Stack(_Part):
@@ -228,6 +274,8 @@ class Stack(_Part):
     backtrace: Backtrace = []
     stacks: list[StackUse] = []
     """Every stack that SP was on; the first is the stack that the firmware starts on, if that stack's peak is known."""
+    handlers: list[HandlerUse] = []
+    """The handlers that ran, the most urgent first; empty if they are not known."""
     second_run: bool = False
     """Whether a second, identical run measured the peak; the first run has all other figures."""
 
@@ -372,9 +420,10 @@ class MemoryFinding(Fault):
     ``others`` has the other instructions that made the mistake. All fields but ``times`` describe the first time. The
     backtrace begins with the instruction's own function, which can be in the C library.
 
-    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access`` or
-    ``write_to_read_only``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or ``null_pointer``, followed by
-    ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack`` or ``outside_objects``.
+    The kind is ``uninitialised_branch``, ``uninitialised_address``, ``uninitialised_output``, ``unaligned_access``,
+    ``write_to_read_only`` or ``overlapping_copy``. Or it is ``heap_out_of_bounds``, ``use_after_free`` or
+    ``null_pointer``, followed by ``_read`` or ``_write``. Or it is ``read_`` or ``write_``, followed by ``below_stack``
+    or ``outside_objects``.
     """
 
     memory: str | None = None
@@ -653,8 +702,10 @@ class Run(_Part):
     memory_check: MemoryCheck | None = None
     parity: Parity | None = None
     layers: list[LayerError] | None = None
-    """One input's intermediate tensors against the model's, as emu reads the checkpoint. None without
-    ``--trace-layers``."""
+    """One input's intermediate tensors against the model's: see ``layers_of``. None without ``--trace-layers``."""
+    layers_of: Literal["module", "reading"] | None = None
+    """Whose tensors ``layers`` are compared with: the module's own, or those that emu computes of the checkpoint, as it
+    reads the file. None without ``--trace-layers``, and in older records, which have the latter."""
     reading: Reading | None = None
     """What the checkpoint was taken to compute; None for an image and for firmware that emu did not build."""
     faults: list[Fault] = []

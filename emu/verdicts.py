@@ -1,13 +1,11 @@
 """Verdicts: a run is judged from its record alone."""
 
 from emu.record import Run, Verdict
+from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, without_numbers
 
 NOT_ALWAYS_LOOKED_FOR = ("uninitialised values", "errors of the heap")
 """The names in ``Run.not_measured`` of errors that a memory check cannot find in every firmware or on every target."""
-
-DEFAULT_TOLERANCE = 1e-6
-"""The largest mean logit error allowed, relative to the reference's largest logit: a few float32 roundings."""
 
 
 def not_looked_for(run: Run) -> dict[str, str]:
@@ -24,6 +22,13 @@ def not_looked_for(run: Run) -> dict[str, str]:
 def is_checked(run: Run) -> bool:
     """Return whether reference logits have shown that emu's reading of the run's model is PyTorch's model."""
     return run.reading is not None and run.reading.max_relative_error is not None
+
+
+def layers_of(run: Run) -> str:
+    """Return whose tensors the engine's were compared with."""
+    if run.layers_of == "module":
+        return "the module's own"
+    return "PyTorch" if is_checked(run) else "the model as emu reads it"
 
 
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
@@ -74,7 +79,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
         diverged = [layer.tensor for layer in run.layers if layer.diverged]
         verdicts.append(
             Verdict(
-                name=f"layers agree with {'PyTorch' if is_checked(run) else 'the model as emu reads it'}",
+                name=f"layers agree with {layers_of(run)}",
                 ok=not diverged,
                 value=f"first to diverge: {diverged[0]}" if diverged else "all",
                 limit="all",

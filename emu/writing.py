@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from emu.errors import InputError, OutputError
 from emu.temporary import temporary_file
 
+STDOUT = Path("-")
+"""The path with which a user asks for a file's text in the place of what a command prints."""
 _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EINVAL)
 """How systems refuse another owner (EINVAL: the container does not know the owner) or a place in a sticky directory."""
 
@@ -29,6 +32,16 @@ def require_distinct(read: Iterable[Path | None], written: Iterable[Path | None]
     for first, second in combinations(outputs, 2):
         if _overwrites(first, second) or _overwrites(second, first):
             raise InputError(f"{second}: would overwrite {first}, another output; give each a name of its own")
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file as ``write_file`` does; the path ``-`` stands for what the program prints."""
+    if path == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_file(path, data)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -52,7 +65,9 @@ def make_directory(path: Path) -> None:
 
 
 def _overwrites(output: Path, other: Path) -> bool:
-    if _is_stream(output) or _is_stream(other):  # /dev/null, a pipe: there is no file to lose
+    if (
+        STDOUT in (output, other) or _is_stream(output) or _is_stream(other)
+    ):  # /dev/null, a pipe: there is no file to lose
         return False
     real, of_other = Path(os.path.realpath(output)), Path(os.path.realpath(other))
     if of_other.is_relative_to(real):

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from children import pytest_configure as pytest_configure
+from children import pytest_unconfigure as pytest_unconfigure
 from playwright.sync_api import Browser, sync_playwright
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")

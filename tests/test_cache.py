@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from emu.build import build_firmware
-from emu.cache import cached
+from emu.cache import cache_root, cached, kept
 from emu.errors import MissingToolError, OutputError
 from emu.model.sources import find_model
 from emu.run import RunOptions, emulator_version, run_firmware
@@ -140,7 +140,7 @@ def emu_with_cache(tmp_path: Path) -> Callable[[], None]:
 MAKER = """
 import sys, time
 from pathlib import Path
-from emu.cache import cached
+from emu.cache import cache_root, cached, kept
 
 def make(directory):
     for number in range(50):
@@ -203,3 +203,47 @@ def test_a_full_disk(tmp_path: Path) -> None:
         cached("things", "key", fill, tmp_path)
     assert not (tmp_path / "things" / "key").exists()
     assert left_over(tmp_path) == []
+
+
+# ---- what emu found out about an ELF ---------------------------------------------------------------------------------
+
+
+def test_what_was_found_out_is_made_once_and_again_if_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made: list[int] = []
+
+    def find_out() -> bytes:
+        made.append(len(made))
+        return b"facts"
+
+    assert [kept("facts", "key", find_out) for _ in range(3)] == [b"facts"] * 3
+    assert len(made) == 1
+    (entry,) = (tmp_path / "emu" / "facts").iterdir()
+    (entry / "content").write_bytes(b"other")
+    assert kept("facts", "key", find_out) == b"facts"
+    assert len(made) == 2
+
+
+def test_what_cannot_be_kept_is_found_out_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "emu").write_text("no directory can be made here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert kept("facts", "key", lambda: b"facts") == b"facts"
+
+
+def test_the_record_is_the_same_whether_the_debug_information_was_kept_or_read(tmp_path: Path, monkeypatch):
+    target = find_target("stm32h7-unicorn")
+    elf = build_firmware(find_model("kws").image, target.board)
+
+    def run() -> dict[str, object]:
+        return run_firmware(
+            elf, "kws", target, None, RunOptions(profile=True, coverage=True), lambda *_: None
+        ).model_dump()
+
+    native = cache_root() / "native"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(native, tmp_path / "cache" / "emu" / "native")
+    first = run()
+    kinds = {path.name for path in (tmp_path / "cache" / "emu").iterdir()}
+    assert {"debug", "stack-effects"} <= kinds
+    monkeypatch.setattr("emu.dwarf.read_debug_info", None)
+    assert run() == first

@@ -16,9 +16,9 @@ from emu.instruments import Limits
 from emu.model.sources import find_model
 from emu.probes import instructions
 from emu.record import Run
-from emu.run import Job, RunOptions, execute, plan, read_request, run_model
+from emu.run import Job, RunOptions, execute, plan, read_request
 from emu.run.driving import Progress
-from emu.run.request import ModelRequest
+from emu.run.model_request import ModelRequest
 from emu.targets import Target, find_target
 
 TARGET = find_target("stm32h7-unicorn")
@@ -213,7 +213,7 @@ def test_layers_that_cannot_be_compared_cost_no_run(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(sys.modules[run_model.__module__], "trace_layers", fail)
+    monkeypatch.setattr("emu.run.layers.trace_layers", fail)
     audience = Audience()
     jobs = plan([read_request("har", limit=count) for count in (1, 2)], [TARGET], RunOptions(trace_input=0))
     with pytest.raises(kind) as raised:

@@ -134,7 +134,7 @@ def test_every_name_of_a_layer_is_a_module_or_one_that_is_to_come() -> None:
         ("emu.architectures.core", "emu.probes.stack"),
         ("emu.probes.heap", "emu.native.unicorn.hooks"),
         ("emu.probes.stack", "emu.machines.qemu.run"),
-        ("emu.machines.counts", "emu.run.options"),
+        ("emu.machines.counts", "emu.run.plan"),
         ("emu.run.running", "emu.cli"),
     ],
 )

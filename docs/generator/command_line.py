@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from emu.cli import app
+from emu.cli import command_line
 
 
 def describe() -> str:
     """Return a section for each command."""
+    app = command_line()
     commands = _commands("emu", app, typer.main.get_command(app))
     return "\n".join(line for path, function, parsed in commands for line in _section(path, function, parsed))
 

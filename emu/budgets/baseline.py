@@ -15,6 +15,7 @@ from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured
 from emu.reading import read_json
 from emu.record import SCHEMA, Run, RunFile
+from emu.sizes import Layout, static_bytes
 
 LISTED_PARTS = 8
 """How many parts of a figure the file keeps, the largest; of the stack it keeps every frame."""
@@ -65,6 +66,14 @@ class Baseline(_Part):
             for key, entries in self.runs.items()
         }
         return json.dumps({"schema": self.schema_, "runs": runs}, indent=2, sort_keys=True) + "\n"
+
+
+def baseline_of_layout(layout: Layout) -> Baseline:
+    """Return the figures of firmware that has not run: flash and static RAM, with every symbol."""
+    figures = {
+        name: BaselineFigure(value=sum(parts.values()), parts=parts) for name, parts in static_bytes(layout).items()
+    }
+    return Baseline(runs={layout.name: figures})
 
 
 def run_key(run: Run) -> str:

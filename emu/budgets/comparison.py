@@ -109,6 +109,24 @@ class Comparison:
         return all(change.ok for change in self.changes)
 
 
+def figures_of_both(before: Baseline, after: Baseline) -> tuple[Baseline, Baseline]:
+    """Return both sets so that ``compare`` finds their runs.
+
+    Two sets with one run each have it under one name. If one of the runs is firmware that has not run, both keep only
+    the figures of that firmware.
+    """
+    if len(before.runs) != 1 or len(after.runs) != 1:
+        return before, after
+    ((old_name, old),), ((new_name, new),) = before.runs.items(), after.runs.items()
+    name = old_name if old_name == new_name else f"{old_name} -> {new_name}"
+    shared = old.keys() & new.keys()
+    first, second = (
+        Baseline(runs={name: {key: figure for key, figure in figures.items() if key in shared}})
+        for figures in (old, new)
+    )
+    return first, second
+
+
 def compare(before: Baseline, after: Baseline, gates: Gates) -> Comparison:
     """Compare the figures of the runs in both sets."""
     both = [key for key in after.runs if key in before.runs]
@@ -122,7 +140,7 @@ def compare(before: Baseline, after: Baseline, gates: Gates) -> Comparison:
 def _changes(key: str, before: Baseline, after: Baseline, gates: Gates) -> list[Change]:
     nothing = BaselineFigure(value=None)
     changes = []
-    for name in BUDGETS:
+    for name in (each for each in BUDGETS if each in before.runs[key] or each in after.runs[key]):
         old, new = before.runs[key].get(name, nothing), after.runs[key].get(name, nothing)
         changes.append(Change(key, name, old.value, new.value, gates.get(name), _grown(name, old.parts, new.parts)))
     return changes

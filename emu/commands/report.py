@@ -1,25 +1,13 @@
 """`emu report`: records become reports."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emu.commands.page import render_page
-from emu.errors import InputError
-from emu.record import Run, read_run_file
-from emu.reports.annotations import render_annotations
-from emu.reports.cobertura import render_cobertura
-from emu.reports.code_quality import render_code_quality
-from emu.reports.collapsed import render_collapsed
-from emu.reports.junit import render_junit
-from emu.reports.lcov import render_lcov
-from emu.reports.markdown import render_markdown
-from emu.reports.robot import add_robot_results
-from emu.reports.sources import Sources, with_own_sources
-from emu.reports.speedscope import render_speedscope
-from emu.wording import counted
-from emu.writing import require_distinct, write_file
+if TYPE_CHECKING:
+    from emu.record import Run
+    from emu.reports.sources import Sources
 
 
 def report(
@@ -62,6 +50,21 @@ def report(
 
     Several runs of one model are compared with the first one.
     """
+    from emu.commands.page import render_page
+    from emu.errors import InputError
+    from emu.record import read_run_file
+    from emu.reports.annotations import render_annotations
+    from emu.reports.cobertura import render_cobertura
+    from emu.reports.code_quality import render_code_quality
+    from emu.reports.collapsed import render_collapsed
+    from emu.reports.junit import render_junit
+    from emu.reports.lcov import render_lcov
+    from emu.reports.markdown import render_markdown
+    from emu.reports.robot import add_robot_results
+    from emu.reports.sources import Sources
+    from emu.reports.speedscope import render_speedscope
+    from emu.writing import require_distinct, write_file
+
     outputs = [html, markdown, junit, lcov, cobertura, speedscope, collapsed, annotations, code_quality]
     if not any(outputs):
         raise InputError(
@@ -99,11 +102,15 @@ def report(
             write_file(collapsed, render_collapsed(runs).encode())
 
 
-def _with_coverage(runs: list[Run], given: str, sources: Sources | None) -> list[Run]:
+def _with_coverage(runs: "list[Run]", given: str, sources: "Sources | None") -> "list[Run]":
     """Return the runs with the coverage of the files in ``sources``, or of all files if it is None.
 
     Raises InputError if no run has coverage, or none of a file in ``sources``.
     """
+    from emu.errors import InputError
+    from emu.reports.sources import with_own_sources
+    from emu.wording import counted
+
     if not any(run.coverage for run in runs):
         raise InputError(f"{given}: no coverage in it; record it with `emu run --coverage --json RUN.json`")
     if sources is None:

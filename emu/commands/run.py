@@ -1,29 +1,31 @@
 """`emu run`: models and firmware run on targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from emu.commands.page import render_page
-from emu.commands.parameters import BoardFiles, Settings, board_files
-from emu.commands.progress_bar import progress_bar
-from emu.errors import OutputError
-from emu.inputs import load_inputs
+from emu.commands.parameters import (
+    BoardFiles,
+    Settings,
+    TargetNames,
+    Weights,
+    board_files,
+    chosen_targets,
+    known_targets,
+)
 from emu.instruments import Limits, help_of, spelling
-from emu.model.stated import parse_settings
-from emu.record import Run, RunFile
-from emu.reports.junit import render_junit
-from emu.reports.markdown import render_markdown
-from emu.reports.terminal import print_run
-from emu.run import RunOptions, execute, plan, read_request
-from emu.suppressions import load_suppressions
-from emu.targets import find_target, load_targets
-from emu.writing import make_directory, require_distinct, write_file
+from emu.options import RunOptions
 
-_REPORTS = {"report.html": render_page, "report.md": render_markdown, "junit.xml": render_junit}
+if TYPE_CHECKING:
+    from emu.inputs import EvaluationInputs
+    from emu.model.stated import Stated
+    from emu.record import Run
+    from emu.suppressions import Suppression
+    from emu.targets import Target
+
+    Reports = dict[Path, Callable[[list[Run]], str]]
 
 
 def _switch(name: str) -> Any:
@@ -34,9 +36,18 @@ def _switch(name: str) -> Any:
 def run(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+        typer.Argument(
+            metavar="(MODEL|FIRMWARE.elf)...",
+            help="Demos, checkpoints, .mamba images, modules (my_model.py:build) or firmware (.elf).",
+        ),
     ],
-    target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    target: TargetNames = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name", "-n", help="The run's name in reports, for each MODEL in its order. Default: the file's name."
+        ),
+    ] = None,
     board: BoardFiles = None,
     inputs: Annotated[
         Path | None,
@@ -45,6 +56,7 @@ def run(
         ),
     ] = None,
     settings: Settings = None,
+    weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, _switch("traffic")] = False,
     profile: Annotated[bool, _switch("profile")] = False,
@@ -62,21 +74,38 @@ def run(
     max_seconds: Annotated[
         float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of work.")
     ] = Limits.seconds,
-    json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the run records as JSON; - prints them, and the reports go to stderr.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write report.html, report.md, junit.xml and run.json into this directory."),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print a line for each run, and no report.")] = False,
 ) -> None:
-    """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
+    """Run models or firmware, and report parity, stack and heap.
+
+    Parity is with PyTorch. Instructions, flash and static RAM are measured, too.
 
     Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
 
     The exit code is 0 if every verdict holds, and 1 if one fails. It is 2 for bad input, 3 if a tool is missing, 70 for
     an error in emu or a compiler, and 74 if an output cannot be written.
     """
-    console = Console()
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
+    from rich.console import Console
+
+    from emu.commands.progress_bar import progress_bar
+    from emu.errors import OutputError
+    from emu.project import find_project
+    from emu.reports.terminal import print_run, print_summary
+    from emu.run import execute, plan, read_request
+    from emu.writing import STDOUT, make_directory, require_distinct, write_file, write_output
+
+    console = Console(stderr=json == STDOUT)
+    project = find_project(Path())
+    if suppressions is None and memcheck:
+        suppressions = project.suppressions
+    if json not in (None, STDOUT) and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise OutputError(f"{json}: cannot be written: no such directory, or a directory itself")
     options = RunOptions(
         traffic=traffic,
@@ -85,16 +114,18 @@ def run(
         memcheck=memcheck,
         replace_allocator=replace_allocator,
         stack_peak=stack_peak,
-        suppressions=tuple(load_suppressions(suppressions)) if suppressions is not None else (),
+        suppressions=_suppressions(suppressions),
         trace_input=trace_input if trace else None,
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,
+        budgets=tuple(project.limits.items()),
     )
-    known = load_targets(board or ())
-    targets = [find_target(name, known) for name in target]
-    given = None if inputs is None else load_inputs(inputs)
-    stated = parse_settings(settings or ())
-    requests = [read_request(text, given, limit, stated=stated) for text in models]
+    targets = chosen_targets(target, known_targets(board))
+    given, stated = _inputs(inputs), _stated(settings)
+    requests = [
+        read_request(text, given, limit, called, stated, weights)
+        for text, called in zip(models, _names(name, models), strict=True)
+    ]
     record, reports = _files(report)
     sources = [path for request in requests for path in request.files]
     require_distinct([*sources, inputs, suppressions, *board_files(board, targets)], [json, record, *reports])
@@ -104,16 +135,24 @@ def run(
 
     kept: list[Run] = []
 
-    def keep(runs: list[Run]) -> None:
+    def keep(runs: "list[Run]") -> None:
         kept[:] = runs
         for path in (json, record):
-            if path is not None:
+            if path not in (None, STDOUT):
                 write_file(path, _records(runs))
+
+    def show(run: "Run", target: "Target") -> None:
+        if quiet:
+            print_summary(console, run)
+        else:
+            print_run(console, run, target.board)
 
     failures: list[Exception] = []
     try:
-        execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
+        execute(jobs, progress_bar, show, keep)
     finally:  # the reports of what was made, whatever ended the runs: that is what the user is told
+        if kept and json == STDOUT:
+            write_output(STDOUT, _records(kept))
         if kept:
             failures += _write_reports(reports, kept)
     if failures:
@@ -122,15 +161,58 @@ def run(
         raise typer.Exit(1)
 
 
-def _files(directory: Path | None) -> tuple[Path | None, dict[Path, Callable[[list[Run]], str]]]:
+def _names(names: list[str] | None, models: list[str]) -> Sequence[str | None]:
+    if not names:
+        return [None] * len(models)
+    from emu.errors import InputError
+
+    if len(names) != len(models):
+        raise InputError(f"--name was given {len(names)} times for {len(models)} models: give one for each, in order")
+    if len(set(names)) < len(names) or not all(name.strip() for name in names):
+        raise InputError(f"--name {', '.join(names)}: needs a different name for each model")
+    return names
+
+
+def _inputs(path: Path | None) -> "EvaluationInputs | None":
+    if path is None:
+        return None
+    from emu.inputs import load_inputs
+
+    return load_inputs(path)
+
+
+def _stated(settings: list[str] | None) -> "Stated | None":
+    if not settings:
+        return None
+    from emu.model.stated import parse_settings
+
+    return parse_settings(settings)
+
+
+def _suppressions(path: Path | None) -> "tuple[Suppression, ...]":
+    if path is None:
+        return ()
+    from emu.suppressions import load_suppressions
+
+    return tuple(load_suppressions(path))
+
+
+def _files(directory: Path | None) -> "tuple[Path | None, Reports]":
     """Return the record in the directory of --report, and each report there with what renders it."""
     if directory is None:
         return None, {}
-    return directory / "run.json", {directory / name: render for name, render in _REPORTS.items()}
+    from emu.commands.page import render_page
+    from emu.reports.junit import render_junit
+    from emu.reports.markdown import render_markdown
+
+    renderers = {"report.html": render_page, "report.md": render_markdown, "junit.xml": render_junit}
+    return directory / "run.json", {directory / name: render for name, render in renderers.items()}
 
 
-def _write_reports(reports: dict[Path, Callable[[list[Run]], str]], runs: list[Run]) -> list[Exception]:
+def _write_reports(reports: "Reports", runs: "list[Run]") -> list[Exception]:
     """Write each report that can be written, and return why the others cannot."""
+    from emu.writing import write_file
+
     failures: list[Exception] = []
     for path, render in reports.items():
         try:
@@ -140,5 +222,7 @@ def _write_reports(reports: dict[Path, Callable[[list[Run]], str]], runs: list[R
     return failures
 
 
-def _records(runs: list[Run]) -> bytes:
+def _records(runs: "list[Run]") -> bytes:
+    from emu.record import RunFile
+
     return RunFile(schema=1, runs=runs).model_dump_json(by_alias=True, indent=2).encode() + b"\n"

@@ -3,13 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-
-from emu.errors import InputError
-from emu.toolchains import find_toolchain
-from emu.toolchains.display import BuildDisplay
-from emu.toolchains.installation import install
-from emu.toolchains.recipe import find_recipe
 
 toolchain = typer.Typer(no_args_is_help=True, help="Compilers that no package has.")
 
@@ -20,6 +13,14 @@ def install_toolchain(name: Annotated[str, typer.Argument(help="xtensa: GCC for 
 
     The build needs no root. It needs a network, 900 MB of disk (30 MB afterwards) and about ten minutes on two cores.
     """
+    from rich.console import Console
+
+    from emu.errors import InputError
+    from emu.toolchains import find_toolchain
+    from emu.toolchains.display import BuildDisplay
+    from emu.toolchains.installation import install
+    from emu.toolchains.recipe import find_recipe
+
     recipe = find_recipe(name)
     if recipe is None:
         raise InputError(f"{name}: there is no recipe for a toolchain of this name, only for: xtensa")

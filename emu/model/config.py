@@ -12,6 +12,7 @@ LayerActivation = Literal["silu", "gelu", "relu", "tanh", "sigmoid"]
 """Activations between layers."""
 Direction = Literal["forward", "both", "both-mean", "alternating"]
 Pooling = Literal["mean", "last", "max", "sum", "none"]
+MatrixType = Literal["f32", "f16", "int8"]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from emu.errors import InputError
+from emu.model.config import MatrixType
 from emu.model.graph import Graph
 from emu.model.ops import (
     KINDS,
@@ -37,8 +37,6 @@ from emu.model.ops import (
     padded,
 )
 from emu.reading import read_bytes
-
-MatrixType = Literal["f32", "f16", "int8"]
 
 MAGIC = b"MAMB"
 FORMAT_VERSION = 3

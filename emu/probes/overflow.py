@@ -72,12 +72,13 @@ def first_stack_overflow(firmware: Firmware, core: Core, lowest: int, backtrace:
     return Overflow(main_stack_name(firmware, core.stack_pointer), top, limit, lowest, backtrace, is_first=True)
 
 
-def overflow_fault(firmware: Firmware, core: Core, overflow: Overflow) -> Fault:
-    """Return the fault of ``overflow``, in the innermost function of its backtrace."""
+def overflow_fault(firmware: Firmware, core: Core, overflow: Overflow, task: str | None = None) -> Fault:
+    """Return the fault of ``overflow`` in ``task``, in the innermost function of its backtrace."""
     pc = overflow.backtrace[0].pc if overflow.backtrace else None
     place = {} if pc is None else firmware.locate(pc).model_dump()
     detail, address = overflow.detail(core), overflow.lowest
-    return Fault(**place, kind=OVERFLOW, address=address, pc=pc, detail=detail, backtrace=overflow.backtrace)
+    backtrace = overflow.backtrace
+    return Fault(**place, kind=OVERFLOW, address=address, pc=pc, detail=detail, backtrace=backtrace, task=task)
 
 
 def _ends(start: int, frames: list[Frame]) -> Iterator[int]:

@@ -1,13 +1,15 @@
 """The firmware's stacks, each found when SP first moves to it: its name, its task and its limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from emu.architectures.core import Memory
 from emu.firmware import MOST_ABOVE_STACK, Firmware
+from emu.probes.heap import HeapLedger
 from emu.probes.heap_faults import Block
 from emu.probes.main_stack import NO_LIMIT, main_stack_name, why_no_limit
+from emu.probes.stack import StackPaint
 from emu.probes.tasks import Tasks
 from emu.record import Frame, StackUse
 
@@ -101,6 +103,20 @@ class FoundStacks:
             reasons["stacks"] = f"SP was on more than {self._most} stacks"
         return reasons
 
+    def bytes_by_region(self, uses: Sequence[StackUse]) -> dict[str, int] | None:
+        """Return the peaks of the stacks by memory, without stacks that static RAM or the heap counts already.
+
+        None if there were too many stacks.
+        """
+        if self.cut:
+            return None
+        counted: dict[str, int] = {}
+        for use, stack in zip(uses, self.stacks, strict=True):
+            region = self._firmware.board.region_at(use.top - 1)
+            if region is not None and not stack.in_heap and not self._firmware.is_static(use.top - 1):
+                counted[region.name] = counted.get(region.name, 0) + use.peak_bytes
+        return counted
+
     def _stack_at(self, sp: int, pointer: Pointer, heap_block: HeapBlock) -> FoundStack:
         block = heap_block(sp - 1)
         if block is not None and block.freed is None:
@@ -138,3 +154,20 @@ class FoundStacks:
         if pointer == "PSP" and all(stack.name != _PROCESS for stack in self.stacks):
             return _PROCESS
         return f"stack at {sp:#010x}"
+
+
+def touched_bytes(
+    firmware: Firmware, paint: StackPaint | None, ledger: HeapLedger, uses: Sequence[StackUse]
+) -> int | str:
+    """Return the first stack's touched bytes, or why other code may have written them; ``uses`` has the first stack."""
+    limit, top = firmware.stack_limit, firmware.initial_sp
+    if paint is None or limit is None:
+        return "nothing tells which memory is the stack's"
+    if not firmware.stack_is_reserved and (not ledger.follows or ledger.lay_in(limit, top)):
+        return "the heap may lie in the memory below the stack"
+    if any(limit < other.top <= top for other in uses[1:]):
+        return "another stack lies in the memory below the stack"
+    touched = top - paint.lowest
+    if touched > uses[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
+        return "something else wrote to the stack's memory, such as startup code that clears it"
+    return touched

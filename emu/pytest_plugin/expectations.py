@@ -15,8 +15,9 @@ from emu.budgets.limits import describe_fault, out_of_parity, over_budget, parse
 from emu.budgets.usage import usages
 from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured, rests_on, why_not
+from emu.file_names import told_apart
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS, NOT_LOOKED_FOR
-from emu.pytest_plugin.session import baseline, baseline_path
+from emu.pytest_plugin.session import baseline, baseline_path, project
 from emu.record import Run
 from emu.reports.difference import change_as_text
 from emu.suppressions import Suppression, load_suppressions
@@ -82,7 +83,10 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
     """
     expected = expectations(item)
     complaints = []
-    for run in expected.runs:
+    names = told_apart([(run.model, Path(run.firmware.path)) for run in expected.runs])
+    for name, run in zip(names, expected.runs, strict=True):
+        if Path(run.firmware.path).stem == run.model:  # a file of its own, and not a build in the cache
+            run.model = name
         item.user_properties += _properties(run)
         if expected.memcheck and (unseen := not_looked_for(run)):
             told = "; ".join(f"{kind}: {why}" for kind, why in unseen.items())
@@ -98,13 +102,15 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
 
 
 def _read(item: pytest.Item) -> Expectations:
-    expected = Expectations()
+    expected, settings = Expectations(), project(item.config)
     for name, budget in LIMIT_MARKERS.items():
         text = item.config.getini(f"emu_{name}")
         if (limit := _marked(item, name, partial(parse_limit, budget.short))) is not None:
             expected.limits.append(_Limit(budget.short, limit, f"the marker {name}"))
         elif text:
             expected.limits.append(_Limit(budget.short, parse_limit(budget.short, text), f"the setting emu_{name}"))
+        elif (limit := settings.limits.get(budget.short)) is not None:
+            expected.limits.append(_Limit(budget.short, limit, f"limits.{budget.short} of {settings.file}"))
     limited = any(rests_on(BUDGETS[limit.figure], "stack_peak_bytes") for limit in expected.limits)
     expected.stack_peak = limited or baseline_path(item.config) is not None
     expected.parity = _marked(item, "parity", _Parity)
@@ -131,7 +137,8 @@ def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
 
 
 def _suppressions(item: pytest.Item, file: Path | str | None) -> tuple[Suppression, ...]:
-    return () if file is None else tuple(load_suppressions(item.path.parent / file))
+    path = project(item.config).suppressions if file is None else item.path.parent / file
+    return () if path is None else tuple(load_suppressions(path))
 
 
 def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iterator[str]:

@@ -22,6 +22,8 @@ from emu.record import Run
 from emu.reports import comparison, evidence
 from emu.reports.charts import coverage_by_file, hottest_lines, level_path, region_parts
 from emu.reports.flame_graph import lay_out
+from emu.reports.treemap import draw
+from emu.sizes import groups
 
 
 def render_html(runs: Sequence[Run]) -> str:
@@ -60,10 +62,11 @@ def _environment() -> Environment:
     functions = [
         *(wording.counted, wording.kind, wording.last_lines, wording.left_out, wording.margin, wording.place),
         *(wording.allocator, wording.call_path, wording.function_of, wording.memory_size, wording.title),
-        *(wording.error_of, wording.number_of, wording.frame_note, wording.repeated, wording.without_numbers),
+        *(wording.error_of, wording.number_of, wording.frame_note, wording.interrupts_note, wording.repeated),
+        wording.without_numbers,
         *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.refusal_note, evidence.where),
         *(readings, reasons, why_not),
-        *(coverage_by_file, hottest_lines, lay_out, level_path, region_parts),
+        *(coverage_by_file, draw, groups, hottest_lines, lay_out, level_path, region_parts),
     ]
     environment.globals |= {function.__name__: function for function in functions}
     return environment

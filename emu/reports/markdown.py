@@ -9,11 +9,13 @@ from emu.figures import FIGURES, NotMeasured, Reading, readings, reasons
 from emu.printable import printable
 from emu.record import Frame, Run
 from emu.reports.evidence import disagreements, finding_notes, refusal_note, where, worst_inputs
+from emu.sizes import groups
 from emu.wording import (
     call_path,
     counted,
     frame_note,
     function_of,
+    interrupts_note,
     kind,
     layer_error,
     margin,
@@ -100,12 +102,12 @@ def _cell(reading: Reading) -> str:
 
 def _evidence(run: Run) -> Iterator[str]:
     for fault in run.faults[:_MOST_OF_A_KIND]:
-        notes = [where(fault, fault.pc)]
+        notes = [where(fault)]
         yield _item(kind(fault.kind), fault.detail, notes) + _frames(fault.backtrace)
     yield from _more(len(run.faults))
     if run.memory_check is not None:
         for finding in run.memory_check.findings[:_MOST_OF_A_KIND]:
-            notes = [where(finding, finding.pc), *finding_notes(finding)]
+            notes = [where(finding), *finding_notes(finding)]
             yield _item(kind(finding.kind), finding.detail, notes) + _frames(finding.backtrace)
         yield from _more(len(run.memory_check.findings))
     if run.parity is not None:
@@ -123,6 +125,18 @@ def _item(name: str, detail: str, notes: Iterable[str]) -> str:
 
 def _details(run: Run) -> Iterator[str]:
     parts = [_frames(run.stack.backtrace).strip()] if run.stack.backtrace else []
+    if run.other_stacks:
+        rows = [
+            (
+                stack.name,
+                f"{stack.peak_bytes:,} B",
+                "?" if stack.limit_bytes is None else f"{stack.limit_bytes:,} B",
+                interrupts_note(stack),
+            )
+            for stack in run.stack.stacks[: 4 * _MOST_OF_A_KIND]
+        ]
+        table = _table(["stack", "peak", "of", ""], rows, right=(1, 2))
+        parts.append(f"Every stack\n\n{table}{_and_more(len(run.stack.stacks), 4 * _MOST_OF_A_KIND)}")
     if run.heap.leaks:
         leaked = sum(group.bytes for group in run.heap.leaks)
         rows = [
@@ -146,6 +160,13 @@ def _details(run: Run) -> Iterator[str]:
         parts.append(f"Refused by the allocator\n\n{table}{_and_more(len(run.heap.failed), _MOST_OF_A_KIND)}")
     elif run.heap.failed_allocations:
         parts.append(f"Refused by the allocator: {counted(run.heap.failed_allocations, 'call')}")
+    if run.memory.layout:
+        rows = [
+            (region, row.name, f"{row.bytes:,} B")
+            for region in dict.fromkeys(piece.region for piece in run.memory.layout)
+            for row in [row for row in groups(run.memory.layout, "symbol") if row.region == region][:_MOST_OF_A_KIND]
+        ]
+        parts.append("The most in each memory\n\n" + _table(["memory", "symbol", "bytes"], rows, right=(2,)))
     if run.not_checked:
         parts.append("Not checked:\n\n" + "\n".join(_text(f"- {line}", 300) for line in run.not_checked))
     if run.changed:

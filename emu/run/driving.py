@@ -1,18 +1,23 @@
 """Run firmware from reset on, put each input through the mailbox, and collect the answers."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from emu.errors import InputError
 from emu.firmware import Firmware
-from emu.inputs import EvaluationInputs
 from emu.machines import LostError, Machine, Measurements, Stop
 from emu.mailbox import SYMBOL, Mailbox
 from emu.record import Fault
+
+if TYPE_CHECKING:  # firmware without inputs needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from emu.inputs import EvaluationInputs
 
 Progress = Callable[[int, int], None]
 """Called with the number of inputs done and the number of all inputs."""
@@ -28,7 +33,7 @@ class Served:
     """The instructions of each input that was answered."""
     faults: list[Fault] = field(default_factory=list)
 
-    def is_as(self, other: "Served") -> bool:
+    def is_as(self, other: Served) -> bool:
         """Return whether answers (to the bit), instructions and faults are equal."""
         answers = [b"" if one.outputs is None else one.outputs.tobytes() for one in (self, other)]
         return answers[0] == answers[1] and self.instructions == other.instructions and self.faults == other.faults
@@ -75,6 +80,8 @@ def _serve(
         return
     require_width(inputs.x, mailbox.columns)
     require_reference_shape(inputs, mailbox.outputs, each_step)
+    import numpy as np
+
     steps = (inputs.x.shape[1],) if each_step else ()
     served.outputs = outputs = np.full((len(inputs), *steps, mailbox.outputs), np.nan, np.float32)
     for index, x in enumerate(inputs.x):

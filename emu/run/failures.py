@@ -7,6 +7,8 @@ from emu.errors import EmuError, InputError, MissingToolError, OutputError, as_e
 from emu.record import Failure, Run
 
 _ERRORS = {error.exit_code: error for error in (EmuError, InputError, MissingToolError, OutputError)}
+_INTERRUPTED = 130
+"""The exit code after an interrupt from the terminal."""
 _log = logging.getLogger(__name__)
 
 
@@ -15,6 +17,12 @@ def failure(part: str, error: Exception) -> Failure:
     _log.debug("%s", part, exc_info=error)
     told = as_emu_error(error)
     return Failure(part=part, detail=str(told), exit_code=told.exit_code)
+
+
+def interruption(part: str, interrupt: KeyboardInterrupt | SystemExit) -> Failure:
+    """Return the record of what ended ``part`` of a run: a request to end."""
+    code = _INTERRUPTED if isinstance(interrupt, KeyboardInterrupt) else interrupt.code
+    return Failure(part=part, detail="interrupted", exit_code=code if isinstance(code, int) else EmuError.exit_code)
 
 
 def raise_first_failure(runs: Iterable[Run]) -> None:

@@ -1,27 +1,31 @@
 """A plan: requests on targets. What can be refused is refused before the first run, and no run is made twice."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emu.cache import content_key
 from emu.errors import InputError
+from emu.file_names import told_apart
 from emu.firmware import Firmware
 from emu.instruments import require
-from emu.model.image import read_image_info
+from emu.machines.shared import Shared
+from emu.options import RunOptions
 from emu.reading import read_bytes
 from emu.record import Reading, Run
-from emu.run.driving import Progress, find_mailbox, require_reference_shape, require_rows
+from emu.run.driving import Progress, find_mailbox
 from emu.run.emulators import emulator_version
 from emu.run.failures import raise_first_failure
-from emu.run.layers import require_checkpoint
-from emu.run.options import RunOptions
-from emu.run.request import FirmwareRequest, Request
-from emu.run.running import run_firmware, run_model
+from emu.run.request import FirmwareRequest
+from emu.run.running import SoFar, cut_short, forget, run_firmware, run_model
 from emu.targets import Target
 from emu.toolchains import find_toolchain
+
+if TYPE_CHECKING:
+    from emu.run.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +48,22 @@ class Job:
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
         parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
-            weights = require_checkpoint(request.model).weights  # other weights can give the same image
-            parts += [weights[name].tobytes() for name in sorted(weights)]
+            parts += request.layers_key()
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
         return content_key(parts)
 
-    def run(self, progress: Progress) -> Run:
-        """Make the run, and return its record with the verdicts."""
+    def run(self, progress: Progress, so_far: SoFar = forget, shared: Shared | None = None) -> Run:
+        """Make the run, and return its record with the verdicts. ``shared`` is what its machines share with others."""
         request = self.request
         if isinstance(request, FirmwareRequest):
-            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress)
-        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading)
+            return run_firmware(
+                request.elf, request.name, self.target, request.inputs, self.options, progress, so_far, shared
+            )
+        return run_model(
+            request.model, self.target, request.inputs, self.options, progress, self.reading, so_far, shared
+        )
 
 
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
@@ -80,31 +87,11 @@ def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOpt
 
 
 def _told_apart(requests: Sequence[Request]) -> list[Request]:
-    """Return the requests; two files of one name are named by the shortest ends of their paths that differ.
-
-    Reports and `emu diff` know a run by its name. A file that is asked for twice keeps its name.
-    """
-    paths: dict[str, set[Path]] = {}
-    for request in requests:
-        paths.setdefault(request.name, set()).add(request.path.absolute())
+    """Return the requests with different names for different files: reports and `emu diff` know a run by its name."""
+    names = told_apart([(request.name, request.path) for request in requests])
     return [
-        request.named(_shortest_end(request.path.absolute(), same)) if len(same) > 1 else request
-        for request in requests
-        for same in [paths[request.name]]
+        request if name == request.name else request.named(name) for request, name in zip(requests, names, strict=True)
     ]
-
-
-def _shortest_end(path: Path, same: set[Path]) -> str:
-    """Return the end of ``path`` that no other path has: without suffixes, unless only they differ."""
-    bare = {each: each.with_suffix("") for each in same}
-    ends = bare if len(set(bare.values())) == len(same) else {each: each for each in same}
-    others = [end.parts for each, end in ends.items() if each != path]
-    parts = ends[path].parts
-    return next(
-        str(Path(*parts[-count:]))
-        for count in range(1, len(parts) + 1)
-        if all(other[-count:] != parts[-count:] for other in others)
-    )
 
 
 def execute(
@@ -117,23 +104,37 @@ def execute(
 
     If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
-    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost.
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. Of a run that is
+    interrupted in a further part, such as the layers, the record so far is kept.
     """
     _require_tools(jobs)
     for job in jobs:
         _require_fit(job)
     runs: list[Run] = []
     made: dict[str, Run] = {}
-    for job in jobs:
-        content = job.content()
-        if content not in made:
-            with progress(job.request.name) as moved:
-                made[content] = job.run(moved)
-        runs.append(made[content])
+
+    def take(run: Run, target: Target) -> None:
+        runs.append(run)
         try:
             keep(runs)
         finally:  # what cannot be kept can still be seen
-            show(made[content], job.target)
+            show(run, target)
+
+    with Shared() as shared:
+        for job in jobs:
+            content = job.content()
+            if content not in made:
+                so_far: list[tuple[Run, str]] = []
+                try:
+                    with progress(job.request.name) as moved:
+                        made[content] = job.run(
+                            moved, lambda run, part, so_far=so_far: so_far.append((run, part)), shared
+                        )
+                except (KeyboardInterrupt, SystemExit) as interrupt:
+                    if so_far:
+                        take(cut_short(*so_far[-1], interrupt, job.options), job.target)
+                    raise
+            take(made[content], job.target)
     raise_first_failure(runs)
     return runs
 
@@ -143,9 +144,7 @@ def _require_input_to_trace(request: Request, options: RunOptions) -> None:
         return
     if isinstance(request, FirmwareRequest):
         raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
-    require_checkpoint(request.model)
-    if options.trace_input >= len(request.inputs):
-        raise InputError(f"--trace-input {options.trace_input}: there are {len(request.inputs)} inputs")
+    request.require_layers(options.trace_input)
 
 
 def _require_tools(jobs: Sequence[Job]) -> None:
@@ -164,6 +163,4 @@ def _require_fit(job: Job) -> None:
     if isinstance(request, FirmwareRequest):
         find_mailbox(Firmware.load(request.elf, job.target), request.inputs)
     else:
-        info = read_image_info(request.model.image)
-        require_rows(request.inputs.x, info.n_features, info.n_tokens)
-        require_reference_shape(request.inputs, info.n_outputs, info.each_step)
+        request.require_fit()

@@ -7,6 +7,7 @@ import emu
 from emu.firmware import Firmware
 from emu.machines import Measurements
 from emu.probes.footprint import largest_symbols
+from emu.probes.layout import layout
 from emu.record import Firmware as FirmwareRecord
 from emu.record import Instructions, Memory, RegionUse, Run
 from emu.run.driving import Served
@@ -76,6 +77,7 @@ def _memory(firmware: Firmware, measured: Measurements) -> Memory:
         by_region=_by_region(firmware, measured),
         flash_symbols=largest_symbols(firmware, [region for region in board.memory if not region.writable]),
         static_ram_symbols=largest_symbols(firmware, board.ram),
+        layout=layout(firmware),
     )
 
 
@@ -87,6 +89,8 @@ def _by_region(firmware: Firmware, measured: Measurements) -> list[RegionUse]:
         use = RegionUse(
             name=region.name,
             size_bytes=region.size,
+            start=region.start,
+            is_ram=region.writable,
             static_bytes=firmware.static_bytes_in(region),
             mailbox_bytes=firmware.mailbox_bytes_in(region),
             stack_bytes=_share(stacks, region),

@@ -1,18 +1,22 @@
 """A request: what a user wants to run, read once from the user's text and inputs."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from emu.build import BuildOptions, build_firmware
 from emu.elf import is_elf
 from emu.errors import InputError
-from emu.inputs import EvaluationInputs, load_inputs
-from emu.model.checking import check_reading
-from emu.model.sources import Model, find_model
-from emu.model.stated import Stated
-from emu.record import Reading
-from emu.run.driving import require_reference_shape, require_rows
+from emu.live.definition import parse_definition
 from emu.targets import Target
+
+if TYPE_CHECKING:  # firmware without inputs needs neither numpy nor the PyTorch side
+    from emu.inputs import EvaluationInputs
+    from emu.model.stated import Stated
+    from emu.run.model_request import ModelRequest
+
+    Request: TypeAlias = "FirmwareRequest | ModelRequest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class FirmwareRequest:
         """The file that the user named."""
         return self.elf
 
-    def named(self, name: str) -> "FirmwareRequest":
+    def named(self, name: str) -> FirmwareRequest:
         """Return the request with another name."""
         return replace(self, name=name)
 
@@ -43,74 +47,41 @@ class FirmwareRequest:
         return self.elf
 
 
-@dataclass(frozen=True, eq=False)
-class ModelRequest:
-    """A model, whose firmware emu builds."""
-
-    model: Model
-    inputs: EvaluationInputs
-
-    @property
-    def name(self) -> str:
-        """The name in records and reports."""
-        return self.model.name
-
-    @property
-    def path(self) -> Path:
-        """The checkpoint or the image."""
-        return self.model.path
-
-    def named(self, name: str) -> "ModelRequest":
-        """Return the request with another name."""
-        return replace(self, model=replace(self.model, name=name))
-
-    @property
-    def files(self) -> list[Path | None]:
-        """What is read for it; None if no inputs come with it."""
-        return [*self.model.files, self.model.inputs]
-
-    def read(self, tolerance: float) -> Reading | None:
-        """Return what the model is taken to compute, compared with the reference logits; None for an image.
-
-        Raises InputError if the inputs are not for the model, or if their logits are another model's.
-        """
-        checkpoint = self.model.checkpoint
-        if checkpoint is None:
-            return None
-        require_rows(self.inputs.x, checkpoint.config.n_features, checkpoint.config.n_tokens)
-        require_reference_shape(self.inputs, checkpoint.config.n_outputs, checkpoint.config.pooling == "none")
-        try:
-            return check_reading(checkpoint, self.inputs, tolerance)
-        except InputError as error:
-            raise InputError(f"{self.model.path}: {error}") from error
-
-    def elf_for(self, target: Target) -> Path:
-        """Return the firmware for the target's board: from the cache, or newly built."""
-        options = BuildOptions(input_rows=self.inputs.x.shape[1])
-        return build_firmware(self.model.image, target.board, options)
-
-
-Request = FirmwareRequest | ModelRequest
-
-
 def read_request(
     text: str | Path,
     inputs: EvaluationInputs | Path | None = None,
     limit: int | None = None,
     name: str | None = None,
     stated: Stated | None = None,
+    weights: Path | None = None,
 ) -> Request:
-    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint or an image.
+    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint, an image or a module.
 
     A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. ``stated`` says what a
-    checkpoint's tensors do not show. Raises InputError if nothing has that name, if a model has no inputs, if the
-    inputs cannot be read, or if something is stated of firmware or an image.
+    checkpoint's tensors do not show. ``weights`` are loaded into the module that ``text`` defines.
+
+    Raises InputError if nothing has that name, if a model has no inputs, if the inputs cannot be read, if something is
+    stated of anything but a checkpoint, or if a module cannot be made or read.
     """
     path = Path(text)
+    definition = parse_definition(str(text), weights)
+    if definition is not None:
+        if stated is not None and stated.model_fields_set:
+            raise InputError(f"{definition.file}: --set is for checkpoints; a module shows what it computes")
+        from emu.live.source import open_live
+        from emu.run.model_request import ModelRequest
+
+        live = open_live(definition, inputs, limit)
+        return ModelRequest(replace(live, name=name or live.name), live.live.inputs, live.live.reading)
+    if weights is not None:
+        raise InputError(f"--weights is for a module that a file defines, such as my_model.py:build, not for {text}")
     if path.suffix == ".elf" or is_elf(path):  # a name that ends in .elf means an ELF
-        if stated is not None and stated != Stated():
+        if stated is not None and stated.model_fields_set:
             raise InputError(f"{path}: --set is for checkpoints, not for firmware")
         return FirmwareRequest(path, name or path.stem, None if inputs is None else _first(inputs, limit))
+    from emu.model.sources import find_model
+    from emu.run.model_request import ModelRequest
+
     model = find_model(str(text), stated)
     chosen = model.inputs if inputs is None else inputs
     if chosen is None:
@@ -122,4 +93,8 @@ def read_request(
 
 
 def _first(inputs: EvaluationInputs | Path, limit: int | None) -> EvaluationInputs:
-    return (load_inputs(inputs) if isinstance(inputs, Path) else inputs).first(limit)
+    if isinstance(inputs, Path):
+        from emu.inputs import load_inputs
+
+        inputs = load_inputs(inputs)
+    return inputs.first(limit)

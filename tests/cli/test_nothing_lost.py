@@ -189,6 +189,7 @@ def test_a_signal_loses_no_run_that_was_made(tmp_path: Path, number: signal.Sign
 FAIL_ON_QEMU = """
 import sys
 import emu.cli
+import emu.run
 plan = sys.modules["emu.run.plan"]
 make = plan.run_model
 def fail_on_qemu(model, target, *others):
@@ -227,12 +228,48 @@ def test_a_report_that_fails_loses_no_other_and_no_earlier_error(
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.md", "junit.xml", "run.json"}
 
 
+INTERRUPTED_LATER = """
+import os, signal, sys, time
+import emu.cli
+running = sys.modules["emu.run.running"]
+number = int(sys.argv.pop(1))
+def interrupted(*_):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+running.trace_layers = running.begin_second_run = interrupted
+running.needs_second_run = lambda target: True
+emu.cli.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("option", "part", "missing"),
+    [("--trace-layers", "layers", "layers"), ("--stack-peak", "second run", "stack_peak_bytes")],
+)
+def test_an_interrupt_in_a_further_part_loses_only_that_part(
+    tmp_path: Path, number: signal.Signals, code: int, option: str, part: str, missing: str
+):
+    arguments = ["run", "har", *ON_UNICORN, option, "--report", str(tmp_path)]
+    command = [sys.executable, "-c", INTERRUPTED_LATER, str(number.value), *arguments]
+    outcome = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert (outcome.returncode, "Traceback" in outcome.stderr) == (code, False), outcome.stderr
+    (run,) = read_runs(tmp_path / "run.json")
+    assert [(each.part, each.detail, each.exit_code) for each in run.failures] == [(part, "interrupted", code)]
+    assert "interrupted" in run.not_measured[missing]
+    assert (run.parity is not None, run.reading is not None, run.instructions.total is not None) == (True, True, True)
+    assert [verdict.name for verdict in run.verdicts if not verdict.ok] == ["every part was made"]
+    assert f"{part}: interrupted" in outcome.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "report.md", "junit.xml", "run.json"}
+
+
 def test_a_hangup_that_nohup_ignores_ends_nothing():
     script = """
 import os, signal, sys
 import emu.cli
-load = sys.modules["emu.commands.targets"].load_targets
-sys.modules["emu.commands.targets"].load_targets = lambda files: os.kill(os.getpid(), signal.SIGHUP) or load(files)
+import emu.targets
+load = emu.targets.load_targets
+emu.targets.load_targets = lambda files: os.kill(os.getpid(), signal.SIGHUP) or load(files)
 emu.cli.main()
 """
     for ignored, code in ((True, 0), (False, 129)):

@@ -99,6 +99,27 @@ __attribute__((noipa, unused)) static void counts_boots_of_any_number(void)
     if (kept_boots > 3) sink = 1; /* boots */
 }
 
+static char shifted[32] = "0123456789abcdef";
+static volatile size_t twelve = 12, four = 4, none = 0;
+
+__attribute__((noipa, unused)) static void shifts_by(size_t bytes)
+{
+    memcpy(shifted + bytes, shifted, twelve); /* overlap */
+    sink = 1;
+}
+
+__attribute__((noipa, unused)) static void shifts_back_by(size_t bytes)
+{
+    memcpy(shifted, shifted + bytes, twelve); /* back */
+    sink = 1;
+}
+
+__attribute__((noipa, unused)) static void moves(void)
+{
+    memmove(shifted + four, shifted, twelve);
+    sink = 1;
+}
+
 int main(void)
 {
     RUNS;

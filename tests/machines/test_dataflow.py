@@ -21,6 +21,7 @@ from unicorn.unicorn import Uc
 from emu.architectures.armv7em.dataflow import FLAGS, FP_FLAGS, GE, LESS, S0, Instruction, decode
 from emu.architectures.armv7em.thumb import instruction_size
 from emu.native.unicorn import unicorn_probe
+from emu.native.unicorn.instruction_table import describe
 from emu.native.unicorn.instructions import NativeInstruction
 
 CORE, SINGLE = tuple(range(13)), tuple(range(S0, S0 + 32))
@@ -158,7 +159,7 @@ def undefined_after(case: Case, values: dict[int, int], undefined: dict[int, int
     library.compute.argtypes = (POINTER(NativeInstruction), POINTER(Registers))
     library.compute.restype = None
     native, registers = NativeInstruction(), Registers()
-    native.take(case.instruction)
+    describe(native, case.instruction)
     for number in CORE:
         registers.value[number] = values[number]
     registers.selection = values[GE]

@@ -14,9 +14,12 @@ from emu.machines.unicorn import UnicornMachine
 GCC = "arm-none-eabi-gcc"
 
 
-def compiled(directory: Path, compiler: str, *arguments: str) -> Path:
+SMALL = "int main(void) { return 0; } void _start(void) { for (;;); }"
+
+
+def compiled(directory: Path, compiler: str, *arguments: str, text: str = SMALL) -> Path:
     source, out = directory / "small.c", directory / "out.elf"
-    source.write_text("int main(void) { return 0; } void _start(void) { for (;;); }")
+    source.write_text(text)
     subprocess.run([compiler, *arguments, str(source), "-o", str(out)], check=True)
     return out
 
@@ -62,6 +65,22 @@ def test_memory_that_the_board_does_not_have(tmp_path: Path) -> None:
 def test_no_vector_table(tmp_path: Path) -> None:
     elf = compiled(tmp_path, GCC, "-mcpu=cortex-m7", "-nostdlib", "-Wl,-Ttext=0x08000000", "-Wl,--no-warn-rwx-segments")
     refused(elf, "vector table")
+
+
+def test_a_vector_table_that_the_linker_has_dropped(tmp_path: Path) -> None:
+    text = (
+        "void reset_handler(void) { for (;;); }\n"
+        '__attribute__((section(".vectors"))) void *const vectors[] = {(void *)0x20020000, (void *)reset_handler};\n'
+    )
+    flags = ("-mcpu=cortex-m7", "-mthumb", "-nostdlib", "-Wl,--gc-sections,--entry=reset_handler")
+    for keeps, table in ((True, "KEEP(*(.vectors))"), (False, "*(.vectors)")):
+        script = tmp_path / "script.ld"
+        script.write_text(f"SECTIONS {{ . = 0x08000000; .vectors : {{ {table} }} .text : {{ *(.text*) }} }}")
+        elf = compiled(tmp_path, GCC, *flags, "-Wl,--no-warn-rwx-segments", f"-T{script}", text=text)
+        if keeps:
+            assert Firmware.load(elf, TARGET).initial_sp == 0x20020000
+        else:
+            refused(elf, "with --gc-sections the linker drops a table that its script does not KEEP")
 
 
 def test_every_truncation_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def run(firmware: Firmware) -> tuple[Counted, dict[str, int], Measurements, Meas
         return Counted(*numbers[:5]), dict(sites), first, machine.measure()
 
 
-def line_of(mark: str) -> int:
-    lines = (SOURCES / "heap.c").read_text().splitlines()
+def line_of(mark: str, source: str = "heap.c") -> int:
+    lines = (SOURCES / source).read_text().splitlines()
     (number,) = (number for number, line in enumerate(lines, 1) if mark in line)
     return number
 
@@ -116,6 +116,25 @@ def test_a_wrong_free_is_found_at_its_line(tmp_path: Path, level: str, flag: str
     assert (fault.kind, fault.function, fault.line) == (kind, "main", line_of(f"/* {flag} */"))
     assert words in fault.detail
     assert [frame.function for frame in fault.backtrace] == ["main", "_start"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("asked", [51_200, 12_800])
+def test_a_null_pointer_and_the_refusal_that_made_it_are_in_one_report(tmp_path: Path, level: str, asked: int) -> None:
+    firmware = Firmware.load(build(tmp_path, "null_buffer.c", level, f"-DBYTES={asked}"), TARGET)
+    with QemuMachine(firmware, TARGET) as machine:
+        stop = machine.boot()
+        measured = machine.measure()
+    if asked < 20_000:
+        assert (stop.reason, stop.exit_status, measured.faults, measured.heap.failed) == ("exit", 0, (), [])
+        return
+    (fault,) = measured.faults
+    assert (fault.kind, fault.address, fault.function) == ("unmapped_write", 0, "store")
+    assert "a null pointer" in fault.detail
+    assert [frame.function for frame in fault.backtrace] == ["store", "main", "_start"]
+    (refused,) = measured.heap.failed
+    assert (refused.largest_bytes, refused.failures, refused.live_bytes) == (51_200, 1, 0)
+    assert (refused.function, refused.line) == ("main", line_of("/* ask */", "null_buffer.c"))
 
 
 def test_an_unknown_allocator_is_named(tmp_path: Path) -> None:

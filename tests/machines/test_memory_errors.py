@@ -128,6 +128,37 @@ def test_a_board_says_which_sections_a_reset_keeps(tmp_path: Path, kept: tuple[s
         assert finding.origin.memory == "0 bytes into `forgotten` (4 bytes), in .noinit"
 
 
+# ---- memcpy between places that overlap ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("library", ["--specs=nano.specs", "--specs=nosys.specs"])
+@pytest.mark.parametrize(
+    ("runs", "mark", "shared"),
+    [("shifts_by(four)", "overlap", 8), ("shifts_back_by(four)", "back", 8), ("shifts_by(twelve-1)", "overlap", 1)],
+)
+def test_a_copy_onto_itself_names_the_line_that_called_memcpy(
+    tmp_path: Path, level: str, library: str, runs: str, mark: str, shared: int
+) -> None:
+    _, (finding,) = check(tmp_path, SOURCE, runs, level, library)
+    assert (finding.kind, finding.function, finding.times) == ("overlapping_copy", "memcpy", 1)
+    assert "memcpy of 12 bytes from 0x" in finding.detail
+    assert f": {shared} byte{'s' * (shared != 1)} are in both" in finding.detail
+    assert finding.backtrace[1].line == line_of(SOURCE, mark)
+    assert finding.memory is not None
+    assert finding.memory.endswith("into `shifted` (32 bytes)")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("runs", ["shifts_by(none)", "shifts_by(twelve)", "shifts_back_by(twelve)", "moves()"])
+def test_places_that_are_one_or_apart_and_memmove_are_no_finding(tmp_path: Path, level: str, runs: str) -> None:
+    assert check(tmp_path, SOURCE, runs, level)[1] == []
+
+
+def test_a_memcpy_that_is_memmove_is_no_finding(tmp_path: Path) -> None:
+    assert check(tmp_path, SOURCE, "shifts_by(four)", "-Wl,--defsym=memcpy=memmove")[1] == []
+
+
 # ---- one mistake, one finding ----------------------------------------------------------------------------------------
 
 

@@ -181,11 +181,27 @@ def test_what_is_not_measured_is_none_with_a_reason(tmp_path: Path) -> None:
 
 
 @needs_qemu
-def test_a_second_stack_is_no_figure_of_the_first(tmp_path: Path) -> None:
-    flag = "-DMAIN=on_process_stack(task_stack+sizeof task_stack,job)"
-    _, measured = run_through(firmware(tmp_path, "stacks.c", flag))
-    assert measured.stack_peak_bytes is None
-    assert "more than one stack" in measured.not_measured["stack_peak_bytes"]
+@pytest.mark.parametrize(
+    "call",
+    [
+        "on_process_stack(task_stack+sizeof task_stack,job)",
+        "on_process_stack_at_once(task_stack+sizeof task_stack,job)",
+        "on_stack(task_stack+sizeof task_stack,job)",
+        "on_process_stack(_estack-4096,job)",
+        "take_turns()",
+        "run_from_heap()",
+    ],
+)
+def test_each_stack_has_unicorns_figures(tmp_path: Path, call: str) -> None:
+    program = firmware(tmp_path, "stacks.c", f"-DMAIN={call}")
+    _, measured = run_through(program)
+    with UnicornMachine(program, TARGET) as machine:
+        machine.boot()
+        expected = machine.measure()
+    assert measured.stack == expected.stack
+    assert measured.stack_touched_bytes == expected.stack_touched_bytes
+    assert measured.stack_bytes_by_region == expected.stack_bytes_by_region
+    assert measured.timeline == expected.timeline
 
 
 @needs_qemu

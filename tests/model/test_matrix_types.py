@@ -11,8 +11,9 @@ from samples import CONFIGS, random_weights
 from emu.errors import InputError
 from emu.inputs import EvaluationInputs
 from emu.model.checkpoint import Checkpoint
+from emu.model.config import MatrixType
 from emu.model.graph import Graph, build_graph
-from emu.model.image import MatrixType, write_image
+from emu.model.image import write_image
 from emu.model.ops import Linear, Mixer, Operation
 from emu.model.sources import Model
 from emu.run import RunOptions, run_model

@@ -247,6 +247,19 @@ def test_what_cannot_be_is_told_in_one_line(project: Project, compile_program: C
     assert "Traceback" not in session.text
 
 
+def test_two_files_of_one_stem_have_figures_of_their_own_in_junit(project: Project, compile_program: Compile):
+    for directory, window in (("debug", 512), ("release", 256)):
+        (project.directory / directory).mkdir()
+        compile_program("filters", WINDOW=window).rename(project.directory / directory / "filters.elf")
+    project.write(
+        "test_both.py", "def test_both(emu_run):\n    emu_run('debug/filters.elf'), emu_run('release/filters.elf')\n"
+    )
+    properties = project.pytest().tests["test_both"].properties
+    stacks = {name: int(value) for name, value in properties.items() if name.endswith(".stack")}
+    assert set(stacks) == {f"{name}/filters@stm32h7-unicorn.stack" for name in ("debug", "release")}
+    assert len(set(stacks.values())) == 2
+
+
 def test_figures_go_to_junit(project: Project, compile_program: Compile):
     compile_program("filters", "-s")
     write(project, written("figures"))

@@ -29,7 +29,6 @@ PLANTED = {
     "an operation's kind": Fault("op->kind >= MAMBA_KINDS || ", "", UNDEFINED),
     "the width of an operation's input": Fault("op->in != flow->width || ", "", ADDRESS),
     "the room for a vector": Fault("&& out > h->d_model", "&& 0", ADDRESS),
-    "the count of mixers": Fault("&& flow->mixers == h->n_blocks", "", UNDEFINED),
     "a pooling": Fault("return pooled && flow.width == h->n_outputs", "return flow.width == h->n_outputs", UNDEFINED),
     "what the head can be": Fault("return op->kind == MAMBA_NORM || ", "return 1 || ", ADDRESS),
     "the width of the outputs": Fault("pooled && flow.width == h->n_outputs", "pooled", ADDRESS),

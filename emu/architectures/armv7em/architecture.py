@@ -61,7 +61,10 @@ class Armv7EM:
                     if is_stack and pc & _THUMB and _holds_code(elf, board, pc & ~_THUMB):
                         return Start(pc & ~_THUMB, sp, table)
         looked_at = ", ".join(f"{table:#010x}" for table in candidates)
-        raise InputError(f"{elf.path} does not begin with a {_NOT_STARTED} (looked at {looked_at})")
+        raise InputError(
+            f"{elf.path} does not begin with a {_NOT_STARTED} (looked at {looked_at}); with "
+            "--gc-sections the linker drops a table that its script does not KEEP"
+        )
 
 
 def _vector_tables(elf: Elf, board: Board) -> list[int]:

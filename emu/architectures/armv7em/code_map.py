@@ -1,13 +1,18 @@
 """How the instructions of a whole firmware change SP."""
 
+import json
+import mmap
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from ctypes import Array, c_int32, c_uint8, c_uint32, sizeof
 from functools import cached_property
+from typing import TypeVar
 
-import numpy as np
-
-from emu.architectures.armv7em.thumb import DYNAMIC, stack_effects
+from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect
 from emu.firmware import Firmware
+
+_Number = TypeVar("_Number", c_int32, c_uint8, c_uint32)
 
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
@@ -18,6 +23,11 @@ _SAVES = re.compile(
 """STMDB Rn!, VSTMDB Rn! and STR Rt, [Rn, #-n]! with another pointer than SP (A7.7.160, A7.7.255 and A7.7.161)."""
 
 _SEND_EVENT = re.compile(rb"(?=\x40\xbf)", re.DOTALL)
+
+
+def zeros(kind: type[_Number], count: int) -> Array[_Number]:
+    """Return an array of zeros for C, which takes memory only for the pages that something is written to."""
+    return (kind * count).from_buffer(mmap.mmap(-1, max(1, count * sizeof(kind))))
 
 
 def _saves(match: re.Match[bytes]) -> bool:
@@ -31,20 +41,45 @@ class CodeMap:
     """The changes of SP for each region of code: one entry for each halfword."""
 
     def __init__(self, firmware: Firmware):
-        self._firmware = firmware
+        self.firmware = firmware
         self.regions = tuple(region for region in firmware.board.memory if region.executable)
-        self.deltas = [np.zeros(region.size // 2, np.int32) for region in self.regions]
+        self.deltas = [zeros(c_int32, region.size // 2) for region in self.regions]
         self.behind_dynamic: set[int] = set()
         """The addresses after instructions that move SP by an amount known only at run time."""
         self.behind_anew: set[int] = set()
         """The addresses after instructions that may lead SP to another stack."""
-        for start, code in firmware.code():
-            for effect in stack_effects(code, start):
-                self._set(effect.address, effect.delta)
-                if effect.delta == DYNAMIC:
-                    (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
+        for effect in self._effects:
+            self._set(effect.address, effect.delta)
+            if effect.delta == DYNAMIC:
+                (self.behind_anew if effect.anew else self.behind_dynamic).add(effect.following)
         self.unknown = tuple(self._without(firmware))
         """First and last address of memory whose code cannot be told from data: every instruction there is watched."""
+
+    @cached_property
+    def _effects(self) -> list[StackEffect]:
+        """The instructions that change SP, by address."""
+
+        def read() -> bytes:
+            from emu.architectures.armv7em.stack_effects import stack_effects  # only for an ELF not in the cache
+
+            pieces = sorted(self.firmware.code())
+            return json.dumps([effect for start, code in pieces for effect in stack_effects(code, start)]).encode()
+
+        readers = ("emu.architectures.armv7em.stack_effects", "capstone")
+        return [StackEffect(*row) for row in json.loads(self.firmware.kept("stack-effects", readers, read))]
+
+    def effects_between(self, start: int, end: int) -> Sequence[StackEffect]:
+        """Return the instructions from ``start`` to before ``end`` that change SP."""
+        if any(first <= start and end <= first + size for first, size in self._pieces):
+            first, last = (bisect_left(self._effects, at, key=lambda effect: effect.address) for at in (start, end))
+            return self._effects[first:last]
+        from emu.architectures.armv7em.stack_effects import stack_effects
+
+        return [*stack_effects(self.firmware.bytes_at(start, end - start), start)]
+
+    @cached_property
+    def _pieces(self) -> list[tuple[int, int]]:
+        return [(start, len(code)) for start, code in self.firmware.code()]
 
     @cached_property
     def divisions(self) -> list[int]:
@@ -62,7 +97,7 @@ class CodeMap:
         return self._places_of(_SEND_EVENT)
 
     def _places_of(self, pattern: re.Pattern[bytes], is_wanted: Callable[[re.Match[bytes]], bool] = bool) -> list[int]:
-        matches = ((start, match) for start, code in self._firmware.code() for match in pattern.finditer(code))
+        matches = ((start, match) for start, code in self.firmware.code() for match in pattern.finditer(code))
         places = (start + match.start() for start, match in matches if is_wanted(match))
         return [place for place in places if place % 2 == 0]
 
@@ -70,7 +105,7 @@ class CodeMap:
         """Return by how many bytes the instruction at ``address`` changes SP, or DYNAMIC."""
         for region, deltas in zip(self.regions, self.deltas, strict=True):
             if address in region:
-                return int(deltas[(address - region.start) // 2])
+                return deltas[(address - region.start) // 2]
         return 0
 
     def _set(self, address: int, delta: int) -> None:

@@ -105,14 +105,14 @@ class CortexM:
         """
         sp, end = registers[_SP], end_of_stack(self._firmware, registers[_SP])
         stack_top = top if top is not None and sp <= top <= end else end
-        return unwind(self._firmware, registers, read, sp, registers[_PC], stack_top)
+        return unwind(self.code, registers, read, sp, registers[_PC], stack_top)
 
     def peak_backtrace(self, peak: StackPeak, top: int) -> list[Frame]:
         """Return the frames; their sizes add up to the peak."""
         if peak.lowest == top:
             return []
         at = self._lowering_instruction(peak)
-        frames = unwind(self._firmware, peak.registers, peak.read, peak.lowest, at, top, one_stack=True)
+        frames = unwind(self.code, peak.registers, peak.read, peak.lowest, at, top, one_stack=True)
         return [frames[0].model_copy(update={"interrupted_by": peak.exception}), *frames[1:]]
 
     def _lowering_instruction(self, peak: StackPeak) -> int:

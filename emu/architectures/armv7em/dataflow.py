@@ -13,7 +13,7 @@ from enum import IntEnum
 import capstone
 from capstone import arm_const as arm
 
-from emu.architectures.armv7em.thumb import stack_effects
+from emu.architectures.armv7em.stack_effects import stack_effects
 
 SP, LR, PC, S0 = 13, 14, 15, 16
 FLAGS, GE, FP_FLAGS = 48, 49, 50

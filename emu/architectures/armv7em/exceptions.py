@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-import capstone
-
 from emu.architectures.access import NULL_PAGE, NULL_POINTER, Access, describe_access
 from emu.architectures.armv7em.exception_model import (
     FIRST_INTERRUPT,
@@ -206,6 +204,8 @@ def _describe(board: Board, exception: CoreException, code: bytes) -> tuple[str,
 
 def _access(code: bytes) -> tuple[Access, int]:
     """Return whether the first instruction of ``code`` reads or writes memory, and how many bytes at a time."""
+    import capstone  # only for a fault
+
     disassembler = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS)
     mnemonic = next((mnemonic for _, _, mnemonic, _ in disassembler.disasm_lite(code, 0)), "")
     access: Access = "write" if mnemonic.startswith(_STORES) else "read"

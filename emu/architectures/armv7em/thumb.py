@@ -1,12 +1,7 @@
-"""How a Thumb-2 instruction changes the stack pointer, read from the machine code."""
+"""Thumb-2 instructions: their sizes, and how one changes the stack pointer."""
 
-import re
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import capstone
-from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
+from typing import NamedTuple
 
 WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 """Names of the instructions that wait for an interrupt, by their halfword."""
@@ -14,28 +9,8 @@ WAITS = {0xBF30: "WFI", 0xBF20: "WFE"}
 DYNAMIC = -(2**31)
 """The change of SP is known only after the instruction (alloca, a load into SP, a conditional push)."""
 
-_LOOK_BACK = 8
-"""Instructions that may lie between SP and a value computed from it, in code with over-aligned or variable frames."""
 
-_STACK_ACCESSES, _LOADS = ("push", "vpush", "pop", "vpop", "stm", "vstm", "str"), ("ldr", "ldm", "msr")
-_BRANCHES = (capstone.CS_GRP_JUMP, capstone.CS_GRP_CALL, capstone.CS_GRP_RET)
-
-_FORMS = (
-    # (mnemonics, operands, sign); the size is the register list or the number that the operands end in. In an IT block
-    # the mnemonic ends in the condition (pusheq), so it matches none of these forms.
-    (("push", "vpush"), re.compile(r"\{(?P<registers>.*)\}"), -1),
-    (("pop", "vpop"), re.compile(r"\{(?P<registers>.*)\}"), +1),
-    (("stmdb", "vstmdb"), re.compile(r"sp!, \{(?P<registers>.*)\}"), -1),
-    (("ldm", "ldmia", "vldmia"), re.compile(r"sp!, \{(?P<registers>.*)\}"), +1),
-    (("sub", "subw"), re.compile(r"sp, (?:sp, )?#(?P<number>\w+)"), -1),
-    (("add", "addw"), re.compile(r"sp, (?:sp, )?#(?P<number>\w+)"), +1),
-    (("str", "ldr", "strd", "ldrd"), re.compile(r"(?!sp).*\[sp, #(?P<number>-?\w+)\]!"), +1),
-    (("str", "ldr", "strd", "ldrd"), re.compile(r"(?!sp).*\[sp\], #(?P<number>-?\w+)"), +1),
-)
-
-
-@dataclass(frozen=True)
-class StackEffect:
+class StackEffect(NamedTuple):
     """One instruction that changes SP: by ``delta`` bytes, or ``DYNAMIC``."""
 
     address: int
@@ -69,73 +44,3 @@ def instruction_addresses(code: bytes, address: int) -> Iterator[int]:
     while offset < len(code):
         yield address + offset
         offset += instruction_size(int.from_bytes(code[offset : offset + 2], "little"))
-
-
-def stack_effects(code: bytes, address: int) -> Iterator[StackEffect]:
-    """Yield the instructions in ``code`` (which is loaded at ``address``) that change SP, in order."""
-    disassembler = _disassembler()  # the light pass over all instructions skips the details
-    before: deque[int] = deque(maxlen=_LOOK_BACK)
-    for at, size, mnemonic, operands in disassembler.disasm_lite(code, address):
-        before.append(at)
-        if _mentions_sp(mnemonic, operands):
-            instruction = next(disassembler.disasm(code[at - address : at - address + size], at))
-            if _writes_sp(instruction):
-                delta = _delta(mnemonic.removesuffix(".w"), operands)
-                anew = delta == DYNAMIC and sets_sp_anew(code[before[0] - address : at - address + size], before[0])
-                yield StackEffect(at, size, operands, delta, anew)
-
-
-def sets_sp_anew(code: bytes, address: int) -> bool:
-    """Return whether the last instruction of ``code`` sets SP to a value not computed from SP in ``code``."""
-    *others, last = _disassembler().disasm(code, address)
-    if last.mnemonic.startswith(_STACK_ACCESSES):
-        return False
-    sources = {ARM_REG_SP}
-    for instruction in [last, *reversed(others)]:
-        if instruction.id == 0 or any(map(instruction.group, _BRANCHES)):  # data, or code that other code may jump to
-            return True
-        read, written = map(set, instruction.regs_access())
-        if instruction is not last:
-            if instruction.mnemonic.startswith("msr") or (
-                instruction.mnemonic.startswith("mov") and ARM_REG_SP in written
-            ):
-                return True  # values computed from SP earlier belong to another stack
-            if not sources & written:
-                continue
-        if instruction.mnemonic.startswith(_LOADS):
-            return True
-        if ARM_REG_SP in read:
-            return False
-        sources = sources - written | read - {ARM_REG_CPSR}
-    return True
-
-
-def _disassembler() -> capstone.Cs:
-    disassembler = capstone.Cs(
-        capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB + capstone.CS_MODE_MCLASS + capstone.CS_MODE_V8
-    )
-    disassembler.detail = disassembler.skipdata = True
-    return disassembler
-
-
-def _mentions_sp(mnemonic: str, operands: str) -> bool:
-    return "sp" in operands or "push" in mnemonic or "pop" in mnemonic or mnemonic.startswith("msr")
-
-
-def _writes_sp(instruction: capstone.CsInsn) -> bool:
-    # Capstone lists no SP among the registers that VPUSH, VPOP and MSR write.
-    if instruction.mnemonic.startswith(("vpush", "vpop", "msr")) or "sp!" in instruction.op_str:
-        return True
-    return ARM_REG_SP in instruction.regs_access()[1]
-
-
-def _delta(mnemonic: str, operands: str) -> int:
-    for mnemonics, pattern, sign in _FORMS:
-        match = pattern.fullmatch(operands) if mnemonic in mnemonics else None
-        if match is None:
-            continue
-        parts = match.groupdict()
-        if "number" in parts:
-            return sign * int(parts["number"], 0)
-        return sign * sum(8 if name.startswith("d") else 4 for name in parts["registers"].split(", "))
-    return DYNAMIC

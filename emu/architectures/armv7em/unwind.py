@@ -8,9 +8,7 @@ walk goes on to the code that the exception interrupted. The last frame says why
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elftools.common.exceptions import DWARFError
-from elftools.dwarf.callframe import FDE
-
+from emu.architectures.armv7em.code_map import CodeMap
 from emu.architectures.armv7em.exceptions import (
     VECTOR_TABLE_BYTES,
     exceptions_of_handler,
@@ -18,8 +16,9 @@ from emu.architectures.armv7em.exceptions import (
     is_exception_return,
     on_process_stack,
 )
-from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect, stack_effects
+from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect
 from emu.architectures.core import Memory
+from emu.debug_info import UnwindEntry
 from emu.firmware import Firmware, Function
 from emu.record import Frame
 
@@ -59,7 +58,7 @@ class _Caller:
 
 
 def unwind(
-    firmware: Firmware,
+    code: CodeMap,
     registers: Sequence[int],
     read: Memory,
     lowest: int,
@@ -75,11 +74,12 @@ def unwind(
     belong to another stack. A handler is followed by the code that it interrupted, unless that is on another stack and
     ``one_stack`` is set. If every frame of one stack is known, the sizes add up to ``top`` - ``lowest``.
     """
+    firmware = code.firmware
     frames: list[Frame] = []
     caller: _Caller | str | None = _Caller(list(registers), registers[_PC], lowest, top)
     while isinstance(caller, _Caller):
         called, shown = caller, caller.pc if frames else at
-        call = _call_of(firmware, called, read, made_call=bool(frames) and called.exception is None)
+        call = _call_of(code, called, read, made_call=bool(frames) and called.exception is None)
         size = None if call.sp is None or not called.below <= call.sp <= called.top else call.sp - called.below
         if len(frames) == _DEEPEST - 1:
             caller = f"a walk has at most {_DEEPEST:,} frames"
@@ -101,13 +101,14 @@ def end_of_stack(firmware: Firmware, sp: int) -> int:
     return firmware.initial_sp if sp in firmware.stack_region and sp <= firmware.initial_sp else _HIGHEST
 
 
-def _call_of(firmware: Firmware, called: _Caller, read: Memory, *, made_call: bool) -> _Call:
+def _call_of(code: CodeMap, called: _Caller, read: Memory, *, made_call: bool) -> _Call:
+    firmware = code.firmware
     state, pc = called.registers, called.pc
     function = firmware.function_at(pc)
     entry = firmware.unwind_entry(pc)
     found = _by_unwind_information(entry, state, pc) if entry is not None else None
-    if function is not None and (entry is None or _tells_nothing(entry)):
-        found = _by_instructions(firmware, function, state, pc) or found
+    if function is not None and (entry is None or len(entry.rows) <= 1):  # no frame, or assembly without a description
+        found = _by_instructions(code, function, state, pc) or found
     if found is None:
         return _Call(None, None, "no unwind information")
 
@@ -148,6 +149,8 @@ def _caller_of(
         return _Caller(interrupted.registers, pc, interrupted.frame, top, exception)
     if begins_here and call.sp != firmware.initial_sp:
         return None
+    if _begins_function(firmware, return_address):
+        return None  # a kernel has given a task the function that takes over if the task returns
     if not _follows_call(firmware, return_address):
         return (
             None
@@ -162,6 +165,11 @@ def _caller_of(
 def _is_code(firmware: Firmware, address: int) -> bool:
     region = firmware.board.region_at(address)
     return region is not None and region.executable
+
+
+def _begins_function(firmware: Firmware, return_address: int) -> bool:
+    function = firmware.function_at(return_address & ~1)
+    return function is not None and function.start == return_address & ~1
 
 
 def _follows_call(firmware: Firmware, return_address: int) -> bool:
@@ -187,37 +195,22 @@ def _exception_of(firmware: Firmware, pc: int) -> str:
     return names[0] if len(names) == 1 else _SOME_EXCEPTION
 
 
-def _tells_nothing(entry: FDE) -> bool:
-    """Return whether the entry has one row only: no frame, or assembly that the entry does not describe."""
-    try:
-        return len(entry.get_decoded().table) <= 1
-    except (DWARFError, LookupError, ValueError):
-        return True
-
-
-def _by_unwind_information(entry: FDE, state: list[int], pc: int) -> tuple[int, dict[int, int]] | None:
+def _by_unwind_information(entry: UnwindEntry, state: list[int], pc: int) -> tuple[int, dict[int, int]] | None:
     """Return SP at the call, and the address of each saved register."""
-    try:
-        row = [row for row in entry.get_decoded().table if row["pc"] <= pc][-1]
-    except (DWARFError, LookupError, ValueError):
+    rows = [row for row in entry.rows if row.pc <= pc]
+    if not rows or rows[-1].base is None:
         return None
-    rule = row["cfa"]
-    if rule.reg is None:
-        return None
-    sp = (state[rule.reg] + rule.offset) & 0xFFFFFFFF
-    rules = {register: rule for register, rule in row.items() if isinstance(register, int) and register < _PC}
-    return sp, {register: sp + rule.arg for register, rule in rules.items() if rule.type == "OFFSET"}
+    sp = (state[rows[-1].base] + rows[-1].offset) & 0xFFFFFFFF
+    return sp, {register: sp + distance for register, distance in rows[-1].saved if register < _PC}
 
 
-def _by_instructions(
-    firmware: Firmware, function: Function, state: list[int], pc: int
-) -> tuple[int, dict[int, int]] | None:
+def _by_instructions(code: CodeMap, function: Function, state: list[int], pc: int) -> tuple[int, dict[int, int]] | None:
     """Return SP at the call and the saved registers, from the pushes and pops between the start and ``pc``."""
     depth = before_epilogue = 0
     depth_of: dict[int, int] = {}  # for each saved register, its distance below SP at the call
     previous: StackEffect | None = None
     saved_before_epilogue = dict(depth_of)
-    for effect in stack_effects(firmware.bytes_at(function.start, pc - function.start), function.start):
+    for effect in code.effects_between(function.start, pc):
         if effect.delta == DYNAMIC:
             return None
         if effect.delta > 0 and not (
@@ -229,7 +222,9 @@ def _by_instructions(
         for index, name in enumerate(effect.saved_registers):
             if name in _NAMES:
                 depth_of[_NAMES[name]] = depth - 4 * index
-        returns = effect.delta > 0 and ("pc" in effect.operands or firmware.bytes_at(effect.following, 2) == _BX_LR)
+        returns = effect.delta > 0 and (
+            "pc" in effect.operands or code.firmware.bytes_at(effect.following, 2) == _BX_LR
+        )
         if returns and effect.following < pc:  # the next instruction is reached from code before the epilogue
             depth, depth_of = before_epilogue, saved_before_epilogue
         previous = effect

@@ -1,8 +1,7 @@
 """Xtensa: how an ELF for it names code, and where firmware starts."""
 
+import struct
 from collections.abc import Iterator
-
-import numpy as np
 
 from emu.architectures.protocol import Start
 from emu.architectures.xtensa.instructions import instruction_size
@@ -11,7 +10,7 @@ from emu.errors import InputError
 from emu.targets import Board
 
 _PROPERTIES = ".xt.prop"
-_PROPERTY = np.dtype([("address", "<u4"), ("size", "<u4"), ("flags", "<u4")])
+_PROPERTY = struct.Struct("<III")  # address, size, flags
 _IS_CODE, _UNREACHABLE = 1 << 1, 1 << 3  # binutils, include/elf/xtensa.h
 _STACK_TOPS = ("__stack_top", "_stack_top", "__stack", "_init_start_stack_top")
 
@@ -40,13 +39,15 @@ class Xtensa:
 
     def code_ranges(self, elf: Elf) -> list[tuple[int, int]]:
         """Return the code from the assembler's property table, or the functions if the ELF has no such table."""
-        table = elf.file.get_section_by_name(_PROPERTIES)
+        table = elf.contents_of(_PROPERTIES)
         if table is None:
             return [(symbol.address, symbol.end) for symbol in elf.symbols if symbol.kind == FUNCTION and symbol.size]
-        properties = np.frombuffer(table.data(), _PROPERTY)
-        is_code = (properties["flags"] & _IS_CODE != 0) & (properties["flags"] & _UNREACHABLE == 0)
-        pieces = np.unique(properties[is_code & (properties["size"] > 0)][["address", "size"]])
-        return [(address, address + size) for address, size in pieces.tolist()]
+        pieces = {
+            (address, address + size)
+            for address, size, flags in _PROPERTY.iter_unpack(table)
+            if size and flags & _IS_CODE and not flags & _UNREACHABLE
+        }
+        return sorted(pieces)
 
     def find_start(self, elf: Elf, board: Board) -> Start:
         """Return the ELF's entry, and the stack that its startup code will set: the core sets none at reset."""

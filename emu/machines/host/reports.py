@@ -120,6 +120,8 @@ def _read_address_error(headline: re.Match[str], text: _Text) -> MemoryFinding:
         return _finding("double_free", "a block is freed that was freed before", text, address=address)
     if message.startswith("attempting free"):
         return _finding("invalid_free", "what is freed is no block of the heap", text, address=address)
+    if name.startswith("memcpy-param-overlap"):
+        return _finding("overlapping_copy", message, text, address=address)
     access = _ACCESS.search(text.whole)
     if access is None:
         return _finding("undefined_behaviour", message, text, address=address)

@@ -40,6 +40,13 @@ class QemuCore(Protocol):
         """Return a bit for each halfword of executable memory: whether an instruction there changes SP."""
         ...
 
+    def stack_changes(self) -> bytes | None:
+        """Return a bit for each halfword of executable memory: whether SP may be on another stack before it.
+
+        None if the plugin cannot follow SP from stack to stack.
+        """
+        ...
+
     def stops(self, read: Memory) -> frozenset[int]:
         """Return the addresses at which the core may be in a fault; the plugin may stop at others.
 

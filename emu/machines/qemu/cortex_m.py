@@ -38,10 +38,19 @@ class QemuCortexM:
         """Return a bit for each halfword: whether an instruction that changes SP begins there."""
         code, changes = self.core.code, []
         for region, deltas in zip(code.regions, code.deltas, strict=True):
-            bits = deltas != 0
+            bits = np.asarray(deltas) != 0
             for first, last in code.unknown:
                 if first in region:
                     bits[(first - region.start) // 2 : (last - region.start) // 2 + 1] = True
+            changes.append(bits)
+        return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
+
+    def stack_changes(self) -> bytes:
+        """Return a bit for each halfword: whether the instruction before it may lead SP to another stack."""
+        code, changes = self.core.code, []
+        for region in code.regions:
+            bits = np.zeros(region.size // 2, np.bool_)
+            bits[[(address - region.start) // 2 for address in code.behind_anew if address in region]] = True
             changes.append(bits)
         return np.packbits(np.concatenate(changes), bitorder="little").tobytes()
 

@@ -45,6 +45,10 @@ class QemuLx7:
         """Return nothing: the plugin itself decodes the instructions."""
         return b""
 
+    def stack_changes(self) -> None:
+        """Return None: only the first stack is followed."""
+        return
+
     def stops(self, read: Memory) -> frozenset[int]:
         """Return the place in our own startup code for exceptions; the plugin itself stops at the vectors."""
         del read

@@ -13,6 +13,7 @@ from emu.machines.qemu.cores import core_in_qemu
 from emu.machines.qemu.measurements import measure
 from emu.machines.qemu.process import QemuProcess
 from emu.machines.qemu.run import Run
+from emu.machines.qemu.stacks import Stacks
 from emu.machines.time_limit import TimeLimit
 from emu.probes.heap import HeapLedger
 from emu.probes.overflow import OVERFLOW, find_overflow, overflow_fault
@@ -117,7 +118,12 @@ class QemuMachine(Machine):
             raise
         core = self._in_qemu.core
         paint = StackPaint.of(firmware, process.memory.read, process.memory.write)
-        return Run(firmware, core, process, paint, handlers, HeapLedger(firmware, core))
+        ledger = HeapLedger(firmware, core)
+        run = Run(firmware, core, process, paint, handlers, ledger)
+        if self._in_qemu.stack_changes() is not None and not self._bare:
+            run.stacks = Stacks(firmware, core, process, ledger)
+            ledger.callers.task_of = run.stacks.found.task
+        return run
 
     def _go(self, run: Run) -> Stop:
         before = run.shared.instructions
@@ -154,6 +160,9 @@ class QemuMachine(Machine):
             run.serve_plugin()
             if stands:
                 run.follow_heap()  # makes room in the plugin's lists for the step below
+                if shared.overflowed and run.stacks is not None:
+                    run.overflow = run.stacks.overflow
+                    return overflow_fault(self._firmware, run.core, run.overflow, run.task)
                 core = run.process.stopped()
                 pc = core.register("pc")
                 yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
@@ -209,7 +218,7 @@ class QemuMachine(Machine):
         if fault.kind == OVERFLOW:
             run.overflow = run.overflow_without_frame(fault.lowest_sp)
             if run.overflow is not None:
-                return overflow_fault(self._firmware, run.core, run.overflow)
+                return overflow_fault(self._firmware, run.core, run.overflow, run.task)
         if fault.registers is None or fault.pc is None:  # only the block is known, not the instruction
             pc = run.shared.blocks[run.shared.current_block].address
             place = self._firmware.locate(pc)
@@ -217,7 +226,7 @@ class QemuMachine(Machine):
         self._cut_block(run, fault.pc)
         run.overflow = find_overflow(self._firmware, run.core, fault.kind, fault.registers, run.peek)
         if run.overflow is not None:
-            return overflow_fault(self._firmware, run.core, run.overflow)
+            return overflow_fault(self._firmware, run.core, run.overflow, run.task)
         registers = run.core.at(fault.registers, self._jump(run, fault.pc)) if fault.is_jump else fault.registers
         return self._fault(run, fault.kind, fault.detail, registers, fault.address)
 
@@ -256,6 +265,7 @@ class QemuMachine(Machine):
             pc=pc,
             detail=detail,
             backtrace=run.core.backtrace(registers, run.peek, self._firmware.initial_sp),
+            task=run.task,
         )
 
     def _lost(self, run: Run) -> Fault:

@@ -6,11 +6,12 @@ from emu.machines.counts import Counters, measure_counts
 from emu.machines.qemu.run import Run
 from emu.probes.main_stack import main_stack_by_region, main_stack_use, why_no_limit
 from emu.probes.overflow import OVERFLOW, first_stack_overflow, overflow_fault
+from emu.probes.stacks import touched_bytes
 from emu.probes.timeline import measure_timeline
 from emu.record import Fault, Heap, Stack, StackUse, Timeline
 from emu.targets import Target
 
-_OTHER_STACKS = "the firmware has more than one stack, and on QEMU emu can measure only one"
+_OTHER_STACKS = "the firmware has more than one stack, and on this core in QEMU emu can measure only one"
 
 
 def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
@@ -28,6 +29,8 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
     )
     counts = measure_counts(firmware, counters, instruments)
     not_measured = never_measured(target) | counts.not_measured | why_no_limit(firmware)
+    if run.stacks is not None:
+        not_measured |= run.stacks.found.not_measured
     stack = _stack(run)
     heap = _heap(run, not_measured, None if isinstance(stack, StackUse) else stack)
     timeline = None
@@ -36,15 +39,16 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         stack = None
     else:
         timeline = _timeline(run, heap)
-    touched = _touched(run, stack.peak_bytes) if stack is not None else None
+    stacks = _stacks(run, stack)
+    touched = touched_bytes(firmware, run.paint, run.ledger, stacks) if stack is not None else None
     if isinstance(touched, str):
         not_measured["stack_touched_bytes"], touched = touched, None
     return Measurements(
         stack_peak_bytes=None if stack is None else stack.peak_bytes,
         stack_touched_bytes=touched,
         stack_limit_bytes=firmware.stack_limit_bytes,
-        stack=Stack(backtrace=[] if stack is None else stack.backtrace, stacks=_stacks(run, stack)),
-        stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
+        stack=_with_interrupts(run, stack, stacks),
+        stack_bytes_by_region=None if stack is None else _by_region(run, stacks),
         heap_region=run.ledger.memory if heap.attached else None,
         heap=heap,
         timeline=timeline,
@@ -67,41 +71,45 @@ def _stack(run: Run) -> StackUse | str:
     firmware, shared, core = run.firmware, run.shared, run.core
     if run.overflow is not None and run.overflow.is_first:
         return run.overflow.use(core)
-    if any(fault.kind == OVERFLOW for fault in run.faults):
+    if run.overflow is None and any(fault.kind == OVERFLOW for fault in run.faults):
         return "SP left the memory of a stack"
+    if run.stacks is not None:
+        return run.stacks.measure()[0]
     if shared.off_stack != 0 or run.stack_in_heap:
         return _OTHER_STACKS
-    peak, backtrace = run.peak(shared.lowest)
-    return main_stack_use(firmware, core.stack_pointer, shared.lowest.sp, peak, backtrace) or _OTHER_STACKS
+    peak, backtrace = run.peak(run.lowest)
+    return main_stack_use(firmware, core.stack_pointer, run.lowest.sp, peak, backtrace) or _OTHER_STACKS
 
 
 def _stacks(run: Run, first: StackUse | None) -> list[StackUse]:
-    """Return the first stack, and another stack that has overflowed: of other stacks nothing else is known."""
-    stacks = [] if first is None else [first]
+    """Return the first stack, if it is known, and the others that SP was followed to, or that have overflowed."""
+    others = run.stacks.measure()[1:] if run.stacks is not None else []
     if run.overflow is not None and not run.overflow.is_first:
-        stacks.append(run.overflow.use(run.core))
-    return stacks
+        overflowed = run.overflow.use(run.core)
+        known = [stack.top == overflowed.top for stack in others]
+        others = [overflowed if same else stack for stack, same in zip(others, known, strict=True)]
+        others += [] if any(known) else [overflowed]
+    return others if first is None else [first, *others]
+
+
+def _with_interrupts(run: Run, first: StackUse | None, stacks: list[StackUse]) -> Stack:
+    if run.stacks is not None and first is not None and len(stacks) == len(run.stacks.found.stacks):
+        return run.stacks.interrupts(stacks)
+    return Stack(backtrace=[] if first is None else first.backtrace, stacks=stacks)
+
+
+def _by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
+    if run.stacks is not None and len(stacks) == len(run.stacks.found.stacks):
+        return run.stacks.found.bytes_by_region(stacks)
+    return main_stack_by_region(run.firmware, stacks[0])
 
 
 def _unnoticed(run: Run, first: StackUse | None) -> list[Fault]:
     """Return the fault of a first stack that has grown into other memory, which no access has shown."""
     if first is None or run.overflow is not None:
         return []
-    overflow = first_stack_overflow(run.firmware, run.core, run.shared.lowest.sp, first.backtrace)
+    overflow = first_stack_overflow(run.firmware, run.core, run.lowest.sp, first.backtrace)
     return [] if overflow is None else [overflow_fault(run.firmware, run.core, overflow)]
-
-
-def _touched(run: Run, peak: int) -> int | str:
-    """Return the stack's touched bytes, or why other code may have written them."""
-    firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
-    if run.paint is None or limit is None:
-        return "nothing tells which memory is the stack's"
-    if not firmware.stack_is_reserved and (not run.ledger.follows or run.ledger.lay_in(limit, top)):
-        return "the heap may lie in the memory below the stack"
-    touched = top - run.paint.lowest
-    if touched > peak:
-        return "something else wrote to the stack's memory, such as startup code that clears it"
-    return touched
 
 
 # ---- heap and timeline -----------------------------------------------------------------------------------------------

@@ -66,20 +66,21 @@ class _Window:
 class SharedMemory:
     """The contents of a board's memories in a file that QEMU maps, too; they can be read after QEMU has ended."""
 
-    def __init__(self, firmware: Firmware, sp_changes: bytes):
+    def __init__(self, firmware: Firmware, sp_changes: bytes, stack_changes: bytes):
         regions = [region for region in firmware.board.memory if region.kind == "memory"]
         ends = np.cumsum([0, *(_whole_pages(region.size) for region in regions)]).tolist()
         self._windows = [_Window(region, offset) for region, offset in zip(regions, ends[:-1], strict=True)]
-        self.changes_offset = ends[-1]
+        self.changes_offset, self.anew_offset = ends[-1], ends[-1] + len(sp_changes)
+        maps = sp_changes + stack_changes
         self.file = os.memfd_create("emu-memory")
-        os.truncate(self.file, ends[-1] + _whole_pages(len(sp_changes)))
+        os.truncate(self.file, ends[-1] + _whole_pages(len(maps)))
         self._contents = mmap.mmap(self.file, 0)
         for window in self._windows:
             fill = PAINT if window.region.writable else _ERASED
             self._contents[window.offset : window.offset + window.region.size] = bytes([fill]) * window.region.size
         for segment in firmware.segments:
             self.write(segment.load_address, segment.data)
-        self._contents[self.changes_offset : self.changes_offset + len(sp_changes)] = sp_changes
+        self._contents[self.changes_offset : self.changes_offset + len(maps)] = maps
 
     @property
     def windows(self) -> list[tuple[Region, int]]:
@@ -139,7 +140,7 @@ class QemuProcess:
         path, plugin = find_qemu(type(core)), qemu_plugin()
         self._core = core
         with contextlib.ExitStack() as undo:
-            self.memory = SharedMemory(firmware, core.sp_changes())
+            self.memory = SharedMemory(firmware, core.sp_changes(), core.stack_changes() or b"")
             undo.callback(self.memory.close)
             self._shared_file = os.memfd_create("emu-shared")
             undo.callback(os.close, self._shared_file)
@@ -285,8 +286,11 @@ def _describe(firmware: Firmware, memory: SharedMemory, instruments: Instruments
             lines += [f"fixed {offset:x} {value:x}" for offset, value in peripheral.reads.items()]
     lines += [f"region {region.start:x} {region.size:x}" for region in firmware.board.memory]
     lines += [f"code {region.start:x} {region.size:x}" for region in firmware.board.memory if region.executable]
-    lines.append(f"stack {floor:x} {top:x} {memory.offset_of(floor):x}")
+    lines.append(f"stack {floor:x} {top:x}")
     lines.append(f"changes {memory.changes_offset:x}")
+    lines.append(f"anew {memory.anew_offset:x}")
+    if firmware.start.vector_table is not None:
+        lines.append(f"vectors {firmware.start.vector_table:x}")
     lines.append(f"interval {FIRST_INTERVAL:x}")
     if instruments.traffic:
         lines.append("traffic")

@@ -10,8 +10,9 @@ from emu.architectures.core import Core, StackPeak, stack_bytes
 from emu.firmware import Firmware
 from emu.machines.output import Output
 from emu.machines.qemu.process import QemuProcess
+from emu.machines.qemu.stacks import Stacks
 from emu.native import HeapEvent
-from emu.native.qemu import Lowest, Shared
+from emu.native.qemu import RESET_STACK, Lowest, Shared
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
 from emu.probes.main_stack import main_stack_use
@@ -43,6 +44,8 @@ class Run:
     """Address, bytes, instructions and executions (1) of the last block's part that ran."""
     overflow: Overflow | None = None
     """The stack whose overflow ended the run."""
+    stacks: Stacks | None = None
+    """None if SP is not followed from stack to stack."""
     stack_in_heap: bool = False
     """Whether SP has been moved to a block of the heap."""
 
@@ -65,6 +68,16 @@ class Run:
         nodes = self.shared.nodes[: self.shared.calls.node_count]
         return [(node.caller, node.function, node.instructions) for node in nodes]
 
+    @property
+    def lowest(self) -> Lowest:
+        """The machine when the stack that the firmware starts on was lowest."""
+        return self.shared.stacks[RESET_STACK].lowest
+
+    @property
+    def task(self) -> str | None:
+        """The task that runs; None if it is the first stack's, or if tasks are not known."""
+        return self.stacks.found.task(self.shared.current_stack) if self.stacks is not None else None
+
     def peek(self, address: int, size: int) -> bytes:
         """Return memory, or nothing if there is none."""
         return self.process.memory.peek(address, size)
@@ -81,7 +94,7 @@ class Run:
 
         ``sp`` is MSP from before the exception; None if the core was on its process stack.
         """
-        lowest, departure, firmware, core = self.shared.lowest, self.shared.departure, self.firmware, self.core
+        lowest, departure, firmware, core = self.lowest, self.shared.departure, self.firmware, self.core
         if departure.sp and (sp is None or departure.sp <= sp < departure.sp + _ALIGNMENT):
             registers = core.at(list(departure.registers), departure.pc)
             found = find_overflow(firmware, core, "unmapped_write", registers, self.peek)
@@ -95,6 +108,8 @@ class Run:
         """Take the allocator's calls if the plugin waits for that, and let the plugin go on."""
         if self.shared.heap.waits:
             self.follow_heap()
+            if self.stacks is not None:
+                self.stacks.answer()
             self.shared.heap.waits = 0
 
     def follow_heap(self) -> None:
@@ -116,6 +131,7 @@ class Run:
                 capture.jumped_from,
                 capture.stack_start,
                 stacks[capture.offset : capture.offset + capture.stack_bytes],
+                capture.thread,
             )
 
     def _meet(self) -> None:

@@ -3,6 +3,7 @@
 from emu.architectures.armv7em.exceptions import REGISTERS
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.monitor import CPU
+from emu.machines.renode.stack_code import write_stack_code
 
 CORTEX_M = RenodeCore(
     platform="""\
@@ -17,7 +18,8 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     platform_registers=frozenset({"scs"}),
     # 22 is OtherSP: PSP while a handler runs, which is when the walk through the stack needs PSP.
     registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25, "psp": 22},
-    frame_registers={},
+    frame_registers={"control": 18},
+    write_stack_code=write_stack_code,
     sleeps_at=bytes.fromhex("fee7"),  # b .
     # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",

@@ -1,5 +1,9 @@
 """Firmware in Unicorn: the core's instructions, FPU and exceptions, and the board's memory, but no other hardware."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from unicorn import (
     UC_ARCH_ARM,
     UC_MODE_THUMB,
@@ -29,12 +33,9 @@ from emu.machines.bare import measured_bare
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.time_limit import TimeLimit, alarm, own_work
-from emu.machines.unicorn.addressability import defined_ranges, heap_state, initial_states
 from emu.machines.unicorn.exceptions import WFE, no_handler, take_fault, waits_forever
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
-from emu.machines.unicorn.memory_errors import MemoryErrors
-from emu.machines.unicorn.moved_blocks import MovedBlocks, place_for_heap
 from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
@@ -42,12 +43,14 @@ from emu.machines.unicorn.stopped import Stopped
 from emu.native import unicorn as native
 from emu.native.unicorn.exceptions import SYSTEM_CONTROL_SPACE
 from emu.native.unicorn.hooks import NativeHooks
-from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
 from emu.probes.stack import StackPaint
 from emu.record import Fault
 from emu.targets import Region, Target
+
+if TYPE_CHECKING:  # the memory checker imports large libraries, and most runs do not use it
+    from emu.native.unicorn.shadow import NativeShadow
 
 _CPU_MODELS = {"cortex-m4": UC_CPU_ARM_CORTEX_M4, "cortex-m7": UC_CPU_ARM_CORTEX_M7}
 _PROTECTION = {"r": UC_PROT_READ, "w": UC_PROT_WRITE, "x": UC_PROT_EXEC}
@@ -78,7 +81,7 @@ class UnicornMachine(Machine):
         self._firmware = firmware
         self._target = target
         self._instruments, self._bare = instruments, bare
-        self._replaced_heap = place_for_heap(firmware.board) if instruments.replace_allocator else None
+        self._replaced_heap = self._place_for_heap() if instruments.replace_allocator else None
         self._core = CortexM(firmware)
         self._allocator = allocator_entries(firmware)
         self._first_arguments = {entry.address: entry.first_argument for entry in self._allocator}
@@ -174,15 +177,19 @@ class UnicornMachine(Machine):
         peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp, look=self.read)
         memory_errors = moved_blocks = None
+        stopped = Stopped(engine)
         if shadow is not None:
+            from emu.machines.unicorn.memory_errors import MemoryErrors
+            from emu.machines.unicorn.moved_blocks import MovedBlocks
+
             replaced = self._replaced_heap is not None
-            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, replaced=replaced)
-        if shadow is not None and self._replaced_heap is not None:
-            engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
-            hooks.move_blocks()
-            moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
-            ledger.place_of = moved_blocks.own_address
-        stacks = None if self._bare else Stacks(firmware, self._core, hooks, Stopped(engine).read)
+            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, stopped.read, replaced=replaced)
+            if self._replaced_heap is not None:
+                engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
+                hooks.move_blocks()
+                moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
+                ledger.place_of = moved_blocks.own_address
+        stacks = None if self._bare else Stacks(firmware, self._core, hooks, stopped.read)
         if stacks is not None:
             ledger.callers.task_of = stacks.found.task
         return Run(
@@ -201,7 +208,15 @@ class UnicornMachine(Machine):
             moved_blocks=moved_blocks,
         )
 
+    def _place_for_heap(self) -> Region:
+        from emu.machines.unicorn.moved_blocks import place_for_heap
+
+        return place_for_heap(self._firmware.board)
+
     def _shadow(self, ledger: HeapLedger) -> NativeShadow:
+        from emu.machines.unicorn.addressability import defined_ranges, heap_state, initial_states
+        from emu.native.unicorn.shadow import NativeShadow
+
         firmware, heap = self._firmware, self._replaced_heap
         states = initial_states(firmware, heap_is_followed=ledger.follows)
         if heap is not None:
@@ -325,7 +340,8 @@ class UnicornMachine(Machine):
         run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
         current = run.stacks.current
         if run.shadow is not None and current is not None and current is not run.stacks.found.stacks[0]:
-            run.shadow.open_stack(run.stacks.state.floor, current.top)
+            number, sp = run.hooks.current_stack, run.engine.reg_read(UC_ARM_REG_SP)
+            run.shadow.open_stack(number, run.stacks.state.floor, current.top, None if current.room is None else sp)
 
     def _give_own_block(self, run: Run) -> None:
         """Give the allocator, which is about to begin, its own block instead of the moved block."""

@@ -4,8 +4,8 @@ from emu.instruments import Instruments
 from emu.machines import Measurements
 from emu.machines.counts import Counters, measure_counts
 from emu.machines.unicorn.run import Run
+from emu.probes.stacks import touched_bytes
 from emu.probes.timeline import measure_timeline
-from emu.record import Stack, StackUse
 
 
 def measure(run: Run, instruments: Instruments) -> Measurements:
@@ -35,17 +35,18 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
     length, lowest = hooks.timeline
     levels = run.ledger.timeline if heap.attached else None
     assert run.stacks is not None, "only a bare machine follows none"
-    stacks = run.stacks.measure()
+    stack = run.stacks.measure()
+    stacks = stack.stacks
     not_measured.update(run.stacks.found.not_measured)
-    touched = _touched(run, stacks)
+    touched = touched_bytes(firmware, run.paint, run.ledger, stacks)
     if isinstance(touched, str):
         not_measured["stack_touched_bytes"], touched = touched, None
     return Measurements(
         stack_peak_bytes=stacks[0].peak_bytes,
         stack_touched_bytes=touched,
         stack_limit_bytes=stacks[0].limit_bytes,
-        stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
-        stack_bytes_by_region=_stack_bytes_by_region(run, stacks),
+        stack=stack,
+        stack_bytes_by_region=run.stacks.found.bytes_by_region(stacks),
         heap_region=run.ledger.memory,
         heap=heap,
         timeline=measure_timeline(length, lowest, firmware.initial_sp, levels),
@@ -59,32 +60,3 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
         output_cut_bytes=run.output.cut_bytes,
         not_measured=not_measured,
     )
-
-
-def _touched(run: Run, stacks: list[StackUse]) -> int | str:
-    """Return the first stack's touched bytes, or why other code may have written them."""
-    firmware, limit, top = run.firmware, run.firmware.stack_limit, run.firmware.initial_sp
-    if run.paint is None or limit is None:
-        return "nothing tells which memory is the stack's"
-    if not firmware.stack_is_reserved and (not run.ledger.follows or run.ledger.lay_in(limit, top)):
-        return "the heap may lie in the memory below the stack"
-    if any(limit < other.top <= top for other in stacks[1:]):
-        return "another stack lies in the memory below the stack"
-    touched = top - run.paint.lowest
-    if touched > stacks[0].peak_bytes or (touched == top - limit and firmware.stack_array(top) is not None):
-        return "something else wrote to the stack's memory, such as startup code that clears it"
-    return touched
-
-
-def _stack_bytes_by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:
-    """Return the stacks' peaks by memory, without stacks that static RAM or the heap counts already."""
-    assert run.stacks is not None, "only a bare machine follows none"
-    if run.stacks.found.cut:
-        return None
-    firmware = run.firmware
-    counted: dict[str, int] = {}
-    for stack, found in zip(stacks, run.stacks.found.stacks, strict=True):
-        region = firmware.board.region_at(stack.top - 1)
-        if region is not None and not found.in_heap and not firmware.is_static(stack.top - 1):
-            counted[region.name] = counted.get(region.name, 0) + stack.peak_bytes
-    return counted

@@ -1,7 +1,10 @@
 """One run in Unicorn: the engine from reset on, and its probes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from itertools import starmap
+from typing import TYPE_CHECKING
 
 from unicorn.arm_const import UC_ARM_REG_CPSR
 from unicorn.unicorn import Uc
@@ -18,17 +21,19 @@ from emu.architectures.armv7em.thumb import DYNAMIC
 from emu.firmware import Firmware
 from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
-from emu.machines.unicorn.memory_errors import MemoryErrors
-from emu.machines.unicorn.moved_blocks import MovedBlocks
 from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.stacks import Stacks, stack_peak
 from emu.machines.unicorn.stopped import Stopped
 from emu.native.unicorn.hooks import NativeHooks
-from emu.native.unicorn.shadow import NativeShadow
 from emu.probes.callers import Capture
 from emu.probes.heap import HeapLedger
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Frame
+
+if TYPE_CHECKING:  # the memory checker imports large libraries, and most runs do not use it
+    from emu.machines.unicorn.memory_errors import MemoryErrors
+    from emu.machines.unicorn.moved_blocks import MovedBlocks
+    from emu.native.unicorn.shadow import NativeShadow
 
 PREFETCH_ABORT = 3
 """The number of the core's prefetch abort."""

@@ -1,14 +1,14 @@
 """The firmware's stacks in Unicorn: the hooks follow SP, and ask when SP is on no known stack."""
 
 from emu.architectures.armv7em.exception_model import exception_name
-from emu.architectures.armv7em.thumb import sets_sp_anew
 from emu.architectures.core import Core, Memory, StackPeak
 from emu.firmware import Firmware
+from emu.native.unicorn import EXCEPTIONS, Snapshot, StackState
 from emu.native.unicorn import MOST_STACKS as _NATIVE_STACKS
-from emu.native.unicorn import Snapshot, StackState
 from emu.native.unicorn.hooks import NativeHooks
+from emu.probes.interrupts import add_interrupts
 from emu.probes.stacks import FoundStack, FoundStacks, HeapBlock
-from emu.record import StackUse
+from emu.record import Stack
 
 MOST_STACKS = _NATIVE_STACKS - 1
 """The most stacks that are followed; all others are ignored."""
@@ -49,7 +49,7 @@ class Stacks:
         """Find the stack that SP is on after the last instruction of ``code`` (at ``address``) has set SP."""
         pointer = "PSP" if self._hooks.process_stack_in_use else "MSP"
         current = self.current
-        moved = code and not sets_sp_anew(code, address)
+        moved = code and not _sets_sp_anew(code, address)
         if current is not None and current.pointer == pointer and moved:
             self._hooks.enter_stack(self._hooks.current_stack, sp)  # alloca, perhaps of too many bytes
             return
@@ -66,10 +66,23 @@ class Stacks:
         floor = self.found.floor(stack)
         self._hooks.add_stack(StackState(process=stack.pointer == "PSP", top=stack.top, limit=floor, floor=floor))
 
-    def measure(self) -> list[StackUse]:
-        """Return each stack's figures, starting with the first stack."""
+    def measure(self) -> Stack:
+        """Return each stack's figures, starting with the first stack, and the handlers that ran."""
         uses = []
         for stack, state in zip(self.found.stacks, self._hooks.stacks[1:], strict=True):
             peak = stack_peak(state.peak, state.floor, stack.top)
             uses.append(stack.use(peak.lowest, self._core.peak_backtrace(peak, stack.top)))
-        return uses
+        contexts = self._hooks.contexts
+        handlers = {
+            number: contexts[_NATIVE_STACKS + number]
+            for number in range(1, EXCEPTIONS)
+            if contexts[_NATIVE_STACKS + number].entry
+        }
+        threads = contexts[1 : len(uses) + 1]
+        return add_interrupts(uses, threads, handlers, self._hooks.exceptions.priority)
+
+
+def _sets_sp_anew(code: bytes, address: int) -> bool:
+    from emu.architectures.armv7em.stack_effects import sets_sp_anew  # few programs move SP to another stack
+
+    return sets_sp_anew(code, address)

@@ -12,6 +12,7 @@ REGIONS = 32
 """The most memories whose loads and stores can be counted."""
 OUTPUT_KEPT = 1 << 20
 """The most bytes of the firmware's output that are kept between two stops."""
+MOST_STACKS, RESET_STACK, _EXCEPTIONS = 65, 1, 512
 _REGISTERS, _STACK_KEPT, _BLOCKS = 72, 128 * 1024, 1 << 18
 _HEAP_EVENTS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 1 << 16, 1024, 1 << 20
 _CALL_PATHS = 1 << 16
@@ -38,11 +39,30 @@ class Lowest(Structure):
     _fields_ = (
         ("sp", c_uint32),
         ("lowered_at", c_uint32),
+        ("exception", c_uint32),
         ("stack_start", c_uint32),
         ("stack_bytes", c_uint32),
         ("pc", c_uint32),
         ("registers", c_uint32 * _REGISTERS),
         ("stack", c_uint8 * _STACK_KEPT),
+    )
+
+
+class StackState(Structure):
+    """A stack and its lowest SP."""
+
+    _fields_ = (("process", c_uint32), ("top", c_uint32), ("limit", c_uint32), ("lowest", Lowest))
+
+
+class Context(Structure):
+    """A thread or an exception's handler."""
+
+    _fields_ = (
+        ("entry", c_uint32),
+        ("lowest", c_uint32),
+        ("depth", c_uint32),
+        ("floats", c_uint32),
+        ("saved", c_uint32),
     )
 
 
@@ -63,6 +83,7 @@ class CallerCapture(Structure):
         ("registers", c_uint32 * _REGISTERS),
         ("entry", c_uint32),
         ("jumped_from", c_uint32),
+        ("thread", c_uint32),
         ("stack_start", c_uint32),
         ("offset", c_uint32),
         ("stack_bytes", c_uint32),
@@ -105,7 +126,13 @@ class Shared(Structure):
         ("timeline", Timeline),
         ("intervals", c_uint32 * INTERVALS),
         ("last_sp", c_uint32),
-        ("lowest", Lowest),
+        ("stack_count", c_uint32),
+        ("current_stack", c_uint32),
+        ("asked_sp", c_uint32),
+        ("asked_process", c_uint32),
+        ("overflowed", c_uint32),
+        ("stacks", StackState * MOST_STACKS),
+        ("contexts", Context * (MOST_STACKS + _EXCEPTIONS)),
         ("departure", Departure),
         ("heap", SharedHeap),
         ("calls", CallTree),

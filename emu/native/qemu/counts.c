@@ -9,6 +9,8 @@ struct translation {
     bool begins_exception, executable;
     uint32_t function;       /* the function in which the block begins: index + 1, or 0 */
     uint32_t call_returns_to; /* the address after the block if a call ends it, else 0 */
+    int saves_below;          /* of the last instruction */
+    bool floats;              /* whether an instruction of it uses the FPU */
     uint32_t count;
     uint32_t addresses[]; /* (count) of its instructions */
 };
@@ -16,6 +18,7 @@ struct translation {
 /* An instruction that changes SP, and the next instruction. */
 struct sp_change {
     uint32_t address, following;
+    bool anew; /* to another stack, perhaps */
 };
 
 static const struct translation *current; /* the latest block */
@@ -26,7 +29,15 @@ static void on_sp_change(unsigned vcpu, void *data)
 {
     (void)vcpu;
     const struct sp_change *change = data;
-    look_at_sp(change->address, change->following);
+    look_at_sp(change->address, change->following, change->anew);
+}
+
+static void on_saved_registers(unsigned vcpu, void *data)
+{
+    (void)vcpu;
+    uint32_t registers[REGISTERS];
+    plugin.core->capture(registers);
+    note_saved_registers(registers[(uintptr_t)data]);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
@@ -81,11 +92,14 @@ static void on_block(unsigned vcpu, void *data)
         const uint32_t returns_to = current != NULL ? current->call_returns_to : 0;
         count_on_path(block->address, translation->function, block->instructions, returns_to);
     }
+    const int saved_below = current != NULL ? current->saves_below : -1;
     current = translation;
     const uint32_t sp_change = shared->blocks[shared->current_block].sp_change;
     shared->previous_block = shared->current_block;
     shared->current_block = (uint32_t)(block - shared->blocks);
-    look_at_sp(sp_change ? sp_change : block->address, block->address);
+    look_at_sp(sp_change ? sp_change & ~1u : block->address, block->address, sp_change & 1);
+    if (saved_below >= 0) on_saved_registers(vcpu, (void *)(uintptr_t)saved_below);
+    if (translation->floats) note_floats();
     if (shared->instructions >= shared->timeline.end) next_interval();
     block->executions++;
     shared->instructions += block->instructions;
@@ -184,21 +198,31 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     uint8_t room[FIRST_BYTES];
     const uint8_t *bytes = NULL;
     bool sp_changed = false; /* for the instruction before; the next block does the last one */
+    int saves_below = -1;    /* likewise */
+    uint32_t skips = 0;
     for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(insn);
         bytes = plugin.generation->first_bytes(insn, room);
         if (sp_changed) {
             struct sp_change *change = allocate(sizeof *change);
-            *change = (struct sp_change){previous, address};
+            *change = (struct sp_change){previous, address, plugin.core->sets_sp_anew(address)};
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_sp_change, QEMU_PLUGIN_CB_R_REGS, change);
+        }
+        if (saves_below >= 0) {
+            void *base = (void *)(uintptr_t)saves_below;
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_saved_registers, QEMU_PLUGIN_CB_R_REGS, base);
         }
         if (plugin.traffic) watch_accesses(insn, bytes);
         watch_allocator(insn, address);
         translation->addresses[i] = previous = address;
         size += plugin.core->instruction_size(bytes);
         sp_changed = plugin.core->changes_sp(address, bytes);
+        if (plugin.exception == NULL) continue;
+        saves_below = plugin.core->saves_below(bytes);
+        translation->floats |= plugin.core->uses_floats(bytes, &skips);
     }
+    translation->saves_below = saves_below;
     translation->count = (uint32_t)count;
     if (plugin.profile) {
         const bool called = plugin.core->is_call(bytes); /* of the last instruction */
@@ -208,6 +232,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
     translation->executable = is_executable(translation->addresses[0]);
     translation->block = find_block(translation->addresses[0], size, translation->count);
-    translation->block->sp_change = sp_changed ? previous : 0;
+    const bool anew = sp_changed && plugin.core->sets_sp_anew(translation->addresses[0] + size);
+    translation->block->sp_change = sp_changed ? previous + anew : 0;
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_R_REGS, translation);
 }

@@ -14,14 +14,19 @@ struct call {
     uint32_t link; /* the return address as the core keeps it */
 };
 
-static struct call outermost, of_break; /* the caller of sbrk is the allocator, or the firmware itself */
+/* What a thread or a handler calls. The caller of sbrk is the allocator, or the firmware itself. */
+struct calls {
+    struct call outermost, of_break;
+    bool counted; /* in plugin.in_allocator */
+};
+static struct calls calls_of[CONTEXTS];
 
 static uint64_t keys[SLOTS];
 static uint32_t numbers[SLOTS]; /* 0: the slot is free */
 static uint32_t path_count;
 
-/* Lets Python empty the lists. */
-static void wait_until_taken(void)
+/* Lets Python empty the lists, and find the stack of asked_sp. */
+void wait_for_python(void)
 {
     uint64_t *waits = &plugin.shared->heap.waits;
     const struct timespec pause = {.tv_nsec = 200000};
@@ -29,12 +34,19 @@ static void wait_until_taken(void)
     while (__atomic_load_n(waits, __ATOMIC_SEQ_CST)) nanosleep(&pause, NULL);
 }
 
+static void count_calls(struct calls *calls)
+{
+    const bool counted = (calls->of_break.call.return_address | calls->outermost.call.return_address) != 0;
+    plugin.in_allocator += (uint32_t)counted - (uint32_t)calls->counted;
+    calls->counted = counted;
+}
+
 static void make_room(void)
 {
     const struct heap *heap = &plugin.shared->heap;
     const bool events = heap->event_count + MOST_EVENTS_OF_A_CALL <= HEAP_EVENTS;
     if (events && heap->capture_count < HEAP_CAPTURES && heap->stack_bytes + MOST_STACK_BYTES <= HEAP_STACK_BYTES) return;
-    wait_until_taken();
+    wait_for_python();
 }
 
 static void record(const struct heap_event *event)
@@ -60,8 +72,8 @@ static uint32_t number_of_caller(uint32_t entry, uint32_t return_address)
     const uint32_t sp = *plugin.sp, start = sp - plugin.core->below_sp;
     uint32_t bytes = 0;
     const uint8_t *stack = memory_at(start, &bytes);
-    const bool known_top = sp > plugin.stack_floor && sp <= plugin.stack_top;
-    const uint32_t used = known_top ? plugin.stack_top - start : MOST_OTHER_STACK_BYTES;
+    const struct stack *on = &plugin.shared->stacks[plugin.shared->current_stack];
+    const uint32_t used = plugin.shared->current_stack != 0 && sp <= on->top ? on->top - start : MOST_OTHER_STACK_BYTES;
     if (bytes > used) bytes = used;
     if (bytes > MOST_STACK_BYTES) bytes = MOST_STACK_BYTES;
     const uint32_t jumped_from = jump_before(return_address);
@@ -75,6 +87,7 @@ static uint32_t number_of_caller(uint32_t entry, uint32_t return_address)
     plugin.core->capture(capture->registers);
     capture->entry = entry;
     capture->jumped_from = jumped_from;
+    capture->thread = running_thread();
     capture->stack_start = start;
     capture->offset = heap->stack_bytes;
     capture->stack_bytes = bytes;
@@ -89,11 +102,13 @@ static void on_entry(unsigned vcpu, void *data)
 {
     (void)vcpu;
     const struct allocator_entry *entry = data;
+    struct calls *calls = &calls_of[running()];
     if (entry->function == HEAP_LONGJMP) { /* longjmp may leave the allocator */
-        outermost.call.return_address = of_break.call.return_address = 0;
+        calls->outermost.call.return_address = calls->of_break.call.return_address = 0;
+        count_calls(calls);
         return;
     }
-    struct call *call = entry->function == HEAP_BREAK ? &of_break : &outermost;
+    struct call *call = entry->function == HEAP_BREAK ? &calls->of_break : &calls->outermost;
     const uint32_t sp = *plugin.sp, link = plugin.core->link(entry->address);
     const uint32_t return_address = plugin.core->return_address(link, entry->address);
     if (is_inside_call(&call->call, entry->address, sp, return_address)) return;
@@ -104,14 +119,15 @@ static void on_entry(unsigned vcpu, void *data)
     for (uint32_t i = 0; i < 3; i++) {
         arguments[i] = plugin.core->argument(entry->address, entry->first_argument + i);
     }
-    plugin.in_allocator = true;
     *call = (struct call){begun_call(entry, arguments, sp, return_address), link};
+    count_calls(calls);
     struct heap_event *event = &call->call.event;
     event->path = number_of_caller(entry->address, return_address);
     event->instructions = plugin.shared->instructions;
-    if (entry->function == HEAP_BREAK && outermost.call.return_address != 0) { /* the allocator's caller is the caller */
-        event->call_site = outermost.call.event.call_site;
-        event->path = outermost.call.event.path;
+    const struct heap_call *outermost = &calls->outermost.call;
+    if (entry->function == HEAP_BREAK && outermost->return_address != 0) { /* the allocator's caller is the caller */
+        event->call_site = outermost->event.call_site;
+        event->path = outermost->event.path;
     }
     struct heap_event at_entry;
     if (entry_is_event(&call->call, &at_entry)) record(&at_entry);
@@ -136,9 +152,10 @@ static void note_return(struct call *call, uint32_t address)
 void note_returns(uint32_t address)
 {
     if (*plugin.status & plugin.status_bits) return;
-    note_return(&of_break, address);
-    note_return(&outermost, address);
-    plugin.in_allocator = (of_break.call.return_address | outermost.call.return_address) != 0;
+    struct calls *calls = &calls_of[running()];
+    note_return(&calls->of_break, address);
+    note_return(&calls->outermost, address);
+    count_calls(calls);
 }
 
 void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address)
@@ -156,8 +173,8 @@ void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc)
 {
     struct heap *heap = &plugin.shared->heap;
     if (heap->has_met) return;
-    write_down(&heap->meeting, lowered_at, pc);
+    write_down(&heap->meeting, &plugin.shared->stacks[RESET_STACK], lowered_at, pc);
     heap->met_from = from;
     heap->meeting_noted = 1;
-    wait_until_taken(); /* Python needs the current live blocks to tell whether the firmware's first stack fell */
+    wait_for_python(); /* Python needs the current live blocks to tell whether the firmware's first stack fell */
 }

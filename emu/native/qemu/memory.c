@@ -113,8 +113,10 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     fixed OFFSET VALUE              of the last peripheral
  *     region START SIZE               memory with counted loads and stores
  *     code START SIZE                 executable memory
- *     stack FLOOR TOP OFFSET
+ *     stack FLOOR TOP
  *     changes OFFSET                  the offset of the map of SP's changes in the file
+ *     anew OFFSET                     likewise of the map of changes to another stack
+ *     vectors ADDRESS                 the vector table at reset
  *     traffic                         loads and stores are counted
  *     functions COUNT                 call paths are followed; COUNT lines follow
  *     function START END
@@ -146,9 +148,13 @@ void read_board(void *container)
         } else if (!strcmp(word, "code") && plugin.code_count < REGIONS) {
             plugin.code[plugin.code_count++] = region;
         } else if (!strcmp(word, "stack")) {
-            plugin.stack_floor = (uint32_t)a, plugin.stack_top = (uint32_t)b, plugin.stack = plugin.memory + c;
+            plugin.stack_floor = (uint32_t)a, plugin.stack_top = (uint32_t)b;
         } else if (!strcmp(word, "changes")) {
             plugin.sp_changes = plugin.memory + a;
+        } else if (!strcmp(word, "anew")) {
+            plugin.sp_anew = plugin.memory + a;
+        } else if (!strcmp(word, "vectors")) {
+            plugin.vector_table = (uint32_t)a;
         } else if (!strcmp(word, "traffic")) {
             plugin.traffic = true;
         } else if (!strcmp(word, "functions")) {

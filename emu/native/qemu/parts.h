@@ -64,6 +64,15 @@ struct core {
     void (*boot)(void);
     /* Makes the machine stop for faults at a new base of the vectors; NULL if the base cannot move. */
     void (*watch_vectors)(void);
+    /* Whether an instruction before `following` may lead SP to another stack. */
+    bool (*sets_sp_anew)(uint32_t following);
+    /* The register from which an instruction stores downwards, if it moves the register and the register is not SP; -1
+     * for any other instruction. NULL, like the next two, if the core's stacks are not followed. */
+    int (*saves_below)(const uint8_t *bytes);
+    /* Whether an instruction uses the FPU, unless it is skipped; *skips counts the instructions that an IT may skip. */
+    bool (*uses_floats)(const uint8_t *bytes, uint32_t *skips);
+    /* Captures the machine before an exception that has pushed this frame; returns the address that it has interrupted. */
+    uint32_t (*capture_interrupted)(uint32_t registers[REGISTERS], uint32_t frame, bool floats);
     /* Whether SP points to the stack although a status bit is set. */
     bool (*has_stack)(void);
     /* Whether only an exception leads to `address`; the exception may have cut a block short. NULL, like the next two,
@@ -104,6 +113,8 @@ extern struct plugin {
     const uint32_t *sp;
     const uint32_t *status; /* while one of these bits is set, SP points to the stack only if has_stack says so */
     uint32_t status_bits;
+    const uint32_t *exception, *control, *process_sp; /* IPSR, CONTROL and PSP of a Cortex-M in a handler, else NULL */
+    uint32_t vector_table; /* at reset */
     const uint32_t *vectors; /* the base of the exception vectors, and the base that is watched */
     uint32_t watched_vectors;
     /* of the board */
@@ -115,10 +126,10 @@ extern struct plugin {
     } windows[REGIONS]; /* the memories */
     int window_count;
     uint32_t stack_floor, stack_top;
-    const uint8_t *stack;      /* the memory at stack_floor */
     struct region code[REGIONS]; /* executable memory */
     int code_count;
     const uint8_t *sp_changes; /* a bit for each halfword of executable memory, region after region */
+    const uint8_t *sp_anew;    /* likewise, after an instruction that may lead SP to another stack */
     bool traffic, bare;
     uint32_t first_interval; /* in instructions */
     struct allocator_entry allocator[ALLOCATOR_ENTRIES];
@@ -127,7 +138,7 @@ extern struct plugin {
     const struct function_range *functions;
     uint32_t function_count;
     bool profile; /* whether call paths are followed */
-    bool in_allocator; /* whether a call of the allocator has not returned */
+    uint32_t in_allocator; /* threads and handlers with a call of the allocator that has not returned */
     bool booted; /* the first instruction has been seen */
 } plugin;
 
@@ -156,6 +167,7 @@ const uint8_t *memory_at(uint32_t address, uint32_t *bytes);
 void watch_allocator(struct qemu_plugin_insn *insn, uint32_t address);
 /* A block is about to run to which an allocator function may return. */
 void note_returns(uint32_t address);
+void wait_for_python(void);
 /* SP fell from `from` to its present value, below the heap's end. */
 void note_meeting(uint32_t from, uint32_t lowered_at, uint32_t pc);
 
@@ -166,11 +178,18 @@ void count_on_path(uint32_t address, uint32_t function, uint32_t instructions, u
 
 /* stack.c */
 void start_stack(void);
-void look_at_sp(uint32_t lowered_at, uint32_t pc);
+/* Looks at SP after the instruction lowered_at; pc is the next instruction. anew: SP may be on another stack. */
+void look_at_sp(uint32_t lowered_at, uint32_t pc, bool anew);
+/* A handler has stored the registers of the interrupted thread from `lowest` on. */
+void note_saved_registers(uint32_t lowest);
+void note_floats(void);
+uint32_t running_thread(void); /* index into stacks */
+uint32_t running(void);        /* index into contexts */
 void next_interval(void);
 
 /* snapshot.c */
-void write_down(struct lowest *machine, uint32_t lowered_at, uint32_t pc);
+void write_down(struct lowest *machine, const struct stack *stack, uint32_t lowered_at, uint32_t pc);
+void keep_stack(struct lowest *machine, const struct stack *stack, uint32_t from);
 
 /* counts.c */
 bool is_executable(uint32_t address);

@@ -149,6 +149,9 @@ static uint32_t take_exception(uint32_t address)
 /* A handler runs in the interrupted code's window, and lowers its a1. In the windows' own handlers, and after a handler
  * has rotated the window, a1 belongs to another frame. At reset a1 has no meaning yet.
  */
+/* Its stacks are not followed. */
+static bool sets_sp_anew(uint32_t following) { return (void)following, false; }
+
 static bool has_stack(void) { return state->special[WINDOWBASE] == handler_window; }
 
 /* The chip allows atomic stores to internal memory at reset; QEMU's core refuses them unless this is set. */
@@ -250,6 +253,7 @@ const struct core xtensa = {
     .boot = boot,
     .watch_vectors = watch_vectors,
     .has_stack = has_stack,
+    .sets_sp_anew = sets_sp_anew,
     .begins_exception = begins_exception,
     .is_fault = is_fault,
     .take_exception = take_exception,

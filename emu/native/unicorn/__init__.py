@@ -107,6 +107,7 @@ class Context(Structure):
         ("lowest", c_uint32),
         ("depth", c_uint32),
         ("floats", c_uint32),
+        ("saved", c_uint32),
         ("heap_call", HeapCall),
         ("break_call", HeapCall),
     )

@@ -55,6 +55,8 @@ static bool serve(struct probe *probe, uc_engine *uc, struct instruction *at, ui
         shadow_program_begins(probe->shadow);
     if (probe->shadow != NULL && at->watch & WATCH_STRING)
         check_string_function(probe, uc, calling_instruction(probe, uc, at), address, (enum string_function)at->string);
+    if (probe->shadow != NULL && at->watch & WATCH_COPY)
+        check_copy(probe, uc, calling_instruction(probe, uc, at), address);
     return probe->stop_reason == STOP_NONE;
 }
 

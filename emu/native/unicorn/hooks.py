@@ -1,11 +1,14 @@
 """The native hooks on one Unicorn engine: their tables of the code, and their counters."""
 
+from __future__ import annotations
+
 import ctypes
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from ctypes import Array, c_uint8, c_uint32, c_uint64, c_void_p, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
 from unicorn import (
     UC_ERR_OK,
     UC_HOOK_BLOCK,
@@ -18,7 +21,7 @@ from unicorn import (
 from unicorn.arm_const import UC_ARM_REG_CONTROL
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
-from emu.architectures.armv7em.code_map import CodeMap
+from emu.architectures.armv7em.code_map import CodeMap, zeros
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.native import (
@@ -51,12 +54,15 @@ from emu.native.unicorn.instructions import (
     WATCH_STACK_CHANGE,
     WATCH_STACK_POINTER,
     WATCH_STOP,
-    InstructionTable,
 )
-from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board
 
+if TYPE_CHECKING:  # only some runs need them, and they import large libraries
+    from emu.native.unicorn.instruction_table import InstructionTable
+    from emu.native.unicorn.shadow import NativeShadow
+
 _HEAP_EVENTS = 16_384
+_HEAP_EVENT = struct.Struct("@7IQ")
 _CALL_PATHS, _CALL_DEPTH = 65_536, 1024
 _HEAP_PATHS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 16_384, 1024, 1 << 20
 _NO_MEMORY = "no memory left for the counters"
@@ -93,7 +99,7 @@ class NativeHooks:
         self._probe.contexts = self._contexts
         self._checks_accesses = False
         each = instruments.traffic or shadow is not None
-        self._table = InstructionTable(self._probe.table, firmware, code.regions) if each else None
+        self._table = self._open_table(firmware) if each else None
         self._watches: defaultdict[int, int] = defaultdict(int)
         self._probe.yield_address = yield_address if yield_address is not None else _NO_INSTRUCTION
         for address in exits if yield_address is None else (yield_address, *exits):
@@ -116,6 +122,11 @@ class NativeHooks:
                 self._watches[main] |= WATCH_PROGRAM
         if self._table is not None:
             self._hook(UC_HOOK_CODE, "probe_instruction")
+
+    def _open_table(self, firmware: Firmware) -> InstructionTable:
+        from emu.native.unicorn.instruction_table import InstructionTable
+
+        return InstructionTable(self._probe.table, firmware, self._code.regions)
 
     # ---- attaching ---------------------------------------------------------------------------------------------------
 
@@ -159,12 +170,12 @@ class NativeHooks:
 
     def _watch_code(self) -> None:
         regions = []
-        self._of_code: list[np.ndarray] = []  # Python must keep the callbacks alive, as C does not
+        self._of_code: list[Array[c_uint32] | Array[c_uint8]] = []  # Python must keep them alive, as C does not
         for region, deltas in zip(self._code.regions, self._code.deltas, strict=True):
-            block_at, is_returned_to = np.zeros(region.size // 2, np.uint32), np.zeros(region.size // 2, np.uint8)
+            block_at, is_returned_to = zeros(c_uint32, region.size // 2), zeros(c_uint8, region.size // 2)
             self._of_code += [block_at, is_returned_to]
             arrays = (block_at, is_returned_to, deltas)
-            regions.append(CodeRegion(region.start, region.end, *(array.ctypes.data for array in arrays)))
+            regions.append(CodeRegion(region.start, region.end, *map(ctypes.addressof, arrays)))
         self._probe.code_regions = (CodeRegion * len(regions))(*regions)
         self._probe.code_region_count = len(regions)
         if not self._library.probe_start(ctypes.byref(self._probe)):
@@ -377,7 +388,7 @@ class NativeHooks:
         """Return the allocator calls since the last time, each with the fields of ``HeapEvent`` in their order."""
         count, self._probe.heap_event_count = self._probe.heap_event_count, 0
         taken = ctypes.string_at(self._probe.heap_events, count * ctypes.sizeof(HeapEvent)) if count else b""
-        return np.frombuffer(taken, np.dtype(HeapEvent)).tolist()
+        return [*_HEAP_EVENT.iter_unpack(taken)]
 
     def take_callers(self) -> list[tuple[list[int], int, int, bytes, int]]:
         """Return the machine at the allocator's entry, once for each new call path.

@@ -40,7 +40,7 @@ enum access { ACCESS_NONE, ACCESS_LOAD, ACCESS_STORE };
 
 /* Other tasks at an instruction. */
 enum watch { WATCH_STACK_POINTER = 1, WATCH_ALLOCATOR = 2, WATCH_STOP = 4, WATCH_PROGRAM = 8, WATCH_STRING = 16,
-             WATCH_STACK_CHANGE = 32 };
+             WATCH_STACK_CHANGE = 32, WATCH_COPY = 64 };
 
 /* The bytes of its arguments that a string function of the C library reads. */
 enum string_function {
@@ -66,6 +66,7 @@ enum finding_kind {
     FINDING_UNINITIALISED_ADDRESS,
     FINDING_UNINITIALISED_OUTPUT,
     FINDING_UNALIGNED,
+    FINDING_OVERLAP, /* memcpy between places that overlap; state is 0 */
     FINDING_ACCESS /* of bytes that may not be accessed; state tells why */
 };
 

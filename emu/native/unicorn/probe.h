@@ -93,6 +93,7 @@ struct context {
     uint32_t lowest; /* the lowest SP that its own instructions made, without the frames of exceptions */
     uint32_t depth;  /* of a handler: the most bytes from entry to lowest in an execution that has ended */
     uint32_t floats; /* whether it has used the FPU when an exception interrupted it, or when it ended */
+    uint32_t saved;  /* of a thread: the most bytes that a handler has saved below an exception's frame */
     struct heap_call heap_call, break_call; /* of the allocator, and of sbrk */
 };
 

@@ -47,5 +47,7 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
 /* strings.c */
 void check_string_function(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc,
                            enum string_function function);
+/* memcpy, which begins at pc, is called: its two places must not overlap. */
+void check_copy(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc);
 
 #endif

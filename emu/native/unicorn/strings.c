@@ -102,3 +102,12 @@ void check_string_function(struct probe *probe, uc_engine *uc, struct instructio
     }
     check_reading(probe, uc, call, pc, &readings[function]);
 }
+
+/* Compilers copy a struct to itself with memcpy, so one place for both is no finding. */
+void check_copy(struct probe *probe, uc_engine *uc, struct instruction *call, uint32_t pc)
+{
+    uint32_t to = argument(probe, uc, 0), from = argument(probe, uc, 1), bytes = argument(probe, uc, 2);
+    bool overlap = to - from < bytes || from - to < bytes;
+    if (to != from && overlap && running(probe)->heap_call.return_address == 0)
+        report(probe, uc, call, pc, FINDING_OVERLAP, 0, (struct place){ACCESS_NONE, to, bytes, 0});
+}

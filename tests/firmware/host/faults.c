@@ -38,6 +38,12 @@ CULPRIT heap_write(void)
     memset(block, 0, (size_t)ten + 10); /* heap_write */
 }
 
+CULPRIT overlapping_copy(void)
+{
+    char *volatile block = calloc(32, 1);
+    memcpy(block + 4, block, (size_t)ten); /* overlapping_copy */
+}
+
 CULPRIT use_after_free(void)
 {
     int *volatile block = malloc(10 * sizeof *block);

@@ -1,10 +1,15 @@
 """The options of a run."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from emu.instruments import Instruments, declared
-from emu.suppressions import Suppression
-from emu.verdicts import DEFAULT_TOLERANCE
+from emu.tolerance import DEFAULT_TOLERANCE
+
+if TYPE_CHECKING:  # the command line's help reads the options, and needs no library for that
+    from emu.suppressions import Suppression
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class RunOptions(Instruments):
         default=DEFAULT_TOLERANCE,
         metadata=declared("Mean logit error allowed, relative to the largest logit."),
     )
+
+    budgets: tuple[tuple[str, int], ...] = ()
+    """The largest value allowed of each limited figure, by its short name."""
 
     @property
     def reading_tolerance(self) -> float:
