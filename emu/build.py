@@ -116,6 +116,7 @@ def _linker_files(script: Path) -> list[bytes]:
 def _defines(info: ImageInfo, options: BuildOptions) -> list[str]:
     rows = 1 if info.each_step else max(1, min(options.input_rows, _LARGEST_INPUT_BUFFER // (4 * info.n_features)))
     defines = [
+        f"-DMAMBA_PARTS={info.parts:#x}ull",  # the engine without what this model does not need
         f"-DMODEL_ARENA_BYTES={info.arena_bytes}u",
         f"-DMODEL_OUTPUTS={info.n_outputs}u",
         f"-DMAILBOX_INPUT_FLOATS={rows * info.n_features}u",

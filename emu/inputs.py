@@ -22,6 +22,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The compressions that numpy writes. Others can allocate gigabytes before the first byte is known."""
 
 _LABELS = (0, int(np.iinfo(np.int32).max), "class number")
+_TOKENS = (0, (1 << 24) - 1, "token number that float32 can hold")
 _LARGEST = float(np.finfo(np.float32).max)
 _LOGITS = (-_LARGEST, _LARGEST, "logit that float32 can hold")
 
@@ -40,6 +41,8 @@ class EvaluationInputs:
     """(N, C), or (N, T, C) for outputs at each step: PyTorch in float32."""
     classes: tuple[str, ...] | None = None
     """(C): the names of the classes."""
+    are_tokens: bool = False
+    """Whether ``x`` (N, T, 1) holds the numbers of tokens. If so, outputs at each step are scores of the next token."""
     tensors: Mapping[str, NDArray[np.float32]] | None = None
     """The module's own intermediate tensors of the first inputs, each (inputs, T, width), by the names that the
     engine's trace gives them; None if the module was not in memory."""
@@ -80,15 +83,21 @@ def load_inputs(path: Path) -> EvaluationInputs:
     """Read an ``.npz`` with ``x`` [N, T, F] and optionally ``y`` [N], ``logits``, ``logits64`` [N, C], ``classes`` [C].
 
     For outputs at each step, ``y`` is [N, T], and ``logits`` and ``logits64`` are [N, T, C]. ``x`` may be float16 or
-    float32: both are exact float32 inputs. ``logits`` in float64 count as ``logits64``.
+    float32: both are exact float32 inputs. Tokens are int [N, T]. ``logits`` in float64 count as ``logits64``.
     Raises InputError if a file, a shape or a value is wrong.
     """
     arrays = read_file(path, "a readable .npz file", _read_arrays)
-    x = arrays.get("x")
+    x, are_tokens = arrays.get("x"), False
     if x is None:
         raise InputError(f"{path}: has no array 'x' (float32 [N, T, F]); found {', '.join(arrays) or 'nothing'}")
+    if np.issubdtype(x.dtype, np.integer) and x.ndim == 2:
+        _require_range(path, "x", x)
+        x, are_tokens = x[:, :, np.newaxis].astype(np.float32), True
     if x.dtype not in (np.float16, np.float32) or x.ndim != 3 or 0 in x.shape:
-        raise InputError(f"{path}: x is {x.dtype} {list(x.shape)}; expected float32 [N, T, F] with no empty dimension")
+        raise InputError(
+            f"{path}: x is {x.dtype} {list(x.shape)}; expected float32 [N, T, F], or int [N, T] for tokens, with no "
+            "empty dimension"
+        )
     _require_finite(path, "x", x)
     for name, widths in (("y", 0), ("logits", 1), ("logits64", 1)):
         array = arrays.get(name)
@@ -115,6 +124,7 @@ def load_inputs(path: Path) -> EvaluationInputs:
         logits64=None if logits64 is None else logits64.astype(np.float64),
         logits32=None if logits is None else logits.astype(np.float32),
         classes=None if classes is None else tuple(map(str, classes)),
+        are_tokens=are_tokens,
         tensors=_module_tensors(path, arrays, x),
     )
 
@@ -184,7 +194,7 @@ def _require_same_steps(path: Path, answers: Mapping[str, np.ndarray | None]) ->
 
 
 def _require_range(path: Path, name: str, array: np.ndarray) -> None:
-    lowest, highest, what = _LABELS if name == "y" else _LOGITS
+    lowest, highest, what = {"y": _LABELS, "x": _TOKENS}.get(name, _LOGITS)
     wrong = np.argwhere((array < lowest) | (array > highest))
     if len(wrong):
         where = [int(index) for index in wrong[0]]

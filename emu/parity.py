@@ -14,16 +14,16 @@ _WORST_INPUTS, _FIRST_INPUTS = 10, 10
 def compare(outputs: NDArray[np.float32], inputs: EvaluationInputs, answered: int | None = None) -> Parity | None:
     """Compare outputs with the reference logits; return None if the inputs have no logits.
 
-    Outputs are (N, C), or (N, T, C) for outputs at each step, whose classes count only if the inputs come with true or
-    named classes. The firmware answered the first ``answered`` inputs; None stands for all. The reference is PyTorch's
-    float64 output if the inputs have it, else the float32 output. An input (or a step) without an answer agrees with no
-    class, and neither does an input with an output that is NaN or infinite. The error of such an output is infinite.
+    Outputs are (N, C), or (N, T, C) for outputs at each step, which are classes only if the inputs are tokens, or come
+    with true or named classes. The firmware answered the first ``answered`` inputs; None stands for all. The reference
+    is PyTorch's float64 output if the inputs have it, else the float32 output. An input (or a step) without an answer
+    agrees with no class, and neither does one with an output that is NaN or infinite, whose error is infinite.
     """
     reference = inputs.reference
     if reference is None:
         return None
     error = _absolute_error(outputs, reference)  # as the outputs
-    has_classes = outputs.ndim == 2 or inputs.labels is not None or inputs.classes is not None
+    has_classes = outputs.ndim == 2 or inputs.are_tokens or inputs.labels is not None or inputs.classes is not None
     not_numbers = _not_numbers(outputs, len(outputs) if answered is None else answered)  # (N,)
     predicted, expected = _argmax(outputs), reference.argmax(axis=-1)  # (N,), or (N, T)
     if not has_classes:

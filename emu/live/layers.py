@@ -51,36 +51,36 @@ def is_identity(call: Call) -> bool:
     )
 
 
-def read_layer(call: Call) -> tuple[tuple[Operation, ...], float | None] | None:
-    """Return a submodule's operations and its epsilon if it is a norm, or None if emu does not know the layer.
+def read_layer(call: Call) -> tuple[Operation, ...] | None:
+    """Return a submodule's operations, or None if emu does not know the layer.
 
     Raises InputError if it is a Mamba block that computes something else than the engine.
     """
     if len(call.inputs) != 1 or len(call.outputs) != 1:
         return None
     if is_mixer(call.module):
-        return _read_mixer(call), None
+        return _read_mixer(call)
     weights = _tensors(call.module)
     if not call.is_leaf or not set(weights) <= {"weight", "bias"}:
         return None
-    for operations, epsilon in _candidates(call, weights):
-        *_, result = evaluate(operations, call.inputs[0], epsilon or 0.0)
+    for operation in _candidates(call, weights):
+        *_, result = evaluate((operation,), call.inputs[0])
         if difference(result, call.outputs[0]) <= ROUNDED:
-            return operations, epsilon
+            return (operation,)
     return None
 
 
-def _candidates(call: Call, weights: dict[str, Array]) -> Iterator[tuple[tuple[Operation, ...], float | None]]:
-    """Yield what a layer with these tensors can be, with the epsilon if it is a norm."""
+def _candidates(call: Call, weights: dict[str, Array]) -> Iterator[Operation]:
+    """Yield what a layer with these tensors can be."""
     weight, bias = weights.get("weight"), weights.get("bias")
     if weight is not None and weight.ndim == 2 and call.inputs[0].shape[-1] == weight.shape[1]:
-        yield (Linear(weight, bias),), None
+        yield Linear(weight, bias)
     is_scaled = weight is not None and weight.shape == call.inputs[0].shape[-1:]
     if is_scaled or (weight is None and call.inputs[0].shape == call.outputs[0].shape):
         scale = np.ones(call.inputs[0].shape[-1]) if weight is None else weight
         kinds: tuple[NormKind, ...] = ("rms", "layer")
         for epsilon, kind in product(_epsilons(call.module), kinds):
-            yield (Norm(scale, bias, kind),), epsilon
+            yield Norm(scale, bias, kind, epsilon)
 
 
 def _epsilons(module: nn.Module) -> list[float]:
@@ -97,7 +97,7 @@ def _read_mixer(call: Call) -> tuple[Operation, ...]:
     ranks = weights["dt_proj.weight"].shape[1]
     operations = _mixer_operations(weights)
     try:
-        *_, result = evaluate(operations, call.inputs[0], 0.0)
+        *_, result = evaluate(operations, call.inputs[0])
     except ValueError as error:  # matrices that cannot be multiplied
         raise _not_mamba(call, "its tensors do not have a Mamba block's shapes") from error
     if difference(result, call.outputs[0]) <= ROUNDED:

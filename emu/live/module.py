@@ -67,7 +67,7 @@ def read_module(module: nn.Module, inputs: EvaluationInputs) -> LiveModule:
     steps = read_steps(captured)
     ordered = normal_form(steps)
     graph = _graph(ordered, inputs.x.shape[2], logits64.shape[-1])
-    *_, read = evaluate(graph.operations, checked, graph.config.norm_epsilon)
+    *_, read = evaluate(graph.operations, checked)
     error = difference(read, few)
     if error > ROUNDED:
         raise InputError(f"emu's float64 reading differs from the model's answers by {error:.1e} of the largest")
@@ -153,7 +153,6 @@ def _graph(steps: Sequence[Step], n_features: int, n_outputs: int) -> Graph:
         d_conv=d_conv,
         dt_rank=dt_rank,
         n_blocks=len(mixers),
-        norm_epsilon=next((step.epsilon for step in steps if step.epsilon is not None), 1e-5),
     )
     return Graph(config, tuple(step.operation for step in steps))
 
@@ -184,7 +183,7 @@ def _words(before: Step | None, step: Step, after: Step | None) -> str | None:
                 return None
             return f"linear {weight.shape[1]} -> {weight.shape[0]}{', added to the residual' if adds else ''}"
         case Norm():
-            return f"{_NORMS[step.operation.kind]}, epsilon {step.epsilon:g}"
+            return f"{_NORMS[step.operation.kind]}, epsilon {step.operation.epsilon:g}"
         case Mixer():
             channels, states = step.operation.a.shape
             taps, ranks = step.operation.conv_weight.shape[1], step.operation.dt_proj.weight.shape[1]

@@ -3,7 +3,7 @@
 A submodule that has no part in the answer is left out. What has a part and is not understood is refused by its path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,8 +25,6 @@ class Step:
     operation: Operation
     path: str
     """The submodule that computes the operation, or for what no submodule computes, the place of the result."""
-    epsilon: float | None = None
-    """A norm's epsilon."""
     expected: Array | None = None
     """The module's own result (B, T, width), or (B, width) without time; None if no place shows it."""
 
@@ -38,7 +36,7 @@ def read_steps(capture: Capture) -> list[Step]:
     tensor that differs from emu's own reading in float64.
     """
     steps = _Trace(capture).steps()
-    results = evaluate([step.operation for step in steps], capture.x, _epsilon(steps))
+    results = evaluate([step.operation for step in steps], capture.x)
     for step, result in zip(steps, results, strict=True):
         if step.expected is not None and (error := difference(result, step.expected)) > _CHAINED:
             raise InputError(
@@ -46,18 +44,6 @@ def read_steps(capture: Capture) -> list[Step]:
                 "largest value, and agrees before that"
             )
     return steps
-
-
-def _epsilon(steps: Sequence[Step]) -> float:
-    """Return the epsilon of all norms. Raises InputError if they have several."""
-    norms = [step for step in steps if step.epsilon is not None]
-    for step in norms:
-        if step.epsilon != norms[0].epsilon:
-            raise InputError(
-                f"{step.path}: its epsilon is {step.epsilon:g}, and that of {norms[0].path} is {norms[0].epsilon:g}; "
-                "the engine has one for all norms"
-            )
-    return norms[0].epsilon or 0.0 if norms else 0.0
 
 
 class _Trace:
@@ -209,8 +195,7 @@ class _Trace:
                 refused.append(str(error))
                 continue
             if known is not None:
-                operations, epsilon = known
-                *first, last = (Step(operation, call.path, epsilon) for operation in operations)
+                *first, last = (Step(operation, call.path) for operation in known)
                 layers[call] = [*first, replace(last, expected=call.outputs[0])]
         if refused:
             raise InputError("; ".join(refused))

@@ -23,6 +23,9 @@ from emu.model.tensor_file import Tensors, find_weights, read_tensors
 from emu.reading import complaint
 from emu.record import Statement
 
+_INNER_NORM = re.compile(r"\.(dt|b|c|B|C)_(?:layer)?norm\.")
+"""The names of the norms on dt, B and C inside a block: those of Jamba, and of mamba.py."""
+
 _Shapes = dict[str, tuple[str, ...]]
 """The dimensions of each tensor as symbols, such as ("R+2N", "D")."""
 
@@ -43,7 +46,7 @@ def load_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     """Read a checkpoint: a file of weights, an index of several, or a directory of transformers.
 
     Accepted are classifiers of Mamba blocks, a bare ``Mamba`` block, and the language models of mamba_ssm and
-    transformers, whose embedding becomes a linear layer over one-hot rows. ``naming.py`` finds the parts.
+    transformers, whose inputs are tokens. ``naming.py`` finds the parts.
 
     A choice that no tensor shows comes from the first of these that states it: ``stated``, the user's file next to the
     checkpoint, ``config.json``, the metadata, emu's assumption.
@@ -90,9 +93,10 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
     for name, tensor in tensors.items():
         _check_finite(layout.in_file(name), tensor)
     head, head_statement = _head(tensors, layout, tied_head)
-    weights = _embedding_as_linear(tensors, head) if layout.embedding else tensors
+    weights = _with_head(tensors, head) if layout.embedding else tensors
     shape = ModelConfig(
-        n_features=dimensions.get("F", dimensions["M"]),
+        n_features=1 if layout.embedding else dimensions.get("F", dimensions["M"]),
+        n_tokens=dimensions["F"] if layout.embedding else 0,
         n_outputs=weights["head.weight"].shape[0] if "head.weight" in weights else dimensions["M"],
         d_model=dimensions["M"],
         d_inner=dimensions["D"],
@@ -102,21 +106,25 @@ def _interpret(in_file: Tensors, facts: Facts, tied_head: bool | None) -> Checkp
         n_blocks=_count_layers(tensors, layout),
         block="residual" if "layers.0.norm.weight" in weights else "plain",
         final_norm="norm_f.weight" in weights or "layers.0.norm.weight" not in weights,
-        pooling="last" if layout.embedding else "mean",
+        pooling="none" if layout.embedding else "mean",
         linear_in="linear_in.weight" in weights,
         head="head.weight" in weights,
         projection_bias="layers.0.mixer.in_proj.bias" in weights,
         conv_bias="layers.0.mixer.conv1d.bias" in weights,
     )
-    shown = Stated(norm="layer") if any(name.endswith("norm.bias") for name in weights) else Stated()
-    config, choices = choose(shape, replace(facts, tensors=shown))
+    shown: dict[str, str] = {}
+    if any(name.endswith(".norm.bias") for name in weights):
+        shown["norm"] = "layer"
+    if any(name.endswith("dt_norm.weight") for name in weights):
+        shown["inner_norm"] = "rms"
+    config, choices = choose(shape, replace(facts, tensors=Stated.model_validate(shown)))
     if (missing := not_computed(config)) is not None:
         choice, value = missing
         raise InputError(
             f"{choice.key} is {value!r} ({choice.values[value]}): the engine computes "
             f"{', '.join(repr(each) for each in choice.values if each in choice.computed)} only"
         )
-    return Checkpoint(config, weights, (*shape_statements(config, layout.embedding), *choices, head_statement))
+    return Checkpoint(config, weights, (*shape_statements(config), *choices, head_statement))
 
 
 def _rename(in_file: Tensors, layout: Layout) -> Tensors:
@@ -125,7 +133,7 @@ def _rename(in_file: Tensors, layout: Layout) -> Tensors:
         canonical = layout.canonical(name)
         if canonical is None:
             raise InputError(f"tensor {name!r} is unexpected: no such part is known")
-        tensors[canonical] = tensor
+        tensors[_INNER_NORM.sub(lambda match: f".{match[1].lower()}_norm.", canonical)] = tensor
     return tensors
 
 
@@ -151,6 +159,7 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
     norm_biases = has(r"(layers\.\d+\.norm|norm_f)\.bias")
     projection_bias = has(r"layers\.\d+\.mixer\.(in|out)_proj\.bias")
     conv_bias = has(r"layers\.\d+\.mixer\.conv1d\.bias")
+    inner_norms = has(r"layers\.\d+\.mixer\.(dt|b|c)_norm\.weight")
 
     shapes: _Shapes = {}
     if layout.embedding:
@@ -167,6 +176,8 @@ def _expected_shapes(tensors: Tensors, layout: Layout) -> _Shapes:
         if conv_bias:
             block["conv1d.bias"] = ("D",)
         block |= {"x_proj.weight": ("R+2N", "D"), "dt_proj.weight": ("D", "R"), "dt_proj.bias": ("D",)}
+        if inner_norms:
+            block |= {"dt_norm.weight": ("R",), "b_norm.weight": ("N",), "c_norm.weight": ("N",)}
         block["out_proj.weight"] = ("M", "D")
         if projection_bias:
             block["out_proj.bias"] = ("M",)
@@ -257,19 +268,14 @@ def _head(tensors: Tensors, layout: Layout, tied: bool | None) -> tuple[NDArray[
     return own, Statement(what="head", value=f"linear {own.shape[1]} -> {own.shape[0]}", source="tensors")
 
 
-def _embedding_as_linear(tensors: Tensors, head_weight: NDArray[np.float32] | None) -> Tensors:
-    """Express a language model as a classifier over one-hot rows that predicts the next token."""
-    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(("embedding.", "head."))}
-    embedding, head_bias = tensors["embedding.weight"], tensors.get("head.bias")  # (F, M), (C,)
-    linear_in = {
-        "linear_in.weight": np.ascontiguousarray(embedding.T),
-        "linear_in.bias": np.zeros(embedding.shape[1], np.float32),
-    }
-    head: Tensors = {}
-    if head_weight is not None:
-        head["head.weight"] = head_weight
-        head["head.bias"] = np.zeros(head_weight.shape[0], np.float32) if head_bias is None else head_bias
-    return linear_in | weights | head
+def _with_head(tensors: Tensors, head_weight: NDArray[np.float32] | None) -> Tensors:
+    """Return a language model's tensors with its head, which may be the embedding, and the head's bias."""
+    weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
+    if head_weight is None:
+        return weights
+    bias = tensors.get("head.bias")  # (C,)
+    zeros = np.zeros(head_weight.shape[0], np.float32)
+    return weights | {"head.weight": head_weight, "head.bias": zeros if bias is None else bias}
 
 
 def _stated_in(metadata: Mapping[str, str]) -> Stated:

@@ -40,8 +40,8 @@ CHOICES = (
     Choice("activation", _ACTIVATIONS, frozenset({"silu"}), "layers.0.conv1d"),
     Choice(
         "inner_norm",
-        {"none": "none on dt, B and C", "rms": "RMSNorm without weights on dt, B and C"},
-        frozenset({"none"}),
+        {"none": "none on dt, B and C", "rms": "RMSNorm on dt, B and C"},
+        frozenset({"none", "rms"}),
         "layers.0.dt",
     ),
     Choice("gate", _ACTIVATIONS, frozenset({"silu"}), "layers.0.gated"),

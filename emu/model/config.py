@@ -8,6 +8,8 @@ BlockKind = Literal["plain", "residual", "plain-residual", "post-norm", "norm"]
 NormKind = Literal["rms", "layer"]
 InnerNorm = Literal["none", "rms"]
 Activation = Literal["silu", "gelu", "relu"]
+LayerActivation = Literal["silu", "gelu", "relu", "tanh", "sigmoid"]
+"""Activations between layers."""
 Direction = Literal["forward", "both", "both-mean", "alternating"]
 Pooling = Literal["mean", "last", "max", "sum", "none"]
 MatrixType = Literal["f32", "f16", "int8"]
@@ -21,7 +23,7 @@ class ModelConfig:
     """
 
     n_features: int
-    """F: width of one input row."""
+    """F: width of one input row; 1 for a token."""
     n_outputs: int
     """C: number of logits (or of pooled features, if there is no head)."""
     d_model: int = 64
@@ -35,6 +37,8 @@ class ModelConfig:
     dt_rank: int = 4
     """R: rank of the time step's projection."""
     n_blocks: int = 1
+    n_tokens: int = 0
+    """V: the inputs are tokens, for which an embedding has rows; 0 if the inputs are rows of numbers."""
     block: BlockKind = "plain"
     """``plain``: x = mixer(x). ``residual``: x = x + mixer(norm(x)), as in mamba_ssm's MixerModel."""
     pooling: Pooling = "mean"
@@ -49,7 +53,7 @@ class ModelConfig:
     """Whether blocks with norms are followed by a norm."""
     norm_epsilon: float = 1e-5
     inner_norm: InnerNorm = "none"
-    """A norm without weights on dt, B and C inside each block, as in FalconMamba."""
+    """A norm each on dt, B and C inside each block, as in FalconMamba and Jamba."""
     inner_norm_epsilon: float = 1e-6
     activation: Activation = "silu"
     """After the convolution."""

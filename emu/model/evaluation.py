@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from emu.model.forward import POOLINGS, scan, silu
-from emu.model.ops import Array, Fork, Linear, Mixer, Norm, Operation, Pool
+from emu.model.forward import LAYER_ACTIVATIONS, POOLINGS, rms, scan, silu
+from emu.model.ops import Activation, Array, Embedding, Fork, Linear, Mixer, Norm, Operation, Pool
 
 
-def evaluate(operations: Sequence[Operation], x: Array, epsilon: float) -> Iterator[Array]:
-    """Yield the result of each operation for x (B, T, width): (B, T, width), after the pooling (B, width).
+def evaluate(operations: Sequence[Operation], x: Array) -> Iterator[Array]:
+    """Yield the result of each operation for x (B, T, width): (B, T, width), after a pooling (B, width).
 
-    ``epsilon`` is that of the norms. Values that overflow become infinite or NaN.
+    Values that overflow become infinite or NaN.
     """
     hidden, kept = x, x
     for operation in operations:
@@ -23,13 +23,17 @@ def evaluate(operations: Sequence[Operation], x: Array, epsilon: float) -> Itera
                 case Linear():
                     hidden = _linear(operation, hidden) + (kept if operation.adds else 0.0)
                 case Norm():
-                    hidden = _norm(operation, hidden, epsilon)
+                    hidden = _norm(operation, hidden)
                 case Mixer():
                     hidden = mixer_tensors(operation, hidden)["gated"]
                 case Fork():
                     kept = hidden
                 case Pool():
                     hidden = POOLINGS[operation.pooling](hidden)
+                case Activation():
+                    hidden = LAYER_ACTIVATIONS[operation.function](hidden)
+                case Embedding():
+                    hidden = operation.weight[hidden[..., 0].astype(np.int64)]
         yield hidden
 
 
@@ -38,9 +42,9 @@ def _linear(linear: Linear, hidden: Array) -> Array:
     return product if linear.bias is None else product + linear.bias
 
 
-def _norm(norm: Norm, hidden: Array, epsilon: float) -> Array:
+def _norm(norm: Norm, hidden: Array) -> Array:
     centred = hidden - hidden.mean(axis=-1, keepdims=True) if norm.kind == "layer" else hidden
-    scaled = centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + epsilon) * norm.weight
+    scaled = rms(centred, norm.epsilon) * norm.weight
     return scaled if norm.bias is None else scaled + norm.bias
 
 
@@ -55,6 +59,9 @@ def mixer_tensors(mixer: Mixer, hidden: Array) -> dict[str, Array]:
     u = silu(convolved + mixer.conv_bias)  # (B, T, D)
     x_dbl = u @ mixer.x_proj.T  # (B, T, R + 2N)
     low_rank_dt, b, c = np.split(x_dbl, [ranks, ranks + states], axis=-1)
+    if (norms := mixer.inner_norms) is not None:
+        weights = ((low_rank_dt, norms.dt), (b, norms.b), (c, norms.c))
+        low_rank_dt, b, c = (rms(part, norms.epsilon) * weight for part, weight in weights)
     dt = np.logaddexp(0.0, _linear(mixer.dt_proj, low_rank_dt))  # softplus: (B, T, D)
     gated = (scan(dt, u, mixer.a, b, c) + u * mixer.d) * silu(z)
     return {"in_proj.x": x, "in_proj.z": z, "conv1d": u, "x_proj": x_dbl, "dt": dt, "gated": gated}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.model.config import Activation, ModelConfig, Pooling
+from emu.model.config import Activation, LayerActivation, ModelConfig, Pooling
 
 Array = NDArray[np.float64]
 Tap = Callable[[str, Array], None]
@@ -30,7 +30,7 @@ def forward(
     """
     seen = tap or _ignore
     with np.errstate(all="ignore"):
-        hidden = x.astype(np.float64)
+        hidden = weights["embedding.weight"][x[..., 0].astype(np.int64)] if config.n_tokens else x.astype(np.float64)
         if config.linear_in:
             hidden = _linear(weights, "linear_in", hidden)  # (B, T, M)
             seen("linear_in", hidden)
@@ -90,7 +90,11 @@ def mix(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden: Ar
     x_dbl = u @ weights[f"{prefix}x_proj.weight"].T  # (B, T, R + 2N)
     low_rank_dt, b, c = np.split(x_dbl, [config.dt_rank, config.dt_rank + config.d_state], axis=-1)
     if config.inner_norm == "rms":
-        low_rank_dt, b, c = (_rms(part, config.inner_norm_epsilon) for part in (low_rank_dt, b, c))
+        parts = {"dt": low_rank_dt, "b": b, "c": c}
+        low_rank_dt, b, c = (
+            rms(part, config.inner_norm_epsilon) * weights.get(f"{prefix}{norm}_norm.weight", np.float64(1.0))
+            for norm, part in parts.items()
+        )
     dt = np.logaddexp(0.0, _linear(weights, f"{prefix}dt_proj", low_rank_dt))  # softplus: (B, T, D)
     y = scan(dt, u, -np.exp(weights[f"{prefix}A_log"]), b, c) + u * weights[f"{prefix}D"]  # (B, T, D)
     gated = y * ACTIVATIONS[config.gate](z)
@@ -117,11 +121,12 @@ def scan(dt: Array, u: Array, a: Array, b: Array, c: Array) -> Array:
 def _norm(config: ModelConfig, weights: Mapping[str, Array], name: str, hidden: Array) -> Array:
     if config.norm == "layer":
         hidden = hidden - hidden.mean(axis=-1, keepdims=True)
-    normed = _rms(hidden, config.norm_epsilon) * weights[f"{name}.weight"]
+    normed = rms(hidden, config.norm_epsilon) * weights[f"{name}.weight"]
     return normed + weights.get(f"{name}.bias", np.float64(0.0))
 
 
-def _rms(values: Array, epsilon: float) -> Array:
+def rms(values: Array, epsilon: float) -> Array:
+    """Return values divided by the root of their mean square plus ``epsilon``, along the last axis."""
     return values / np.sqrt((values * values).mean(axis=-1, keepdims=True) + epsilon)
 
 
@@ -147,6 +152,11 @@ def _ignore(_name: str, _tensor: Array) -> None:
 
 
 ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {"silu": silu, "gelu": _gelu, "relu": _relu}
+LAYER_ACTIVATIONS: Mapping[LayerActivation, Callable[[Array], Array]] = {
+    **ACTIVATIONS,
+    "tanh": np.tanh,
+    "sigmoid": lambda values: 1.0 / (1.0 + np.exp(-values)),
+}
 POOLINGS: Mapping[Pooling, Callable[[Array], Array]] = {
     "mean": lambda hidden: hidden.mean(axis=1),
     "last": lambda hidden: hidden[:, -1],

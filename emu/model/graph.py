@@ -9,7 +9,7 @@ import numpy as np
 
 from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
-from emu.model.ops import Array, Fork, Linear, Mixer, Norm, Operation, Pool
+from emu.model.ops import Array, Embedding, Fork, InnerNorms, Linear, Mixer, Norm, Operation, Pool
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,8 @@ def build_graph(checkpoint: Checkpoint, fold: bool = True) -> Graph:
     weights = {name: tensor.astype(np.float64) for name, tensor in checkpoint.weights.items()}
     config = checkpoint.config
     operations: list[Operation] = []
+    if config.n_tokens:
+        operations.append(Embedding(weights["embedding.weight"]))
     if config.linear_in:
         operations.append(_linear(weights, "linear_in"))
     for number in range(config.n_blocks):
@@ -33,7 +35,8 @@ def build_graph(checkpoint: Checkpoint, fold: bool = True) -> Graph:
         operations.append(_norm(config, weights, "norm_f"))
     operations.append(Pool(config.pooling))
     if config.head:
-        operations.append(_linear(weights, "head"))
+        head = _linear(weights, "head")
+        operations.append(head if head.bias is None or head.bias.any() else replace(head, bias=None))
     graph = Graph(config, tuple(operations))
     return fold_out_proj(fold_linear_in(graph)) if fold else graph
 
@@ -91,6 +94,7 @@ def _block(config: ModelConfig, weights: dict[str, Array], prefix: str) -> list[
         dt_proj=_linear(weights, f"{mixer}dt_proj"),
         a=-decay,
         d=weights[f"{mixer}D"],
+        inner_norms=_inner_norms(config, weights, mixer),
     )
     out_proj = _linear(weights, f"{mixer}out_proj")
     adding = replace(out_proj, adds=True)
@@ -107,8 +111,16 @@ def _block(config: ModelConfig, weights: dict[str, Array], prefix: str) -> list[
             return [_norm(config, weights, f"{prefix}norm"), mixing, out_proj]
 
 
+def _inner_norms(config: ModelConfig, weights: dict[str, Array], mixer: str) -> InnerNorms | None:
+    if config.inner_norm == "none":
+        return None
+    widths = {"dt": config.dt_rank, "b": config.d_state, "c": config.d_state}
+    dt, b, c = (weights.get(f"{mixer}{part}_norm.weight", np.ones(width)) for part, width in widths.items())
+    return InnerNorms(dt, b, c, config.inner_norm_epsilon)
+
+
 def _norm(config: ModelConfig, weights: dict[str, Array], name: str) -> Norm:
-    return Norm(weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.norm)
+    return Norm(weights[f"{name}.weight"], weights.get(f"{name}.bias"), config.norm, config.norm_epsilon)
 
 
 def _linear(weights: dict[str, Array], name: str) -> Linear:

@@ -7,7 +7,7 @@ little-endian, every tensor at a multiple of 16 bytes::
 
 The record of an operation is uint32: kind, width in, width out, parameter, then the offset of each of its tensors.
 Matrices are float32, float16 or int8 with a float32 scale for each row. All other tensors, and all arithmetic, are
-float32.
+float32. Tensors with the same bytes are stored once: an embedding and a head that is tied to it are one table.
 """
 
 import struct
@@ -20,22 +20,41 @@ import numpy as np
 from emu.errors import InputError
 from emu.model.config import MatrixType
 from emu.model.graph import Graph
-from emu.model.ops import KINDS, Array, Buffer, Fork, Linear, Mixer, Norm, Operation, Pool, Slot, pad_rows, padded
+from emu.model.ops import (
+    KINDS,
+    Activation,
+    Array,
+    Buffer,
+    Embedding,
+    Fork,
+    Linear,
+    Mixer,
+    Norm,
+    Operation,
+    Pool,
+    Slot,
+    pad_rows,
+    padded,
+)
 from emu.reading import read_bytes
 
 MAGIC = b"MAMB"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ALIGNMENT = 16
 LARGEST_DIMENSION = 0xFFFF
 LARGEST_ARENA = 1 << 26
 """Bytes: more than any microcontroller's RAM, and little enough for a linker to say so."""
 
 _MATRIX_TYPES: tuple[MatrixType, ...] = ("f32", "f16", "int8")  # by their number in the image
-_HEADER = struct.Struct("<4sIII" + "8I" + "IfII")
+_HEADER = struct.Struct("<4sIII" + "8I" + "IIII")
 _RECORD = struct.Struct("<4I")  # kind, width in, width out, parameter
 _CHECKED_FROM = 16  # the checksum covers everything after itself
 
 _LARGEST_INT8 = 127
+_MOST_PARAMETERS = 8
+"""The values that the parameter of any operation can have, at most."""
+_FIRST_TYPE = 56
+"""The bit of the first type of matrix among the parts of the engine."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,10 @@ class ImageInfo:
     """Whether the image has the last out_proj; False if it is folded into the head."""
     each_step: bool
     """Whether the model has outputs at each step; False if it has outputs of a whole sequence."""
+    n_tokens: int
+    """V: the inputs are tokens less than this; 0 if they are rows of numbers."""
+    parts: int
+    """The parts of the engine that this image needs, by the bits of ``runtime/src/parts.h``."""
 
 
 def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
@@ -71,26 +94,33 @@ def write_image(graph: Graph, matrix_type: MatrixType = "f32") -> bytes:
     d_state, dt_rank = padded(c.d_state), padded(c.dt_rank)
     n_blocks = _mixers(graph.operations)
     dimensions = (c.n_features, c.n_outputs, c.d_model, c.d_inner, d_state, c.d_conv, dt_rank, n_blocks)
-    if max(dimensions) > LARGEST_DIMENSION:
-        raise InputError(f"a dimension of {max(dimensions)} is beyond the image format's {LARGEST_DIMENSION}")
+    n_tokens = next((len(each.weight) for each in graph.operations if isinstance(each, Embedding)), 0)
+    if max(*dimensions, n_tokens) > LARGEST_DIMENSION:
+        largest = max(*dimensions, n_tokens)
+        raise InputError(f"a dimension of {largest} is beyond the image format's {LARGEST_DIMENSION}")
     _require_order(graph.operations)
 
     table_bytes = sum(_record_bytes(type(operation)) for operation in graph.operations)
     start = _aligned(_HEADER.size + table_bytes)
     table, body = bytearray(), bytearray()
+    stored: dict[bytes, int] = {}
     width = c.n_features
     for operation in graph.operations:
         takes, width = operation.widths(width)
         table += _RECORD.pack(KINDS.index(type(operation)), takes, width, operation.parameter)
         for slot, tensor in zip(operation.slots, operation.stored(), strict=True):
-            table += struct.pack("<I", 0 if tensor is None else start + len(body))
-            if tensor is not None:
-                data = _encode(tensor, slot, matrix_type)
+            if tensor is None:
+                table += struct.pack("<I", 0)
+                continue
+            data = _encode(tensor, slot, matrix_type)
+            if data not in stored:
+                stored[data] = start + len(body)
                 body += data + bytes(-len(data) % ALIGNMENT)
+            table += struct.pack("<I", stored[data])
     table += bytes(start - _HEADER.size - len(table))
 
     n_operations, type_number = len(graph.operations), _MATRIX_TYPES.index(matrix_type)
-    tail = (*dimensions, n_operations, c.norm_epsilon, _arena_bytes(graph), type_number)
+    tail = (*dimensions, n_operations, n_tokens, _arena_bytes(graph), type_number)
     image_bytes = start + len(body)
     unchecked = _HEADER.pack(MAGIC, FORMAT_VERSION, image_bytes, 0, *tail) + table + body
     checksum = zlib.crc32(unchecked[_CHECKED_FROM:])
@@ -118,6 +148,8 @@ def read_image_info(path: Path) -> ImageInfo:
         raise InputError(f"{path}: its header gives dimensions that no model has: {rest[:8]}")
     if not 0 < rest[10] <= LARGEST_ARENA:
         raise InputError(f"{path}: its header asks for {rest[10]:,} bytes of RAM; no board has as much")
+    if rest[11] >= len(_MATRIX_TYPES):
+        raise InputError(f"{path}: its matrices are of type {rest[11]}; this emu knows 0 to {len(_MATRIX_TYPES) - 1}")
     operations = _read_operations(path, data, count=rest[8])
     kinds = [kind for kind, _ in operations]
     if kinds.count(Mixer) != rest[7]:
@@ -129,7 +161,14 @@ def read_image_info(path: Path) -> ImageInfo:
         has_linear_in=each_step[:1] == [Linear],
         has_last_out_proj=each_step[-1:] != [Mixer],
         each_step=(Pool, Pool("none").parameter) in operations,
+        n_tokens=rest[9],
+        parts=_parts(operations, matrix_type=rest[11]),
     )
+
+
+def _parts(operations: list[tuple[type[Operation], int]], matrix_type: int) -> int:
+    used = {_MOST_PARAMETERS * KINDS.index(kind) + parameter for kind, parameter in operations}
+    return sum(1 << bit for bit in used) | 1 << _FIRST_TYPE + matrix_type
 
 
 def _read_operations(path: Path, data: bytes, count: int) -> list[tuple[type[Operation], int]]:
@@ -142,6 +181,8 @@ def _read_operations(path: Path, data: bytes, count: int) -> list[tuple[type[Ope
         kind, _, _, parameter = _RECORD.unpack_from(data, at)
         if kind >= len(KINDS):
             raise InputError(f"{path}: operation {number} is of kind {kind}; this emu knows 0 to {len(KINDS) - 1}")
+        if parameter >= _MOST_PARAMETERS:
+            raise InputError(f"{path}: operation {number} has parameter {parameter}; none has one that large")
         found.append((KINDS[kind], parameter))
         at += _record_bytes(KINDS[kind])
     return found
@@ -159,6 +200,7 @@ def c_header(info: ImageInfo, image: bytes, name: str) -> str:
         f"#define {macro}_FEATURES {info.n_features}u\n"
         f"#define {macro}_OUTPUTS {info.n_outputs}u\n"
         f"#define {macro}_ARENA_BYTES {info.arena_bytes}u\n\n"
+        f"/* The engine has only what this model needs if it is compiled with -DMAMBA_PARTS={info.parts:#x}ull. */\n\n"
         f"static const uint8_t {name}_image[{len(image)}] __attribute__((aligned({ALIGNMENT}))) = {{\n{lines}\n}};\n\n"
         f"#endif\n"
     )
@@ -173,11 +215,16 @@ def _require_order(operations: tuple[Operation, ...]) -> None:
     at, forked, fits = "input", False, True
     for operation in operations:
         match at, operation:
-            case "pooled", Linear(adds=False):
+            case (("pooled" | "output"), (Linear(adds=False) | Norm() | Activation())):
                 at = "output"
                 continue
             case (("pooled" | "output"), _):
                 fits = False
+            case _, Activation():
+                fits = fits and at != "input" and not (at == "hidden" and forked)
+                continue
+            case _, Embedding():
+                fits = fits and at == "input"
             case _, Fork():
                 fits, forked = fits and not forked, True
             case _, Norm():
@@ -232,6 +279,21 @@ def _rounded(tensor: np.ndarray, dtype: str) -> np.ndarray:
     return rounded
 
 
+def _head_buffers(operations: tuple[Operation, ...], width: int) -> list[int]:
+    """Return the widths of the buffers inside the head, which takes a vector of ``width``.
+
+    A result needs a buffer of its own if it is the first, or if a matrix makes it; two are enough. The last result is
+    the outputs.
+    """
+    at = next(index for index, operation in enumerate(operations) if isinstance(operation, Pool))
+    widest, vectors = 0, 0
+    for operation in operations[at + 1 : -1]:
+        _, width = operation.widths(width)
+        widest = max(widest, width)
+        vectors += vectors == 0 or isinstance(operation, Linear)
+    return [widest] * min(vectors, 2)
+
+
 def _arena_bytes(graph: Graph) -> int:
     """Return the RAM of one sequence: the sum of ``mamba_layout`` in ``runtime/src/image.c``, which checks it."""
     c, n_blocks = graph.config, _mixers(graph.operations)
@@ -249,4 +311,5 @@ def _arena_bytes(graph: Graph) -> int:
             break
         written.add(operation.writes)
     buffers += [c.d_model] * len(written & {"hidden", "normed"})
+    buffers += _head_buffers(graph.operations, width)
     return sum(4 * padded(floats) for floats in buffers)

@@ -92,8 +92,8 @@ _OTHERS = (
         "belongs to a second direction; bidirectional blocks are not computed",
     ),
     (
-        r".*\b(dt|b|c|B|C)_(layer)?norm\.(weight|bias)",
-        "is a norm on dt, B or C inside a block, which is not computed",
+        r".*\b(dt|b|c|B|C)_(layer)?norm\.bias",
+        "belongs to a norm on dt, B or C that is no RMSNorm, which is not computed",
     ),
 )
 """Tensors of models that emu does not support, and what to say of each."""

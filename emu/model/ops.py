@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.model.config import NormKind, Pooling
+from emu.model.config import LayerActivation, NormKind, Pooling
 
 Array = NDArray[np.float64]
 
@@ -20,12 +20,16 @@ EXP_STEPS_PER_OCTAVE = 64
 """Entries of the engine's table of 2^(i / 64)."""
 
 _POOLINGS: tuple[Pooling, ...] = ("mean", "last", "max", "sum", "none")  # by their number in the image
+_ACTIVATIONS: tuple[LayerActivation, ...] = ("silu", "gelu", "relu", "tanh", "sigmoid")  # the same
 
 _EXP_STEPS_LIMIT = 7900.0  # 2^(-7900 / 64) is the smallest decay that the engine's table makes
 
 
-Buffer = Literal["u", "hidden", "normed", "pooled"]
-"""The engine's buffer that an operation writes. Only ``Fork`` and ``Norm`` may read the buffer that they write."""
+Buffer = Literal["u", "hidden", "normed", "pooled", "in_place"]
+"""The engine's buffer that an operation writes. Only ``Fork`` and ``Norm`` may read the buffer that they write.
+
+``in_place`` is the buffer of the input.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,9 @@ class Slot:
     storage: Literal["matrix", "bias", "floats"]
     """``matrix``: the image's matrix type. ``bias``: float32, padded to a multiple of four. ``floats``: float32."""
     shape: tuple[str, ...]
-    """Dimensions by name, rows first: IN and OUT of the operation, D, N, K, R, and X = R + N + N."""
-    optional: bool = False
+    """Dimensions by name, rows first: IN, OUT, D, N, K, R, X = R + N + N, Y = X + 4, and V tokens; none is 1."""
+    presence: Literal["needed", "optional", "if_one"] = "needed"
+    """``if_one``: needed if the operation's parameter is 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Linear:
     writes: ClassVar[Buffer] = "hidden"
     slots: ClassVar = (
         Slot("linear_weight", "matrix", ("OUT", "IN")),
-        Slot("linear_bias", "bias", ("OUT",), optional=True),
+        Slot("linear_bias", "bias", ("OUT",), "optional"),
     )
 
     @property
@@ -73,21 +78,23 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Norm:
-    """RMSNorm: y = weight * x / sqrt(mean(x * x) + epsilon) + bias, with the model's epsilon.
+    """RMSNorm: y = weight * x / sqrt(mean(x * x) + epsilon) + bias.
 
     LayerNorm is the RMSNorm of x without its mean.
     """
 
     weight: Array
-    """(M,)"""
+    """(M,): ones, if the norm has no weights."""
     bias: Array | None = None
     """(M,)"""
     kind: NormKind = "rms"
+    epsilon: float = 1e-5
 
     writes: ClassVar[Buffer] = "normed"
     slots: ClassVar = (
         Slot("norm_weight", "floats", ("IN",)),
-        Slot("norm_bias", "floats", ("IN",), optional=True),
+        Slot("norm_bias", "floats", ("IN",), "optional"),
+        Slot("norm_epsilon", "floats", ()),
     )
 
     @property
@@ -101,7 +108,26 @@ class Norm:
 
     def stored(self) -> tuple[Array | None, ...]:
         """Return what the image stores, in the order of ``slots``."""
-        return self.weight, self.bias
+        return self.weight, self.bias, np.array([self.epsilon])
+
+
+@dataclass(frozen=True, eq=False)
+class InnerNorms:
+    """An RMSNorm each on dt, B and C inside a Mamba block. Weights are ones, if a norm has none."""
+
+    dt: Array
+    """(R,)"""
+    b: Array
+    """(N,)"""
+    c: Array
+    """(N,)"""
+    epsilon: float
+
+    def stored(self, dt_rank: int, d_state: int) -> Array:
+        """Return the padded weights and the epsilons, scaled so that the engine needs no mean: sums do."""
+        parts = ((self.dt, dt_rank), (self.b, d_state), (self.c, d_state))
+        weights = [pad_rows(weight * math.sqrt(len(weight)), rows) for weight, rows in parts]
+        return np.concatenate([*weights, np.array([self.epsilon * len(weight) for weight, _ in parts]), np.zeros(1)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +148,14 @@ class Mixer:
     """(D, N): -exp(A_log), negative."""
     d: Array
     """(D,): the skip."""
+    inner_norms: InnerNorms | None = None
 
     writes: ClassVar[Buffer] = "u"
-    parameter: ClassVar = 0
     slots: ClassVar = (
         Slot("in_x_weight", "matrix", ("D", "IN")),
-        Slot("in_x_bias", "bias", ("D",), optional=True),
+        Slot("in_x_bias", "bias", ("D",), "optional"),
         Slot("in_z_weight", "matrix", ("D", "IN")),
-        Slot("in_z_bias", "bias", ("D",), optional=True),
+        Slot("in_z_bias", "bias", ("D",), "optional"),
         Slot("conv_weight", "floats", ("D", "K")),
         Slot("conv_bias", "floats", ("D",)),
         Slot("x_proj", "matrix", ("X", "D")),
@@ -138,7 +164,13 @@ class Mixer:
         Slot("rate", "floats", ("D", "N")),
         Slot("dt_limit", "floats", ("D",)),
         Slot("skip", "floats", ("D",)),
+        Slot("inner_norm", "floats", ("Y",), "if_one"),
     )
+
+    @property
+    def parameter(self) -> int:
+        """The parameter in the image."""
+        return int(self.inner_norms is not None)
 
     def widths(self, _: int) -> tuple[int, int]:
         """Return the widths of the vector that it takes and of its result."""
@@ -163,6 +195,7 @@ class Mixer:
             *(self.conv_weight, self.conv_bias),
             *(x_proj, dt_weight, self.dt_proj.bias),
             *(rate, dt_limit, self.d),
+            None if self.inner_norms is None else self.inner_norms.stored(dt_rank, d_state),
         )
 
 
@@ -185,9 +218,9 @@ class Fork:
 
 @dataclass(frozen=True)
 class Pool:
-    """Reduce all time steps to one vector. The operations after it run once, at the end of the sequence.
+    """Reduce all time steps to one vector. The operations after it, the head, run once, at the end of the sequence.
 
-    With ``none`` each step keeps its vector, and the operations after it run at each step.
+    With ``none`` each step keeps its vector, and the head runs at each step.
     """
 
     pooling: Pooling
@@ -209,8 +242,51 @@ class Pool:
         return ()
 
 
-Operation = Norm | Mixer | Linear | Fork | Pool
-KINDS: tuple[type[Operation], ...] = (Norm, Mixer, Linear, Fork, Pool)
+@dataclass(frozen=True)
+class Activation:
+    """y = function(x), element by element."""
+
+    function: LayerActivation
+
+    writes: ClassVar[Buffer] = "in_place"
+    slots: ClassVar = ()
+
+    @property
+    def parameter(self) -> int:
+        """The parameter in the image."""
+        return _ACTIVATIONS.index(self.function)
+
+    def widths(self, width: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result, both that of the vector before it."""
+        return width, width
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores: nothing."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """y = the row of ``weight`` that the token picks: the input is one token."""
+
+    weight: Array
+    """(V, M)"""
+
+    writes: ClassVar[Buffer] = "hidden"
+    parameter: ClassVar = 0
+    slots: ClassVar = (Slot("embedding_weight", "matrix", ("V", "OUT")),)
+
+    def widths(self, _: int) -> tuple[int, int]:
+        """Return the widths of the vector that it takes and of its result."""
+        return 1, self.weight.shape[1]
+
+    def stored(self) -> tuple[Array | None, ...]:
+        """Return what the image stores, in the order of ``slots``."""
+        return (self.weight,)
+
+
+Operation = Norm | Mixer | Linear | Fork | Pool | Activation | Embedding
+KINDS: tuple[type[Operation], ...] = (Norm, Mixer, Linear, Fork, Pool, Activation, Embedding)
 """By their number in the image."""
 
 

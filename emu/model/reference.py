@@ -136,6 +136,7 @@ class MambaClassifier(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.embedding = nn.Embedding(config.n_tokens, config.d_model) if config.n_tokens else None
         self.linear_in = nn.Linear(config.n_features, config.d_model) if config.linear_in else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_blocks))
         residual = config.block == "residual"
@@ -145,7 +146,8 @@ class MambaClassifier(nn.Module):
 
     def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:
         """Map x (B, T, F) to logits; ``tap`` sees every intermediate tensor as ``layers.0.conv1d`` and so on."""
-        hidden = x if self.linear_in is None else self.linear_in(x)  # (B, T, M)
+        hidden = x if self.embedding is None else self.embedding(x[..., 0].long())  # (B, T, M)
+        hidden = hidden if self.linear_in is None else self.linear_in(hidden)
         if tap is not None and self.linear_in is not None:
             tap("linear_in", hidden)
         for index, layer in enumerate(self.layers):

@@ -36,12 +36,14 @@ class Facts:
         return next(((value, source) for source, facts in sources if (value := getattr(facts, key)) is not None), None)
 
 
-def shape_statements(config: ModelConfig, tokens: bool) -> Iterator[Statement]:
-    """Yield what the tensors' shapes show of a model; ``tokens`` says that its input layer is an embedding."""
-    if not config.linear_in:
+def shape_statements(config: ModelConfig) -> Iterator[Statement]:
+    """Yield what the tensors' shapes show of a model."""
+    if config.n_tokens:
+        entrance = f"tokens, embedding {config.n_tokens} -> {config.d_model}"
+    elif not config.linear_in:
         entrance = f"rows of {config.n_features}"
     else:
-        entrance = f"{'embedding' if tokens else 'linear'} {config.n_features} -> {config.d_model}"
+        entrance = f"linear {config.n_features} -> {config.d_model}"
     blocks = (
         f"{config.n_blocks} of d_model {config.d_model}, d_inner {config.d_inner}, d_state {config.d_state}, "
         f"d_conv {config.d_conv}, dt_rank {config.dt_rank}"

@@ -115,6 +115,19 @@ def require_width(x: NDArray[np.float32], columns: int) -> None:
         raise InputError(f"the inputs have {x.shape[-1]} features a row; the firmware takes {columns}")
 
 
+def require_rows(x: NDArray[np.float32], columns: int, n_tokens: int) -> None:
+    """Raise InputError if x (N, T, F) is not rows of ``columns``, or if the model has tokens and x holds others."""
+    if not n_tokens:
+        require_width(x, columns)
+        return
+    if x.shape[-1] != 1:
+        raise InputError(f"the model takes tokens: x has shape {list(x.shape)}, expected int [N, T]")
+    wrong = np.argwhere((x < 0) | (x >= n_tokens) | (x != np.floor(x)))
+    if len(wrong):
+        at = tuple(map(int, wrong[0]))
+        raise InputError(f"x holds {x[at]:g} at {list(at[:2])}; the model's tokens are 0 to {n_tokens - 1}")
+
+
 def require_reference_shape(inputs: EvaluationInputs, outputs: int, each_step: bool) -> None:
     """Raise InputError if PyTorch's answers are not ``outputs`` columns, at each step or of each input."""
     reference = inputs.reference

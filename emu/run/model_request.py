@@ -11,7 +11,7 @@ from emu.model.checking import check_reading
 from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.record import Reading
-from emu.run.driving import require_reference_shape, require_width
+from emu.run.driving import require_reference_shape, require_rows
 from emu.run.layers import require_reference
 from emu.targets import Target
 
@@ -55,7 +55,7 @@ class ModelRequest:
         checkpoint = self.model.checkpoint
         if self.reading is not None or checkpoint is None:
             return self.reading
-        require_width(self.inputs.x, checkpoint.config.n_features)
+        require_rows(self.inputs.x, checkpoint.config.n_features, checkpoint.config.n_tokens)
         require_reference_shape(self.inputs, checkpoint.config.n_outputs, checkpoint.config.pooling == "none")
         try:
             return check_reading(checkpoint, self.inputs, tolerance)
@@ -74,7 +74,7 @@ class ModelRequest:
     def require_fit(self) -> None:
         """Raise InputError if the inputs or their logits are not for the model."""
         info = read_image_info(self.model.image)
-        require_width(self.inputs.x, info.n_features)
+        require_rows(self.inputs.x, info.n_features, info.n_tokens)
         require_reference_shape(self.inputs, info.n_outputs, info.each_step)
 
     def elf_for(self, target: Target) -> Path:

@@ -42,7 +42,7 @@ typedef enum mamba_status {
 /* A validated image. The struct points into the image, so the image must stay in its place. */
 typedef struct mamba_model {
     const struct mamba_header *header;
-    uint32_t n_features; /* F: floats in one input row */
+    uint32_t n_features; /* F: floats in one input row; 1 for the number of a token */
     uint32_t n_outputs;  /* C: floats that mamba_finish() writes */
 } mamba_model;
 
@@ -56,6 +56,7 @@ typedef struct mamba_sequence {
     float *hidden;  /* (M) what flows between mixers, or NULL */
     float *normed;  /* (M) RMSNorm of hidden, or NULL */
     float *pooled;  /* (M or D) running sum over time, or the buffer of the last step if only that step counts */
+    float *head[2]; /* (widest vector inside the head) each, or NULL */
     uint32_t steps; /* time steps so far */
 } mamba_sequence;
 
@@ -68,7 +69,7 @@ size_t mamba_arena_bytes(const mamba_model *model);
 /* Begin a sequence with a zero state. */
 mamba_status mamba_start(mamba_sequence *sequence, const mamba_model *model, void *arena, size_t arena_bytes);
 
-/* Take one row x (F). */
+/* Take one row x (F). A number that is no token's makes all later outputs NaN. */
 void mamba_step(mamba_sequence *sequence, const float *x);
 
 /* Pool, and write the logits (C); without pooling, the logits of the last step. The sequence may go on with further steps

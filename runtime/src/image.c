@@ -4,10 +4,10 @@
 
 #include "kernels/kernels.h"
 
-enum buffer { INPUT, U, HIDDEN, NORMED, POOLED, OUTPUT, BUFFERS };
-enum dimension { ONE, IN, OUT, D, N, K, R, X, DIMENSIONS };
+enum buffer { INPUT, U, HIDDEN, NORMED, POOLED, OUTPUT, IN_PLACE };
+enum dimension { ONE, IN, OUT, D, N, K, R, X, Y, V, DIMENSIONS };
 enum storage { MATRIX, BIAS, FLOATS };
-enum presence { NEEDED, OPTIONAL };
+enum presence { NEEDED, OPTIONAL, IF_ONE };
 
 /* The number of each tensor among the tensors of all kinds, and the number of each kind's first tensor. */
 enum {
@@ -84,8 +84,8 @@ static mamba_status check_header(const struct mamba_header *h, size_t image_byte
     const int dimensions_ok = dimension_ok(h->n_features) && dimension_ok(h->n_outputs) && dimension_ok(h->d_model) &&
                               dimension_ok(h->d_inner) && dimension_ok(h->d_state) && h->d_state % 4u == 0 &&
                               dimension_ok(h->d_conv) && dimension_ok(h->dt_rank) && h->dt_rank % 4u == 0 &&
-                              dimension_ok(h->n_blocks);
-    return dimensions_ok && h->matrix_type <= MAMBA_INT8 && h->norm_epsilon >= 0.0f ? MAMBA_OK : MAMBA_ERROR_DIMENSION;
+                              dimension_ok(h->n_blocks) && h->n_tokens <= MAMBA_LARGEST;
+    return dimensions_ok && h->matrix_type <= MAMBA_INT8 && mamba_has_type(h->matrix_type) ? MAMBA_OK : MAMBA_ERROR_DIMENSION;
 }
 
 /* Whether `bytes` bytes at `offset` lie inside the image; a tensor may be absent if it is optional. */
@@ -114,23 +114,24 @@ struct flow {
 static int follows(const struct mamba_header *h, const struct mamba_operation *op, uint32_t out, struct flow *flow)
 {
     const struct kind *kind = &kinds[op->kind];
-    const uint32_t kept = flow->kept;
+    const uint32_t kept = flow->kept, before = flow->at;
     if (op->in != flow->width || op->out != out || !dimension_ok(out) || op->parameter >= kind->parameters) return 0;
-    if (flow->at == POOLED) { /* the head */
-        flow->width = out;
+    flow->width = out;
+    if (before == POOLED || before == OUTPUT) { /* the head */
         flow->at = OUTPUT;
-        return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;
+        return op->kind == MAMBA_NORM || op->kind == MAMBA_ACTIVATION || (op->kind == MAMBA_LINEAR && op->parameter == 0);
     }
-    if (flow->at == OUTPUT || (flow->at == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM)) return 0;
+    if (before == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM) return 0;
     if ((kind->writes == HIDDEN || kind->writes == NORMED) && out > h->d_model) return 0;
     if (kind->writes == HIDDEN) flow->kept = op->kind == MAMBA_FORK ? out : 0;
     flow->mixers += op->kind == MAMBA_MIXER;
-    flow->width = out;
-    flow->at = kind->writes;
+    if (kind->writes != IN_PLACE) flow->at = kind->writes;
     switch (op->kind) {
     case MAMBA_LINEAR: return op->parameter == MAMBA_LINEAR_ADDS ? kept == out : kept == 0;
     case MAMBA_FORK: return kept == 0;
     case MAMBA_POOL: return kept == 0 && flow->mixers == h->n_blocks;
+    case MAMBA_ACTIVATION: return before != INPUT && !(before == HIDDEN && kept > 0);
+    case MAMBA_EMBEDDING: return before == INPUT && h->n_tokens > 0;
     default: return 1;
     }
 }
@@ -140,19 +141,20 @@ static mamba_status check_operation(const struct mamba_header *h, const struct m
 {
     const size_t before = (size_t)((const uint8_t *)op - (const uint8_t *)h), left = h->image_bytes - before;
     if (left < sizeof *op) return MAMBA_ERROR_TRUNCATED;
-    if (op->kind >= MAMBA_KINDS) return MAMBA_ERROR_OPERATION;
+    if (op->kind >= MAMBA_KINDS || op->parameter >= 8u || !mamba_has(op->kind, op->parameter)) return MAMBA_ERROR_OPERATION;
     const uint32_t count = tensor_count(op->kind);
     if (left - sizeof *op < count * sizeof(uint32_t)) return MAMBA_ERROR_TRUNCATED;
 
     const uint32_t dimensions[DIMENSIONS] = {
         [ONE] = 1, [IN] = op->in, [OUT] = op->out, [D] = h->d_inner, [N] = h->d_state, [K] = h->d_conv, [R] = h->dt_rank,
-        [X] = h->dt_rank + 2u * h->d_state,
+        [X] = h->dt_rank + 2u * h->d_state, [Y] = h->dt_rank + 2u * h->d_state + 4u, [V] = h->n_tokens,
     };
     if (!follows(h, op, dimensions[kinds[op->kind].width], flow)) return MAMBA_ERROR_OPERATION;
     const struct tensor *t = tensors + kinds[op->kind].first_tensor;
     for (uint32_t slot = 0; slot < count; slot++, t++) {
         const uint64_t bytes = tensor_bytes(h, t->storage, dimensions[t->rows], dimensions[t->columns]);
-        if (!bytes_ok(h, op->offsets[slot], bytes, t->presence == OPTIONAL)) return MAMBA_ERROR_TENSOR;
+        const int optional = t->presence == OPTIONAL || (t->presence == IF_ONE && op->parameter != 1u);
+        if (!bytes_ok(h, op->offsets[slot], bytes, optional)) return MAMBA_ERROR_TENSOR;
     }
     return MAMBA_OK;
 }
@@ -187,7 +189,7 @@ mamba_status mamba_open(mamba_model *model, const void *image, size_t image_byte
 /* ---- Arena ---- */
 
 /* Take `floats` floats, rounded up so that the next buffer is aligned. Sizes fit 64 bits: see MAMBA_LARGEST. */
-static float *take(float *arena, uint64_t *used, uint64_t floats)
+static __attribute__((noinline)) float *take(float *arena, uint64_t *used, uint64_t floats)
 {
     float *buffer = arena ? arena + *used : NULL;
     *used += (floats + 3u) & ~(uint64_t)3u;
@@ -197,9 +199,10 @@ static float *take(float *arena, uint64_t *used, uint64_t floats)
 uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence *sequence)
 {
     uint32_t written = 0, at = INPUT; /* a bit for each buffer, and the last buffer */
+    uint32_t left = h->n_operations;
     const struct mamba_operation *op = mamba_first(h);
-    for (; op->kind != MAMBA_POOL; op = mamba_next(op)) {
-        at = kinds[op->kind].writes;
+    for (; op->kind != MAMBA_POOL; op = mamba_next(op), left--) {
+        if (kinds[op->kind].writes != IN_PLACE) at = kinds[op->kind].writes;
         written |= 1u << at;
     }
     mamba_sequence unused;
@@ -213,5 +216,12 @@ uint64_t mamba_layout(const struct mamba_header *h, float *arena, mamba_sequence
     s->normed = written & 1u << NORMED ? take(arena, &used, h->d_model) : NULL;
     if (op->parameter != MAMBA_POOL_LAST && op->parameter != MAMBA_POOL_NONE) s->pooled = take(arena, &used, op->in);
     else s->pooled = at == U ? s->u : at == HIDDEN ? s->hidden : s->normed;
+    uint32_t widest = 0, vectors = 0; /* of the head, without the outputs */
+    for (op = mamba_next(op); left > 2u; op = mamba_next(op), left--) {
+        if (op->out > widest) widest = op->out;
+        vectors += vectors == 0 || op->kind == MAMBA_LINEAR;
+    }
+    s->head[0] = vectors > 0 ? take(arena, &used, widest) : NULL;
+    s->head[1] = vectors > 1u ? take(arena, &used, widest) : NULL;
     return used * sizeof(float);
 }

@@ -1,4 +1,4 @@
-/* The model image: the exporter writes it, and the engine reads it in place. Format version 2.
+/* The model image: the exporter writes it, and the engine reads it in place. Format version 3.
  *
  *     header | operations, in the order in which they run | tensors
  *
@@ -11,9 +11,10 @@
 
 #include "mamba.h"
 #include "matrix.h"
+#include "parts.h"
 
 #define MAMBA_MAGIC          0x424d414du /* "MAMB" */
-#define MAMBA_FORMAT_VERSION 2u
+#define MAMBA_FORMAT_VERSION 3u
 #define MAMBA_LARGEST        0xffffu /* the largest dimension: keeps every size within 64 bits */
 
 struct mamba_header {
@@ -21,7 +22,7 @@ struct mamba_header {
     uint32_t version;
     uint32_t image_bytes;
     uint32_t checksum; /* CRC-32 (as in zlib) of everything after this field */
-    uint32_t n_features; /* F */
+    uint32_t n_features; /* F; 1 for a token */
     uint32_t n_outputs;  /* C */
     uint32_t d_model;    /* M: the widest vector between the mixers */
     uint32_t d_inner;    /* D */
@@ -30,7 +31,7 @@ struct mamba_header {
     uint32_t dt_rank;    /* R, a multiple of 4 (padded by the exporter) */
     uint32_t n_blocks;     /* the mixers among the operations */
     uint32_t n_operations;
-    float norm_epsilon;
+    uint32_t n_tokens;   /* V, or 0 if the input is no token */
     uint32_t arena_bytes;
     uint32_t matrix_type; /* enum mamba_matrix_type */
 };
@@ -42,7 +43,8 @@ enum mamba_kind {
 };
 
 /* Parameters of operations. */
-enum { MAMBA_NORM_LAYER = 1, MAMBA_LINEAR_ADDS = 1 };
+enum { MAMBA_NORM_LAYER = 1, MAMBA_MIXER_NORMS = 1, MAMBA_LINEAR_ADDS = 1 };
+enum { MAMBA_GELU = 1, MAMBA_RELU = 2, MAMBA_TANH = 3, MAMBA_SIGMOID = 4 };
 enum { MAMBA_POOL_LAST = 1, MAMBA_POOL_MAX = 2, MAMBA_POOL_SUM = 3, MAMBA_POOL_NONE = 4 };
 
 /* The tensors of each kind; each kind counts from 0. */
@@ -60,6 +62,12 @@ struct mamba_operation {
     uint32_t parameter; /* see ops.def */
     uint32_t offsets[]; /* a tensor's offset each, in the order of ops.def */
 };
+
+/* Whether an operation has this parameter; false at compile time if the engine lacks it. */
+static inline int mamba_is(const struct mamba_operation *operation, uint32_t kind, uint32_t parameter)
+{
+    return mamba_has(kind, parameter) && operation->parameter == parameter;
+}
 
 /* The floats of a vector of `rows` that the matrix kernel may read or write: `rows`, rounded up to a multiple of four. */
 static inline uint32_t mamba_padded(uint32_t rows) { return (rows + 3u) & ~3u; }

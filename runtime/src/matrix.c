@@ -48,7 +48,7 @@ INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *we
 
 void mamba_rows(float *out, const mamba_matrix *matrix, uint32_t first, uint32_t count, const float *bias, const float *x)
 {
-    const uint32_t columns = matrix->columns, type = matrix->type;
+    const uint32_t columns = matrix->columns, type = mamba_type(matrix->type);
     const uint8_t *weight = matrix->data + first * (size_t)mamba_row_bytes(type, columns);
     const int whole = count > GROUP / 2u;
     if (bias) bias += first;
@@ -76,5 +76,21 @@ void mamba_matrix_vector(float *out, const mamba_matrix *matrix, uint32_t rows, 
         float group[GROUP];
         mamba_rows(group, matrix, first, count, bias, x);
         for (uint32_t row = 0; row < count; row++) out[row] = accumulate ? out[row] + group[row] : group[row];
+    }
+}
+
+void mamba_matrix_row(float *out, const mamba_matrix *matrix, uint32_t rows, uint32_t row)
+{
+    const uint32_t first = row - row % GROUP, group = rows - first > GROUP / 2u ? GROUP : GROUP / 2u;
+    const uint32_t type = mamba_type(matrix->type);
+    const uint8_t *weight = matrix->data + first * (size_t)mamba_row_bytes(type, matrix->columns);
+    const float *scale = (const float *)(const void *)weight; /* (group), MAMBA_INT8 only */
+    const float *floats = scale + (row - first);
+    const uint16_t *halves = (const uint16_t *)(const void *)weight + (row - first);
+    const int8_t *bytes = (const int8_t *)(scale + group) + (row - first);
+    for (uint32_t column = 0; column < matrix->columns; column++) {
+        if (type == MAMBA_FLOAT32) out[column] = floats[column * group];
+        else if (type == MAMBA_FLOAT16) out[column] = from_half(halves[column * group]);
+        else out[column] = (float)bytes[column * group] * scale[row - first];
     }
 }

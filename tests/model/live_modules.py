@@ -152,6 +152,10 @@ def shaken(module: nn.Module) -> nn.Module:
 
 
 COMPUTED: dict[str, Callable[[], nn.Module]] = {
+    "two epsilons": lambda: Net(
+        lambda m, x: m.head(m.after(m.mixer(m.before(m.inp(x)))).mean(1)),
+        **parts(before=nn.LayerNorm(M, eps=1e-1), after=nn.LayerNorm(M, eps=1e-5)),
+    ),
     "one block, mean": lambda: Net(lambda m, x: m.head(m.mixer(m.inp(x)).mean(1)), **parts()),
     "one block, last step": lambda: Net(lambda m, x: m.head(m.mixer(m.inp(x))[:, -1]), **parts()),
     "one block, maximum": lambda: Net(lambda m, x: m.head(m.mixer(m.inp(x)).amax(1)), **parts()),
@@ -373,13 +377,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
             **parts(layers=blocks(2, layer_norm, lambda b, x: x + b.mixer(b.norm(x)))),
         ),
         "another residual",
-    ),
-    "two epsilons": (
-        lambda: Net(
-            lambda m, x: m.head(m.after(m.mixer(m.before(m.inp(x)))).mean(1)),
-            **parts(before=nn.LayerNorm(M, eps=1e-3), after=layer_norm()),
-        ),
-        "model.after: its epsilon is 1e-05, and that of model.before is 0.001",
     ),
     "two sizes of blocks": (
         lambda: Net(lambda m, x: m.head(m.other(m.mixer(m.inp(x))).mean(1)), **parts(other=mamba(d_state=2))),

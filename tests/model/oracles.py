@@ -5,12 +5,14 @@ trained weights, a whole sequence at a time. `evaluate` runs a graph as the engi
 inputs, one state. The letters are the dimensions in `emu/model/config.py`; T is time.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.model.checkpoint import Checkpoint
 from emu.model.graph import Graph
-from emu.model.ops import Fork, Linear, Mixer, Norm, Pool
+from emu.model.ops import Activation, Embedding, Fork, Linear, Mixer, Norm, Pool
 
 Array = NDArray[np.float64]
 
@@ -101,10 +103,10 @@ def evaluate(graph: Graph, x: Array) -> Array:
             match operation:
                 case Linear():
                     hidden = _apply(operation, hidden) + (kept if operation.adds else 0.0)
-                case Norm():
-                    centred = hidden - hidden.mean() if operation.kind == "layer" else hidden
-                    hidden = _rms_norm(centred, operation.weight, config.norm_epsilon)
-                    hidden = hidden + (0.0 if operation.bias is None else operation.bias)
+                case Norm() | Activation():
+                    hidden = _pointwise(operation, hidden)
+                case Embedding():
+                    hidden = operation.weight[int(hidden[0])]
                 case Mixer():
                     hidden = _mix(operation, tails[operation], states[operation], hidden, config.dt_rank)
                 case Fork():
@@ -116,9 +118,27 @@ def evaluate(graph: Graph, x: Array) -> Array:
         largest = hidden if largest is None else np.maximum(largest, hidden)
     vectors = {"mean": [total / len(x)], "last": [hidden], "max": [largest], "sum": [total], "none": each}[pool.pooling]
     for operation in at_the_end:
-        assert isinstance(operation, Linear)
-        vectors = [_apply(operation, vector) for vector in vectors]
+        assert isinstance(operation, Linear | Norm | Activation)
+        vectors = [
+            _apply(operation, vector) if isinstance(operation, Linear) else _pointwise(operation, vector)
+            for vector in vectors
+        ]
     return np.stack(vectors) if pool.pooling == "none" else vectors[0]
+
+
+def _pointwise(operation: Norm | Activation, hidden: Array) -> Array:
+    if isinstance(operation, Activation):
+        sigmoid = 1.0 / (1.0 + np.exp(-hidden))
+        normal = np.array([math.erfc(-value / math.sqrt(2.0)) / 2.0 for value in hidden])
+        return {
+            "silu": hidden * sigmoid,
+            "gelu": hidden * normal,
+            "relu": np.where(hidden > 0.0, hidden, 0.0),
+            "tanh": 2.0 / (1.0 + np.exp(-2.0 * hidden)) - 1.0,
+            "sigmoid": sigmoid,
+        }[operation.function]
+    centred = hidden - hidden.mean() if operation.kind == "layer" else hidden
+    return _rms_norm(centred, operation.weight, operation.epsilon) + (0.0 if operation.bias is None else operation.bias)
 
 
 def _mix(mixer: Mixer, tail: Array, state: Array, hidden: Array, dt_rank: int) -> Array:
@@ -129,6 +149,10 @@ def _mix(mixer: Mixer, tail: Array, state: Array, hidden: Array, dt_rank: int) -
     tail[:, -1] = x
     u = _silu((tail * mixer.conv_weight).sum(axis=1) + mixer.conv_bias)
     low_rank_dt, b, c = np.split(mixer.x_proj @ u, [dt_rank, dt_rank + d_state])
+    if mixer.inner_norms is not None:
+        norms = mixer.inner_norms
+        low_rank_dt = _rms_norm(low_rank_dt, norms.dt, norms.epsilon)
+        b, c = _rms_norm(b, norms.b, norms.epsilon), _rms_norm(c, norms.c, norms.epsilon)
     dt = _softplus(_apply(mixer.dt_proj, low_rank_dt))
     state[:] = np.exp(np.outer(dt, np.ones(d_state)) * mixer.a) * state + np.outer(dt * u, b)
     return (state @ c + mixer.d * u) * _silu(z)

@@ -50,7 +50,7 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
     """Return weights by canonical name, in the order of the reference's state dict."""
     generator = np.random.default_rng(seed)
     m, d, n, k, r = config.d_model, config.d_inner, config.d_state, config.d_conv, config.dt_rank
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (config.n_tokens, m)} if config.n_tokens else {}
     if config.linear_in:
         shapes |= {"linear_in.weight": (m, config.n_features), "linear_in.bias": (m,)}
     for prefix in (f"layers.{number}." for number in range(config.n_blocks)):

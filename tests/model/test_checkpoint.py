@@ -28,8 +28,9 @@ PLAIN = CONFIGS["one plain block, mean"]
 PLAIN_PAIR = CONFIGS["two plain blocks with every bias"]
 RESIDUAL = CONFIGS["one residual block, mean"]
 TOKENS = ModelConfig(
-    12, 12, d_model=8, d_inner=16, d_state=4, dt_rank=1, n_blocks=2, block="residual", pooling="last"
-)  # 12 tokens
+    1, 12, d_model=8, d_inner=16, d_state=4, dt_rank=1, n_blocks=2, n_tokens=12, block="residual", pooling="none",
+    linear_in=False,
+)  # fmt: skip  # 12 tokens
 
 
 def save(tensors: Tensors, path: Path, metadata: dict[str, str] | None = None) -> Path:
@@ -59,7 +60,7 @@ def published(weights: Tensors) -> Tensors:
 
 
 def language_model(weights: Tensors, embedding: str, backbone: str, head: bool) -> Tensors:
-    named = {f"{backbone}{embedding}.weight": weights["linear_in.weight"].T}
+    named = {f"{backbone}{embedding}.weight": weights["embedding.weight"]}
     named |= {
         f"{backbone}{name}": tensor for name, tensor in weights.items() if name.startswith(("layers.", "norm_f."))
     }
@@ -101,9 +102,9 @@ def test_language_models(tmp_path: Path, embedding: str, tied: bool) -> None:
     path = save(language_model(weights, embedding, "backbone.", head=not tied), tmp_path / "m.safetensors")
     checkpoint = load_checkpoint(path)
     assert checkpoint.config == TOKENS
-    expected = weights | {"linear_in.bias": np.zeros(8, np.float32), "head.bias": np.zeros(12, np.float32)}
+    expected = weights | {"head.bias": np.zeros(12, np.float32)}
     if tied:
-        expected["head.weight"] = weights["linear_in.weight"].T
+        expected["head.weight"] = weights["embedding.weight"]
     assert list(checkpoint.weights) == list(expected)
     assert all(np.array_equal(checkpoint.weights[name], tensor) for name, tensor in expected.items())
 
@@ -112,7 +113,7 @@ def test_language_models(tmp_path: Path, embedding: str, tied: bool) -> None:
 def test_language_models_without_a_head(tmp_path: Path, embedding: str) -> None:
     tensors = language_model(random_weights(TOKENS), embedding, "", head=False)
     config = load_checkpoint(save(tensors, tmp_path / "m.safetensors")).config
-    assert (config.n_features, config.n_outputs, config.head, config.pooling) == (12, 8, False, "last")
+    assert (config.n_tokens, config.n_outputs, config.head, config.pooling) == (12, 8, False, "none")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from emu.errors import InputError
 from emu.model.config import ModelConfig
 from emu.model.graph import Graph, build_graph, fold_linear_in, fold_out_proj
 from emu.model.image import write_image
-from emu.model.ops import Fork, Linear, Mixer, Operation, Pool
+from emu.model.ops import Activation, Fork, Linear, Mixer, Operation, Pool
 
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 
@@ -115,7 +115,9 @@ def test_an_order_of_operations_that_the_image_cannot_hold_is_refused() -> None:
     for order in (
         graph.operations[:last_pooled],  # no pooling
         graph.operations[last_pooled:],  # no block
-        (*graph.operations, graph.operations[0]),
+        (*graph.operations, Fork()),
+        (Activation("relu"), *graph.operations),
+        (graph.operations[0], Fork(), Activation("relu"), *graph.operations[1:]),
         (*graph.operations[:2], *graph.operations[3:]),  # a block in the middle has no out_proj
         (Fork(), *graph.operations),
     ):

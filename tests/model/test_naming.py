@@ -212,7 +212,7 @@ def test_a_layer_without_bias_has_a_bias_of_zero(tmp_path: Path) -> None:
     [
         ("layers.0.mixer.A_b_log", "belongs to a second direction"),
         ("layers.0.mixer.conv1d_b.weight", "belongs to a second direction"),
-        ("layers.0.mixer.dt_layernorm.weight", "is a norm on dt, B or C inside a block"),
+        ("layers.0.mixer.dt_layernorm.bias", "belongs to a norm on dt, B or C that is no RMSNorm"),
         ("layers.0.mixer.dt_bias", "is Mamba-2's"),
         ("layers.0.mixer.B_bias", "is Mamba-3's"),
     ],

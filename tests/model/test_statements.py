@@ -130,7 +130,6 @@ def test_a_setting_that_makes_no_sense_is_refused(setting: str, complaint: str) 
 @pytest.mark.parametrize(
     ("stated", "message"),
     [
-        ({"inner_norm": "rms"}, "inner_norm is 'rms' (RMSNorm without weights on dt, B and C): the engine computes"),
         (
             {"activation": "gelu", "pooling": "last"},
             "activation is 'gelu' (GELU): the engine computes 'silu' only",
@@ -162,7 +161,7 @@ def test_a_configuration_of_transformers_is_read(tmp_path: Path) -> None:
     assert statements["norm_epsilon"] == ("0.001", "config.json")
     assert statements["activation"] == ("SiLU", "config.json")
     assert statements["head"] == ("the embedding, tied", "config.json")
-    assert statements["pooling"] == ("the last step", "assumed")
+    assert statements["pooling"] == ("none, outputs at each step", "assumed")
     assert load_checkpoint(path).config.norm_epsilon == 1e-3
 
 
@@ -225,7 +224,6 @@ def test_a_configuration_of_something_else_is_refused_by_name(tmp_path: Path, co
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"model_type": "falcon_mamba"}, "inner_norm is 'rms' (RMSNorm without weights on dt, B and C)"),
         ({**TRANSFORMERS, "hidden_act": "gelu"}, "activation is 'gelu' (GELU): the engine computes 'silu' only"),
         ({**TRANSFORMERS, "tie_word_embeddings": False}, "tensor 'lm_head.weight' is missing, and config.json ties no"),
     ],

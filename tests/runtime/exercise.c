@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200112L
 
 #include "exercise.h"
+#include "image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +24,16 @@ static void *aligned_block(size_t bytes)
     return block;
 }
 
-static double take_steps(mamba_sequence *sequence, uint32_t n_features, uint32_t n_outputs)
+static double take_steps(mamba_sequence *sequence, const mamba_model *model)
 {
+    const uint32_t n_features = model->n_features, n_outputs = model->n_outputs, n_tokens = model->header->n_tokens;
     float *x = malloc(n_features * sizeof *x), *logits = malloc(n_outputs * sizeof *logits);
     require(x && logits, "the test's own allocation");
     require(mamba_finish(sequence, logits) == MAMBA_ERROR_EMPTY, "nothing to finish before the first step");
     double sum = 0.0;
     for (uint32_t step = 0; step < STEPS; step++) {
         for (uint32_t i = 0; i < n_features; i++) x[i] = (float)((step * n_features + i) * 7u % 19u) / 4.0f - 2.25f;
+        if (n_tokens > 0) x[0] = (float)(step * 7u % n_tokens);
         mamba_step(sequence, x);
         require(mamba_finish(sequence, logits) == MAMBA_OK, "finish after a step");
         for (uint32_t i = 0; i < n_outputs; i++) sum += (double)logits[i];
@@ -47,7 +50,7 @@ static double run(const mamba_model *model)
     mamba_sequence sequence;
     require(mamba_start(&sequence, model, arena, bytes - 1) == MAMBA_ERROR_ARENA, "an arena one byte too small");
     require(mamba_start(&sequence, model, arena, bytes) == MAMBA_OK, "an arena of the size asked for");
-    const double sum = take_steps(&sequence, model->n_features, model->n_outputs);
+    const double sum = take_steps(&sequence, model);
     free(arena);
     return sum;
 }

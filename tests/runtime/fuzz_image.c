@@ -124,7 +124,9 @@ static void insert_operation(image *mutant, uint64_t *state)
     const uint32_t operations = mutant->content.header.n_operations;
     const uint32_t number = below(state, (operations < 16 ? operations : 16) + 1), at = operation_at(mutant, number);
     const uint32_t width = number == 0 ? mutant->content.header.n_features : word[operation_at(mutant, number - 1) + 2];
-    const uint32_t record[4] = {one_in(state, 2) ? MAMBA_FORK : MAMBA_POOL, width, width, below(state, 2)};
+    static const uint32_t kinds[] = {MAMBA_FORK, MAMBA_POOL, MAMBA_ACTIVATION};
+    const uint32_t kind = kinds[below(state, 3)];
+    const uint32_t record[4] = {kind, width, width, below(state, 5)};
     if (at * 4 > mutant->bytes || mutant->bytes + sizeof record > LARGEST_IMAGE) return;
     memmove(word + at + 4, word + at, mutant->bytes - at * 4);
     memcpy(word + at, record, sizeof record);

@@ -72,7 +72,7 @@ class _Model(ctypes.Structure):
 class _Sequence(ctypes.Structure):
     """``mamba_sequence``."""
 
-    _fields_ = (("model", ctypes.c_void_p), ("buffers", ctypes.c_void_p * 7), ("steps", ctypes.c_uint32))
+    _fields_ = (("model", ctypes.c_void_p), ("buffers", ctypes.c_void_p * 9), ("steps", ctypes.c_uint32))
 
 
 class Engine:

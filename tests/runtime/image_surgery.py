@@ -5,30 +5,36 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from emu.model.checkpoint import Checkpoint
 from emu.model.config import ModelConfig
-from emu.model.graph import build_graph
+from emu.model.graph import Graph, build_graph
 from emu.model.image import MatrixType, write_image
+from emu.model.ops import Activation, Embedding, InnerNorms, Linear, Mixer, Norm
 from tests.model.samples import random_checkpoint
 
 # The header's fields, in the order of runtime/src/image.h.
 HEADER: tuple[str, ...] = (
     *("magic", "version", "image_bytes", "checksum"),
     *("n_features", "n_outputs", "d_model", "d_inner", "d_state", "d_conv", "dt_rank", "n_blocks"),
-    *("n_operations", "norm_epsilon", "arena_bytes", "matrix_type"),
+    *("n_operations", "n_tokens", "arena_bytes", "matrix_type"),
 )
 # The tensors of each kind of operation, by the kind's number: runtime/src/ops.def.
 KINDS: dict[str, tuple[str, ...]] = {
-    "Norm": ("weight", "bias"),
+    "Norm": ("weight", "bias", "epsilon"),
     "Mixer": (
         *("in_x.weight", "in_x.bias", "in_z.weight", "in_z.bias", "conv.weight", "conv.bias"),
-        *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip"),
+        *("x_proj", "dt.weight", "dt.bias", "rate", "dt_limit", "skip", "inner_norm"),
     ),
     "Linear": ("weight", "bias"),
     "Fork": (),
     "Pool": (),
+    "Activation": (),
+    "Embedding": ("weight",),
 }
-PARAMETERS = {"Norm": 2, "Mixer": 1, "Linear": 2, "Fork": 1, "Pool": 5}  # how many values a kind's parameter has
+# how many values a kind's parameter has
+PARAMETERS = {"Norm": 2, "Mixer": 2, "Linear": 2, "Fork": 1, "Pool": 5, "Activation": 5, "Embedding": 1}
 FIELDS = ("kind", "in", "out", "parameter")  # of an operation's record, before the offsets of its tensors
 
 _PLAIN = ModelConfig(3, 2, d_model=4, d_inner=5, d_state=3, d_conv=4, dt_rank=1)
@@ -54,6 +60,11 @@ def small_images() -> dict[str, bytes]:
         "two blocks": _image(_TWO_BLOCKS),
         "sum": _image(replace(_BIASED, pooling="sum")),
         "each step": _image(replace(_RESIDUAL, pooling="none")),
+        "inner norms": write_image(_with_inner_norms(build_graph(random_checkpoint(_RESIDUAL, seed=3)))),
+        "layers in the head": write_image(_with_head(build_graph(random_checkpoint(_PLAIN, seed=3)))),
+        "tokens": write_image(_with_tokens(build_graph(random_checkpoint(_RESIDUAL, seed=3)))),
+        "tokens in float16": write_image(_with_tokens(build_graph(random_checkpoint(_RESIDUAL, seed=3))), "f16"),
+        "tokens in int8": write_image(_with_tokens(build_graph(random_checkpoint(_RESIDUAL, seed=3))), "int8"),
         "square": _image(_SQUARE, fold=False),
         "float16": _image(_BIASED, fold=False, matrix_type="f16"),
         "int8": _image(_LAST, matrix_type="int8"),
@@ -62,6 +73,30 @@ def small_images() -> dict[str, bytes]:
 
 def _image(config: ModelConfig, fold: bool = True, matrix_type: MatrixType = "f32") -> bytes:
     return write_image(build_graph(random_checkpoint(config, seed=3), fold), matrix_type)
+
+
+def _with_inner_norms(graph: Graph) -> Graph:
+    """Return a graph whose mixers have norms on dt, B and C."""
+    norms = InnerNorms(np.linspace(0.5, 1.5, 5), np.ones(1), np.full(1, 0.7), epsilon=1e-5)
+    mixers = {each: replace(each, inner_norms=norms) for each in graph.operations if isinstance(each, Mixer)}
+    return replace(graph, operations=tuple(mixers.get(each, each) for each in graph.operations))  # type: ignore[arg-type]
+
+
+def _with_head(graph: Graph) -> Graph:
+    """Return a graph with activations between its layers, and a head of many layers."""
+    chance = np.random.default_rng(3)
+    *steps, pool, head = graph.operations
+    assert isinstance(head, Linear)
+    first, second = Linear(chance.normal(size=(7, 2)), np.ones(7)), Linear(chance.normal(size=(2, 7)), None)
+    layers = (head, Activation("relu"), first, Norm(np.ones(7)), Activation("tanh"), second, Activation("sigmoid"))
+    return replace(graph, operations=(*steps, Activation("silu"), Activation("gelu"), pool, *layers))
+
+
+def _with_tokens(graph: Graph) -> Graph:
+    """Return a graph whose inputs are tokens, with one table at both ends."""
+    table = np.random.default_rng(3).normal(size=(11, graph.config.d_model))
+    config = replace(graph.config, n_features=1, n_outputs=11)
+    return Graph(config, (Embedding(table), *graph.operations[1:-1], Linear(table, None)))
 
 
 def _with_norm_biases(config: ModelConfig) -> Checkpoint:

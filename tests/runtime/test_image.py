@@ -30,7 +30,7 @@ from emu.model.image import read_image_info
 
 EACH_IMAGE = pytest.mark.parametrize("name", small_images())
 DIMENSIONS = HEADER[HEADER.index("n_features") : HEADER.index("n_operations")]
-OPTIONAL = {"Norm.bias", "Linear.bias", "Mixer.in_x.bias", "Mixer.in_z.bias"}
+OPTIONAL = {"Norm.bias", "Linear.bias", "Mixer.in_x.bias", "Mixer.in_z.bias"}  # inner_norm goes with a parameter
 
 
 def tensor_name(slot: str) -> str:
@@ -83,14 +83,14 @@ def test_an_undamaged_image_opens_and_runs(images: dict[str, bytes], opened: Ope
     ("field", "values", "expected"),
     [
         ("magic", [0, 0x424D414C, 0x4D414D42, 0xFFFFFFFF], Status.MAGIC),
-        ("version", [0, 1, 3, 0x02000000, 0xFFFFFFFF], Status.VERSION),
+        ("version", [0, 1, 2, 4, 0x03000000, 0xFFFFFFFF], Status.VERSION),
         ("image_bytes", [0, 1, 63, 64, 0x7FFFFFFF, 0xFFFFFFFF], Status.TRUNCATED),
         *((field, [0, 65536, 0x80000000, 0xFFFFFFFF], Status.DIMENSION) for field in DIMENSIONS),
         ("d_state", [1, 2, 3, 5, 65535], Status.DIMENSION),
         ("dt_rank", [1, 2, 3, 5, 65535], Status.DIMENSION),
         ("n_blocks", [4, 65535], Status.OPERATION),
         ("n_operations", [0, 1], Status.OPERATION),
-        ("norm_epsilon", [0x7FC00000, 0xFFC00000, 0xBF800000, 0xFF800000, 0x80000001], Status.DIMENSION),
+        ("n_tokens", [65536, 0x80000000, 0xFFFFFFFF], Status.DIMENSION),
         ("arena_bytes", [0, 1, 16, 0x7FFFFFFF, 0xFFFFFFFF], Status.ARENA),
         ("matrix_type", [3, 4, 0x80000000, 0xFFFFFFFF], Status.DIMENSION),
     ],
@@ -121,7 +121,12 @@ def test_a_dimension_that_the_tensors_do_not_have_stays_within_memory(
     larger, other = [], []
     for field in DIMENSIONS:
         now, index = header_word(image, field), HEADER.index(field)
-        if field != "d_model" or name not in ("plain", "last step", "int8"):  # folding leaves no tensor of that width
+        if field != "d_model" or name not in (
+            "plain",
+            "last step",
+            "int8",
+            "layers in the head",
+        ):  # folding leaves no tensor of that width
             larger += [patched(image, {index: value}) for value in (now + 4096, 32768, 65532)]
         other += [patched(image, {index: value}) for value in {*range(1, 40), 65534, 65535} - {now}]
     assert not {"OK", "ALIGNMENT", "MAGIC", "VERSION", "CHECKSUM"} & {*statuses(opened(larger))}
@@ -179,15 +184,16 @@ def test_a_wrong_field_of_an_operation_is_refused(name: str, images: dict[str, b
     for record in records(image):
         kind, width, out, _ = record.words[:4]
         wrong = {
-            "kind": [5, 6, 255, 256, 0x80000000, 0xFFFFFFFF, *({*range(5)} - {kind})],
+            "kind": [7, 8, 255, 256, 0x80000000, 0xFFFFFFFF, *({*range(7)} - {kind})],
             "in": [0, width - 1, width + 1, width + 4, 65535, 65536, 0x80000000, 0xFFFFFFFF],
             "out": [0, out - 1, out + 1, out + 4, 65535, 65536, 0x80000000, 0xFFFFFFFF],
             "parameter": [PARAMETERS[record.kind], PARAMETERS[record.kind] + 1, 0x80000000, 0xFFFFFFFF],
         }
         for field, values in wrong.items():
             results = opened([patched(image, {record.word(field): value}) for value in values])
-            # A Norm in place of a Linear of the same widths can be a model, of another arena.
-            allowed = {"OPERATION", "TENSOR", "TRUNCATED", *({"ARENA"} if field == "kind" else ())}
+            # A Norm or an Activation in place of a Linear of the same widths can be a model, mostly of another arena.
+            model = {"ARENA"} | ({"OK"} if width == out else set())
+            allowed = {"OPERATION", "TENSOR", "TRUNCATED", *(model if field == "kind" else ())}
             assert {*statuses(results)} <= allowed, (record, field)
             assert field == "kind" or results[0].status == Status.OPERATION
 
@@ -197,7 +203,10 @@ def test_every_other_count_of_operations_is_refused(name: str, images: dict[str,
     count, index = header_word(images[name], "n_operations"), HEADER.index("n_operations")
     others = {*range(count + 8), 0x10000000, 0x40000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF} - {count}
     results = dict(zip(others, opened([patched(images[name], {index: other}) for other in others]), strict=True))
-    if records(images[name])[-1].kind == "Linear":  # an optional head, if its width were the width of the outputs
+    if name == "layers in the head":  # can end with any layer of the outputs' width
+        for shorter in range(count - 7, count):
+            assert results.pop(shorter).status in (Status.OK, Status.ARENA, Status.OPERATION)
+    elif records(images[name])[-1].kind == "Linear":  # an optional head, if its width were the width of the outputs
         square = header_word(images[name], "n_outputs") == records(images[name])[-1].words[1]
         assert (results.pop(count - 1).status == Status.OK) == square
     assert {*statuses(list(results.values()))} == {"OPERATION"}
@@ -208,7 +217,7 @@ class Order:
     """A table that the engine cannot run, and the check of image.c that says so."""
 
     table: str
-    """Operations of "square" by number; + gives one the parameter 1, and F is a Fork."""
+    """Operations of "square" by number; + gives one the parameter 1, F is a Fork, and A an Activation."""
     check: str
     forgotten: str
 
@@ -217,15 +226,17 @@ class Order:
 SQUARE = ("Linear", "Mixer", "Linear", "Mixer", "Linear", "Pool", "Linear")
 
 POOLED = "const int pooled = flow.at == POOLED || flow.at == OUTPUT;"
-HEAD = "return op->kind == MAMBA_LINEAR && op->parameter != MAMBA_LINEAR_ADDS;"
-IN_PLACE = "|| (flow->at == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM)"
+HEAD = (
+    "return op->kind == MAMBA_NORM || op->kind == MAMBA_ACTIVATION || (op->kind == MAMBA_LINEAR && op->parameter == 0);"
+)
+IN_PLACE = "if (before == kind->writes && op->kind != MAMBA_FORK && op->kind != MAMBA_NORM) return 0;"
 ADDS = "return op->parameter == MAMBA_LINEAR_ADDS ? kept == out : kept == 0;"
 WRONG_ORDERS = {
     "no pooling": Order("0 1 2 3 4", POOLED, "const int pooled = 1;"),
     "two poolings": Order("0 1 2 3 4 5 5", HEAD, "return 1;"),
     "a mixer after the pooling": Order("0 1 2 3 4 5 1", HEAD, "return 1;"),
     "a head that adds": Order("0 1 2 3 4 5 6+", HEAD, "return 1;"),
-    "what follows the head": Order("0 1 2 3 4 5 6 6 5", "flow->at == OUTPUT ||", ""),
+    "what follows the head": Order("0 1 2 3 4 5 6 6 5", HEAD, "return 1;"),
     "a mixer too few": Order("0 1 2 5 6", "&& flow->mixers == h->n_blocks", ""),
     "a mixer too many": Order("0 1 2 3 4 3 4 5 6", "&& flow->mixers == h->n_blocks", ""),
     "a mixer that reads its own buffer": Order("0 1 3 4 5 6", IN_PLACE, ""),
@@ -234,15 +245,18 @@ WRONG_ORDERS = {
     "a kept vector that is overwritten": Order("0 F 1 2 3 4 5 6", ADDS, "return 1;"),
     "two vectors kept": Order("0 F F 1 2+ 3 4 5 6", "case MAMBA_FORK: return kept == 0;", ""),
     "a vector kept to the end": Order("0 1 2 3 4 F 5 6", "return kept == 0 && flow", "return flow"),
-    "a parameter that is unknown": Order("0 1+ 2 3 4 5 6", "|| op->parameter >= kind->parameters", ""),
+    "an activation of the input": Order("A 0 1 2 3 4 5 6", "before != INPUT && ", ""),
+    "an activation of what is kept": Order("0 F A 1 2+ 3 4 5 6", "!(before == HIDDEN && kept > 0)", "1"),
+    "a parameter that is unknown": Order("0 F+ 1 2+ 3 4 5 6", "|| op->parameter >= kind->parameters", ""),
 }
 
 
 def reordered(image: bytes, table: str) -> bytes:
     operations: list[tuple[int, ...]] = []
     for name in table.split():
-        if name == "F":
-            operations.append((list(KINDS).index("Fork"), 4, 4, 0))
+        if name[0] in "FA":
+            kind = "Fork" if name[0] == "F" else "Activation"
+            operations.append((list(KINDS).index(kind), 4, 4, int(name.endswith("+"))))
         else:
             fields = records(image)[int(name[0])].words
             operations.append((*fields[:3], 1, *fields[4:]) if name.endswith("+") else fields)
@@ -253,7 +267,14 @@ def test_orders_that_the_engine_can_run(images: dict[str, bytes], opened: Open) 
     assert tuple(record.kind for record in records(images["square"])) == SQUARE
     whole = reordered(images["square"], "0 1 2 3 4 5 6")
     assert whole == images["square"]
-    others = ["1 2 3 4 5 6", "0 1 2 3 4 5", "0 1 2 3 5 6", "F 1 2+ 3 4 5 6", "0 F 1 2+ F 3 4+ 5 6"]
+    others = [
+        "1 2 3 4 5 6",
+        "0 1 2 3 4 5",
+        "0 1 2 3 5 6",
+        "F 1 2+ 3 4 5 6",
+        "0 F 1 2+ F 3 4+ 5 6",
+        "0 A 1 2 3 4 A 5 6",
+    ]
     results = opened([whole, *(reordered(images["square"], order) for order in others)])
     assert statuses(results) == ["OK"] * len(results)
     assert len({result.total for result in results}) == len(results)
@@ -362,6 +383,7 @@ def test_read_image_info_survives_any_header_under_a_right_checksum(images: dict
                 "n_blocks": value != 1,
                 "n_operations": not 1 <= value <= 4,  # the words after the last operation are 0: a Norm
                 "arena_bytes": not 1 <= value <= 1 << 26,
+                "matrix_type": value > 2,
             }
             if damaged != image and refused.get(field, False):
                 assert_one_line_about(tmp_path / "image")
@@ -382,12 +404,12 @@ def test_read_image_info_says_what_is_wrong_with_the_operations(images: dict[str
         return str(refused.value)
 
     old = patched(image, {HEADER.index("version"): 1})
-    assert refusal(old) == f"{path}: image format 1; this emu reads 2: export the model again"
+    assert refusal(old) == f"{path}: image format 1; this emu reads 3: export the model again"
     assert refusal(patched(image, {HEADER.index("n_blocks"): 3})) == (
         f"{path}: its header says 3 blocks, its operations have 2"
     )
-    assert refusal(patched(image, {records(image)[2].word("kind"): 5})) == (
-        f"{path}: operation 2 is of kind 5; this emu knows 0 to 4"
+    assert refusal(patched(image, {records(image)[2].word("kind"): 7})) == (
+        f"{path}: operation 2 is of kind 7; this emu knows 0 to 6"
     )
     assert refusal(patched(image, {HEADER.index("n_operations"): 0xFFFFFFFF})).startswith(f"{path}: ")
 
