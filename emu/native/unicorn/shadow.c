@@ -336,6 +336,14 @@ bool is_open(const struct probe *probe, const struct shadow_memory *memory, uint
     return true;
 }
 
+static bool reads_paint(const struct shadow *shadow, uint32_t pc)
+{
+    for (uint64_t i = 0; i < shadow->paint_reader_count; i++)
+        if (pc >= shadow->paint_readers[2 * i] && pc < shadow->paint_readers[2 * i + 1])
+            return true;
+    return false;
+}
+
 /* Report an access to bytes that may not be accessed; false if the run cannot go on with their value.
  *
  * A whole aligned word may be loaded for some of its bytes: string functions do so, and no word spans two objects that
@@ -352,6 +360,9 @@ static bool check_access(struct probe *probe, uc_engine *uc, struct instruction 
             first_closed = i;
         }
     if (closed == 0)
+        return true;
+    if (access == ACCESS_LOAD && memory->state[offset + first_closed] == BYTE_BELOW_STACK &&
+        reads_paint(probe->shadow, pc))
         return true;
     if (access == ACCESS_LOAD && at->size == 4 && address % 4 == 0) {
         uint32_t start = offset & ~(unit - 1);
@@ -407,6 +418,8 @@ static void load(struct probe *probe, uc_engine *uc, struct instruction *at, uin
                 undefined |= beyond;
             if (undefined != 0 && at->string != STRING_NONE && shadow->string_reported)
                 undefined = 0; /* one mistake, one report */
+            if (undefined != 0 && reads_paint(shadow, pc))
+                undefined = 0;
             if (undefined != 0) {
                 uint32_t byte = lowest_byte(undefined);
                 origin = memory->origin != NULL ? memory->origin[(offset + byte) / 4] : 0;

@@ -44,6 +44,8 @@ struct shadow {
     uint32_t recent; /* index of the last accessed memory */
 
     struct shadow_stack *stacks; /* by the index in the probe's stacks */
+    uint64_t paint_reader_count;
+    const uint32_t *paint_readers; /* start and end of each function that looks how much of a stack was ever used */
     uint32_t sp_changed;         /* by an amount that the next instruction's hook reads */
 
     uint64_t choice;                   /* registers whose values depend on an undefined condition */

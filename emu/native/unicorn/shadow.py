@@ -18,6 +18,11 @@ from emu.targets import Region
 
 _REGISTERS = 51
 _MOST_STACKS, _FIRST = 65, 1
+_PAINT_READERS = (
+    *("uxTaskGetStackHighWaterMark", "prvTaskCheckFreeStackSpace", "vTaskGetInfo", "uxTaskGetSystemState"),  # FreeRTOS
+    *("vTaskSwitchContext", "k_thread_stack_space_get", "z_stack_space_get", "_tx_thread_stack_analyze"),
+)
+"""The beginnings of the names of functions that look how much of a stack was ever used: they read bytes below SP."""
 _ORIGINS, _FINDINGS = 1 << 16, 1024
 
 
@@ -102,6 +107,8 @@ class _Shadow(Structure):
         ("memories", POINTER(_Memory)),
         ("recent", c_uint32),
         ("stacks", POINTER(_Stack)),
+        ("paint_reader_count", c_uint64),
+        ("paint_readers", POINTER(c_uint32)),
         ("sp_changed", c_uint32),
         ("choice", c_uint64),
         ("choice_undefined", c_uint32 * _REGISTERS),
@@ -155,6 +162,9 @@ class NativeShadow:
         self._stacks = (_Stack * _MOST_STACKS)()
         self._stacks[_FIRST] = _Stack(firmware.stack_limit if firmware.stack_limit is not None else top, top, top)
         self._shadow.stacks = self._stacks
+        readers = [each for each in firmware.functions if each.name.startswith(_PAINT_READERS)]
+        bounds = [bound for reader in readers for bound in (reader.start, reader.end)]
+        self._shadow.paint_readers, self._shadow.paint_reader_count = (c_uint32 * len(bounds))(*bounds), len(readers)
         self._shadow.follows_undefined, self._shadow.in_program = follows_undefined, in_program
 
     @property

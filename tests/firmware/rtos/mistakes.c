@@ -87,10 +87,19 @@ __attribute__((noipa)) static uint32_t make(uint32_t round)
     return MISTAKE == FROM_OTHER_TASK ? values[2] : values[0] + 1;
 }
 
+/* Has the name of FreeRTOS's function, which may read bytes below SP. */
+__attribute__((noipa)) static uint32_t uxTaskGetStackHighWaterMark(void)
+{
+    const volatile uint8_t *byte = running->stack;
+    while (*byte == 0) byte++;
+    return (uint32_t)(byte - (const volatile uint8_t *)running->stack);
+}
+
 static void maker(void)
 {
     for (uint32_t round = 0; round < 5; round++) {
         put(&queue, make(round));
+        if (uxTaskGetStackHighWaterMark() == 0) _exit(1);
         sleep_ticks(1);
     }
     sleep_ticks(UINT32_MAX);
