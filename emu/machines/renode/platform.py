@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emu.errors import InputError
 from emu.firmware import Extent
+from emu.machines.renode.monitor import path_argument
 from emu.targets import Board, Peripheral
 
 _PERIPHERAL = """\
@@ -30,6 +31,20 @@ elif request.IsWrite:
         output.Flush()
 """
 _WORD_BYTES = 4
+
+
+def platform_commands(
+    board: Board, core: str, registers: frozenset[str], added: Iterable[Extent], directory: Path, output: Path
+) -> list[str]:
+    """Return the commands that load the board's platform: one of Renode's own, or what ``write_platform`` writes."""
+    own = board.renode
+    if own is None:
+        path = write_platform(board, core, registers, added, directory, output)
+        return [f"machine LoadPlatformDescription {path_argument(path)}"]
+    commands = [f"machine LoadPlatformDescription {path_argument(Path(own.platform))}"]
+    if own.uart is not None:
+        commands.append(f"sysbus.{own.uart} CreateFileBackend {path_argument(output)} true")
+    return commands
 
 
 def write_platform(
