@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from emu.errors import InputError
 from emu.reading import MOST_BYTES, read_file
 
+TENSOR_PREFIX = "trace."
+"""Before the name of each intermediate tensor in a file of inputs."""
+
 _ARRAYS = ("x", "y", "logits", "logits64", "classes")
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The compressions that numpy writes. Others can allocate gigabytes before the first byte is known."""
@@ -37,6 +40,9 @@ class EvaluationInputs:
     """(N, C), or (N, T, C) for outputs at each step: PyTorch in float32."""
     classes: tuple[str, ...] | None = None
     """(C): the names of the classes."""
+    tensors: Mapping[str, NDArray[np.float32]] | None = None
+    """The module's own intermediate tensors of the first inputs, each (inputs, T, width), by the names that the
+    engine's trace gives them; None if the module was not in memory."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -66,6 +72,7 @@ class EvaluationInputs:
             labels=cut(self.labels),
             logits64=cut(self.logits64),
             logits32=cut(self.logits32),
+            tensors=None if self.tensors is None else {name: cut(array) for name, array in self.tensors.items()},
         )
 
 
@@ -108,17 +115,37 @@ def load_inputs(path: Path) -> EvaluationInputs:
         logits64=None if logits64 is None else logits64.astype(np.float64),
         logits32=None if logits is None else logits.astype(np.float32),
         classes=None if classes is None else tuple(map(str, classes)),
+        tensors=_module_tensors(path, arrays, x),
     )
+
+
+def _module_tensors(
+    path: Path, arrays: Mapping[str, np.ndarray | None], x: np.ndarray
+) -> dict[str, NDArray[np.float32]] | None:
+    """Return the intermediate tensors in a file of inputs, or None if it has none."""
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for name, array in arrays.items():
+        if array is None or not name.startswith(TENSOR_PREFIX):
+            continue
+        fits = array.dtype == np.float32 and array.ndim == 3 and array.shape[1] == x.shape[1]
+        if not fits or not 0 < len(array) <= len(x):
+            raise InputError(f"{path}: {name} is {array.dtype} {list(array.shape)}; expected float32 of x's steps")
+        _require_finite(path, name, array)
+        tensors[name.removeprefix(TENSOR_PREFIX)] = array
+    if len({len(tensor) for tensor in tensors.values()}) > 1:
+        raise InputError(f"{path}: the arrays {TENSOR_PREFIX}* are of different numbers of inputs")
+    return tensors or None
 
 
 def _read_arrays(data: bytes) -> Mapping[str, np.ndarray | None]:
     """Return the arrays of an archive by name; None for each array that emu does not know."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        wanted = [member for name, member in members.items() if name in _ARRAYS]
+        known = {name for name in members if name in _ARRAYS or name.startswith(TENSOR_PREFIX)}
+        wanted = [members[name] for name in known]
         if sum(member.file_size for member in wanted) > MOST_BYTES:
             raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
-        return {name: _read_array(archive, member) if name in _ARRAYS else None for name, member in members.items()}
+        return {name: _read_array(archive, member) if name in known else None for name, member in members.items()}
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -33,6 +33,9 @@ class RunOptions(Instruments):
         metadata=declared("Mean logit error allowed, relative to the largest logit."),
     )
 
+    budgets: tuple[tuple[str, int], ...] = ()
+    """The largest value allowed of each limited figure, by its short name."""
+
     @property
     def reading_tolerance(self) -> float:
         """How far the reference logits may be from the checkpoint's reading: ``tolerance``, if the user widened it."""

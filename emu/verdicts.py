@@ -24,6 +24,13 @@ def is_checked(run: Run) -> bool:
     return run.reading is not None and run.reading.max_relative_error is not None
 
 
+def layers_of(run: Run) -> str:
+    """Return whose tensors the engine's were compared with."""
+    if run.layers_of == "module":
+        return "the module's own"
+    return "PyTorch" if is_checked(run) else "the model as emu reads it"
+
+
 def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
     """Return the verdicts on a run; a figure that was not measured gets none.
 
@@ -72,7 +79,7 @@ def judge(run: Run, tolerance: float = DEFAULT_TOLERANCE) -> list[Verdict]:
         diverged = [layer.tensor for layer in run.layers if layer.diverged]
         verdicts.append(
             Verdict(
-                name=f"layers agree with {'PyTorch' if is_checked(run) else 'the model as emu reads it'}",
+                name=f"layers agree with {layers_of(run)}",
                 ok=not diverged,
                 value=f"first to diverge: {diverged[0]}" if diverged else "all",
                 limit="all",

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from emu.budgets.usage import Part, Usage
+from emu.board_fields import parse_size
+from emu.budgets.usage import Part, Usage, usages
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
-from emu.record import Fault, Frame, Location, Parity
-from emu.targets import parse_size
+from emu.record import Fault, Frame, Location, Parity, Run, Verdict
 from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, frame_note, function_of, kind, place, without_numbers, worst_input
 
@@ -43,6 +43,21 @@ def over_budget(name: str, usage: Usage, limit: int) -> str | None:
         f"{amount(name, usage.value - limit)} too {'much' if BUDGETS[name].unit == 'B' else 'many'}"
     )
     return "\n".join([headline, *users(name, usage)])
+
+
+def judge_limits(run: Run, limits: Iterable[tuple[str, int]]) -> list[Verdict]:
+    """Return a verdict for each limit on a figure of ``run``, given by the figure's short name; none off a board."""
+    used = usages(run) if run.on_board else {}
+    verdicts = []
+    for name, limit in limits if run.on_board else ():
+        value = used[name].value
+        known = not isinstance(value, NotMeasured)
+        text = amount(name, value) if known else "not measured"
+        name_of_verdict = f"{BUDGETS[name].short_title} within its limit"
+        verdicts.append(
+            Verdict(name=name_of_verdict, ok=known and value <= limit, value=text, limit=amount(name, limit))
+        )
+    return verdicts
 
 
 def users(name: str, usage: Usage) -> list[str]:
@@ -99,7 +114,8 @@ def describe_fault(fault: Fault) -> str:
     """Return a fault or a memory error in words, with its backtrace."""
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
-        lines.append(f"  in {_where(fault)}")
+        task = f", in the task {printable(fault.task)}" if fault.task is not None else ""
+        lines.append(f"  in {_where(fault)}{task}")
     return "\n".join([*lines, *map(_caller, fault.backtrace[1:])])
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emu.commands.parameters import BoardFiles
+from emu.commands.parameters import BoardFiles, known_targets
 
 if TYPE_CHECKING:
     from emu.budgets.baseline import Baseline
@@ -55,7 +55,6 @@ def _read(path: Path, board: list[Path] | None) -> "Baseline":
     if not is_elf(path):
         return read_baseline(path)
     from emu.run.sizing import read_layouts
-    from emu.targets import load_targets
 
-    (layout,) = read_layouts(path, load_targets(board or ()))
+    (layout,) = read_layouts(path, known_targets(board))
     return baseline_of_layout(layout)

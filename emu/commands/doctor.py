@@ -2,20 +2,22 @@
 
 import typer
 
-from emu.commands.parameters import BoardFiles
+from emu.commands.parameters import BoardFiles, known_targets
 
 
 def doctor(board: BoardFiles = None) -> None:
-    """Say what is installed, begin a run on each target, and say how to get the rest."""
+    """Say what is installed, and on which targets a run begins.
+
+    Each line about what is missing names the command that installs it.
+    """
     from rich.console import Console
     from rich.markup import escape
 
     from emu.doctor import examine
-    from emu.targets import load_targets
 
     console = Console()
     complete = True
-    for finding in examine(load_targets(board or ()).values()):
+    for finding in examine(known_targets(board).values()):
         complete &= finding.ok or not finding.required
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]" if finding.required else "[yellow]-[/]"
         remedy = "" if finding.ok else f"  [bold]{escape(finding.remedy)}[/]"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.parameters import BoardFiles, board_files
+from emu.commands.parameters import BoardFiles, board_files, known_targets
 
 
 def robot(
@@ -18,16 +18,18 @@ def robot(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for logs, reports and robot.xml (JUnit).")
     ] = Path("robot-results"),
 ) -> None:
-    """Run the Robot Framework suites on Renode: boards boot, give PyTorch's answers, and print.
+    """Run the Robot Framework suites on Renode.
+
+    In them boards boot, give PyTorch's answers, and print.
 
     `emu report RUN.json --junit FILE --robot DIR/robot.xml` adds the results to the results of runs.
     """
     from emu.printable import printable
     from emu.robot import run_suites
-    from emu.targets import find_target, load_targets
+    from emu.targets import find_target
     from emu.writing import require_distinct
 
-    known = load_targets(board or ())
+    known = known_targets(board)
     names = target or [name for name, each in known.items() if each.emulator_name == "renode"]
     targets = [find_target(name, known) for name in names]
     written = [output / name for name in ("robot.xml", "log.html", "report.html", *{each.name for each in targets})]

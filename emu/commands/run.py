@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emu.commands.parameters import BoardFiles, Settings, board_files
+from emu.commands.parameters import (
+    BoardFiles,
+    Settings,
+    TargetNames,
+    Weights,
+    board_files,
+    chosen_targets,
+    known_targets,
+)
 from emu.instruments import Limits, help_of, spelling
 from emu.options import RunOptions
 
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from emu.model.stated import Stated
     from emu.record import Run
     from emu.suppressions import Suppression
+    from emu.targets import Target
 
     Reports = dict[Path, Callable[[list[Run]], str]]
 
@@ -27,9 +36,12 @@ def _switch(name: str) -> Any:
 def run(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="(MODEL|FIRMWARE.elf)...", help="Demos, checkpoints, .mamba images or firmware (.elf)."),
+        typer.Argument(
+            metavar="(MODEL|FIRMWARE.elf)...",
+            help="Demos, checkpoints, .mamba images, modules (my_model.py:build) or firmware (.elf).",
+        ),
     ],
-    target: Annotated[list[str], typer.Option("--target", "-t", help="A board on an emulator; repeatable.")],
+    target: TargetNames = None,
     name: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,6 +56,7 @@ def run(
         ),
     ] = None,
     settings: Settings = None,
+    weights: Weights = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Run only the first inputs.")] = None,
     traffic: Annotated[bool, _switch("traffic")] = False,
     profile: Annotated[bool, _switch("profile")] = False,
@@ -61,13 +74,18 @@ def run(
     max_seconds: Annotated[
         float, typer.Option(min=0.001, help="End any one input (and the boot) after so many seconds of work.")
     ] = Limits.seconds,
-    json: Annotated[Path | None, typer.Option(help="Write the run records as JSON.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the run records as JSON; - prints them, and the reports go to stderr.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write report.html, report.md, junit.xml and run.json into this directory."),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print a line for each run, and no report.")] = False,
 ) -> None:
-    """Run models or firmware in an emulator, and report parity with PyTorch, stack, heap and instructions.
+    """Run models or firmware, and report parity, stack and heap.
+
+    Parity is with PyTorch. Instructions, flash and static RAM are measured, too.
 
     Always on: what made up the heap's peak and what leaks, wrong frees, a heap that meets the stack, and a timeline.
 
@@ -78,13 +96,16 @@ def run(
 
     from emu.commands.progress_bar import progress_bar
     from emu.errors import OutputError
-    from emu.reports.terminal import print_run
+    from emu.project import find_project
+    from emu.reports.terminal import print_run, print_summary
     from emu.run import execute, plan, read_request
-    from emu.targets import find_target, load_targets
-    from emu.writing import make_directory, require_distinct, write_file
+    from emu.writing import STDOUT, make_directory, require_distinct, write_file, write_output
 
-    console = Console()
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
+    console = Console(stderr=json == STDOUT)
+    project = find_project(Path())
+    if suppressions is None and memcheck:
+        suppressions = project.suppressions
+    if json not in (None, STDOUT) and (json.is_dir() or not json.absolute().parent.is_dir()):  # now, not after the run
         raise OutputError(f"{json}: cannot be written: no such directory, or a directory itself")
     options = RunOptions(
         traffic=traffic,
@@ -97,12 +118,12 @@ def run(
         trace_input=trace_input if trace else None,
         limits=Limits(max_instructions, max_seconds),
         tolerance=tolerance,
+        budgets=tuple(project.limits.items()),
     )
-    known = load_targets(board or ())
-    targets = [find_target(name, known) for name in target]
+    targets = chosen_targets(target, known_targets(board))
     given, stated = _inputs(inputs), _stated(settings)
     requests = [
-        read_request(text, given, limit, called, stated)
+        read_request(text, given, limit, called, stated, weights)
         for text, called in zip(models, _names(name, models), strict=True)
     ]
     record, reports = _files(report)
@@ -117,13 +138,21 @@ def run(
     def keep(runs: "list[Run]") -> None:
         kept[:] = runs
         for path in (json, record):
-            if path is not None:
+            if path not in (None, STDOUT):
                 write_file(path, _records(runs))
+
+    def show(run: "Run", target: "Target") -> None:
+        if quiet:
+            print_summary(console, run)
+        else:
+            print_run(console, run, target.board)
 
     failures: list[Exception] = []
     try:
-        execute(jobs, progress_bar, lambda run, target: print_run(console, run, target.board), keep)
+        execute(jobs, progress_bar, show, keep)
     finally:  # the reports of what was made, whatever ended the runs: that is what the user is told
+        if kept and json == STDOUT:
+            write_output(STDOUT, _records(kept))
         if kept:
             failures += _write_reports(reports, kept)
     if failures:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from emu.commands.parameters import BoardFiles
+from emu.commands.parameters import BoardFiles, known_targets, target_names
 
 
 def size(
@@ -29,7 +29,13 @@ def size(
         typer.Option("--map", help="The linker's map, which tells libraries. Default: FIRMWARE.map next to the ELF."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", "-t", help="A target of the board. Default: the first board that fits.")
+        str | None,
+        typer.Option(
+            "--target",
+            "-t",
+            autocompletion=target_names,
+            help="A target of the board. Default: the first board that fits.",
+        ),
     ] = None,
     board: BoardFiles = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
@@ -38,16 +44,19 @@ def size(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every piece as CSV; - prints it.")] = None,
 ) -> None:
-    """Say what fills flash and RAM, without a run: by memory, section, library, file and symbol."""
+    """Say what fills flash and RAM, without a run.
+
+    The bytes are grouped by memory, section, library, file and symbol.
+    """
     from emu.reports import sizes as render
     from emu.run.sizing import read_layouts
     from emu.sizes import parse_ways
-    from emu.targets import find_target, load_targets
+    from emu.targets import find_target
     from emu.writing import require_distinct, write_output
 
     ways = parse_ways(by or ("section", "file", "symbol"))
     require_distinct([firmware, against, linker_map, *(board or ())], [json, csv])
-    known = load_targets(board or ())
+    known = known_targets(board)
     chosen = None if target is None else find_target(target, known)
     layouts = read_layouts(firmware, known, chosen, linker_map)
     for path, render_all in ((json, render.sizes_as_json), (csv, render.sizes_as_csv)):

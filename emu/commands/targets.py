@@ -2,20 +2,18 @@
 
 from itertools import groupby
 
-from emu.commands.parameters import BoardFiles
+from emu.commands.parameters import BoardFiles, known_targets
 
 
 def targets(board: BoardFiles = None) -> None:
-    """List the targets: what each one emulates, and what it leaves out."""
+    """List the targets: what each emulates, and what it leaves out."""
     from rich.console import Console
     from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
 
-    from emu.targets import load_targets
-
     console = Console()
-    for of_board, its_targets in groupby(load_targets(board or ()).values(), key=lambda target: target.board):
+    for of_board, its_targets in groupby(known_targets(board).values(), key=lambda target: target.board):
         console.print(f"[bold]{escape(of_board.title)}[/]")
         for target in its_targets:
             console.print(Padding(f"[bold]{target.name}[/]  {escape(target.emulation.title)}", (0, 0, 0, 2)))

@@ -91,8 +91,8 @@ def answer(module: nn.Module, x: Tensor) -> NDArray[Any]:
             returned = module(x)
     except Exception as error:
         if needs_kernels(error):
-            raise MissingToolError(f"model: {KERNELS_REMEDY} ({_words(error)})") from error
-        raise InputError(f"model raises {_words(error)} for {shape}") from error
+            raise MissingToolError(f"model: {KERNELS_REMEDY} ({words(error)})") from error
+        raise InputError(f"model raises {words(error)} for {shape}") from error
     for name in _OUTPUT_FIELDS:
         returned = getattr(returned, name, returned)
     tensors = _tensors(returned)
@@ -109,7 +109,7 @@ def in_float(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     try:
         return copy.deepcopy(module).cpu().to(dtype).eval()
     except Exception as error:
-        raise InputError(f"model cannot be copied to the CPU: {_words(error)}") from error
+        raise InputError(f"model cannot be copied to the CPU: {words(error)}") from error
 
 
 def needs_kernels(error: BaseException) -> bool:
@@ -165,5 +165,6 @@ def _tensors(value: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Return an exception's class and message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emu.errors import InputError
-from emu.inputs import EvaluationInputs
+from emu.inputs import TENSOR_PREFIX, EvaluationInputs
 from emu.live.module import LiveModule, read_module
 from emu.model.graph import fold_linear_in, fold_out_proj
 from emu.model.image import MatrixType, write_image
@@ -65,8 +65,9 @@ def write(live: LiveModule, directory: Path, dtype: MatrixType = "f32", *, fold:
     image, arrays = image_of(live, dtype, fold=fold), io.BytesIO()
     given = {"y": live.inputs.labels, "classes": live.inputs.classes}
     answers = {"logits": live.inputs.logits32, "logits64": live.inputs.logits64}
-    present = {name: array for name, array in (given | answers).items() if array is not None}
-    np.savez(arrays, x=live.inputs.x, **present)  # type: ignore[arg-type]
+    present: dict[str, Any] = {name: array for name, array in (given | answers).items() if array is not None}
+    present |= {f"{TENSOR_PREFIX}{name}": tensor for name, tensor in (live.inputs.tensors or {}).items()}
+    np.savez(arrays, x=live.inputs.x, **present)
     make_directory(directory)
     write_file(directory / IMAGE_NAME, image)
     write_file(directory / INPUTS_NAME, arrays.getvalue())

@@ -15,6 +15,7 @@ from emu.live.capture import answer, capture, in_float
 from emu.live.normal_form import normal_form
 from emu.live.origins import ROUNDED, difference
 from emu.live.reading import Step, read_steps
+from emu.live.tensors import module_tensors
 from emu.model.choices import CHOICES
 from emu.model.config import ModelConfig
 from emu.model.evaluation import evaluate
@@ -37,7 +38,7 @@ class LiveModule:
 
     graph: Graph
     inputs: EvaluationInputs
-    """The inputs with the module's answers in float64 and float32."""
+    """The inputs with the module's answers in float64 and float32, and its own tensors for the first inputs."""
     reading: Reading
 
 
@@ -71,12 +72,18 @@ def read_module(module: nn.Module, inputs: EvaluationInputs) -> LiveModule:
     if error > ROUNDED:
         raise InputError(f"emu's float64 reading differs from the model's answers by {error:.1e} of the largest")
     reading = Reading(statements=_statements(steps), checked_inputs=len(few), max_relative_error=error)
-    return LiveModule(graph, replace(inputs, logits64=logits64, logits32=logits32.astype(np.float32)), reading)
+    answered = replace(
+        inputs,
+        logits64=logits64,
+        logits32=logits32.astype(np.float32),
+        tensors=module_tensors(captured, steps, len(checked)),
+    )
+    return LiveModule(graph, answered, reading)
 
 
 def _answers(module: nn.Module, x: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return a module's answers to x (N, T, F): (N, C), or (N, T, C)."""
-    parts = [answer(module, torch.from_numpy(x[at : at + _AT_ONCE])) for at in range(0, len(x), _AT_ONCE)]
+    parts = [answer(module, torch.tensor(x[at : at + _AT_ONCE])) for at in range(0, len(x), _AT_ONCE)]
     rows = _rows(np.concatenate(parts))
     if rows.ndim not in (2, 3) or len(rows) != len(x) or (rows.ndim == 3 and rows.shape[1] != x.shape[1]):
         raise InputError(f"model returns {list(rows.shape)} for x {list(x.shape)}; emu needs [N, C] or [N, T, C]")
@@ -154,25 +161,38 @@ def _graph(steps: Sequence[Step], n_features: int, n_outputs: int) -> Graph:
 def _statements(steps: Sequence[Step]) -> list[Statement]:
     """Return what each step is, in words; submodules whose paths differ in numbers alone are one statement."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for step in steps:
-        if (words := _words(step)) is not None:
-            groups.setdefault((re.sub(r"\d+", "N", step.path), words), []).append(step.path)
-    return [
-        Statement(what=paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}", value=words, source="module")
-        for (_, words), paths in groups.items()
-    ]
+    for before, step, after in zip([None, *steps], steps, [*steps[1:], None], strict=False):
+        if (words := _words(before, step, after)) is not None:
+            path = "pooling" if isinstance(step.operation, Pool) else step.path
+            groups.setdefault((re.sub(r"\d+", "N", path), words), []).append(path)
+    if not any(isinstance(step.operation, Pool) for step in steps):
+        groups["pooling", _POOLINGS["none"]] = ["pooling"]
+    return [Statement(what=_together(paths), value=words, source="module") for (_, words), paths in groups.items()]
 
 
-def _words(step: Step) -> str | None:
+def _together(paths: Sequence[str]) -> str:
+    """Return paths that differ in numbers alone as one: ``model.blocks.0-3.norm``."""
+    first, last = (re.split(r"(\d+)", path) for path in (paths[0], paths[-1]))
+    return "".join(one if one == other else f"{one}-{other}" for one, other in zip(first, last, strict=True))
+
+
+def _words(before: Step | None, step: Step, after: Step | None) -> str | None:
+    """Return what a step is, in words; None if the words of a step before or after say it."""
     match step.operation:
         case Linear(weight, _, adds):
+            if before is not None and isinstance(before.operation, Mixer):
+                return None
             return f"linear {weight.shape[1]} -> {weight.shape[0]}{', added to the residual' if adds else ''}"
         case Norm():
             return f"{_NORMS[step.operation.kind]}, epsilon {step.epsilon:g}"
         case Mixer():
             channels, states = step.operation.a.shape
             taps, ranks = step.operation.conv_weight.shape[1], step.operation.dt_proj.weight.shape[1]
-            return f"Mamba block of d_inner {channels}, d_state {states}, d_conv {taps}, dt_rank {ranks}"
+            adds = after is not None and isinstance(after.operation, Linear) and after.operation.adds
+            return (
+                f"Mamba block of d_inner {channels}, d_state {states}, d_conv {taps}, dt_rank {ranks}"
+                f"{', added to the residual' if adds else ''}"
+            )
         case Pool(pooling):
-            return f"pooling: {_POOLINGS[pooling]}"
+            return _POOLINGS[pooling]
     return None

@@ -3,23 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emu.errors import InputError
 from emu.live.reading import Step
 from emu.model.graph import compose
-from emu.model.ops import Linear, Mixer, Norm, Pool
+from emu.model.ops import Linear, Mixer, Norm, Operation, Pool
 
 
 def normal_form(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps in the engine's order: the pooling as early as it can be, and no linear layer after another.
-
-    Raises InputError if there is no pooling.
-    """
+    """Return the steps in the engine's order: the pooling as early as it can be, and no linear layer after another."""
     ordered = list(steps)
     while (swapped := _pooling_earlier(ordered)) is not None:
         ordered = swapped
     ordered = _composed(ordered)
     if not any(isinstance(step.operation, Pool) for step in ordered):
-        raise InputError("model gives an answer at each step, which the engine does not compute")
+        ordered = _with_outputs_at_each_step(ordered)
     return ordered
 
 
@@ -51,3 +47,11 @@ def _composed(steps: list[Step]) -> list[Step]:
             case _:
                 composed.append(step)
     return composed
+
+
+def _with_outputs_at_each_step(steps: list[Step]) -> list[Step]:
+    """Mark where the head begins that runs at each step: the last linear layer, if it is not a part of a block."""
+    kinds: list[type[Operation]] = [type(step.operation) for step in steps]
+    has_head = kinds[-1:] == [Linear] and kinds[-2:-1] != [Mixer] and not getattr(steps[-1].operation, "adds", False)
+    at = len(steps) - 1 if has_head else len(steps)
+    return [*steps[:at], Step(Pool("none"), "each step"), *steps[at:]]

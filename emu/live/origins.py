@@ -3,9 +3,9 @@
 Tensors are (B, T, width), or (B, width) without time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -95,6 +95,9 @@ def _ways(value: Value, values: Sequence[Value]) -> Iterator[tuple[Origin, Array
             total = skip.array + branch.array
             yield from ((Pooled(name, Sum(branch, skip)), pool(total)) for name, pool in POOLINGS.items())
     yield from _others(same, timed=timed)
+    for each in sources if not timed else ():
+        for (name, function), (pooling, pool) in product(_FUNCTIONS.items(), POOLINGS.items()):
+            yield Other(f"the {pooling} over time of {name} of {each.name}"), pool(function(each.array))
 
 
 def _sums(value: Value, same: Sequence[Value]) -> Iterator[tuple[Value, Value]]:
@@ -110,8 +113,8 @@ def _sums(value: Value, same: Sequence[Value]) -> Iterator[tuple[Value, Value]]:
 def _others(same: Iterable[Value], *, timed: bool) -> Iterator[tuple[Origin, Array]]:
     """Yield ways that are no operation, so that a refusal can name them."""
     for each in same:
-        for name, activation in (*ACTIVATIONS.items(), *_FUNCTIONS.items()):
-            yield Other(f"{name} of {each.name}"), activation(each.array)
+        for name, function in _FUNCTIONS.items():
+            yield Other(f"{name} of {each.name}"), function(each.array)
         if timed:
             yield Other(f"{each.name}, reversed in time"), each.array[:, ::-1]
             yield Other(f"the steps of {each.name} so far, added up"), np.cumsum(each.array, axis=1)
@@ -148,7 +151,8 @@ def _softmax(values: Array) -> Array:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-_FUNCTIONS = {
+_FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
+    **ACTIVATIONS,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "softmax": _softmax,

@@ -85,7 +85,7 @@ class _Trace:
                 value = self._value(array, f"the {of} of {call.path} ({call.kind})", time)
                 if not ended:
                     self._inputs.setdefault(call, value)
-                elif call.is_leaf or is_mixer(call.module):
+                elif (call.is_leaf or is_mixer(call.module)) and self._began_with(call) < value.time:
                     self._made_by.setdefault(value, call)
         output = self._canonical(capture.output)
         if output is None:
@@ -99,6 +99,10 @@ class _Trace:
         steps = self._steps(self._output, self._x)
         assert steps is not None, "each way back ends at the input"
         return steps
+
+    def _began_with(self, call: Call) -> int:
+        """Return when a call's input was first seen: a later value cannot be what an earlier one was made of."""
+        return self._inputs[call].time if call in self._inputs else call.began
 
     def _value(self, array: Array, name: str, time: int) -> Value:
         """Return the value with this array: one that was seen, or a new one."""

@@ -25,7 +25,7 @@ def evaluate(operations: Sequence[Operation], x: Array, epsilon: float) -> Itera
                 case Norm():
                     hidden = _norm(operation, hidden, epsilon)
                 case Mixer():
-                    hidden = _mix(operation, hidden)
+                    hidden = mixer_tensors(operation, hidden)["gated"]
                 case Fork():
                     kept = hidden
                 case Pool():
@@ -44,8 +44,8 @@ def _norm(norm: Norm, hidden: Array, epsilon: float) -> Array:
     return scaled if norm.bias is None else scaled + norm.bias
 
 
-def _mix(mixer: Mixer, hidden: Array) -> Array:
-    """Return the gated output (B, T, D) of hidden (B, T, width)."""
+def mixer_tensors(mixer: Mixer, hidden: Array) -> dict[str, Array]:
+    """Return the tensors inside a mixer for hidden (B, T, width), by the engine's names; ``gated`` is the result."""
     steps = hidden.shape[1]
     taps = mixer.conv_weight.shape[1]
     ranks, states = mixer.dt_proj.weight.shape[1], mixer.a.shape[1]
@@ -53,6 +53,8 @@ def _mix(mixer: Mixer, hidden: Array) -> Array:
     past = np.pad(x, ((0, 0), (taps - 1, 0), (0, 0)))
     convolved = np.sum([past[:, k : k + steps] * mixer.conv_weight[:, k] for k in range(taps)], axis=0)
     u = silu(convolved + mixer.conv_bias)  # (B, T, D)
-    low_rank_dt, b, c = np.split(u @ mixer.x_proj.T, [ranks, ranks + states], axis=-1)
+    x_dbl = u @ mixer.x_proj.T  # (B, T, R + 2N)
+    low_rank_dt, b, c = np.split(x_dbl, [ranks, ranks + states], axis=-1)
     dt = np.logaddexp(0.0, _linear(mixer.dt_proj, low_rank_dt))  # softplus: (B, T, D)
-    return (scan(dt, u, mixer.a, b, c) + u * mixer.d) * silu(z)
+    gated = (scan(dt, u, mixer.a, b, c) + u * mixer.d) * silu(z)
+    return {"in_proj.x": x, "in_proj.z": z, "conv1d": u, "x_proj": x_dbl, "dt": dt, "gated": gated}

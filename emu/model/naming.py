@@ -4,7 +4,7 @@ The canonical names are those of ``MambaClassifier.state_dict()``, and ``embeddi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from emu.errors import InputError
@@ -118,7 +118,7 @@ def recognise(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
     """
     if stated:
         return _stated_layout(shapes, stated)
-    wrapper = _wrapper(shapes)
+    wrapper = common_wrapper(shapes)
     names = [name.removeprefix(wrapper) for name in shapes]
     known = [layout for layout in _LAYOUTS if any(name.startswith(layout.marks) for name in names)]
     for layout in known[:1]:
@@ -133,12 +133,12 @@ def recognise(shapes: Shapes, stated: Mapping[str, str]) -> Layout:
     raise InputError(f"holds no Mamba block ({first})")
 
 
-def _wrapper(shapes: Shapes) -> str:
-    """Return the prefixes of wrappers that all names have."""
+def common_wrapper(names: Collection[str]) -> str:
+    """Return the prefixes of wrappers that all names of tensors have."""
     wrapper = ""
     while True:
-        inner = next((each for each in _WRAPPERS if all(name.startswith(wrapper + each) for name in shapes)), None)
-        if inner is None or not shapes:
+        inner = next((each for each in _WRAPPERS if all(name.startswith(wrapper + each) for name in names)), None)
+        if inner is None or not names:
             return wrapper
         wrapper += inner
 

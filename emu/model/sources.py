@@ -44,9 +44,13 @@ class Model:
         """The model image, exported on first use."""
         if self.checkpoint is None:
             return self.path
-        image = write_image(build_graph(self.checkpoint))
-        directory = cached("images", content_key([image]), lambda draft: _write(draft / "model.mamba", image))
-        return directory / "model.mamba"
+        return cached_image(write_image(build_graph(self.checkpoint)))
+
+
+def cached_image(image: bytes) -> Path:
+    """Return a file with an image, in the cache."""
+    directory = cached("images", content_key([image]), lambda draft: _write(draft / "model.mamba", image))
+    return directory / "model.mamba"
 
 
 def demo_names() -> list[str]:
@@ -63,6 +67,10 @@ def find_model(text: str, stated: Stated | None = None) -> Model:
     demo = resource("models") / text
     if text in demo_names():
         return Model(text, demo / "model.safetensors", demo / "inputs.npz", stated)
+    if ".py" in Path(text).suffix:
+        raise InputError(
+            f"{text}: a module needs inputs: emu export {text} --inputs x.npz -o DIRECTORY, then give its model.mamba"
+        )
     path = find_weights(Path(text))
     if not path.name.endswith((*CHECKPOINT_SUFFIXES, IMAGE_SUFFIX)):
         raise InputError(

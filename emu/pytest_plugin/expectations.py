@@ -17,7 +17,7 @@ from emu.errors import InputError
 from emu.figures import BUDGETS, NotMeasured, rests_on, why_not
 from emu.file_names import told_apart
 from emu.pytest_plugin.options import LIMIT_MARKERS, MARKERS, NOT_LOOKED_FOR
-from emu.pytest_plugin.session import baseline, baseline_path
+from emu.pytest_plugin.session import baseline, baseline_path, project
 from emu.record import Run
 from emu.reports.difference import change_as_text
 from emu.suppressions import Suppression, load_suppressions
@@ -102,13 +102,15 @@ def judge(item: pytest.Item, *, ended: bool = True) -> str:
 
 
 def _read(item: pytest.Item) -> Expectations:
-    expected = Expectations()
+    expected, settings = Expectations(), project(item.config)
     for name, budget in LIMIT_MARKERS.items():
         text = item.config.getini(f"emu_{name}")
         if (limit := _marked(item, name, partial(parse_limit, budget.short))) is not None:
             expected.limits.append(_Limit(budget.short, limit, f"the marker {name}"))
         elif text:
             expected.limits.append(_Limit(budget.short, parse_limit(budget.short, text), f"the setting emu_{name}"))
+        elif (limit := settings.limits.get(budget.short)) is not None:
+            expected.limits.append(_Limit(budget.short, limit, f"limits.{budget.short} of {settings.file}"))
     limited = any(rests_on(BUDGETS[limit.figure], "stack_peak_bytes") for limit in expected.limits)
     expected.stack_peak = limited or baseline_path(item.config) is not None
     expected.parity = _marked(item, "parity", _Parity)
@@ -135,7 +137,8 @@ def _marked(item: pytest.Item, name: str, read: Callable[..., _T]) -> _T | None:
 
 
 def _suppressions(item: pytest.Item, file: Path | str | None) -> tuple[Suppression, ...]:
-    return () if file is None else tuple(load_suppressions(item.path.parent / file))
+    path = project(item.config).suppressions if file is None else item.path.parent / file
+    return () if path is None else tuple(load_suppressions(path))
 
 
 def _complaints(config: pytest.Config, run: Run, expected: Expectations) -> Iterator[str]:

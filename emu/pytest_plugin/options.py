@@ -2,9 +2,8 @@
 
 import pytest
 
+from emu.emulators import DEFAULT_TARGET
 from emu.figures import BUDGETS
-
-DEFAULT_TARGET = "stm32h7-unicorn"
 
 LIMIT_MARKERS = {f"limit_{name}": budget for name, budget in BUDGETS.items()}
 """The figure that each marker limits."""
@@ -31,7 +30,7 @@ def register(parser: pytest.Parser) -> None:
         default=[],
         metavar="TARGET",
         help=f"Run on this target, one that `emu targets` lists, or on all. Repeatable. "
-        f"Default: the setting emu_target, else {DEFAULT_TARGET}.",
+        f"Default: the setting emu_target, then the targets of emu.toml, then {DEFAULT_TARGET}.",
     )
     group.addoption(
         "--emu-board",

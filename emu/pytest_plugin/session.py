@@ -9,8 +9,10 @@ import pytest
 from emu.budgets.baseline import Baseline, read_baseline
 from emu.budgets.comparison import NO_INCREASE, Gates, parse_gates
 from emu.budgets.limits import parse_limit
+from emu.emulators import DEFAULT_TARGET
 from emu.errors import EmuError, InputError, OutputError
-from emu.pytest_plugin.options import DEFAULT_TARGET, LIMIT_MARKERS, setting
+from emu.project import Project, find_project
+from emu.pytest_plugin.options import LIMIT_MARKERS, setting
 from emu.record import read_run_file
 from emu.targets import Target, find_target, load_targets
 from emu.wording import counted
@@ -28,6 +30,7 @@ class _Session:
 
 
 _TARGETS = pytest.StashKey[dict[str, Target]]()
+_PROJECT = pytest.StashKey[Project]()
 _SESSION = pytest.StashKey[_Session]()
 _BASELINE = pytest.StashKey[tuple[Baseline, Gates] | None]()
 
@@ -54,8 +57,9 @@ def check_settings(config: pytest.Config) -> None:
 
 def chosen_targets(config: pytest.Config) -> list[str]:
     """Return the names of the targets to run on; raises UsageError if no target has a given name."""
-    chosen = config.getoption("emu_target") or config.getini("emu_target") or [DEFAULT_TARGET]
+    chosen = config.getoption("emu_target") or config.getini("emu_target")
     try:
+        chosen = chosen or project(config).targets or [DEFAULT_TARGET]
         known = known_targets(config)
         names = [name for text in chosen for name in (known if text == "all" else [find_target(text, known).name])]
     except EmuError as error:
@@ -63,11 +67,18 @@ def chosen_targets(config: pytest.Config) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def project(config: pytest.Config) -> Project:
+    """Return the settings of the project in pytest's root directory; raises InputError if they are not valid."""
+    if _PROJECT not in config.stash:
+        config.stash[_PROJECT] = find_project(config.rootpath)
+    return config.stash[_PROJECT]
+
+
 def known_targets(config: pytest.Config) -> dict[str, Target]:
     """Return emu's targets and those of the session's board files; raises InputError if a file is not valid."""
     if _TARGETS not in config.stash:
         given = [config.invocation_params.dir / path for path in config.getoption("emu_board") or ()]
-        config.stash[_TARGETS] = load_targets([*config.getini("emu_boards"), *given])
+        config.stash[_TARGETS] = load_targets([*project(config).boards, *config.getini("emu_boards"), *given])
     return config.stash[_TARGETS]
 
 

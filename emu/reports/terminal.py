@@ -1,10 +1,12 @@
 """The report in the terminal."""
 
+import os
 from collections.abc import Iterable
 from itertools import pairwise
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -25,13 +27,14 @@ from emu.record import (
 )
 from emu.reports.evidence import finding_notes, refusal_note, where
 from emu.targets import Board
-from emu.verdicts import is_checked
+from emu.verdicts import layers_of
 from emu.wording import (
     allocator,
     call_path,
     counted,
     frame_note,
     function_of,
+    interrupts_note,
     kind,
     last_lines,
     layer_error,
@@ -50,6 +53,9 @@ _LARGEST_ALLOCATIONS = 5
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_WIDTH = 44
 _LAST_LINES = 20
+_BORDER = 6
+"""The columns that the panel's border and padding take."""
+_LONGEST_LINE = 10_000
 _IN_A_SENTENCE = ("per_inference", "total")
 
 
@@ -63,7 +69,9 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading(heading), _backtrace(run.stack.backtrace)]
     for stack in run.other_stacks:
         if stack.backtrace:
-            parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
+            place_of_task = f" ({stack.place})" if stack.place is not None else ""
+            heading = printable(f"Stack {stack.name}{place_of_task} at its peak")
+            parts += [Text(), _heading(heading), _backtrace(stack.backtrace)]
     if run.heap.allocations or run.heap.failed:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
@@ -79,7 +87,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
     if run.layers is not None:
         parts += [
             Text(),
-            _heading("Layer by layer" if is_checked(run) else "Layer by layer, as emu reads the file"),
+            _heading(_LAYERS[layers_of(run)]),
             _layers(run.layers),
         ]
     if run.output:
@@ -98,6 +106,7 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         lines = (f"not measured: {', '.join(names)}: {why}" for why, names in reasons(run).items())
         parts += [Text(), *(Text(printable(line), "dim") for line in lines)]
     colour = "green" if run.ok else "red"
+    _widen(console, parts)
     console.print(
         Panel(
             Group(*parts),
@@ -106,6 +115,28 @@ def print_run(console: Console, run: Run, board: Board) -> None:
             padding=(1, 2),
         )
     )
+
+
+def _widen(console: Console, parts: Iterable[RenderableType]) -> None:
+    """Let a pipe have lines as long as they need: a program that reads them finds no path in two pieces.
+
+    Long sentences are wrapped there too. A terminal, and a user who sets COLUMNS, get the width that they have.
+    """
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return
+    unbounded = console.options.update(max_width=_LONGEST_LINE)
+    widths = [Measurement.get(console, unbounded, part).maximum for part in parts if not isinstance(part, Text)]
+    console.width = max([console.width, *(width + _BORDER for width in widths)])
+
+
+def print_summary(console: Console, run: Run) -> None:
+    """Print one line about a run: whether its verdicts hold, and the ones that failed."""
+    failed = "; ".join(
+        f"{verdict.name}: {verdict.value}, limit: {verdict.limit}" for verdict in run.verdicts if not verdict.ok
+    )
+    mark = "✓" if run.ok else "✗"
+    line = f"{mark} {run.model} on {run.target}{': ' if failed else ''}{failed}"
+    console.print(Text(printable(line), "green" if run.ok else "red"), soft_wrap=True)
 
 
 def _heading(text: str) -> Text:
@@ -144,7 +175,8 @@ def _memory(run: Run, board: Board) -> Group:
         if not isinstance(value, NotMeasured):
             text = written(value, "B")
             if size:
-                bar, note = _bar(value / size), f"{value / size:.1%} of {memory_size(size)}"
+                share = f"{value / size:.1%} of {memory_size(size)}"
+                bar, note = _bar(value / size), f"{share}; {note}" if note else share
         table.add_row(Text(printable(name)), Text(text, "bold"), bar, note)
 
     sizes = {
@@ -153,6 +185,7 @@ def _memory(run: Run, board: Board) -> Group:
         "stack_touched_bytes": memory.stack_limit_bytes,
     }
     notes = {
+        "stack_peak_bytes": interrupts_note(run.stack.stacks[0]) if memory.stack_peak_bytes is not None else "",
         "heap_peak_bytes": _heap_note(run),
         "ram_peak_bytes": _ram_note(run.heap),
         "mailbox_bytes": "only under test",
@@ -166,7 +199,7 @@ def _memory(run: Run, board: Board) -> Group:
 
     rows("flash_bytes", "static_ram_bytes", "stack_peak_bytes", "stack_touched_bytes")
     for stack in run.other_stacks:
-        row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
+        row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes, interrupts_note(stack))
     rows("heap_peak_bytes", "ram_peak_bytes")
     names = {region.name for region in board.ram}
     for use in memory.by_region:
@@ -228,7 +261,9 @@ def _heap(heap: Heap) -> Table:
 
 
 def _callers(made: Allocations | FailedAllocations) -> Text:
-    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {printable(place(made))}", "dim"))
+    task = f" in the task {made.task}" if made.task is not None else ""
+    where_from = printable(f"{place(made)}{task}")
+    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {where_from}", "dim"))
 
 
 def _timeline(timeline: Timeline) -> Group:
@@ -318,6 +353,14 @@ def _reading(reading: Reading) -> Table:
     return table
 
 
+_LAYERS = {
+    "the module's own": "Layer by layer, against the module's own tensors",
+    "PyTorch": "Layer by layer",
+    "the model as emu reads it": "Layer by layer, as emu reads the file",
+}
+"""The heading, by whose tensors the engine's were compared with."""
+
+
 def _layers(layers: list[LayerError]) -> Table:
     table = _grid("left", "left", "right", "left")
     first = next((layer.tensor for layer in layers if layer.diverged), None)
@@ -356,7 +399,7 @@ def _fault(fault: Fault, notes: Iterable[str] = ()) -> Group:
     lines: list[RenderableType] = [
         Text.assemble((f"{kind(fault.kind)}: ", "bold red"), printable(fault.detail)),
     ]
-    lines += [Text(f"  {printable(line)}") for line in (where(fault, fault.pc), *notes) if line]
+    lines += [Text(f"  {printable(line)}") for line in (where(fault), *notes) if line]
     if fault.backtrace:
         lines.append(_backtrace(fault.backtrace))
     return Group(*lines)

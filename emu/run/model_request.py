@@ -2,26 +2,31 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emu.build import BuildOptions, build_firmware
 from emu.errors import InputError
 from emu.inputs import EvaluationInputs
 from emu.model.checking import check_reading
-from emu.model.checkpoint import Checkpoint
 from emu.model.image import read_image_info
 from emu.model.sources import Model
 from emu.record import Reading
 from emu.run.driving import require_reference_shape, require_width
-from emu.run.layers import require_checkpoint
+from emu.run.layers import require_reference
 from emu.targets import Target
+
+if TYPE_CHECKING:
+    from emu.live.source import LiveModel
 
 
 @dataclass(frozen=True, eq=False)
 class ModelRequest:
     """A model, whose firmware emu builds."""
 
-    model: Model
+    model: "Model | LiveModel"
     inputs: EvaluationInputs
+    reading: Reading | None = None
+    """What a module in memory computes, which was compared with its own tensors. A checkpoint is yet to be read."""
 
     @property
     def name(self) -> str:
@@ -30,7 +35,7 @@ class ModelRequest:
 
     @property
     def path(self) -> Path:
-        """The checkpoint or the image."""
+        """The checkpoint, the image, or the file that defines a module."""
         return self.model.path
 
     def named(self, name: str) -> "ModelRequest":
@@ -48,8 +53,8 @@ class ModelRequest:
         Raises InputError if the inputs are not for the model, or if their logits are another model's.
         """
         checkpoint = self.model.checkpoint
-        if checkpoint is None:
-            return None
+        if self.reading is not None or checkpoint is None:
+            return self.reading
         require_width(self.inputs.x, checkpoint.config.n_features)
         require_reference_shape(self.inputs, checkpoint.config.n_outputs, checkpoint.config.pooling == "none")
         try:
@@ -57,9 +62,14 @@ class ModelRequest:
         except InputError as error:
             raise InputError(f"{self.model.path}: {error}") from error
 
-    def require_checkpoint(self) -> Checkpoint:
-        """Return the model's trained weights. Raises InputError if the model is only an image."""
-        return require_checkpoint(self.model)
+    def require_layers(self, index: int) -> None:
+        """Raise InputError if the engine's tensors of an input can be compared with nothing."""
+        require_reference(self.model, self.inputs, index)
+
+    def layers_key(self) -> list[bytes]:
+        """Return all that the comparison of layers depends on, but for the image: other weights can give the same."""
+        tensors = (self.inputs.tensors or {}) if self.model.checkpoint is None else self.model.checkpoint.weights
+        return [tensors[name].tobytes() for name in sorted(tensors)]
 
     def require_fit(self) -> None:
         """Raise InputError if the inputs or their logits are not for the model."""

@@ -48,8 +48,7 @@ class Job:
         parts: list[bytes | str] = [str(elf), read_bytes(elf), request.name, self.target.name, board]
         parts += [repr(self.options), repr(self.reading)]
         if self.options.trace_input is not None and not isinstance(request, FirmwareRequest):
-            weights = request.require_checkpoint().weights  # other weights can give the same image
-            parts += [weights[name].tobytes() for name in sorted(weights)]
+            parts += request.layers_key()
         arrays: list[Any] = [] if inputs is None else [inputs.x, inputs.labels, inputs.logits64, inputs.logits32]
         for array in arrays:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
@@ -105,8 +104,8 @@ def execute(
 
     If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
-    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. Of a run that is
-    interrupted in a further part, such as the layers, the record so far is kept.
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. If a further part
+    of a run, such as the layers, is interrupted, the record so far is kept.
     """
     _require_tools(jobs)
     for job in jobs:
@@ -145,9 +144,7 @@ def _require_input_to_trace(request: Request, options: RunOptions) -> None:
         return
     if isinstance(request, FirmwareRequest):
         raise InputError("--trace-layers builds its own firmware: give the model instead of an ELF")
-    request.require_checkpoint()
-    if options.trace_input >= len(request.inputs):
-        raise InputError(f"--trace-input {options.trace_input}: there are {len(request.inputs)} inputs")
+    request.require_layers(options.trace_input)
 
 
 def _require_tools(jobs: Sequence[Job]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from emu.elf import is_elf
 from emu.errors import InputError
+from emu.live.definition import parse_definition
 from emu.targets import Target
 
 if TYPE_CHECKING:  # firmware without inputs needs neither numpy nor the PyTorch side
@@ -52,14 +53,28 @@ def read_request(
     limit: int | None = None,
     name: str | None = None,
     stated: Stated | None = None,
+    weights: Path | None = None,
 ) -> Request:
-    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint or an image.
+    """Return the request for ``text``: firmware by its path, or a demo, a checkpoint, an image or a module.
 
     A demo has its own inputs, which ``inputs`` replace. ``limit`` keeps only the first inputs. ``stated`` says what a
-    checkpoint's tensors do not show. Raises InputError if nothing has that name, if a model has no inputs, if the
-    inputs cannot be read, or if something is stated of firmware or an image.
+    checkpoint's tensors do not show. ``weights`` are loaded into the module that ``text`` defines.
+
+    Raises InputError if nothing has that name, if a model has no inputs, if the inputs cannot be read, if something is
+    stated of anything but a checkpoint, or if a module cannot be made or read.
     """
     path = Path(text)
+    definition = parse_definition(str(text), weights)
+    if definition is not None:
+        if stated is not None and stated.model_fields_set:
+            raise InputError(f"{definition.file}: --set is for checkpoints; a module shows what it computes")
+        from emu.live.source import open_live
+        from emu.run.model_request import ModelRequest
+
+        live = open_live(definition, inputs, limit)
+        return ModelRequest(replace(live, name=name or live.name), live.live.inputs, live.live.reading)
+    if weights is not None:
+        raise InputError(f"--weights is for a module that a file defines, such as my_model.py:build, not for {text}")
     if path.suffix == ".elf" or is_elf(path):  # a name that ends in .elf means an ELF
         if stated is not None and stated.model_fields_set:
             raise InputError(f"{path}: --set is for checkpoints, not for firmware")

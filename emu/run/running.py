@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emu.budgets.limits import judge_limits
 from emu.firmware import Firmware
 from emu.instruments import require
 from emu.machines import Measurements
@@ -23,6 +24,7 @@ from emu.verdicts import judge
 
 if TYPE_CHECKING:  # firmware without inputs needs neither numpy nor the PyTorch side
     from emu.inputs import EvaluationInputs
+    from emu.live.source import LiveModel
     from emu.model.sources import Model
 
 _INTERRUPTED = "interrupted"
@@ -37,7 +39,7 @@ def forget(_run: Run, _part: str) -> None:
 
 
 def run_model(
-    model: Model,
+    model: Model | LiveModel,
     target: Target,
     inputs: EvaluationInputs,
     options: RunOptions,
@@ -70,7 +72,8 @@ def run_model(
 
         so_far(run.model_copy(update={"not_measured": run.not_measured | {"layers": _INTERRUPTED}}), "layers")
         try:
-            run.layers = trace_layers(model, target, inputs.x[options.trace_input], options.limits, shared)
+            run.layers = trace_layers(model, target, inputs, options.trace_input, options.limits, shared)
+            run.layers_of = "module" if model.checkpoint is None else "reading"
         except Exception as error:  # the run itself is done
             run.failures.append(failure("layers", error))
             run.not_measured["layers"] = run.failures[-1].detail
@@ -173,7 +176,7 @@ def _parity(served: Served, inputs: EvaluationInputs) -> Parity | None:
 
 
 def _judged(run: Run, options: RunOptions) -> Run:
-    run.verdicts = judge(run, options.tolerance)
+    run.verdicts = [*judge(run, options.tolerance), *judge_limits(run, options.budgets)]
     return run
 
 

@@ -249,7 +249,7 @@ class FakeLx7Machine:
             self._passed = None
 
     def _print(self, process: QemuProcess) -> None:
-        text = process.output_since(self._printed_bytes)
+        text = process.shared.output.since(self._printed_bytes)
         if text and self._printed is not None:
             self._printed_bytes += len(text)
             with Path(self._printed[1]).open("ab") as file:

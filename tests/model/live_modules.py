@@ -231,6 +231,10 @@ COMPUTED: dict[str, Callable[[], nn.Module]] = {
         lambda m, x: m.head(m.mixer(inputs_embeds=m.inp(x)).last_hidden_state.mean(1)),
         **parts(mixer=model_of_transformers()),
     ),
+    "an answer at each step": lambda: Net(lambda m, x: m.head(m.norm(m.mixer(m.inp(x)))), **parts(norm=layer_norm())),
+    "an answer at each step, without a norm": lambda: Net(lambda m, x: m.head(m.mixer(m.inp(x))), **parts()),
+    "a block and nothing else": lambda: mamba(d_model=F),
+    "a residual at each step": lambda: Net(lambda m, x: x + m.mixer(x), mixer=mamba(d_model=F)),
     "DataParallel": lambda: nn.DataParallel(Net(lambda m, x: m.head(m.mixer(m.inp(x)).mean(1)), **parts())),
 }
 """Modules that emu computes, by what is special in them."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from projects import Project
+from projects import Compile, Project
 
 from emu.targets import load_targets
 
@@ -35,6 +35,24 @@ def test_targets_are_chosen_by_option_then_by_setting(project: Project):
         f"import pytest\n@pytest.mark.parametrize('emu_target', ['stm32h7-unicorn'], indirect=True)\n{TEST}",
     )
     assert collected(project, "--emu-target=all") == ["stm32h7-unicorn"]
+
+
+def test_the_settings_of_a_project_come_after_those_of_pytest(project: Project, compile_program: Compile):
+    project.write("emu.toml", 'targets = ["stm32h7-qemu"]\n')
+    project.write("test_it.py", TEST)
+    assert collected(project) == ["stm32h7-qemu"]
+    project.write("pytest.ini", "[pytest]\nemu_target = stm32h7-unicorn\n")
+    assert collected(project) == ["stm32h7-unicorn"]
+    compile_program("filters")
+    project.write("emu.toml", "[limits]\nstack = 8\n")
+    project.write("test_it.py", "def test_it(emu_run): emu_run('filters.elf')\n")
+    session = project.pytest()
+    assert session.outcomes == {"test_it": "failed"}
+    assert "set by limits.stack of" in session.text
+    project.write("pytest.ini", "[pytest]\nemu_limit_stack = 64 KB\n")
+    assert project.pytest().outcomes == {"test_it": "passed"}
+    project.write("emu.toml", "[limits]\nflush = 8\n")
+    assert 'there is no figure "flush"' in project.pytest().text
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])

@@ -1,5 +1,6 @@
 """A Cortex-M in Renode."""
 
+from emu.architectures.armv7em.core import IDLE_LOOP
 from emu.architectures.armv7em.exceptions import REGISTERS
 from emu.machines.renode.core import RenodeCore
 from emu.machines.renode.monitor import CPU
@@ -22,7 +23,7 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     # The system address map (Armv7-M Architecture Reference Manual, B3.1).
     peripherals=(range(0x4000_0000, 0x6000_0000), range(0xE000_0000, 0x1_0000_0000)),
     write_stack_code=write_stack_code,
-    sleeps_at=bytes.fromhex("fee7"),  # b .
+    sleeps_at=IDLE_LOOP,
     # The core reads the vector table when it first runs.
     start=lambda firmware: f"{CPU} VectorTableOffset {firmware.start.vector_table:#x}",
 )

@@ -392,6 +392,9 @@ class RenodeMachine(Machine):
                 if faults is not None:
                     return faults
                 commands = [f"{CPU} IsHalted false"]
+            elif idle >= _LONGEST_WAIT and self._idles_after_main(run):
+                run.exit_status = 0
+                return []
             elif idle >= _LONGEST_WAIT and (fault := self._idle_fault(run)) is not None:
                 return [fault]
             elif executed >= budget:
@@ -468,6 +471,10 @@ class RenodeMachine(Machine):
 
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
+
+    def _idles_after_main(self, run: _Run) -> bool:
+        stopped = self._stopped(run)
+        return self._core.idles(stopped) is not None and self._core.is_after_main(stopped)
 
     def _idle_fault(self, run: _Run) -> Fault | None:
         return idle_fault(self._firmware, self._core, self._stopped(run), self._in_renode.sleeps_at)
