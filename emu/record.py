@@ -732,6 +732,9 @@ class Run(_Part):
     """
     not_checked: list[str] = []
     """What a chip refuses and the emulator lets pass, a line each; a run without faults says nothing about these."""
+    not_modelled: list[str] = []
+    """Accesses to registers that the emulator has no model for and let pass, a line each, with their numbers. Only a
+    platform of Renode's own lets them pass."""
     changed: list[str] = []
     """What the emulator ran otherwise than the ELF has it, a sentence each with the reason."""
     environment: dict[str, str] = {}

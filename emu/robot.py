@@ -47,6 +47,8 @@ def run_suites(targets: list[Target], inputs: int, directory: Path) -> RobotResu
     for target in targets:
         if target.emulator_name != "renode":
             raise InputError(f"{target.name}: the Robot suites run on Renode targets only")
+        if target.board.renode is not None:
+            raise InputError(f"{target.name}: the Robot suites run on emu's own platform: leave out [renode]")
     renode_version()
     renode_test, rebot = _find_beside_renode("renode-test"), _find_rebot()
     outputs, codes = [], []

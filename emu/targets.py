@@ -100,6 +100,22 @@ class Emulation(Strict):
     """Parts of the board that this emulator leaves out, a line each."""
 
 
+class RenodePlatform(Strict):
+    """A platform of Renode's own, which Renode runs the board on. Without it, emu makes one from this file."""
+
+    platform: str
+    """A description (.repl) that comes with Renode, such as "platforms/cpus/stm32h743.repl", or a file's path from the
+    board file's directory. It has the board's memory, and its core is named ``cpu``."""
+    uart: str | None = Field(default=None, pattern=r"^[A-Za-z]\w*$")
+    """The platform's name of the UART by which the firmware prints, such as "usart3"."""
+
+    @field_validator("platform")
+    @classmethod
+    def _may_be_beside_the_board_file(cls, platform: str, loading: ValidationInfo) -> str:
+        path = loading.context["directory"] / platform if loading.context else Path(platform)
+        return str(path.resolve()) if os.path.isfile(path) else platform  # noqa: PTH113 - the name may be too long
+
+
 class Board(Strict):
     """A board file. A new board needs only this file and a linker script."""
 
@@ -125,6 +141,8 @@ class Board(Strict):
     takes the first power-on, when such memory holds anything."""
     emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
     """The emulators that run the board's firmware, by name."""
+    renode: RenodePlatform | None = None
+    """The platform of Renode's own that Renode runs; only for armv7em."""
 
     @model_validator(mode="before")
     @classmethod
@@ -141,6 +159,8 @@ class Board(Strict):
             raise ValueError(
                 f'no {self.architecture} has the cpu "{self.cpu}", only {", ".join(_CPUS[self.architecture])}'
             )
+        if self.renode is not None and (self.architecture != "armv7em" or "renode" not in self.emulators):
+            raise ValueError("renode: only for the architecture armv7em, with a section [emulators.renode]")
         for emulator in self.emulators:
             if self.architecture not in EMULATORS[emulator].programs:
                 raise ValueError(f"{emulator} does not run {self.architecture}: leave out [emulators.{emulator}]")

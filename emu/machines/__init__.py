@@ -50,6 +50,8 @@ class Measurements:
     output: str = ""
     output_cut_bytes: int = 0
     not_measured: dict[str, str] = field(default_factory=dict)
+    not_modelled: tuple[str, ...] = ()
+    """Accesses to registers that the emulator has no model for and let pass, with their numbers."""
     changed: tuple[str, ...] = ()
     """What the emulator ran otherwise than the ELF has it, each with the reason."""
 

@@ -169,6 +169,8 @@ def _details(run: Run) -> Iterator[str]:
         parts.append("The most in each memory\n\n" + _table(["memory", "symbol", "bytes"], rows, right=(2,)))
     if run.not_checked:
         parts.append("Not checked:\n\n" + "\n".join(_text(f"- {line}", 300) for line in run.not_checked))
+    if run.not_modelled:
+        parts.append("Not modelled:\n\n" + "\n".join(_text(f"- {line}", 300) for line in run.not_modelled))
     if run.changed:
         parts.append("Changed in the emulator:\n\n" + "\n".join(_text(f"- {line}", 600) for line in run.changed))
     if run.not_measured:

@@ -98,6 +98,8 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), *_memory_check(run.memory_check)]
     if run.not_checked:
         parts += [Text(), *(Text(f"not checked: {line}", "dim") for line in run.not_checked)]
+    if run.not_modelled:
+        parts += [Text(), *(Text(printable(f"not modelled: {line}"), "dim") for line in run.not_modelled)]
     if run.changed:
         parts += [Text(), *(Text(printable(line), "dim") for line in run.changed)]
     if run.not_measured:

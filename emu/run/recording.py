@@ -49,6 +49,7 @@ def make_record(firmware: Firmware, name: str, target: Target, measured: Measure
         output_cut_bytes=measured.output_cut_bytes,
         not_measured=not_measured,
         not_checked=list(target.emulator.not_checked),
+        not_modelled=list(measured.not_modelled),
         changed=list(measured.changed),
         environment={
             "emu": emu.__version__,

@@ -4,6 +4,7 @@ It is no Renode: that its answers are taken shows that the client keeps to the d
 variable MISBEHAVE) shows that the client notices. Started as Renode is, through a shell script that is another process.
 """
 
+import contextlib
 import os
 import re
 import struct
@@ -34,6 +35,7 @@ _REGISTERS = {number: getattr(arm_const, f"UC_ARM_REG_R{number}") for number in 
     25: arm_const.UC_ARM_REG_XPSR,
 }
 _BRANCH_TO_ITSELF = bytes.fromhex("fee7")
+_OWN_PLATFORMS = Path(__file__).with_name("renode_platforms")
 _INSTRUCTIONS_A_SECOND = 100_000_000
 
 
@@ -97,6 +99,9 @@ class FakeMachine:
         self.left = 0
         self.passed: int | None = None
         self.peripherals: dict[range, Path] = {}
+        self.models: dict[range, str] = {}
+        """The peripherals of a platform of Renode's own, by their addresses."""
+        self.uarts: dict[str, Path] = {}
         self.scopes: dict[Path, dict[str, object]] = {}
         self.log: Path | None = None
         self.core.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
@@ -110,8 +115,14 @@ class FakeMachine:
         found = re.finditer(
             r'PythonPeripheral @ sysbus (0x\w+)\n +size: (0x\w+)\n.*\n +filename: "(.*)"', path.read_text()
         )
+        self.models |= {
+            range(int(m[2], 16), int(m[2], 16) + 0x400): m[1]
+            for m in re.finditer(
+                r"^(\w+): (?:UART|Miscellaneous)\.\w+ @ sysbus (0x\w+)", path.read_text(), re.MULTILINE
+            )
+        }
         self.peripherals = {range(int(m[1], 16), int(m[1], 16) + int(m[2], 16)): Path(m[3]) for m in found}
-        for page in {span.start & ~0xFFF for span in self.peripherals}:
+        for page in {span.start & ~0xFFF for span in [*self.peripherals, *self.models]}:
             self.core.mmio_map(page, 0x1000, self._on_read, page, self._on_write, page)
 
     def _on_read(self, core: Any, offset: int, size: int, page: int) -> int:  # noqa: ARG002
@@ -125,7 +136,7 @@ class FakeMachine:
         span, script = next((each for each in self.peripherals.items() if address in each[0]), (range(0), None))
         request = SimpleNamespace(IsInit=False, IsRead=False, IsWrite=False, Value=0, Offset=address - span.start)
         if script is None:
-            self.reads += 1
+            self._without_script(address, request, given)
             return request
         code = _compiled(script)
         if script not in self.scopes:
@@ -136,6 +147,21 @@ class FakeMachine:
         self.scopes[script]["request"] = request
         exec(code, self.scopes[script])
         return request
+
+    def _without_script(self, address: int, request: SimpleNamespace, given: dict[str, Any]) -> None:
+        """Do what a model of Renode's own does, or what Renode does if there is nothing."""
+        span, name = next((each for each in self.models.items() if address in each[0]), (range(0), None))
+        offset, access = address - span.start, "Write" if "IsWrite" in given else "Read"
+        if name is None:
+            self._count_nothing(address, 4, is_write=access == "Write")
+        elif name in self.uarts and offset == 0x28 and access == "Write":
+            with self.uarts[name].open("ab") as file:
+                file.write(bytes([given["Value"] & 0xFF]))
+        elif name in self.uarts and offset == 0x1C:
+            request.Value = 0xC0
+        else:
+            what = "write to" if access == "Write" else "read from"
+            self.say(f"[WARNING] {name}: Unhandled {what} offset 0x{offset:X}.")
 
     def run(self, instructions: int) -> None:
         if not self.started:
@@ -154,10 +180,14 @@ class FakeMachine:
             time.sleep(1000)
 
     def read(self, address: int, size: int) -> bytes:
-        return bytes(self.core.mem_read(address, size))
+        try:
+            return bytes(self.core.mem_read(address, size))
+        except UcError:
+            return bytes(size)
 
     def write(self, address: int, data: bytes) -> None:
-        self.core.mem_write(address, data)
+        with contextlib.suppress(UcError):  # a platform without this memory
+            self.core.mem_write(address, data)
 
     def jump(self, address: int) -> None:
         self.core.reg_write(arm_const.UC_ARM_REG_PC, address)
@@ -204,15 +234,17 @@ class FakeMachine:
         return count
 
     def _on_nothing(self, core: Any, access: int, address: int, size: int, value: int, data: object) -> bool:  # noqa: ARG002
-        is_write = access == unicorn.UC_MEM_WRITE_UNMAPPED
+        self._count_nothing(address, size, is_write=access == unicorn.UC_MEM_WRITE_UNMAPPED)
+        core.mem_map(address & ~0xFFF, 0x1000)  # reads 0, and the firmware goes on
+        return True
+
+    def _count_nothing(self, address: int, size: int, *, is_write: bool) -> None:
         self.writes += is_write
         self.reads += not is_write
         width = {1: "Byte", 2: "Word", 4: "DoubleWord", 8: "QuadWord"}[size]
         what = f"Write{width} to" if is_write else f"Read{width} from"
-        pc = core.reg_read(arm_const.UC_ARM_REG_PC)
+        pc = self.core.reg_read(arm_const.UC_ARM_REG_PC)
         self.say(f"[WARNING] sysbus: [cpu: 0x{pc:X}] {what} non existing peripheral at 0x{address:X}.")
-        core.mem_map(address & ~0xFFF, 0x1000)  # reads 0, and the firmware goes on
-        return True
 
 
 class FakeWatch:
@@ -315,6 +347,7 @@ class FakeMonitor:
             r'emulation SetGlobalQuantum "0.001"': lambda: None,
             r"sysbus\.cpu PerformanceInMips 100": lambda: None,
             r"sysbus LoadBinary @(\S+) (0x\w+)": self._load,
+            r"sysbus\.(\w+) CreateFileBackend @(\S+) true": self._uart,
             r"sysbus\.cpu VectorTableOffset (0x\w+)": self._table,
             r'sysbus\.cpu AddHook (0x\w+) "self\.IsHalted = True"': self._hook,
             r"sysbus\.cpu MaximumBlockSize": lambda: f"0x{self.machine.block_size:08X}",
@@ -365,6 +398,7 @@ class FakeMonitor:
             self.machine.say("[ERROR] cpu: CPU abort [PC=0x0]: a line of the machine before, which is written late")
 
     def _load_platform(self, path: str) -> None:
+        path = str(_OWN_PLATFORMS / path)  # which is the path itself if it is absolute
         xtensa = re.search(r'CPU\.Xtensa @ sysbus\n +cpuType: "(\w+)"', Path(path).read_text())
         if xtensa is not None:
             from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
@@ -374,6 +408,13 @@ class FakeMonitor:
             self.machine.log = log
         elif isinstance(self.machine, FakeMachine):
             self.machine.load_platform(Path(path))
+
+    def _uart(self, name: str, path: str) -> None:
+        assert isinstance(self.machine, FakeMachine)
+        if name not in self.machine.models.values():
+            raise CommandError(f"No such command or device: sysbus.{name}")
+        Path(path).touch(exist_ok=False)
+        self.machine.uarts[name] = Path(path)
 
     def _log_file(self, path: str) -> None:
         self.machine.log = Path(path)

@@ -31,6 +31,8 @@ class RenodeCore:
     """The numbers of the other registers that frames need."""
     start: Callable[[Firmware], str]
     """Returns the command that resets the core, after memory has been filled."""
+    peripherals: tuple[range, ...] = ()
+    """The addresses of the chip's peripherals and of the core's own, in a platform of Renode's own."""
     sleeps_at: bytes = b""
     """The instruction at which Renode's core sleeps as in WFI, although the chip's does not."""
     image: Callable[[Firmware, Renodes], Image] = as_linked

@@ -20,6 +20,8 @@ nvic: IRQControllers.NVIC @ sysbus 0xE000E000
     # 22 is OtherSP: PSP while a handler runs, which is when the walk through the stack needs PSP.
     registers={name: number for number, name in enumerate(REGISTERS)} | {"xpsr": 25, "psp": 22},
     frame_registers={"control": 18},
+    # The system address map (Armv7-M Architecture Reference Manual, B3.1).
+    peripherals=(range(0x4000_0000, 0x6000_0000), range(0xE000_0000, 0x1_0000_0000)),
     write_stack_code=write_stack_code,
     sleeps_at=IDLE_LOOP,
     # The core reads the vector table when it first runs.

@@ -13,6 +13,9 @@ _ACCESS = re.compile(
     r"(?:from|to) non existing peripheral at 0x(?P<address>[0-9A-Fa-f]+)"
 )
 _ABORT = re.compile(r"CPU abort(?:ed)?(?: \[PC=0x(?P<pc>[0-9A-Fa-f]+)\])?:? ?(?P<why>.*)")
+_UNHANDLED = re.compile(
+    r"\] (?P<name>[\w./#-]+): Unhandled (?P<access>read|write) (?:from|to) offset 0x(?P<offset>[0-9A-Fa-f]+)"
+)
 _WIDTHS = {"Byte": 1, "Word": 2, "DoubleWord": 4, "QuadWord": 8}
 _TAIL_LINES = 5
 _MARK_SECONDS = 10.0
@@ -28,6 +31,16 @@ class UnexpectedAccess:
     address: int
     size: int
     line: str
+
+
+@dataclass(frozen=True)
+class UnhandledAccess:
+    """An access to a register that a peripheral's model does not have; Renode ignores it."""
+
+    name: str
+    """The peripheral's name in the platform."""
+    access: Literal["read", "write"]
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -90,5 +103,13 @@ class Log:
                 line=line,
             )
             for line, match in matches
+            if match is not None
+        ]
+
+    def unhandled_accesses(self) -> list[UnhandledAccess]:
+        """Return the accesses to registers without a model, in the order in which they were made."""
+        return [
+            UnhandledAccess(match["name"], "read" if match["access"] == "read" else "write", int(match["offset"], 16))
+            for match in map(_UNHANDLED.search, self.lines())
             if match is not None
         ]

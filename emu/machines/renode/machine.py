@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +26,8 @@ from emu.machines.renode.heap import MeasuredHeap, measure_heap
 from emu.machines.renode.image import Image
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.memory import Memory, dumps
-from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
-from emu.machines.renode.platform import write_platform
+from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, run_for
+from emu.machines.renode.platform import platform_commands
 from emu.machines.renode.process import RenodeProcess
 from emu.machines.renode.renodes import Renodes
 from emu.machines.renode.robot_server import RenodeError
@@ -35,6 +36,7 @@ from emu.probes.main_stack import why_no_limit
 from emu.probes.stack import StackPaint
 from emu.record import Fault, Heap, Instructions, Stack, StackUse
 from emu.targets import Target
+from emu.wording import counted
 
 _MIPS = 100
 """Instructions in a microsecond of virtual time."""
@@ -50,6 +52,7 @@ _LAST_WORDS_SECONDS = 1.0
 """How long Renode may run on after the limit of time; if the limit is longer, as long as that."""
 _LOG_SECONDS = 2.0
 """How long a line may take to reach the log."""
+_PAGE = 4096
 _ONLY_WATCHED = "Renode tells it in a second, slower run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
@@ -215,6 +218,7 @@ class RenodeMachine(Machine):
             output=output.text,
             output_cut_bytes=output.cut_bytes,
             not_measured=not_measured,
+            not_modelled=self._not_modelled(run),
             changed=() if run.image.why is None else (run.image.why,),
         )
 
@@ -293,7 +297,7 @@ class RenodeMachine(Machine):
     def _set_up(self, process: RenodeProcess, image: Image) -> _Run:
         firmware, core, directory = self._firmware, self._in_renode, process.directory
         printed = directory / "printed"
-        platform = write_platform(
+        platform = platform_commands(
             firmware.board, core.platform, core.platform_registers, image.added_memory, directory, printed
         )
         monitor = Monitor(process.robot, core.registers, image.counter)
@@ -303,7 +307,7 @@ class RenodeMachine(Machine):
             memory.write(address, data)
         for command in (
             'mach create "emu"',
-            f"machine LoadPlatformDescription {path_argument(platform)}",
+            *platform,
             "emulation SetSeed 1",
             "emulation SetGlobalAdvanceImmediately true",
             'emulation SetGlobalQuantum "0.001"',
@@ -316,6 +320,8 @@ class RenodeMachine(Machine):
         differences = self._differences(memory, image, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
+        if firmware.board.renode is not None:
+            self._require_ram(memory)
         state = monitor.run_to_state([], [], _ANSWER_SECONDS)
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
@@ -325,6 +331,16 @@ class RenodeMachine(Machine):
             run.watch = StackWatch(firmware, core, lambda *place: memory.read_all([place])[place])
             run.watch.begin(monitor, process.include, directory)
         return run
+
+    def _require_ram(self, memory: Memory) -> None:
+        """Raise RenodeError if a platform of Renode's own lacks RAM of the board, which reads 0 then, and not paint."""
+        ends = {region: (region.end - _PAGE, _PAGE) for region in self._firmware.board.ram}
+        found = memory.read_all(list(ends.values()))
+        for region, place in ends.items():
+            if not any(found[place]):
+                raise RenodeError(
+                    f"the platform has no RAM at {place[0]:#010x}, where the board file has {region.name}"
+                )
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
@@ -365,8 +381,9 @@ class RenodeMachine(Machine):
             idle = idle + length if executed == advanced else 0
             if run.watch is not None and executed > advanced:
                 time_limit = run.process.time_limit(most_seconds)
-            if state.unexpected != unexpected:
-                return self._access_faults(run, state.unexpected - unexpected)
+            faults = self._access_faults(run, state.unexpected - unexpected) if state.unexpected != unexpected else []
+            if faults:
+                return faults
             if state.halted and run.watch is not None and (seen := run.watch.seen(run.monitor)):
                 commands = [*run.watch.look(self._stopped(run), seen), f"{CPU} IsHalted false"]
             elif state.halted:
@@ -413,13 +430,36 @@ class RenodeMachine(Machine):
         questions = [f"sysbus ReadDoubleWord {at:#x}" for at in range(address, address + size, 4)]
         return b"".join(number(line).to_bytes(4, "little") for line in run.monitor.run(questions, _ANSWER_SECONDS))
 
-    def _access_faults(self, run: _Run, counted: int) -> list[Fault]:
+    def _access_faults(self, run: _Run, number_of_accesses: int) -> list[Fault]:
         log, deadline = run.process.log, time.monotonic() + _LOG_SECONDS
         while len(log.unexpected_accesses()) <= run.accesses_seen and time.monotonic() < deadline:
             time.sleep(_LOG_SECONDS / 20)
         accesses = log.unexpected_accesses()[run.accesses_seen :]
         run.accesses_seen += len(accesses)
-        return access_faults(self._firmware, accesses, counted, log.tail())
+        wild = [each for each in accesses if not self._may_lack_a_model(each.address)]
+        if accesses and not wild:
+            return []
+        return access_faults(self._firmware, wild, number_of_accesses, log.tail())
+
+    def _may_lack_a_model(self, address: int) -> bool:
+        """Return whether a platform of Renode's own may have nothing at ``address`` that the chip has there."""
+        board = self._firmware.board
+        return board.renode is not None and any(address in span for span in self._in_renode.peripherals)
+
+    def _not_modelled(self, run: _Run) -> tuple[str, ...]:
+        """Return the accesses to registers that a platform of Renode's own has no model for, with their numbers."""
+        board, log = self._firmware.board, run.process.log
+        if board.renode is None:
+            return ()
+        places = [(f"{each.name}+{each.offset:#x}", each.access) for each in log.unhandled_accesses()]
+        for each in log.unexpected_accesses():
+            if self._may_lack_a_model(each.address):
+                peripheral = board.peripheral_at(each.address)
+                at = f"{each.address:#010x}"
+                name = at if peripheral is None else f"{peripheral.name}+{each.address - peripheral.start:#x} at {at}"
+                places.append((name, each.access))
+        counts = Counter(places)
+        return tuple(f"{name}: {access}: {counted(times, 'time')}" for (name, access), times in counts.items())
 
     def _lose(self, run: _Run, error: Exception) -> None:
         """Note that Renode is lost, once, with the fault that says why, and end what is left of it."""

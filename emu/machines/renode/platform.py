@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emu.errors import InputError
 from emu.firmware import Extent
+from emu.machines.renode.monitor import path_argument
 from emu.peripherals import Peripheral, Rule, numbers_of, reset_words, rules
 from emu.targets import Board
 
@@ -97,6 +98,20 @@ elif request.IsWrite:
         output.WriteByte(System.Convert.ToByte(int(request.Value) & 0xFF))
         output.Flush()
 """
+
+
+def platform_commands(
+    board: Board, core: str, registers: frozenset[str], added: Iterable[Extent], directory: Path, output: Path
+) -> list[str]:
+    """Return the commands that load the board's platform: one of Renode's own, or what ``write_platform`` writes."""
+    own = board.renode
+    if own is None:
+        path = write_platform(board, core, registers, added, directory, output)
+        return [f"machine LoadPlatformDescription {path_argument(path)}"]
+    commands = [f"machine LoadPlatformDescription {path_argument(Path(own.platform))}"]
+    if own.uart is not None:
+        commands.append(f"sysbus.{own.uart} CreateFileBackend {path_argument(output)} true")
+    return commands
 
 
 def write_platform(
