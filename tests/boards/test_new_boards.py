@@ -15,6 +15,7 @@ from emu.errors import InputError
 from emu.firmware import Firmware
 from emu.instruments import Instruments
 from emu.machines import Limits
+from emu.machines.shared import Shared
 from emu.run.emulators import open_machine
 from emu.run.trial import Trial
 from emu.targets import Board, Target, load_board
@@ -86,7 +87,8 @@ def test_a_copy_boots(tmp_path: Path, name: str, emulator: EmulatorName) -> None
 def test_emus_own_firmware_boots_on_each_board(tmp_path: Path, name: str) -> None:
     board = load_board(known_boards()[name])
     if board.architecture == "armv7em":
-        Trial(tmp_path).begin(Target(board, "unicorn"))
+        with Shared() as shared:
+            Trial(tmp_path, shared).begin(Target(board, "unicorn"))
         assert name in REGISTERS
 
 
