@@ -230,11 +230,6 @@ def with_model(peripheral: Mapping[str, Any], models: Mapping[str, Any]) -> dict
     return merged
 
 
-def printing(peripherals: Iterable[Peripheral]) -> list[Peripheral]:
-    """Return the peripherals that print, in the order of their numbers in ``describe``."""
-    return [each for each in peripherals if each.output is not None]
-
-
 # ---- for the emulators -----------------------------------------------------------------------------------------------
 
 
@@ -251,13 +246,11 @@ class Rule(IntEnum):
 
 
 def describe(peripherals: Iterable[Peripheral]) -> Iterator[str]:
-    """Yield the lines that describe the modelled ``peripherals``. Each has the number of printing ones before it."""
-    printing = 0
+    """Yield the lines that describe the modelled ``peripherals``."""
     for each in peripherals:
         if not each.modelled:
             continue
-        yield _line("peripheral", each.start, each.size, printing)
-        printing += each.output is not None
+        yield _line("peripheral", each.start, each.size)
         for offset, value in reset_words(each):
             yield _line("reset", offset, value)
         for kind, at, other, value in rules(each):

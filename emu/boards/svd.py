@@ -31,8 +31,6 @@ class SvdPeripheral:
     """A peripheral."""
 
     name: str
-    group: str
-    """The name of the group, or the peripheral's name without digits at its end."""
     start: int
     size: int
     registers: Mapping[str, Register] = field(default_factory=dict)
@@ -82,8 +80,7 @@ def _peripheral(element: _Element, all_of_them: Mapping[str, _Element], reset: i
     }
     last = max((register.offset + _REGISTER_BYTES for register in registers.values()), default=_REGISTER_BYTES)
     blocks = [_number(block, "offset", 0) + _number(block, "size", 0) for block in source.iterfind("addressBlock")]
-    group = _text(element, "groupName") or _text(origin, "groupName") or name.rstrip("0123456789")
-    return SvdPeripheral(name, group, _number(element, "baseAddress", 0), max([last, *blocks]), registers)
+    return SvdPeripheral(name, _number(element, "baseAddress", 0), max([last, *blocks]), registers)
 
 
 def _registers(holder: _Element, base: int, prefix: str, reset: int) -> Iterator[Register]:

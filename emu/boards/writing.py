@@ -152,7 +152,7 @@ def _apart(peripherals: Sequence[SvdPeripheral]) -> list[SvdPeripheral]:
             continue
         if kept and each.start < kept[-1].start + kept[-1].size:
             last = kept.pop()
-            kept.append(SvdPeripheral(last.name, last.group, last.start, each.start - last.start, last.registers))
+            kept.append(SvdPeripheral(last.name, last.start, each.start - last.start, last.registers))
         kept.append(each)
     return kept
 
@@ -164,7 +164,6 @@ def _peripheral(peripheral: SvdPeripheral, taken: Set[str]) -> str:
     settings = settings_of(
         SvdPeripheral(
             peripheral.name,
-            peripheral.group,
             peripheral.start,
             size,
             {name: each for name, each in peripheral.registers.items() if each.offset + 4 <= size},

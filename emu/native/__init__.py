@@ -20,7 +20,7 @@ OUTPUT_KEPT = 1 << 20
 class PrintedBytes(Structure):
     """What peripherals have printed."""
 
-    _fields_ = (("printed", c_uint64), ("bytes", c_uint8 * OUTPUT_KEPT), ("sources", c_uint8 * OUTPUT_KEPT))
+    _fields_ = (("printed", c_uint64), ("bytes", c_uint8 * OUTPUT_KEPT))
 
     def since(self, position: int) -> bytes:
         """Return the output after the first ``position`` bytes, or its last ``OUTPUT_KEPT`` bytes."""

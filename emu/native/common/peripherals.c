@@ -114,9 +114,7 @@ uint32_t read_registers(struct peripheral *peripheral, uint32_t offset, uint32_t
 static void print(const struct peripheral *peripheral, uint8_t byte)
 {
     struct output *output = peripheral->all->output;
-    const uint64_t at = output->printed++ % OUTPUT_KEPT;
-    output->bytes[at] = byte;
-    output->sources[at] = (uint8_t)peripheral->number;
+    output->bytes[output->printed++ % OUTPUT_KEPT] = byte;
 }
 
 /* A value written at `offset`, as the rule leaves it: bits that act, or that a write can only clear, are not stored. */
@@ -188,7 +186,7 @@ static bool add_peripheral(struct peripherals *all, const uint32_t *numbers)
     struct peripheral *added = calloc(1, sizeof *added);
     if (added == NULL) return false;
     added->contents = calloc(1, (size_t)numbers[1] + SPARE);
-    added->all = all, added->start = numbers[0], added->size = numbers[1], added->number = numbers[2];
+    added->all = all, added->start = numbers[0], added->size = numbers[1];
     if (all->last != NULL)
         all->last->next = added;
     else

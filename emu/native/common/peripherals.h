@@ -10,9 +10,8 @@ enum { OUTPUT_KEPT = 1 << 20 };
 
 /* What the firmware has printed; emu/native/__init__.py mirrors the structure. */
 struct output {
-    uint64_t printed;             /* bytes so far */
-    uint8_t bytes[OUTPUT_KEPT];   /* the last of them: byte i is at i % OUTPUT_KEPT */
-    uint8_t sources[OUTPUT_KEPT]; /* the number of the peripheral that printed the byte */
+    uint64_t printed;           /* bytes so far */
+    uint8_t bytes[OUTPUT_KEPT]; /* the last of them: byte i is at i % OUTPUT_KEPT */
 };
 
 /* The last read of a register; emu/native/__init__.py mirrors the structure. */
@@ -69,7 +68,7 @@ struct channel {
 struct peripheral {
     struct peripheral *next;
     struct peripherals *all;
-    uint32_t start, size, number;
+    uint32_t start, size;
     uint8_t *contents; /* (size + 8) as written */
     struct rule *rules;
     struct counter *counters;
@@ -92,7 +91,7 @@ struct peripherals {
 
 /* Take a line of the description: a word and hexadecimal numbers. Return false if there is no such line, or no memory.
  *
- *     peripheral START SIZE NUMBER
+ *     peripheral START SIZE
  *     reset OFFSET VALUE                  of the last peripheral, as are the next three
  *     rule KIND AT FROM VALUE             three numbers for a field: OFFSET SHIFT MASK
  *     counter FIELD...                    in the order of struct counter
