@@ -15,7 +15,7 @@ from emu.marks import print_marks_everywhere
 _WRONG_CALL: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """Typer does not export the base of its errors, and newer versions have a copy of click of their own."""
 
-COMMANDS = ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "size", "toolchain")
+COMMANDS = ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "size", "board", "toolchain")
 """Each is a module of ``emu.commands``; the help lists them in this order."""
 
 
@@ -55,11 +55,16 @@ def _call() -> int:
     try:
         return command_line([typed] if typed in COMMANDS else COMMANDS)(prog_name="emu", standalone_mode=False) or 0
     except _WRONG_CALL as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the command's help is printed
+        if type(error).__name__ == "NoArgsIsHelpError":
+            _print_help(error)
             return InputError.exit_code
         raise InputError(_what_is_wrong(error)) from None
     except typer.Abort:  # older versions of typer raise it for an interrupt
         return 130
+
+
+def _print_help(error: Any) -> None:
+    print(error.format_message())
 
 
 def _what_is_wrong(error: Any) -> str:

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from emu.emulators import EMULATORS
 from emu.errors import EmuError, MissingToolError, as_emu_error
+from emu.machines.shared import Shared
 from emu.run import emulator_version
 from emu.run.trial import Trial
 from emu.targets import Target
@@ -34,8 +35,8 @@ def examine(targets: Collection[Target]) -> Iterator[Finding]:
     for finding in _tools(targets):
         ready[finding.name] = finding.ok
         yield finding
-    with temporary_directory("emu-doctor-") as directory:
-        trial = Trial(directory)
+    with temporary_directory("emu-doctor-") as directory, Shared() as shared:
+        trial = Trial(directory, shared)
         for target in targets:
             missing = [need for need in _needs(target) if not ready[need]]
             why = f"needs {', '.join(missing)}" if missing else _why_no_run_starts(trial, target)

@@ -9,7 +9,7 @@ from typing import Literal
 
 EmulatorName = Literal["native", "qemu", "renode", "unicorn"]
 How = Literal["always", "on request", "in a second run"]
-"""When an emulator measures something. A second run makes the run again, very slowly, for this figure alone."""
+"""When an emulator measures something. A second run makes the run again, more slowly, for this figure alone."""
 
 
 DEFAULT_TARGET = "stm32h7-unicorn"
@@ -49,6 +49,13 @@ EMULATORS: Mapping[EmulatorName, Emulator] = {
             "timeline": "always",
             "by_function": "always",
         },
+        not_checked=(
+            "alignment of LDRD, LDM, VLDR and their like: only --memcheck finds it, or the firmware's own trap "
+            "(CCR.UNALIGN_TRP)",
+            "alignment of accesses to peripherals",
+            "use of the FPU before the firmware enables it (CPACR)",
+            "MPU rules for frames that exceptions push, and for code after the first instruction of a block",
+        ),
         compiles_probes=True,
         comes_with_emu=True,
     ),
@@ -63,6 +70,10 @@ EMULATORS: Mapping[EmulatorName, Emulator] = {
             "timeline": "always",
             "by_function": "always",
         },
+        not_checked=(
+            "alignment of accesses to peripherals",
+            "on the ESP32-S3: a second stack that grows into other RAM, and accesses to IRAM that are not 32 bits wide",
+        ),
         compiles_probes=True,
     ),
     "renode": Emulator(
@@ -73,12 +84,17 @@ EMULATORS: Mapping[EmulatorName, Emulator] = {
             "unaligned accesses: none faults, not even where the firmware traps them (CCR.UNALIGN_TRP)",
             "accesses to addresses that hold nothing: the firmware goes on until emu looks at Renode's count of them",
             "writes to flash: only what has changed at the end of the run is found",
+            "a stack that grows into other RAM: only --stack-peak finds it, for the first stack",
         ),
     ),
     "native": Emulator(
         package="emu.machines.host",
         programs={"host": ""},
         measures={"memcheck": "always"},
+        not_checked=(
+            "what does not fit the board: flash, RAM, heap and stacks have no limits here",
+            "uninitialised values: the sanitizers do not look for them",
+        ),
         counts_instructions=False,
     ),
 }

@@ -59,8 +59,8 @@ class Instruments:
     stack_peak: bool = field(
         default=False,
         metadata=declared(
-            "Also measure the stack's reserved peak if that takes a second run, which is very much slower (try it "
-            "with --limit 1)."
+            "Also measure each stack's reserved peak if that takes a second run, which is several times slower (try "
+            "it with --limit 1)."
         ),
     )
     limits: Limits = field(default_factory=Limits)

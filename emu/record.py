@@ -250,6 +250,22 @@ class StackUse(_Part):
     """Reserved: from ``top`` to the lowest stack pointer of the run."""
     backtrace: Backtrace = []
     """The calls at the stack's peak. The list ends where the stack begins."""
+    with_interrupts_bytes: int | None = None
+    """Computed: the peak if interrupts came when the stack was deepest. None if no exception came, or if it is unknown.
+
+    On a process stack, one interrupt pushes its frame, and the kernel saves the task's registers. On the main stack,
+    the handlers that ran preempt each other as deep as their priorities let them. Other handlers do not count."""
+
+
+class HandlerUse(_Part):
+    """The handler of an exception that came."""
+
+    name: str
+    """The exception, such as SysTick."""
+    priority: int
+    """Its group priority at the end of the run: exceptions of lower numbers preempt it."""
+    stack_bytes: int
+    """The most bytes of the main stack that one execution of its calls took, without frames of exceptions."""
 
 
 class Stack(_Part):
@@ -258,6 +274,8 @@ class Stack(_Part):
     backtrace: Backtrace = []
     stacks: list[StackUse] = []
     """Every stack that SP was on; the first is the stack that the firmware starts on, if that stack's peak is known."""
+    handlers: list[HandlerUse] = []
+    """The handlers that ran, the most urgent first; empty if they are not known."""
     second_run: bool = False
     """Whether a second, identical run measured the peak; the first run has all other figures."""
 

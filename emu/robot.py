@@ -17,6 +17,7 @@ from emu.machines.renode.installation import HOW_TO_GET, find_renode, renode_ver
 from emu.machines.renode.loading import contents_at_reset, core_in_renode, stops
 from emu.machines.renode.monitor import hook, load
 from emu.machines.renode.platform import write_platform
+from emu.machines.renode.renodes import Renodes
 from emu.mailbox import COMMAND_OFFSET, INPUT_ADDRESS_OFFSET, MAGIC, OUTPUT_ADDRESS_OFFSET, STATUS_OFFSET, SYMBOL
 from emu.model.image import read_image_info
 from emu.model.sources import find_model
@@ -75,11 +76,12 @@ def prepare(target: Target, inputs: int, bench: Path) -> None:
     hello = Firmware.load(_build_hello(target, bench), target)
     core = core_in_renode(hello)
     added: dict[int, Extent] = {}
-    firmware = {
-        "HELLO": _firmware(hello, added, bench / "hello"),
-        "KWS": _demo("kws", target, inputs, added, bench / "kws"),
-        "HAR": _demo("har", target, inputs, added, bench / "har"),
-    }
+    with Renodes() as renodes:
+        firmware = {
+            "HELLO": _firmware(hello, added, renodes, bench / "hello"),
+            "KWS": _demo("kws", target, inputs, added, renodes, bench / "kws"),
+            "HAR": _demo("har", target, inputs, added, renodes, bench / "har"),
+        }
     platform = write_platform(target.board, core.platform, core.platform_registers, added.values(), bench, printed)
     variables: dict[str, object] = {
         "BOARD": target.board.name,
@@ -92,11 +94,11 @@ def prepare(target: Target, inputs: int, bench: Path) -> None:
     (bench / "variables.py").write_text("\n".join(lines) + "\n")
 
 
-def _firmware(firmware: Firmware, added: dict[int, Extent], directory: Path) -> dict[str, object]:
+def _firmware(firmware: Firmware, added: dict[int, Extent], renodes: Renodes, directory: Path) -> dict[str, object]:
     """Return the commands that load ``firmware``; ``added`` gets the memory that the board lacks, by its end."""
     directory.mkdir(exist_ok=True)
     commands = []
-    image = core_in_renode(firmware).image(firmware)
+    image = core_in_renode(firmware).image(firmware, renodes)
     for extent in image.added_memory:
         added[extent.end] = min(extent, added.get(extent.end, extent), key=lambda each: each.start)
     for index, (address, data) in enumerate(contents_at_reset(firmware, image)):
@@ -107,7 +109,9 @@ def _firmware(firmware: Firmware, added: dict[int, Extent], directory: Path) -> 
     return {"commands": commands, "yield": firmware.entry_of("emu_yield")}
 
 
-def _demo(name: str, target: Target, inputs: int, added: dict[int, Extent], directory: Path) -> dict[str, object]:
+def _demo(
+    name: str, target: Target, inputs: int, added: dict[int, Extent], renodes: Renodes, directory: Path
+) -> dict[str, object]:
     model = find_model(name)
     assert model.inputs is not None, "a demo has inputs"
     given = load_inputs(model.inputs).first(inputs)
@@ -120,7 +124,7 @@ def _demo(name: str, target: Target, inputs: int, added: dict[int, Extent], dire
     assert mailbox is not None, "our own firmware has one"
     if limit is None:
         raise InputError(f"{target.board.build.linker_script}: the stack's limit is not known")
-    plan = _firmware(firmware, added, directory)
+    plan = _firmware(firmware, added, renodes, directory)
     paths = [directory / f"input{index}" for index in range(len(given))]
     for path, x in zip(paths, given.x, strict=True):
         path.write_bytes(np.ascontiguousarray(x, "<f4").tobytes())

@@ -1,7 +1,6 @@
 """Targets: a board (its memory map, CPU and build flags, from ``targets/*.toml``) on one of its emulators."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -20,41 +17,19 @@ from pydantic import (
     model_validator,
 )
 
+from emu.board_fields import Strict, parse_size
 from emu.emulators import EMULATORS, Emulator, EmulatorName
 from emu.errors import InputError
+from emu.peripherals import Peripheral, Registers, with_model
 from emu.reading import complaint, read_toml
 from emu.resources import resource
 
-_UNITS = {"B": 1, "KB": 1024, "MB": 1024 * 1024}
 _ADDRESSES = 1 << 32
 _PAGE = 4096  # bytes; emulators map whole pages
 _CPUS = {"armv7em": ("cortex-m4", "cortex-m7"), "host": ("host",), "xtensa": ("lx7",)}
 
 
-def parse_size(text: object) -> int:
-    """Return the bytes that ``"128 KB"``, ``"2 MB"``, ``"512 B"`` or a plain number stands for (1 KB = 1024 B).
-
-    Raises ValueError if the text is not a size.
-    """
-    match = re.fullmatch(r"(\d{1,15})\s*(B|KB|MB)?", str(text).strip())
-    if match is None:
-        raise ValueError(f'"{text}" is not a size such as "128 KB" (units: B, KB, MB)')
-    return int(match[1]) * _UNITS[match[2] or "B"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keys_are_known(cls, table: object) -> object:
-        unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, dict) else []
-        if unknown:
-            raise ValueError(f'there is no key "{unknown[0]}" here, only {", ".join(cls.model_fields)}')
-        return table
-
-
-class Region(_Strict):
+class Region(Strict):
     """One contiguous memory of the board."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -95,61 +70,7 @@ class Region(_Strict):
         return self
 
 
-def _parse_offset(text: object) -> int:
-    """Return the number that a TOML key stands for; TOML keys are always text."""
-    try:
-        return int(str(text), 0)
-    except ValueError as error:
-        raise ValueError(f'"{text}" is not an offset such as 0x1C') from error
-
-
-class Peripheral(_Strict):
-    """Registers of the board. An access to registers that are not modelled is a fault that names the peripheral.
-
-    ``stub``, ``output`` or ``reads`` make a model of the registers. Modelled registers keep the values written to them,
-    and do only what these three settings say.
-    """
-
-    name: str
-    """The name in faults."""
-    start: int = Field(ge=0)
-    """The address of the first register."""
-    size: Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-    """Bytes of registers, or text such as "1 KB"."""
-    stub: bool = False
-    """Whether the registers keep the values written to them, and do nothing else."""
-    output: int | None = None
-    """The offset of the register that transmits each byte written to it."""
-    reads: dict[Annotated[int, BeforeValidator(_parse_offset)], Annotated[int, Field(ge=0, lt=1 << 32)]] = Field(
-        default={},
-        max_length=16,  # MOST_FIXED in emu/native/qemu/memory.c
-    )
-    """The value that a register always reads as, by the register's offset."""
-
-    @property
-    def end(self) -> int:
-        """The first address after the peripheral."""
-        return self.start + self.size
-
-    @property
-    def modelled(self) -> bool:
-        """Whether firmware may access the registers."""
-        return self.stub or self.output is not None or bool(self.reads)
-
-    def __contains__(self, address: int) -> bool:
-        return self.start <= address < self.end
-
-    @model_validator(mode="after")
-    def _registers_are_inside(self) -> Self:
-        if self.end > _ADDRESSES:
-            raise ValueError(f"{self.name} does not end below 4 GB")
-        offsets = [*self.reads, *([] if self.output is None else [self.output])]
-        if not all(0 <= offset < self.size for offset in offsets):
-            raise ValueError(f"{self.name} has {self.size} bytes of registers, and an offset that is not in them")
-        return self
-
-
-class Build(_Strict):
+class Build(Strict):
     """How firmware for the board is compiled and linked."""
 
     toolchain: str
@@ -170,7 +91,7 @@ class Build(_Strict):
         return path.resolve()
 
 
-class Emulation(_Strict):
+class Emulation(Strict):
     """How one emulator runs the board. The board runs on every emulator that has a section."""
 
     title: str
@@ -179,7 +100,7 @@ class Emulation(_Strict):
     """Parts of the board that this emulator leaves out, a line each."""
 
 
-class Board(_Strict):
+class Board(Strict):
     """A board file. A new board needs only this file and a linker script."""
 
     name: str = Field(pattern=r"^[a-z0-9]+$")
@@ -197,11 +118,22 @@ class Board(_Strict):
     memory: the operating system of the build machine finds room for the firmware."""
     peripherals: tuple[Peripheral, ...] = ()
     """The peripherals that are known by name, modelled or not."""
+    models: dict[str, Registers] = Field(default={})
+    """Settings that several peripherals share, by a name that the peripherals give as their ``model``."""
     kept_over_reset: tuple[str, ...] = ()
     """How the names of sections begin whose values count as set when the firmware starts. Without this, `--memcheck`
     takes the first power-on, when such memory holds anything."""
     emulators: dict[EmulatorName, Emulation] = Field(min_length=1)
     """The emulators that run the board's firmware, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _peripherals_have_their_models(cls, table: Any) -> Any:
+        match table:
+            case {"peripherals": [*peripherals]} if isinstance(models := table.get("models", {}), dict):
+                found = [with_model(each, models) if isinstance(each, dict) else each for each in peripherals]
+                return {**table, "peripherals": found}
+        return table
 
     @model_validator(mode="after")
     def _processor_fits(self) -> Self:

@@ -15,6 +15,7 @@ from emu.record import (
     Reading,
     RegionUse,
     Run,
+    StackUse,
     Verdict,
     WorstInput,
 )
@@ -73,6 +74,12 @@ def frame_note(frame: Frame) -> str:
     if frame.walk_ends or frame.frame_bytes is None:
         notes.append(frame.walk_ends or "no unwind information")
     return f"({'; '.join(notes)})" if notes else ""
+
+
+def interrupts_note(stack: StackUse) -> str:
+    """Return the stack's computed peak, if interrupts may make it deeper than it was; else an empty text."""
+    computed = stack.with_interrupts_bytes
+    return f"{computed:,} B with interrupts (computed)" if computed is not None and computed > stack.peak_bytes else ""
 
 
 def call_path(backtrace: Sequence[Frame]) -> list[str]:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sphinx.pycode import ModuleAnalyzer
 
+from emu.peripherals import Bits
+
 _WORDS = {
     str: "text",
     Path: "path",
@@ -19,6 +21,7 @@ _WORDS = {
     bool: "true or false",
     object: "anything",
     Any: "anything",
+    Bits: "register or bits",
 }
 
 

@@ -122,6 +122,14 @@ class Core(Protocol):
         """Return the instruction that waits for an interrupt, and its address; None if the core does not wait."""
         ...
 
+    def idles(self, core: StoppedCore) -> str | None:
+        """Return the instruction at pc as text if it jumps to itself, else None."""
+        ...
+
+    def is_after_main(self, core: StoppedCore) -> bool:
+        """Return whether main has returned to the code at pc."""
+        ...
+
     # ---- its registers -----------------------------------------------------------------------------------------------
 
     def registers(self, core: StoppedCore) -> Sequence[int]:

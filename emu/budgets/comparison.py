@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from emu.board_fields import parse_size
 from emu.budgets.baseline import LISTED_PARTS, Baseline, BaselineFigure
 from emu.errors import InputError
 from emu.figures import BUDGETS
-from emu.targets import parse_size
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from emu.board_fields import parse_size
 from emu.budgets.usage import Part, Usage, usages
 from emu.figures import BUDGETS, NotMeasured, written
 from emu.printable import printable
 from emu.record import Fault, Frame, Location, Parity, Run, Verdict
-from emu.targets import parse_size
 from emu.tolerance import DEFAULT_TOLERANCE
 from emu.wording import counted, frame_note, function_of, kind, place, without_numbers, worst_input
 
@@ -114,7 +114,8 @@ def describe_fault(fault: Fault) -> str:
     """Return a fault or a memory error in words, with its backtrace."""
     lines = [f"{kind(fault.kind)}: {printable(fault.detail)}"]
     if fault.function or fault.file:
-        lines.append(f"  in {_where(fault)}")
+        task = f", in the task {printable(fault.task)}" if fault.task is not None else ""
+        lines.append(f"  in {_where(fault)}{task}")
     return "\n".join([*lines, *map(_caller, fault.backtrace[1:])])
 
 

@@ -48,6 +48,10 @@ class GdbRemote:
         """Stop the machine whenever it reaches ``address``."""
         self._expect_ok(f"Z1,{address:x},2")
 
+    def clear_breakpoint(self, address: int) -> None:
+        """No longer stop the machine at ``address``."""
+        self._expect_ok(f"z1,{address:x},2")
+
     def resume(self) -> None:
         """Let the machine run; ``wait`` tells when it stops."""
         self._send("c")

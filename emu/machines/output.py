@@ -1,5 +1,7 @@
 """The firmware's output, kept up to a limit."""
 
+from emu.native import PrintedBytes
+
 KEPT_BYTES = 1024 * 1024
 
 
@@ -8,8 +10,17 @@ class Output:
 
     def __init__(self) -> None:
         self._end = bytearray()
+        self._taken = 0
         self.written = 0
         """The number of bytes so far, the lost ones too."""
+
+    def take(self, printed: PrintedBytes) -> None:
+        """Add what peripherals have printed since the last call."""
+        data = printed.since(self._taken)
+        lost = printed.printed - self._taken - len(data)
+        self._taken = printed.printed
+        self.skip(lost)
+        self.write(data)
 
     def skip(self, number: int) -> None:
         """Note that ``number`` bytes were printed and are lost."""

@@ -4,13 +4,37 @@ This module has the structures that ``unicorn/`` and ``qemu/`` share. The struct
 field by field; the headers describe the fields.
 """
 
-from ctypes import POINTER, Structure, c_uint32, c_uint64
+import ctypes
+from ctypes import POINTER, Structure, c_uint8, c_uint32, c_uint64
 
 HEAP_MALLOC, HEAP_CALLOC, HEAP_REALLOC, HEAP_MEMALIGN, HEAP_FREE = range(5)
 HEAP_ALIGNED_CALLOC, HEAP_REALLOC_BEGINS, HEAP_BREAK, HEAP_LONGJMP, HEAP_QUERY, HEAP_USABLE_SIZE = range(5, 11)
 
 INTERVALS, FIRST_INTERVAL = 256, 1024
 """The most intervals of a timeline, and the first length in instructions, which doubles when there are too many."""
+
+OUTPUT_KEPT = 1 << 20
+"""The most bytes of the firmware's output that are kept between two looks."""
+
+
+class PrintedBytes(Structure):
+    """What peripherals have printed."""
+
+    _fields_ = (("printed", c_uint64), ("bytes", c_uint8 * OUTPUT_KEPT), ("sources", c_uint8 * OUTPUT_KEPT))
+
+    def since(self, position: int) -> bytes:
+        """Return the output after the first ``position`` bytes, or its last ``OUTPUT_KEPT`` bytes."""
+        size = min(self.printed - position, OUTPUT_KEPT)
+        end = self.printed % OUTPUT_KEPT
+        kept = ctypes.addressof(self) + PrintedBytes.bytes.offset
+        older = ctypes.string_at(kept + OUTPUT_KEPT - (size - end), size - end) if size > end else b""
+        return older + ctypes.string_at(kept + max(0, end - size), min(size, end))
+
+
+class Poll(Structure):
+    """The last read of a peripheral's register."""
+
+    _fields_ = (("count", c_uint64), ("at", c_uint64), ("address", c_uint32), ("value", c_uint32))
 
 
 class FunctionRange(Structure):

@@ -14,6 +14,7 @@ import pytest
 from emu.pytest_plugin import options
 
 if TYPE_CHECKING:
+    from emu.machines.shared import Shared
     from emu.pytest_plugin.runner import Builder, Runner
     from emu.targets import Target
 
@@ -118,9 +119,23 @@ def emu_build(emu_target: Target, request: pytest.FixtureRequest) -> Builder:
     return Builder(emu_target, request.config)
 
 
+@pytest.fixture(scope="session")
+def _emu_shared() -> Generator[Shared, None, None]:
+    """Return what the machines of the session share, and end it after the last test."""
+    from emu.machines.shared import Shared
+
+    with Shared() as shared:
+        yield shared
+
+
 @pytest.fixture
-def emu_run(emu_target: Target, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+def emu_run(
+    emu_target: Target,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    _emu_shared: Shared,
+) -> Runner:
     """Return a function that runs a model or firmware on the target: ``emu_run("kws", limit=5) -> emu.record.Run``."""
     from emu.pytest_plugin.runner import Runner
 
-    return Runner(emu_target, request.node, tmp_path_factory)
+    return Runner(emu_target, request.node, tmp_path_factory, _emu_shared)

@@ -11,6 +11,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.cache import cached
 from emu.errors import EmuError, MissingToolError
 from emu.inputs import EvaluationInputs
+from emu.machines.shared import Shared
 from emu.model.sources import find_model
 from emu.pytest_plugin.expectations import expectations
 from emu.pytest_plugin.session import is_strict, known_targets, remember
@@ -52,11 +53,12 @@ class Builder:
 class Runner:
     """Runs firmware on a target. Tests and workers that ask for the same run share it within a session."""
 
-    def __init__(self, target: Target, item: pytest.Item, tmp_path_factory: pytest.TempPathFactory):
-        self._target, self._item = target, item
+    def __init__(self, target: Target, item: pytest.Item, tmp_path_factory: pytest.TempPathFactory, shared: Shared):
+        """``shared`` is what the machines of the session share."""
+        self._target, self._item, self._shared = target, item, shared
         directory = tmp_path_factory.getbasetemp()
         # The directories of pytest-xdist's workers have one parent.
-        self._shared = directory.parent if hasattr(item.config, "workerinput") else directory
+        self._records = directory.parent if hasattr(item.config, "workerinput") else directory
 
     def __call__(
         self,
@@ -98,10 +100,10 @@ class Runner:
         """Return the file with the record of a run; make the run if no test of the session has made it yet."""
 
         def make(directory: Path) -> None:
-            run = job.run(lambda _done, _total: None)
+            run = job.run(lambda _done, _total: None, shared=self._shared)
             (directory / "run.json").write_text(RunFile(schema=1, runs=[run]).model_dump_json(by_alias=True))
 
-        return cached("runs", job.content(), make, self._shared) / "run.json"
+        return cached("runs", job.content(), make, self._records) / "run.json"
 
 
 def _outcome(error: EmuError, config: pytest.Config) -> BaseException:

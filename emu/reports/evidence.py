@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 
-from emu.record import FailedAllocations, Fault, Frame, Heap, Location, MemoryFinding, Parity
+from emu.record import FailedAllocations, Fault, Frame, Heap, MemoryFinding, Parity
 from emu.wording import call_path, class_number, counted, error_of, frame_note, function_of, kind, number_of, place
 
 _MOST_PLACES = 4
 
 
-def where(location: Location, pc: int | None) -> str:
-    """Return a place, such as ``in limit filter.c:21 (pc 0x0800002a)``, without the parts that are not known."""
-    parts = [f"in {location.function}" if location.function else "", place(location)]
-    parts.append(f"(pc {pc:#010x})" if pc is not None else "")
+def where(fault: Fault) -> str:
+    """Return the place of a fault, such as ``in limit filter.c:21 (pc 0x0800002a)``, as far as it is known.
+
+    Under an RTOS the name of the task is the last part.
+    """
+    parts = [f"in {fault.function}" if fault.function else "", place(fault)]
+    parts.append(f"(pc {fault.pc:#010x})" if fault.pc is not None else "")
+    parts.append(f"in the task {fault.task}" if fault.task is not None else "")
     return " ".join(part for part in parts if part)
 
 
@@ -45,8 +49,8 @@ def frame_lines(frames: Iterable[Frame]) -> Iterator[str]:
 def fault_lines(fault: Fault, notes: Iterable[str] = ()) -> Iterator[str]:
     """Yield the lines of a fault: its kind and detail, its place, ``notes``, and its backtrace."""
     yield f"{kind(fault.kind)}: {fault.detail}"
-    if where(fault, fault.pc):
-        yield f"  {where(fault, fault.pc)}"
+    if where(fault):
+        yield f"  {where(fault)}"
     yield from (f"  {note}" for note in notes)
     yield from frame_lines(fault.backtrace)
 

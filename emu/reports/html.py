@@ -62,7 +62,8 @@ def _environment() -> Environment:
     functions = [
         *(wording.counted, wording.kind, wording.last_lines, wording.left_out, wording.margin, wording.place),
         *(wording.allocator, wording.call_path, wording.function_of, wording.memory_size, wording.title),
-        *(wording.error_of, wording.number_of, wording.frame_note, wording.repeated, wording.without_numbers),
+        *(wording.error_of, wording.number_of, wording.frame_note, wording.interrupts_note, wording.repeated),
+        wording.without_numbers,
         *(evidence.class_name, evidence.disagreements, evidence.finding_notes, evidence.refusal_note, evidence.where),
         *(readings, reasons, why_not),
         *(coverage_by_file, draw, groups, hottest_lines, lay_out, level_path, region_parts),

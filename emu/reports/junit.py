@@ -9,7 +9,7 @@ from emu.file_names import told_apart
 from emu.printable import printable
 from emu.record import Fault, Run, Verdict
 from emu.reports.evidence import disagreements, fault_lines, finding_lines, frame_lines, refusals, worst_inputs
-from emu.wording import counted, last_lines, margin, title, without_numbers
+from emu.wording import counted, interrupts_note, last_lines, margin, title, without_numbers
 
 _FAULTS, _OUTPUT_LINES = 20, 200
 
@@ -96,6 +96,7 @@ def _evidence(run: Run, verdict: Verdict) -> Iterator[str]:
         case ["stack", *name, "fits"]:
             called = " ".join(name)
             chosen = [stack for stack in run.other_stacks if stack.name == called] or run.stack.stacks[:1]
+            yield from filter(None, map(interrupts_note, chosen))
             yield from frame_lines(chosen[0].backtrace if chosen else run.stack.backtrace)
 
 

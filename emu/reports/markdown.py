@@ -15,6 +15,7 @@ from emu.wording import (
     counted,
     frame_note,
     function_of,
+    interrupts_note,
     kind,
     layer_error,
     margin,
@@ -101,12 +102,12 @@ def _cell(reading: Reading) -> str:
 
 def _evidence(run: Run) -> Iterator[str]:
     for fault in run.faults[:_MOST_OF_A_KIND]:
-        notes = [where(fault, fault.pc)]
+        notes = [where(fault)]
         yield _item(kind(fault.kind), fault.detail, notes) + _frames(fault.backtrace)
     yield from _more(len(run.faults))
     if run.memory_check is not None:
         for finding in run.memory_check.findings[:_MOST_OF_A_KIND]:
-            notes = [where(finding, finding.pc), *finding_notes(finding)]
+            notes = [where(finding), *finding_notes(finding)]
             yield _item(kind(finding.kind), finding.detail, notes) + _frames(finding.backtrace)
         yield from _more(len(run.memory_check.findings))
     if run.parity is not None:
@@ -124,6 +125,18 @@ def _item(name: str, detail: str, notes: Iterable[str]) -> str:
 
 def _details(run: Run) -> Iterator[str]:
     parts = [_frames(run.stack.backtrace).strip()] if run.stack.backtrace else []
+    if run.other_stacks:
+        rows = [
+            (
+                stack.name,
+                f"{stack.peak_bytes:,} B",
+                "?" if stack.limit_bytes is None else f"{stack.limit_bytes:,} B",
+                interrupts_note(stack),
+            )
+            for stack in run.stack.stacks[: 4 * _MOST_OF_A_KIND]
+        ]
+        table = _table(["stack", "peak", "of", ""], rows, right=(1, 2))
+        parts.append(f"Every stack\n\n{table}{_and_more(len(run.stack.stacks), 4 * _MOST_OF_A_KIND)}")
     if run.heap.leaks:
         leaked = sum(group.bytes for group in run.heap.leaks)
         rows = [

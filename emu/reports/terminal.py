@@ -34,6 +34,7 @@ from emu.wording import (
     counted,
     frame_note,
     function_of,
+    interrupts_note,
     kind,
     last_lines,
     layer_error,
@@ -68,7 +69,9 @@ def print_run(console: Console, run: Run, board: Board) -> None:
         parts += [Text(), _heading(heading), _backtrace(run.stack.backtrace)]
     for stack in run.other_stacks:
         if stack.backtrace:
-            parts += [Text(), _heading(f"Stack {printable(stack.name)} at its peak"), _backtrace(stack.backtrace)]
+            place_of_task = f" ({stack.place})" if stack.place is not None else ""
+            heading = printable(f"Stack {stack.name}{place_of_task} at its peak")
+            parts += [Text(), _heading(heading), _backtrace(stack.backtrace)]
     if run.heap.allocations or run.heap.failed:
         parts += [Text(), _heading("Heap"), _heap(run.heap)]
     if run.timeline is not None:
@@ -170,7 +173,8 @@ def _memory(run: Run, board: Board) -> Group:
         if not isinstance(value, NotMeasured):
             text = written(value, "B")
             if size:
-                bar, note = _bar(value / size), f"{value / size:.1%} of {memory_size(size)}"
+                share = f"{value / size:.1%} of {memory_size(size)}"
+                bar, note = _bar(value / size), f"{share}; {note}" if note else share
         table.add_row(Text(printable(name)), Text(text, "bold"), bar, note)
 
     sizes = {
@@ -179,6 +183,7 @@ def _memory(run: Run, board: Board) -> Group:
         "stack_touched_bytes": memory.stack_limit_bytes,
     }
     notes = {
+        "stack_peak_bytes": interrupts_note(run.stack.stacks[0]) if memory.stack_peak_bytes is not None else "",
         "heap_peak_bytes": _heap_note(run),
         "ram_peak_bytes": _ram_note(run.heap),
         "mailbox_bytes": "only under test",
@@ -192,7 +197,7 @@ def _memory(run: Run, board: Board) -> Group:
 
     rows("flash_bytes", "static_ram_bytes", "stack_peak_bytes", "stack_touched_bytes")
     for stack in run.other_stacks:
-        row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes)
+        row(f"stack {stack.name}", stack.peak_bytes, stack.limit_bytes, interrupts_note(stack))
     rows("heap_peak_bytes", "ram_peak_bytes")
     names = {region.name for region in board.ram}
     for use in memory.by_region:
@@ -254,7 +259,9 @@ def _heap(heap: Heap) -> Table:
 
 
 def _callers(made: Allocations | FailedAllocations) -> Text:
-    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {printable(place(made))}", "dim"))
+    task = f" in the task {made.task}" if made.task is not None else ""
+    where_from = printable(f"{place(made)}{task}")
+    return Text.assemble(printable(" < ".join(call_path(made.backtrace))), (f"  {where_from}", "dim"))
 
 
 def _timeline(timeline: Timeline) -> Group:
@@ -390,7 +397,7 @@ def _fault(fault: Fault, notes: Iterable[str] = ()) -> Group:
     lines: list[RenderableType] = [
         Text.assemble((f"{kind(fault.kind)}: ", "bold red"), printable(fault.detail)),
     ]
-    lines += [Text(f"  {printable(line)}") for line in (where(fault, fault.pc), *notes) if line]
+    lines += [Text(f"  {printable(line)}") for line in (where(fault), *notes) if line]
     if fault.backtrace:
         lines.append(_backtrace(fault.backtrace))
     return Group(*lines)

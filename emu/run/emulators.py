@@ -11,14 +11,17 @@ from emu.errors import MissingToolError
 from emu.firmware import Firmware
 from emu.instruments import Instruments, require
 from emu.machines import Machine
+from emu.machines.shared import Shared
 from emu.targets import Board, Target
 
 
 class EmulatorPackage(Protocol):
     """The functions of a package that drives an emulator."""
 
-    def open_machine(self, firmware: Firmware, target: Target, instruments: Instruments, /) -> Machine:
-        """Return the machine with ``firmware`` loaded.
+    def open_machine(
+        self, firmware: Firmware, target: Target, instruments: Instruments, shared: Shared | None, /
+    ) -> Machine:
+        """Return the machine with ``firmware`` loaded. If ``shared`` is None, the machine shares nothing.
 
         Raises InputError if the firmware is not for this emulator, and MissingToolError if the emulator is missing.
         """
@@ -32,14 +35,16 @@ class EmulatorPackage(Protocol):
         ...
 
 
-def open_machine(firmware: Firmware, target: Target, instruments: Instruments) -> Machine:
+def open_machine(firmware: Firmware, target: Target, instruments: Instruments, shared: Shared | None = None) -> Machine:
     """Return the machine of the target's emulator with ``firmware`` loaded.
+
+    What is slow to start comes from ``shared``, and outlives the machine; without it, it ends with the machine.
 
     Raises InputError if the emulator cannot measure what ``instruments`` ask for, and MissingToolError if the emulator
     is missing.
     """
     require(instruments, target)
-    return _package(target.emulator).open_machine(firmware, target, instruments)
+    return _package(target.emulator).open_machine(firmware, target, instruments, shared)
 
 
 def emulator_version(target: Target) -> dict[str, str]:

@@ -12,6 +12,7 @@ from emu.firmware import Firmware
 from emu.inputs import EvaluationInputs
 from emu.instruments import Instruments, Limits
 from emu.machines import Stop
+from emu.machines.shared import Shared
 from emu.mailbox import Mailbox
 from emu.model.image import read_image_info
 from emu.model.sources import Model
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def trace_layers(
-    model: "Model | LiveModel", target: Target, inputs: EvaluationInputs, index: int, limits: Limits
+    model: "Model | LiveModel",
+    target: Target,
+    inputs: EvaluationInputs,
+    index: int,
+    limits: Limits,
+    shared: Shared | None = None,
 ) -> list[LayerError]:
     """Run one input through firmware that exposes its intermediate tensors; compare them with the model's.
 
@@ -39,7 +45,7 @@ def trace_layers(
     firmware = Firmware.load(build_firmware(model.image, target.board, BuildOptions(1, trace=True)), target)
     address = find_mailbox(firmware, None)
     assert address is not None, "our own firmware has a mailbox"
-    with open_machine(firmware, target, Instruments(limits=limits)) as machine:
+    with open_machine(firmware, target, Instruments(limits=limits), shared) as machine:
         stop = machine.boot()
         if stop.reason != "yield":
             raise InputError(f"the firmware stopped before its first step: {_why(stop)}")

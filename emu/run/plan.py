@@ -12,6 +12,7 @@ from emu.errors import InputError
 from emu.file_names import told_apart
 from emu.firmware import Firmware
 from emu.instruments import require
+from emu.machines.shared import Shared
 from emu.options import RunOptions
 from emu.reading import read_bytes
 from emu.record import Reading, Run
@@ -53,12 +54,16 @@ class Job:
             parts += ["none"] if array is None else [str(array.dtype), str(array.shape), array.tobytes()]
         return content_key(parts)
 
-    def run(self, progress: Progress, so_far: SoFar = forget) -> Run:
-        """Make the run, and return its record with the verdicts."""
+    def run(self, progress: Progress, so_far: SoFar = forget, shared: Shared | None = None) -> Run:
+        """Make the run, and return its record with the verdicts. ``shared`` is what its machines share with others."""
         request = self.request
         if isinstance(request, FirmwareRequest):
-            return run_firmware(request.elf, request.name, self.target, request.inputs, self.options, progress, so_far)
-        return run_model(request.model, self.target, request.inputs, self.options, progress, self.reading, so_far)
+            return run_firmware(
+                request.elf, request.name, self.target, request.inputs, self.options, progress, so_far, shared
+            )
+        return run_model(
+            request.model, self.target, request.inputs, self.options, progress, self.reading, so_far, shared
+        )
 
 
 def plan(requests: Sequence[Request], targets: Sequence[Target], options: RunOptions) -> list[Job]:
@@ -99,8 +104,8 @@ def execute(
 
     If a part of a run fails, the other runs are made before the failure is raised as the error that it was.
     ``progress`` is entered with a run's name while it is made. After each run ``keep`` gets all records so far, before
-    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. Of a run that is
-    interrupted in a further part, such as the layers, the record so far is kept.
+    ``show`` gets the new one: whatever ends the runs or the printing, what was made is not lost. If a further part
+    of a run, such as the layers, is interrupted, the record so far is kept.
     """
     _require_tools(jobs)
     for job in jobs:
@@ -115,18 +120,21 @@ def execute(
         finally:  # what cannot be kept can still be seen
             show(run, target)
 
-    for job in jobs:
-        content = job.content()
-        if content not in made:
-            so_far: list[tuple[Run, str]] = []
-            try:
-                with progress(job.request.name) as moved:
-                    made[content] = job.run(moved, lambda run, part, so_far=so_far: so_far.append((run, part)))
-            except (KeyboardInterrupt, SystemExit) as interrupt:
-                if so_far:
-                    take(cut_short(*so_far[-1], interrupt, job.options), job.target)
-                raise
-        take(made[content], job.target)
+    with Shared() as shared:
+        for job in jobs:
+            content = job.content()
+            if content not in made:
+                so_far: list[tuple[Run, str]] = []
+                try:
+                    with progress(job.request.name) as moved:
+                        made[content] = job.run(
+                            moved, lambda run, part, so_far=so_far: so_far.append((run, part)), shared
+                        )
+                except (KeyboardInterrupt, SystemExit) as interrupt:
+                    if so_far:
+                        take(cut_short(*so_far[-1], interrupt, job.options), job.target)
+                    raise
+            take(made[content], job.target)
     raise_first_failure(runs)
     return runs
 

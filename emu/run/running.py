@@ -11,6 +11,7 @@ from emu.budgets.limits import judge_limits
 from emu.firmware import Firmware
 from emu.instruments import require
 from emu.machines import Measurements
+from emu.machines.shared import Shared
 from emu.options import RunOptions
 from emu.record import Failure, Parity, Reading, Run
 from emu.run.driving import Progress, Served, drive, find_mailbox
@@ -45,11 +46,12 @@ def run_model(
     progress: Progress,
     reading: Reading | None = None,
     so_far: SoFar = forget,
+    shared: Shared | None = None,
 ) -> Run:
     """Build firmware for ``model``, run every input through it, and return the record with its verdicts.
 
-    ``reading`` is what the model is taken to compute, for the record. If the model's layers cannot be compared, that is
-    a failure in the record.
+    ``reading`` is what the model is taken to compute, for the record. ``shared`` is what machines share (see
+    ``open_machine``). If the model's layers cannot be compared, that is a failure in the record.
 
     Raises InputError if the inputs are not for the model.
     """
@@ -63,14 +65,14 @@ def run_model(
         run.reading = reading
         so_far(run, part)
 
-    run = _measure(elf, model.name, target, inputs, each_step, options, progress, with_reading)
+    run = _measure(elf, model.name, target, inputs, each_step, options, progress, with_reading, shared)
     run.reading = reading
     if options.trace_input is not None:
         from emu.run.layers import trace_layers
 
         so_far(run.model_copy(update={"not_measured": run.not_measured | {"layers": _INTERRUPTED}}), "layers")
         try:
-            run.layers = trace_layers(model, target, inputs, options.trace_input, options.limits)
+            run.layers = trace_layers(model, target, inputs, options.trace_input, options.limits, shared)
             run.layers_of = "module" if model.checkpoint is None else "reading"
         except Exception as error:  # the run itself is done
             run.failures.append(failure("layers", error))
@@ -86,6 +88,7 @@ def run_firmware(
     options: RunOptions,
     progress: Progress,
     so_far: SoFar = forget,
+    shared: Shared | None = None,
 ) -> Run:
     """Run an ELF. With a mailbox and inputs: run every input; otherwise run from reset to the end.
 
@@ -95,7 +98,7 @@ def run_firmware(
     exception, but a fault in the record.
     """
     each_step = inputs is not None and inputs.has_answers_at_each_step
-    return _judged(_measure(elf, name, target, inputs, each_step, options, progress, so_far), options)
+    return _judged(_measure(elf, name, target, inputs, each_step, options, progress, so_far, shared), options)
 
 
 def cut_short(run: Run, part: str, interrupt: KeyboardInterrupt | SystemExit, options: RunOptions) -> Run:
@@ -113,20 +116,21 @@ def _measure(
     options: RunOptions,
     progress: Progress,
     so_far: SoFar,
+    shared: Shared | None,
 ) -> Run:
     require(options, target)
     firmware = Firmware.load(elf, target)
     mailbox_address = find_mailbox(firmware, inputs)
     twice = options.stack_peak and needs_second_run(target)
     first, second = _halves(progress) if twice else (progress, progress)
-    machine = open_machine(firmware, target, replace(options, stack_peak=False))
+    machine = open_machine(firmware, target, replace(options, stack_peak=False), shared)
     served, measured = drive(machine, firmware, mailbox_address, inputs, each_step, first)
     failures: list[Failure] = []
     if twice:
         alone = without_stack(measured, f"the second run, for the stack, was {_INTERRUPTED}")
         so_far(_record(firmware, name, target, inputs, options, served, alone), "second run")
         try:
-            machine, measured = begin_second_run(firmware, target, options.limits, measured)
+            machine, measured = begin_second_run(firmware, target, options.limits, measured, shared)
             if machine is not None:
                 again, with_stack = drive(machine, firmware, mailbox_address, inputs, each_step, second)
                 measured = add_stack(measured, with_stack, same=again.is_as(served))

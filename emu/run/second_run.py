@@ -8,6 +8,7 @@ from dataclasses import replace
 from emu.firmware import Firmware
 from emu.instruments import Instruments, how
 from emu.machines import Limits, Machine, Measurements
+from emu.machines.shared import Shared
 from emu.run.emulators import open_machine
 from emu.targets import Target
 
@@ -21,7 +22,7 @@ def needs_second_run(target: Target) -> bool:
 
 
 def begin_second_run(
-    firmware: Firmware, target: Target, limits: Limits, measured: Measurements
+    firmware: Firmware, target: Target, limits: Limits, measured: Measurements, shared: Shared | None = None
 ) -> tuple[Machine | None, Measurements]:
     """Return the machine for the second run, and ``measured``.
 
@@ -36,7 +37,7 @@ def begin_second_run(
         return None, without_stack(measured, reason)
     # No part of the second run is longer than the whole first run. The seconds limit each slice, so they stay.
     limits = Limits(total + 1, limits.seconds)
-    return open_machine(firmware, target, Instruments(stack_peak=True, limits=limits)), measured
+    return open_machine(firmware, target, Instruments(stack_peak=True, limits=limits), shared), measured
 
 
 def add_stack(first: Measurements, second: Measurements, *, same: bool) -> Measurements:

@@ -9,6 +9,7 @@ from emu.build import BuildOptions, build_firmware
 from emu.errors import EmuError
 from emu.firmware import Firmware
 from emu.instruments import Instruments, Limits
+from emu.machines.shared import Shared
 from emu.model.config import ModelConfig
 from emu.model.graph import Graph
 from emu.model.image import write_image
@@ -27,6 +28,8 @@ class Trial:
 
     directory: Path
     """Empty at first: firmware from an earlier build would hide that the compiler is broken now."""
+    shared: Shared
+    """What the machines of all targets share."""
 
     def begin(self, target: Target) -> None:
         """Build the firmware and start it on ``target``.
@@ -38,7 +41,7 @@ class Trial:
         image.write_bytes(_smallest_model())
         elf = build_firmware(image, target.board, BuildOptions(input_rows=1), self.directory)
         firmware = Firmware.load(elf, target)
-        with open_machine(firmware, target, Instruments(limits=_LIMITS)) as machine:
+        with open_machine(firmware, target, Instruments(limits=_LIMITS), self.shared) as machine:
             stop = machine.boot()
         if stop.fault is not None:
             raise EmuError(f"{target.name} does not start emu's own firmware: {stop.fault.kind}: {stop.fault.detail}")

@@ -29,26 +29,19 @@ INLINE const uint8_t *add_column_of_type(float *sum, const uint8_t *weight, floa
     return weight;
 }
 
-/* sum (group) += weights (columns, group), a column at a time, * x (columns). */
-INLINE void add_columns_of_type(float *sum, const uint8_t *weight, const float *x, uint32_t columns, uint32_t group,
-                                uint32_t type)
-{
-    if (type == MAMBA_FLOAT32) {
-        add_columns(sum, (const float *)(const void *)weight, x, columns, group);
-        return;
-    }
-    const float *const end = x + columns;
-    for (; x < end; x++) weight = add_column_of_type(sum, weight, *x, group, type);
-}
-
 INLINE void rows_of(uint32_t group, uint32_t type, float *out, const uint8_t *weight, const float *bias, const float *x,
                     uint32_t columns)
 {
+    if (type == MAMBA_FLOAT32) {
+        multiply_rows(out, bias, (const float *)(const void *)weight, x, columns, group);
+        return;
+    }
+    const float *const end = x + columns;
     const float *scale = (const float *)(const void *)weight; /* (group), MAMBA_INT8 only */
     float sum[GROUP];
     UNROLLED_FOR(row, group) sum[row] = bias && type != MAMBA_INT8 ? bias[row] : 0.0f;
     if (type == MAMBA_INT8) weight += group * sizeof *scale;
-    add_columns_of_type(sum, weight, x, columns, group, type);
+    for (; x < end; x++) weight = add_column_of_type(sum, weight, *x, group, type);
     if (type == MAMBA_INT8) UNROLLED_FOR(row, group) sum[row] = sum[row] * scale[row] + (bias ? bias[row] : 0.0f);
     UNROLLED_FOR(row, group) out[row] = sum[row];
 }
@@ -74,12 +67,14 @@ void mamba_rows(float *out, const mamba_matrix *matrix, uint32_t first, uint32_t
 void mamba_matrix_vector(float *out, const mamba_matrix *matrix, uint32_t rows, const float *bias, const float *x,
                          int accumulate)
 {
-    float group[GROUP];
-    for (uint32_t first = 0; first < rows; first += GROUP) {
+    for (uint32_t first = 0; first < rows; first += GROUP, out += GROUP) {
         const uint32_t count = rows - first < GROUP ? rows - first : GROUP;
-        mamba_rows(group, matrix, first, count, bias, x);
-        for (uint32_t row = 0; row < count; row++) {
-            out[first + row] = accumulate ? out[first + row] + group[row] : group[row];
+        if (count % (GROUP / 2u) == 0 && !accumulate) {
+            mamba_rows(out, matrix, first, count, bias, x);
+            continue;
         }
+        float group[GROUP];
+        mamba_rows(group, matrix, first, count, bias, x);
+        for (uint32_t row = 0; row < count; row++) out[row] = accumulate ? out[row] + group[row] : group[row];
     }
 }

@@ -18,19 +18,6 @@
 
 /* ---- Stages of the mixer ---- */
 
-/* The depthwise causal convolution of one channel; weight (K), tail (K - 1) holds the inputs before x, oldest first. */
-static inline __attribute__((always_inline)) float convolve(float x, float *tail, const float *weight, uint32_t K)
-{
-    float sum = weight[K - 1] * x;
-    UNROLLED_FOR(k, K - 1) {
-        const float oldest = tail[k];
-        sum += weight[k] * oldest;
-        if (k > 0) tail[k - 1] = oldest;
-    }
-    if (K > 1) tail[K - 2] = x;
-    return sum;
-}
-
 /* u (D) = silu(conv1d(in_proj.x(input))) */
 STAGE void project_and_convolve(const mamba_sequence *s, const struct mamba_operation *op, uint32_t block, const float *input)
 {
@@ -47,25 +34,9 @@ STAGE void project_and_convolve(const mamba_sequence *s, const struct mamba_oper
         const uint32_t count = D - first < GROUP ? D - first : GROUP;
         mamba_rows(x, &in_x, first, count, in_bias, input);
         mamba_trace(MAMBA_TRACE_IN_X, block, first, x, count);
-        for (uint32_t i = 0; i < count; i++, conv_weight += K, tail += K - 1) {
-            const float sum = K == 4 ? convolve(x[i], tail, conv_weight, 4) : convolve(x[i], tail, conv_weight, K);
-            s->u[first + i] = silu(sum + conv_bias[first + i]);
-        }
+        convolve(s->u + first, x, tail + (size_t)first * (K - 1), conv_weight + (size_t)first * K, conv_bias + first, K, count);
     }
     mamba_trace(MAMBA_TRACE_CONV, block, 0, s->u, D);
-}
-
-/* scan() for a time step that may make a decay underflow: an exponent below the table's range counts as its end, 7e-38. */
-static __attribute__((noinline)) float scan_long_step(float *state, const float *rate, const float *B, const float *C,
-                                                      uint32_t N, float dt, float dt_u)
-{
-    float y = 0.0f;
-    for (uint32_t n = 0; n < N; n++) {
-        const float steps = at_least(dt * rate[n], -7900.0f);
-        state[n] = exp2_decay(1.0f, steps) * state[n] + dt_u * B[n];
-        y += state[n] * C[n];
-    }
-    return y;
 }
 
 /* u (D) = (scan(u) + skip * u) * silu(in_proj.z(input)) */
@@ -77,28 +48,33 @@ STAGE void scan_and_gate(const mamba_sequence *s, const struct mamba_operation *
     const float *in_bias = mamba_tensor(h, op, MAMBA_IN_Z_BIAS);                     /* (D) or NULL */
     const mamba_matrix dt_proj = mamba_tensor_matrix(h, op, MAMBA_DT_WEIGHT, R);     /* (D, R) */
     const float *dt_bias = mamba_tensor(h, op, MAMBA_DT_BIAS);                       /* (D) */
-    const float *rate = mamba_tensor(h, op, MAMBA_RATE);                             /* (D, N) */
-    const float *dt_limit = mamba_tensor(h, op, MAMBA_DT_LIMIT);                     /* (D) */
-    const float *skip = mamba_tensor(h, op, MAMBA_SKIP);                             /* (D) */
-    const float *B = s->x_dbl + R, *C = B + N;                                       /* (N) each */
-    float *state = s->state + (size_t)block * D * N;                                 /* (D, N) */
-    float z[GROUP], dt[GROUP];
+    float dt_and_z[GROUP + GROUP], *const dt = dt_and_z, *const z = dt_and_z + GROUP;
+    struct scan_channels channels;
+    channels.rate = mamba_tensor(h, op, MAMBA_RATE);         /* (D, N) */
+    channels.state = s->state + (size_t)block * D * N;       /* (D, N) */
+    channels.B = s->x_dbl + R;                               /* (N) */
+    channels.C = s->x_dbl + R + N;                           /* (N) */
+    channels.dt = dt_and_z;
+    channels.u = s->u;                                       /* (D) */
+    channels.dt_limit = mamba_tensor(h, op, MAMBA_DT_LIMIT); /* (D) */
+    channels.skip = mamba_tensor(h, op, MAMBA_SKIP);         /* (D) */
+    channels.row_bytes = N * (uint32_t)sizeof(float);
 
     for (uint32_t first = 0; first < D; first += GROUP) {
         const uint32_t count = D - first < GROUP ? D - first : GROUP;
         mamba_rows(z, &in_z, first, count, in_bias, input);
         mamba_rows(dt, &dt_proj, first, count, dt_bias, s->x_dbl);
         mamba_trace(MAMBA_TRACE_IN_Z, block, first, z, count);
-        for (uint32_t i = 0; i < count; i++) dt[i] = softplus(dt[i]);
-        for (uint32_t i = 0; i < count; i++) z[i] = silu(z[i]);
-        for (uint32_t i = 0; i < count; i++, rate += N, state += N) {
-            const uint32_t channel = first + i;
-            const float u = s->u[channel];
-            const float y = dt[i] <= dt_limit[channel] ? scan(state, rate, B, C, N, dt[i], dt[i] * u)
-                                                       : scan_long_step(state, rate, B, C, N, dt[i], dt[i] * u);
-            s->u[channel] = (y + skip[channel] * u) * z[i];
-        }
+        softplus_all(dt, count);
+        silu_all(z, count);
         mamba_trace(MAMBA_TRACE_DT, block, first, dt, count);
+        channels.end = channels.u + count;
+        scan(&channels);
+        channels.rate += (size_t)count * N;
+        channels.state += (size_t)count * N;
+        channels.u += count;
+        channels.dt_limit += count;
+        channels.skip += count;
     }
     mamba_trace(MAMBA_TRACE_GATED, block, 0, s->u, D);
 }

@@ -175,9 +175,9 @@ def test_an_image_without_inputs(emu, image: Path):
 
 
 def test_a_usage_error_teaches(emu):
-    outcome = emu("run", "kws")
+    outcome = emu("build", "kws")
     assert outcome.code == 2
-    assert "--target" in outcome.stderr
+    assert "--output" in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
@@ -190,8 +190,8 @@ def test_a_usage_error_teaches(emu):
         ("rn", ("no such command 'rn'", "`emu --help`")),
         ("toolchain instal", ("no such command 'instal'", "`emu toolchain --help`")),
         ("run", ("missing argument", "`emu run --help`")),
-        ("run kws", ("missing option '--target'", "`emu run --help`")),
-        ("run kws -t stm32h7-unicorn --limt 3", ("no such option: --limt; did you mean --limit?",)),
+        ("build kws", ("missing option '--output'", "`emu build --help`")),
+        ("run kws -t stm32h7-unicorn --limt 3", ("no such option: --limt; did you mean --limit",)),
         (
             "run kws -t stm32h7-unicorn --limit 0",
             ("invalid value for '--limit': \"0\" is not greater than or equal to 1 (`emu run --help`",),

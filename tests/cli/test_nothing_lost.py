@@ -231,12 +231,13 @@ def test_a_report_that_fails_loses_no_other_and_no_earlier_error(
 INTERRUPTED_LATER = """
 import os, signal, sys, time
 import emu.cli
-running = sys.modules["emu.run.running"]
+import emu.run.layers as layers
+import emu.run.running as running
 number = int(sys.argv.pop(1))
 def interrupted(*_):
     os.kill(os.getpid(), number)
     time.sleep(60)
-running.trace_layers = running.begin_second_run = interrupted
+layers.trace_layers = running.begin_second_run = interrupted
 running.needs_second_run = lambda target: True
 emu.cli.main()
 """

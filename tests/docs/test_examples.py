@@ -13,6 +13,7 @@ import yaml
 from pages import PAGES, REPOSITORY, Block, blocks
 
 from emu.model.stated import Stated, read_stated
+from emu.project import find_project
 from emu.pytest_plugin import options
 from emu.suppressions import load_suppressions
 from emu.targets import Board, find_target
@@ -73,6 +74,9 @@ def test_toml(block: Block, tmp_path: Path):
     elif "suppress" in table:
         (tmp_path / "accepted.toml").write_text(block.text)
         assert load_suppressions(tmp_path / "accepted.toml")
+    elif table.keys() & {"targets", "limits"}:
+        (tmp_path / "emu.toml").write_text(block.text)
+        assert find_project(tmp_path).targets
     elif table.keys() <= Stated.model_fields.keys():
         (tmp_path / "model.emu.toml").write_text(block.text)
         assert read_stated(tmp_path / "model.pt") != Stated()

@@ -111,7 +111,7 @@ __attribute__((noinline)) static void floods(uint32_t lines)
 
 __attribute__((noinline)) static void unmodelled_write(void)
 {
-    *(volatile uint32_t *)0x58024410u = 1; /* unmodelled_write */
+    *(volatile uint32_t *)0x58026410u = 1; /* unmodelled_write */
 }
 
 __attribute__((noinline)) static void unmodelled_fetch(void)
@@ -128,18 +128,13 @@ __attribute__((noinline)) static void unmodelled_neighbour(void)
     ((struct uart *)0x40005000u)->tdr = '?';
 }
 
-__attribute__((noinline)) static void unmodelled_counter(void)
-{
-    (void)*(volatile uint32_t *)0xE0001004u; /* unmodelled_counter */
-}
-
 __attribute__((noinline)) static uint32_t stubbed(void)
 {
-    volatile uint32_t *rcc = (volatile uint32_t *)0x58024400u;
-    rcc[0] = 0x12345678;
-    rcc[1] |= 5;
-    *((volatile uint8_t *)rcc + 1) = 0xAA;
-    return rcc[0] == 0x1234AA78 && rcc[1] == 5 && rcc[2] == 0 ? 0 : 1;
+    volatile uint32_t *hsem = (volatile uint32_t *)0x58026400u;
+    hsem[0] = 0x12345678;
+    hsem[1] |= 5;
+    *((volatile uint8_t *)hsem + 1) = 0xAA;
+    return hsem[0] == 0x1234AA78 && hsem[1] == 5 && hsem[2] == 0 ? 0 : 1;
 }
 
 int main(void)

@@ -6,6 +6,7 @@ variable MISBEHAVE) shows that the client notices. Started as Renode is, through
 
 import os
 import re
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from fake_renode_lx7 import FakeLx7Machine
 
 MISBEHAVIOUR = os.environ.get("MISBEHAVE", "")
+TRACE = os.environ.get("TRACE")
+"""A file for what the watch of the stack sees."""
 _NAMED = re.compile(r"^([a-zA-Z0-9_]+)=(.+)")
 _REGISTERS = {number: getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(16)} | {
     22: arm_const.UC_ARM_REG_PSP,
+    18: arm_const.UC_ARM_REG_CONTROL,
     25: arm_const.UC_ARM_REG_XPSR,
 }
 _BRANCH_TO_ITSELF = bytes.fromhex("fee7")
@@ -82,8 +86,11 @@ class FakeMachine:
         self.instructions = self.reads = self.writes = 0
         self.hooks: set[int] = set()
         self.block_size = 0x7FF
-        self.block_hook: CodeType | None = None
-        self.block_begin = 0
+        self.watch: FakeWatch | None = None
+        self.others = 0
+        """Instructions that it counts and does not retire."""
+        self.looks: set[int] = set()
+        self.block = range(0)
         self.table = 0
         self.sleeps = False
         """Whether the core is at a branch to itself, which Renode takes for WFI: no instruction is retired."""
@@ -168,14 +175,12 @@ class FakeMachine:
                 file.write(f"12:00:00.0000 {text}\n")
 
     def _on_block(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
-        self.block_begin = address
+        self.block = range(address, address + size)
         self.sleeps = size == 2 and bytes(core.mem_read(address, 2)) == _BRANCH_TO_ITSELF
 
     def _on_instruction(self, core: Any, address: int, size: int, data: object) -> None:  # noqa: ARG002
-        if self.block_hook is not None and (self.block_size == 1 or address == self.block_begin):
-            cpu = SimpleNamespace(GetRegister=self.register, IsHalted=False)
-            exec(self.block_hook, {"self": cpu})
-            self.halted |= cpu.IsHalted
+        if self.watch is not None and (address in self.hooks or address in self.looks or address == self.block.start):
+            self.watch.look(address, self._length_of_block(address), is_address_hook=address in self.looks)
             if self.halted:
                 core.emu_stop()
                 return
@@ -190,6 +195,14 @@ class FakeMachine:
         self.left -= 1
         self.instructions += 1
 
+    def _length_of_block(self, address: int) -> int:
+        """Return the instructions from ``address`` to the end of the block, or to a hook before that."""
+        count = 0
+        while count == 0 or (address in self.block and not {address} & (self.hooks | self.looks)):
+            address += 4 if self.read(address + 1, 1)[0] >= 0xE8 else 2
+            count += 1
+        return count
+
     def _on_nothing(self, core: Any, access: int, address: int, size: int, value: int, data: object) -> bool:  # noqa: ARG002
         is_write = access == unicorn.UC_MEM_WRITE_UNMAPPED
         self.writes += is_write
@@ -202,14 +215,99 @@ class FakeMachine:
         return True
 
 
+class FakeWatch:
+    """What emu's stack_watch.cs does, in Python."""
+
+    def __init__(self, machine: "FakeMachine | FakeLx7Machine", sp: int, excepted: int, bits: int):
+        self.machine, self.sp, self.excepted, self.bits = machine, sp, excepted, bits
+        self.seen = self.unknown = 0
+        self.stacks: dict[int, tuple[int, int]] = {}
+        self.code: list[tuple[int, bytes]] | None = None
+        self.changes: dict[int, int] = {}
+
+    def load(self, path: Path) -> None:
+        assert isinstance(self.machine, FakeMachine)
+        data = path.read_bytes()
+        if TRACE is not None:
+            Path(f"{TRACE}.code").write_bytes(data)
+
+        def words(form: str) -> tuple[int, ...]:
+            nonlocal data
+            size = struct.calcsize(form)
+            values, data = struct.unpack(form, data[:size]), data[size:]
+            return values
+
+        self.code = []
+        for _ in range(*words("<I")):
+            start, size = words("<II")
+            self.code.append((start, data[:size]))
+            data = data[size:]
+        for _ in range(*words("<I")):
+            address, change = words("<Ii")
+            self.changes[address] = change
+        self.machine.looks |= {address for (address,) in (words("<I") for _ in range(*words("<I")))}
+        assert not data
+
+    def add(self, floor: str, top: str, lowest: str) -> None:
+        self.stacks[int(top, 16)] = (int(floor, 16), int(lowest, 16))
+        self._note(f"stack {floor} {top} {lowest}")
+
+    def take_seen(self) -> int:
+        seen, self.seen = self.seen, 0
+        self._note(f"seen {seen:#x}")
+        return seen
+
+    def look(self, pc: int, size: int, *, is_address_hook: bool) -> None:
+        """Halt the core if the block of ``size`` instructions at ``pc`` takes SP lower than ever, or elsewhere."""
+        if self.machine.register(self.excepted).RawValue & self.bits:
+            return
+        sp = self.machine.register(self.sp).RawValue
+        self._note(f"block {pc:#x} {0 if is_address_hook else size} {sp:#x}")
+        self._check(sp if is_address_hook else sp - self._drop(pc, size))
+        if is_address_hook and not self.machine.halted:
+            self.look(pc, size, is_address_hook=False)
+
+    def _check(self, lowest: int) -> None:
+        found = next((each for top, each in sorted(self.stacks.items()) if each[0] <= lowest <= top), None)
+        if found is None or lowest < found[1]:
+            self.seen, self.machine.halted = lowest, True
+
+    def _note(self, line: str) -> None:
+        """Write what the hook is called with, and what it gives, for a comparison with the C#."""
+        if TRACE is not None:
+            with Path(TRACE).open("a") as file:
+                file.write(f"{line}\n")
+
+    def _drop(self, pc: int, size: int) -> int:
+        if self.code is None:
+            return 0
+        start, code = next(((start, code) for start, code in self.code if 0 <= pc - start < len(code)), (0, b""))
+        if not code:
+            self.unknown = self.unknown or pc
+        now = deepest = 0
+        while size and code and pc - start < len(code) - 1:
+            change = self.changes.get(pc, 0)
+            if change == -(1 << 31):
+                break
+            now += change
+            deepest = min(deepest, now)
+            pc += 4 if code[pc - start + 1] >= 0xE8 else 2
+            size -= 1
+        return -deepest
+
+
 class FakeMonitor:
     """The commands that the machine uses, and no others."""
 
     def __init__(self) -> None:
         self.machine: FakeMachine | FakeLx7Machine = FakeMachine()
+        self.watch: FakeWatch | None = None
+        self.included: set[str] = set()
         self.commands: dict[str, Callable[..., str | None]] = {
             r"version": lambda: "Renode, version 1.16.1.12345 (fake)",
             r"logFile @(\S+) true": self._log_file,
+            r'log "(.*)" 3': lambda text: self.machine.say(f"[ERROR] Script: {text}"),
+            r"Clear": self.reset,
             r'mach create "\w+"': lambda: None,
             r"machine LoadPlatformDescription @(\S+)": self._load_platform,
             r"emulation SetSeed 1": lambda: None,
@@ -221,7 +319,12 @@ class FakeMonitor:
             r'sysbus\.cpu AddHook (0x\w+) "self\.IsHalted = True"': self._hook,
             r"sysbus\.cpu MaximumBlockSize": lambda: f"0x{self.machine.block_size:08X}",
             r"sysbus\.cpu MaximumBlockSize (\d+)": self._block_size,
-            r'sysbus\.cpu SetHookAtBlockBegin "(.*)"': self._block_hook,
+            r"include @(\S+)": self._include,
+            r"sysbus\.cpu BeginStackWatch (\d+) (\d+) (0x\w+)": self._begin_watch,
+            r'sysbus\.cpu LoadStackCode "(.*)"': lambda path: self._watch().load(Path(path)),
+            r"sysbus\.cpu WatchStack (0x\w+) (0x\w+) (0x\w+)": lambda *words: self._watch().add(*words),
+            r"sysbus\.cpu StackSeen": lambda: f"0x{self._watch().take_seen():08X}",
+            r"sysbus\.cpu UnknownStackCode": lambda: f"0x{self._watch().unknown:08X}",
             r"sysbus\.cpu ClearHookAtBlockBegin": self._no_block_hook,
             r'emulation RunFor "(\d+\.\d+)"': self._run_for,
             r"sysbus\.cpu ClearTranslationCache": lambda: None,
@@ -229,7 +332,7 @@ class FakeMonitor:
             r"sysbus\.cpu IsHalted false": self._release,
             r"sysbus\.cpu PC": lambda: f"0x{self._register(self.machine.pc):X}",
             r"sysbus\.cpu PC (0x\w+)": self._jump,
-            r"sysbus\.cpu ExecutedInstructions": lambda: f"0x{self.machine.instructions:016X}",
+            r"sysbus\.cpu ExecutedInstructions": lambda: f"0x{self.machine.instructions + self._others():016X}",
             r"sysbus UnexpectedReads": lambda: f"0x{self.machine.reads:08X}",
             r"sysbus UnexpectedWrites": lambda: f"0x{self.machine.writes:08X}",
             r"sysbus\.cpu GetRegister (\d+)": lambda number: f"0x{self._register(int(number)):X}",
@@ -253,16 +356,22 @@ class FakeMonitor:
         return printed
 
     def reset(self) -> None:
+        log = self.machine.log
         if not isinstance(self.machine, FakeMachine):
             self.machine.close()
         self.machine = FakeMachine()
+        self.machine.log = log
+        if MISBEHAVIOUR == "late log":
+            self.machine.say("[ERROR] cpu: CPU abort [PC=0x0]: a line of the machine before, which is written late")
 
     def _load_platform(self, path: str) -> None:
         xtensa = re.search(r'CPU\.Xtensa @ sysbus\n +cpuType: "(\w+)"', Path(path).read_text())
         if xtensa is not None:
             from fake_renode_lx7 import FakeLx7Machine  # which takes long to import
 
+            log = self.machine.log
             self.machine = FakeLx7Machine(Path(path), xtensa[1], negates=MISBEHAVIOUR != "right signs")
+            self.machine.log = log
         elif isinstance(self.machine, FakeMachine):
             self.machine.load_platform(Path(path))
 
@@ -284,14 +393,27 @@ class FakeMonitor:
     def _block_size(self, size: str) -> None:
         self.machine.block_size = 0x7FF if MISBEHAVIOUR == "long blocks" else int(size)
 
-    def _block_hook(self, script: str) -> None:
+    def _include(self, path: str) -> None:
+        """Compile C#, of which this program understands nothing: ``FakeWatch`` does what emu's file does."""
+        assert Path(path).suffix == ".cs"
+        assert path not in self.included, "each file is included once, as its types would be there twice"
+        assert "StackWatchCommands" in Path(path).read_text()
+        self.included.add(path)
+
+    def _begin_watch(self, sp: str, excepted: str, bits: str) -> None:
+        assert self.included, "no such command before its file is included"
         if MISBEHAVIOUR == "other second run" and isinstance(self.machine, FakeMachine):
-            self.machine.instructions += self.machine.started
+            self.machine.others = 1
+        self.watch = FakeWatch(self.machine, int(sp), int(excepted), int(bits, 16))
         if MISBEHAVIOUR != "no block hook":
-            self.machine.block_hook = compile(script, "hook", "exec")
+            self.machine.watch = self.watch
+
+    def _watch(self) -> FakeWatch:
+        assert self.watch is not None, "BeginStackWatch comes first"
+        return self.watch
 
     def _no_block_hook(self) -> None:
-        self.machine.block_hook = None
+        self.machine.watch = None
 
     def _run_for(self, seconds: str) -> None:
         if MISBEHAVIOUR == "crash":
@@ -303,6 +425,10 @@ class FakeMonitor:
         if MISBEHAVIOUR == "elsewhere":
             self.machine.halted = True
             self._jump("0x8000010")
+
+    def _others(self) -> int:
+        machine = self.machine
+        return machine.others if isinstance(machine, FakeMachine) and machine.started else 0
 
     def _release(self) -> None:
         self.machine.halted = MISBEHAVIOUR == "stuck"

@@ -7,7 +7,8 @@ instructions for illegal ones, and ``de233_fpu`` negates the result of MSUB.S.
 
 import re
 from pathlib import Path
-from types import CodeType, SimpleNamespace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from emu.cache import cached, content_key
 from emu.instruments import Instruments
@@ -18,6 +19,9 @@ from emu.native.qemu import qemu_plugin
 from emu.resources import resource
 from emu.targets import Region, find_target
 from emu.toolchains import find_toolchain
+
+if TYPE_CHECKING:
+    from fake_renode import FakeWatch
 
 _SCRATCH = 0x7FFF_0000
 """A page with one NEG.S for each FPU register."""
@@ -71,7 +75,7 @@ class FakeLx7Machine:
         self.halted = False
         self.reads = self.writes = 0
         self.block_size = 0x7FF
-        self.block_hook: CodeType | None = None
+        self.watch: FakeWatch | None = None
         self.log: Path | None = None
         self._core, self._negates = core, negates
         self._products: set[int] = set()
@@ -99,6 +103,12 @@ class FakeLx7Machine:
     @property
     def instructions(self) -> int:
         return 0 if self._process is None else self._process.shared.instructions - self._corrections
+
+    def say(self, text: str) -> None:
+        """Write a line to Renode's log."""
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"12:00:00.0000 {text}\n")
 
     def close(self) -> None:
         if self._process is not None:
@@ -140,7 +150,7 @@ class FakeLx7Machine:
             return
         self._make_wrong(self._process)
         end = self.instructions + instructions
-        if self.block_hook is None:
+        if self.watch is None:
             self._run_free(self._process, end)
         else:
             self._run_watched(self._process, end)
@@ -214,12 +224,10 @@ class FakeLx7Machine:
     def _run_watched(self, process: QemuProcess, end: int) -> None:
         """Run in single steps, with the hook before each; with longer blocks it would miss what it is there for."""
         assert self.block_size == 1
-        assert self.block_hook is not None
+        assert self.watch is not None
         while self.instructions < end:
-            cpu = SimpleNamespace(GetRegister=self.register, IsHalted=False)
-            exec(self.block_hook, {"self": cpu})
-            if cpu.IsHalted:
-                self.halted = True
+            self.watch.look(self.register(0).RawValue, 1, is_address_hook=False)
+            if self.halted:
                 return
             if self.register(0).RawValue in self._hooks and self._arrived():
                 return
@@ -241,7 +249,7 @@ class FakeLx7Machine:
             self._passed = None
 
     def _print(self, process: QemuProcess) -> None:
-        text = process.output_since(self._printed_bytes)
+        text = process.shared.output.since(self._printed_bytes)
         if text and self._printed is not None:
             self._printed_bytes += len(text)
             with Path(self._printed[1]).open("ab") as file:

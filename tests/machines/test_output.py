@@ -197,12 +197,12 @@ def test_capturing_changes_no_count(tmp_path: Path) -> None:
         (
             "unmodelled_write",
             "unmapped_write",
-            0x58024410,
-            "write of 4 bytes at 0x58024410: RCC is not modelled; add `stub = true` to it in the board file of stm32h7",
+            0x58026410,
+            "write of 4 bytes at 0x58026410: HSEM is not modelled; add `stub = true` to it in the board file of "
+            "stm32h7",
             "",
         ),
         ("unmodelled_neighbour", "unmapped_read", 0x40005400, "read of 4 bytes at 0x40005400: I2C1 is not mod", "!"),
-        ("unmodelled_counter", "unmapped_read", 0xE0001004, "read of 4 bytes at 0xe0001004: DWT is not modelled", ""),
         ("unmodelled_fetch", "unmapped_fetch", 0x58024400, "jump to 0x58024400: RCC holds no instructions", ""),
     ],
 )
@@ -228,32 +228,32 @@ def board_with(directory: Path, old: str, new: str) -> Target:
     return Target(load_board(path), "unicorn")
 
 
-RCC = 'name = "RCC", start = 0x58024400, size = "1 KB"'
+HSEM = 'name = "HSEM", start = 0x58026400, size = "1 KB"'
 
 
 def test_a_stub_keeps_what_is_written(tmp_path: Path) -> None:
-    target = board_with(tmp_path, RCC, f"{RCC}, stub = true")
+    target = board_with(tmp_path, HSEM, f"{HSEM}, stub = true")
     program = Firmware.load(firmware(tmp_path, SOURCE, "-DPRINTS=exits_with(stubbed())").path, target)
     with UnicornMachine(program, target) as machine:
         machine.boot()
         assert machine.resume().exit_status == 0
         machine.boot()
-        assert machine.read(0x58024400, 4) == bytes(4)  # a reset forgets
+        assert machine.read(0x58026400, 4) == bytes(4)  # a reset forgets
 
 
 @pytest.mark.parametrize(
     ("addition", "words"),
     [
-        (", output = 0x400", "RCC has 1024 bytes of registers, and an offset that is not in them"),
-        (", reads = { 0x1C4C = 1 }", "RCC has 1024 bytes"),
+        (", output = 0x400", "HSEM has 1024 bytes of registers, and an offset that is not in them"),
+        (", reads = { 0x1C4C = 1 }", "HSEM has 1024 bytes"),
         (", reads = { soon = 1 }", "soon"),
     ],
 )
 def test_a_board_file_that_makes_no_sense_is_refused(tmp_path: Path, addition: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        board_with(tmp_path, RCC, RCC + addition)
+        board_with(tmp_path, HSEM, HSEM + addition)
 
 
 def test_peripherals_do_not_overlap(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="GPIOK and RCC overlap"):
-        board_with(tmp_path, RCC, RCC.replace("0x58024400", "0x58022900"))
+    with pytest.raises(InputError, match="GPIOK and HSEM overlap"):
+        board_with(tmp_path, HSEM, HSEM.replace("0x58026400", "0x58022900"))

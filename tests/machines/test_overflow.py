@@ -6,6 +6,7 @@ from pathlib import Path
 
 import builds
 import pytest
+import stand_in
 import xtensa_builds
 
 from emu.instruments import Limits
@@ -52,10 +53,10 @@ EVENTS: dict[str, tuple[str, Build, str, str]] = {
 COMMANDS = {"stm32h7-qemu": "qemu-system-arm", "esp32s3-qemu": "qemu-system-xtensa"}
 
 
-def record(elf: Path, target: str) -> Run:
+def record(elf: Path, target: str, *, stack_peak: bool = False) -> Run:
     if shutil.which(COMMANDS.get(target, "true")) is None:
         pytest.skip(f"{COMMANDS[target]} is not installed")
-    options = RunOptions(limits=Limits(instructions=2_000_000, seconds=20))
+    options = RunOptions(stack_peak=stack_peak, limits=Limits(instructions=2_000_000, seconds=20))
     return run_firmware(elf, "overflow", find_target(target), None, options, lambda _done, _total: None)
 
 
@@ -82,6 +83,24 @@ def test_an_overflow_is_the_same_everywhere(tmp_path: Path, event: str, emulator
         assert (stack.name, stack.peak_bytes > (stack.limit_bytes or 0)) == ("task_stack", True)
         assert function in [(frame.function or "").split("$")[0] for frame in stack.backtrace]
         assert (stack.pointer == "PSP") == event.endswith("PSP")
+
+
+@pytest.mark.parametrize("event", [event for event, (board, *_) in EVENTS.items() if board == "stm32h7"])
+def test_in_renode_only_the_accesses_out_of_ram_are_faults(
+    tmp_path: Path, event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Renode lets the firmware go on after such an access, so nothing is left that tells of the stack."""
+    stand_in.install(tmp_path, monkeypatch)
+    _, build, _, _ = EVENTS[event]
+    elf = build(tmp_path)
+    run = record(elf, "stm32h7-renode")
+    if event != "first stack into other variables":
+        assert {fault.kind for fault in run.faults} == {"unmapped_write"}
+        return
+    assert (run.faults, run.ok) == ([], True)
+    assert any("a stack that grows into other RAM" in line for line in run.not_checked)
+    with_peak = record(elf, "stm32h7-renode", stack_peak=True)
+    assert [verdict.name for verdict in with_peak.verdicts if not verdict.ok] == [FIRST]
 
 
 @pytest.mark.parametrize(

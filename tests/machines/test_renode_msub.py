@@ -18,6 +18,7 @@ from emu.machines import Limits, Machine, Measurements
 from emu.machines.qemu import QemuMachine
 from emu.machines.renode import RenodeMachine, fpu, lx7
 from emu.machines.renode.fpu_questions import QUESTIONS
+from emu.machines.renode.renodes import Renodes
 from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
@@ -119,8 +120,12 @@ def test_a_machine_reads_its_code_as_it_is_linked(tmp_path: Path) -> None:
 
 def test_a_core_without_fpu_is_refused_before_the_firmware_runs(tmp_path: Path) -> None:
     core = lx7._CORE.replace("de233_fpu", "esp32s3")  # pyright: ignore[reportPrivateUsage]
-    with pytest.raises(MissingToolError, match=r"cannot execute wur\.fcr: exception 0 \(EXCCAUSE\)"):
-        fpu.image_for(core, Firmware.load(build(tmp_path, "prints.c"), RENODE))
+    firmware = Firmware.load(build(tmp_path, "prints.c"), RENODE)
+    with (
+        Renodes() as renodes,
+        pytest.raises(MissingToolError, match=r"cannot execute wur\.fcr: exception 0 \(EXCCAUSE\)"),
+    ):
+        fpu.image_for(core, firmware, renodes)
 
 
 def test_another_wrong_operation_is_refused_with_both_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

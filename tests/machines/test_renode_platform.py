@@ -2,15 +2,16 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from renode_registers import Registers
 
 from emu.errors import InputError
 from emu.machines.renode.cortex_m import CORTEX_M
 from emu.machines.renode.lx7 import LX7
 from emu.machines.renode.platform import write_platform
-from emu.targets import Board, Peripheral, find_target
+from emu.peripherals import Peripheral
+from emu.targets import Board, find_target
 
 BOARDS = {"stm32h7": CORTEX_M, "esp32s3": LX7}
 
@@ -57,43 +58,6 @@ def test_registers_that_no_core_brings_along_are_refused(tmp_path: Path) -> None
 # ---- scripts of peripherals, which are the same in Python 2 and 3 ----------------------------------------------------
 
 
-class Registers:
-    """A peripheral's script with .NET's file in front of it, as Renode's request object has it."""
-
-    def __init__(self, peripheral: Peripheral, directory: Path):
-        board = find_target("stm32h7-renode").board.model_copy(update={"peripherals": (peripheral,)})
-        write_platform(board, CORTEX_M.platform, CORTEX_M.platform_registers, (), directory, directory / "printed")
-        (script,) = directory.glob("*.py")
-        self.code = compile(script.read_text(), str(script), "exec")
-        self.printed: list[int] = []
-        self.sought: list[tuple[int, int]] = []
-        file = SimpleNamespace(
-            WriteByte=self.printed.append, Flush=lambda: None, Seek=lambda *place: self.sought.append(place)
-        )
-        modes = SimpleNamespace(Append=1, Write=2, ReadWrite=3)
-        io = SimpleNamespace(
-            FileStream=lambda *_: file,
-            FileMode=modes,
-            FileAccess=modes,
-            FileShare=modes,
-            SeekOrigin=SimpleNamespace(End=2),
-        )
-        self.scope: dict[str, object] = {"System": SimpleNamespace(IO=io, Convert=SimpleNamespace(ToByte=int))}
-        self._run(IsInit=True)
-
-    def _run(self, **given: object) -> SimpleNamespace:
-        request = SimpleNamespace(**{"IsInit": False, "IsRead": False, "IsWrite": False, "Value": 0} | given)
-        self.scope["request"] = request
-        exec(self.code, self.scope)  # in one scope, which lives on, as in Renode
-        return request
-
-    def read(self, offset: int, length: int = 4) -> int:
-        return self._run(IsRead=True, Offset=offset, Length=length).Value
-
-    def write(self, offset: int, value: int, length: int = 4) -> None:
-        self._run(IsWrite=True, Offset=offset, Length=length, Value=value)
-
-
 def test_a_stub_keeps_what_is_written(tmp_path: Path) -> None:
     registers = Registers(Peripheral(name="RCC", start=0x58024400, size=1024, stub=True), tmp_path)
     assert registers.read(0x10) == 0
@@ -112,5 +76,7 @@ def test_an_output_prints_and_a_fixed_register_stays(tmp_path: Path) -> None:
         registers.write(0x28, character | 0x100)
     registers.write(0x1C, 0)
     assert registers.read(0x1C) == 0xC0
+    registers.write(0x0, 0xC)
+    assert registers.read(0x1C) == 0x6000C0  # TEACK and REACK
     assert bytes(registers.printed) == b"hi\n"
     assert registers.sought == 3 * [(0, 2)]  # the end is elsewhere where another output has printed

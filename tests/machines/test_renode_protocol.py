@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -55,27 +54,6 @@ def mailbox_of(machine: RenodeMachine | UnicornMachine, firmware: Firmware) -> M
 
 def sequences(number: int, rows: int = 6) -> np.ndarray:
     return np.random.default_rng(7).integers(-9, 9, (number, rows, 3)).astype(np.float32)
-
-
-def members_of(group: int) -> list[int]:
-    """Return the processes of a group that are not only waiting to be collected."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[2]) == group and fields[0] != "Z":
-                members.append(int(entry.name))
-    return members
-
-
-def has_ended(group: int) -> bool:
-    deadline = time.monotonic() + 10
-    while members_of(group) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not members_of(group)
 
 
 # ---- what goes to and fro --------------------------------------------------------------------------------------------
@@ -249,7 +227,7 @@ def test_a_core_that_has_stopped_for_good_is_a_fault_at_once(tmp_path: Path) -> 
         assert measured.instructions.total is None
         assert "lost" in measured.not_measured["total"]
         assert "lost" in measured.not_measured["stack_touched_bytes"]
-        assert has_ended(machine.process_id)
+        assert stand_in.has_ended(machine.process_id)
 
 
 # ---- what Renode does wrong ------------------------------------------------------------------------------------------
@@ -300,7 +278,7 @@ def test_a_renode_that_is_lost_is_a_fault_that_says_how(
         assert stop.fault is not None
         assert stop.fault.kind == "emulator_lost"
         assert re.search(said, stop.fault.detail), stop.fault.detail
-        assert has_ended(machine.process_id)
+        assert stand_in.has_ended(machine.process_id)
         assert machine.measure().faults == (stop.fault,)
 
 
@@ -373,10 +351,10 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     machine = RenodeMachine(program(tmp_path), TARGET, Instruments(limits=LIMITS))
     machine.boot()
     group, directory = machine.process_id, machine._running.process.directory
-    assert len(members_of(group)) >= 3  # the guard, the script, the program
+    assert len(stand_in.members_of(group)) >= 3  # the guard, the script, the program
     machine.close()
     machine.close()
-    assert has_ended(group)
+    assert stand_in.has_ended(group)
     assert not directory.exists()
 
 
@@ -399,7 +377,7 @@ def test_renode_ends_with_the_process_that_started_it() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert has_ended(int(ended.stdout))
+    assert stand_in.has_ended(int(ended.stdout))
 
 
 @pytest.mark.parametrize(
@@ -409,9 +387,9 @@ def test_renode_ends_with_the_process_that_started_it() -> None:
         ("no version", "names no version, but says 'Renode'"),
     ],
 )
-def test_versions(tmp_path: Path, misbehave, how: str, said: str) -> None:
+def test_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str) -> None:
     assert renode_version() == "1.16.1"
-    misbehave(how)
+    stand_in.use(stand_in.command_in(tmp_path / "other"), monkeypatch, how)
     with pytest.raises(MissingToolError, match=said):
         RenodeMachine(program(tmp_path), TARGET).boot()
 

@@ -1,7 +1,10 @@
 """Firmware with tasks: a small kernel of the tests runs with SVC, PendSV, SysTick and the FPU's lazy stacking."""
 
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,23 @@ def test_the_frame_of_an_interrupt_is_in_the_peak_by_name(tmp_path: Path) -> Non
     assert handlers == ["interrupt_2", "raise_interrupt", "interrupt_1"]
 
 
+def test_the_deepest_interrupt_is_added_to_each_peak(tmp_path: Path) -> None:
+    """By hand: frames of 32 bytes, or 104 after the FPU was used; the kernel saves 36 bytes, or 100."""
+    _, measured = run(build(tmp_path, "work.c"))
+    stacks = {stack.name: stack for stack in measured.stack.stacks}
+    own = {name: stack.peak_bytes - (stack.backtrace[0].frame_bytes or 0) for name, stack in stacks.items()}
+    assert stacks["heap block at 0x24000008"].with_interrupts_bytes == own["heap block at 0x24000008"] + 32 + 36
+    for name in ("filter_stack", "worker_stack"):
+        assert stacks[name].with_interrupts_bytes == own[name] + 104 + 100
+    depths = {handler.name: handler.stack_bytes for handler in measured.stack.handlers}
+    assert list(depths) == ["SVC", "interrupt 2", "interrupt 1", "interrupt 0", "SysTick", "PendSV"]
+    main = measured.stack.stacks[0]
+    assert main.with_interrupts_bytes is not None
+    frames = main.with_interrupts_bytes - sum(depths.values())
+    assert frames >= 6 * 32 + main.peak_bytes - 248
+    assert main.with_interrupts_bytes > main.peak_bytes
+
+
 def test_ten_runs_are_one(tmp_path: Path) -> None:
     firmware = build(tmp_path, "work.c")
     assert len({repr(run(firmware)[1]) for _ in range(10)}) == 1
@@ -116,3 +136,52 @@ def test_qemu_finds_the_same_stacks_with_the_same_peaks(tmp_path: Path, flags: t
     _, expected = run(firmware)
     assert without_places(measured) == without_places(expected)
     assert measured.heap == expected.heap
+    assert measured.stack.handlers == expected.stack.handlers
+
+
+# ---- memory errors ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A mistake of the firmware, as the comment on its line describes it."""
+
+    name: str
+    kind: str
+    task: str
+    function: str
+    line: int
+
+    @classmethod
+    def all(cls) -> Iterator["Planted"]:
+        function = ""
+        for line, text in enumerate((SOURCES / "rtos" / "mistakes.c").read_text().splitlines(), start=1):
+            if head := re.match(r"(?:__attribute__\(\(noipa\)\) )?(?:static )?\w+ (\w+)\(", text):
+                function = head[1]
+            if mark := re.search(r"/\* (\w+): (\w+) (\w+) \*/", text):
+                yield cls(*mark.groups(), function=function, line=line)
+
+
+def memory_errors(firmware: Firmware) -> tuple[Stop, list[tuple[str, str | None, int | None, str | None]]]:
+    instruments = Instruments(memcheck=True, limits=Limits(seconds=60))
+    with UnicornMachine(firmware, TARGET, instruments) as machine:
+        stop, measured = machine.boot(), machine.measure()
+    assert measured.memory_check is not None
+    found = [*measured.faults, *measured.memory_check.findings]
+    return stop, [(each.kind, each.function, each.line, each.task) for each in found]
+
+
+@pytest.mark.parametrize("planted", [*Planted.all()], ids=lambda planted: planted.name)
+def test_a_mistake_in_a_task_or_a_handler_is_found_at_its_line_with_the_task(tmp_path: Path, planted: Planted) -> None:
+    for level in LEVELS:
+        flags = (level, f"-DMISTAKE={planted.name}", "-Wno-error", "-w", *LIKE_FREERTOS)
+        _, found = memory_errors(build(tmp_path, "mistakes.c", *flags))
+        assert found[0] == (planted.kind, planted.function, planted.line, planted.task)
+        assert found[1:] == [] or planted.kind == "double_free"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("program", ["work.c", "mistakes.c"])
+def test_nothing_is_found_in_tasks_without_a_mistake(tmp_path: Path, program: str, level: str) -> None:
+    stop, found = memory_errors(build(tmp_path, program, level, "-DMISTAKE=NONE"))
+    assert (stop.reason, stop.exit_status, found) == ("exit", 0, [])

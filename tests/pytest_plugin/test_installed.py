@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def pip(python: str | Path, *arguments: str | Path, directory: Path) -> None:
     if process.returncode and any(sign in process.stderr for sign in UNREACHABLE):
         pytest.skip("pip does not reach the index that the wheel's dependencies are on")
     assert process.returncode == 0, process.stderr
+
+
+def test_the_wheel_has_the_demos_and_no_training(tmp_path: Path):
+    built = call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, directory=CHECKOUT)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("emu_mcu-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = [archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA")]
+    resources = "emu/resources"
+    for demo in ("har", "kws"):
+        assert {f"{resources}/models/{demo}/{name}" for name in ("inputs.npz", "model.safetensors")} <= names
+    assert {
+        name for name in names if name.startswith(f"{resources}/models/") and name.endswith((".py", ".md"))
+    } == set()
+    assert {f"{resources}/targets/stm32h7.toml", f"{resources}/linker/stm32h743.ld", "emu/py.typed"} <= names
+    assert [
+        line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "==" in line.partition(";")[0]
+    ] == []
 
 
 @pytest.fixture(scope="module")

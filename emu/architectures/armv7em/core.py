@@ -12,12 +12,18 @@ from emu.architectures.armv7em.exceptions import (
     fault_handlers,
     read_exception,
 )
-from emu.architectures.armv7em.thumb import DYNAMIC, WAITS
+from emu.architectures.armv7em.thumb import DYNAMIC, WAITS, is_call
 from emu.architectures.armv7em.unwind import end_of_stack, unwind
 from emu.architectures.core import CoreFault, Memory, StackPeak, StoppedCore
 from emu.firmware import Firmware
 from emu.record import Frame
 
+IDLE_LOOP = bytes.fromhex("fee7")
+"""B ."""
+_AFTER_MAIN = 16
+"""Bytes from the call of main to the `b .` after it, at most: firmware may call another function there."""
+_EXCEPTION_NUMBER = 0x1FF
+"""Bits of xPSR."""
 _SP, _PC = 13, 15
 
 
@@ -76,6 +82,19 @@ class CortexM:
         before = core.register("pc") - 2
         name = WAITS.get(int.from_bytes(core.read(before, 2), "little"))
         return None if name is None else (name, before)
+
+    def idles(self, core: StoppedCore) -> str | None:
+        """Return `b .` if it is at pc."""
+        return "b ." if core.read(core.register("pc"), len(IDLE_LOOP)) == IDLE_LOOP else None
+
+    def is_after_main(self, core: StoppedCore) -> bool:
+        """Return whether pc soon follows a call of main, in Thread mode."""
+        main, pc = self._firmware.entry_of("main"), core.register("pc")
+        if main is None or core.register("xpsr") & _EXCEPTION_NUMBER:
+            return False
+        start = pc - _AFTER_MAIN
+        code = core.read(start, _AFTER_MAIN)
+        return any(is_call(code[offset : offset + 4], start + offset, main) for offset in range(0, len(code) - 3, 2))
 
     # ---- its registers -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 
 import capstone
-from capstone.arm_const import ARM_REG_CPSR, ARM_REG_SP
+from capstone.arm_const import ARM_REG_CPSR, ARM_REG_PC, ARM_REG_SP
 
 from emu.architectures.armv7em.thumb import DYNAMIC, StackEffect
 
@@ -66,6 +66,12 @@ def sets_sp_anew(code: bytes, address: int) -> bool:
             return False
         sources = sources - written | read - {ARM_REG_CPSR}
     return True
+
+
+def has_branch(code: bytes, address: int) -> bool:
+    """Return whether ``code`` has an instruction that may lead elsewhere."""
+    found = (each for each in _disassembler().disasm(code, address) if each.id != 0)
+    return any(any(map(each.group, _BRANCHES)) or ARM_REG_PC in each.regs_access()[1] for each in found)
 
 
 def _disassembler() -> capstone.Cs:

@@ -44,3 +44,14 @@ def instruction_addresses(code: bytes, address: int) -> Iterator[int]:
     while offset < len(code):
         yield address + offset
         offset += instruction_size(int.from_bytes(code[offset : offset + 2], "little"))
+
+
+def is_call(code: bytes, address: int, target: int) -> bool:
+    """Return whether the four bytes ``code`` at ``address`` are a BL to ``target`` (DDI 0403E, A7.7.18)."""
+    first, second = int.from_bytes(code[:2], "little"), int.from_bytes(code[2:4], "little")
+    if first >> 11 != 0b11110 or second & 0xD000 != 0xD000:
+        return False
+    sign, j1, j2 = first >> 10 & 1, second >> 13 & 1, second >> 11 & 1
+    high = sign << 24 | (j1 ^ sign ^ 1) << 23 | (j2 ^ sign ^ 1) << 22
+    offset = (high | (first & 0x3FF) << 12 | (second & 0x7FF) << 1) - (sign << 25)
+    return (address + 4 + offset) & 0xFFFF_FFFF == target

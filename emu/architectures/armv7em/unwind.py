@@ -149,6 +149,8 @@ def _caller_of(
         return _Caller(interrupted.registers, pc, interrupted.frame, top, exception)
     if begins_here and call.sp != firmware.initial_sp:
         return None
+    if _begins_function(firmware, return_address):
+        return None  # a kernel has given a task the function that takes over if the task returns
     if not _follows_call(firmware, return_address):
         return (
             None
@@ -163,6 +165,11 @@ def _caller_of(
 def _is_code(firmware: Firmware, address: int) -> bool:
     region = firmware.board.region_at(address)
     return region is not None and region.executable
+
+
+def _begins_function(firmware: Firmware, return_address: int) -> bool:
+    function = firmware.function_at(return_address & ~1)
+    return function is not None and function.start == return_address & ~1
 
 
 def _follows_call(firmware: Firmware, return_address: int) -> bool:

@@ -34,6 +34,9 @@ _NAMED_VECTORS = (_DEBUG[0], "_KernelExceptionVector", "_UserExceptionVector", _
 _SERVED = (1, 4, 5)
 """Causes of exceptions that firmware handles before it goes on: SYSCALL, an interrupt of level 1, MOVSP."""
 
+_IDLE_LOOP = bytes.fromhex("06ffff")
+"""J to itself."""
+
 
 class Lx7:
     """The core."""
@@ -106,6 +109,15 @@ class Lx7:
         """Return the WAITI before pc."""
         before = core.register("pc") - _WAITI_BYTES
         return ("WAITI", before) if is_wait(core.read(before, _WAITI_BYTES)) else None
+
+    def idles(self, core: StoppedCore) -> str | None:
+        """Return `j .` if it is at pc."""
+        return "j ." if core.read(core.register("pc"), len(_IDLE_LOOP)) == _IDLE_LOOP else None
+
+    def is_after_main(self, core: StoppedCore) -> bool:
+        """Return False: main is a task of ESP-IDF, which goes on after it."""
+        del core
+        return False
 
     # ---- its registers -----------------------------------------------------------------------------------------------
 

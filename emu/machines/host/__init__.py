@@ -7,7 +7,7 @@ from emu.targets import Board, Target
 from emu.toolchains import find_toolchain
 
 
-def open_machine(firmware: Firmware, _target: Target, instruments: Instruments) -> HostMachine:
+def open_machine(firmware: Firmware, _target: Target, instruments: Instruments, _shared: object) -> HostMachine:
     """Return the machine with ``firmware`` in it."""
     return HostMachine(firmware, instruments)
 

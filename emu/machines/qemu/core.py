@@ -58,6 +58,10 @@ class QemuCore(Protocol):
         """Return the stopped core."""
         ...
 
+    def may_be_interrupted(self, qemu: Standing) -> bool:
+        """Return whether an interrupt is pending, or a timer may pend one, so that a core that waits may go on."""
+        ...
+
     def go_on_at(self, pc: int, qemu: Standing) -> None:
         """Give the core another pc."""
         ...

@@ -14,6 +14,10 @@ from emu.machines.qemu.core import Memory, Standing
 _NUMBERS = {name: number for number, name in enumerate(REGISTERS) if name != "psp"} | {"xpsr": 25}
 _MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}  # the plugin removes everything but the core
 
+_SYST_CSR, _ICSR, _ISER, _ISPR, _INTERRUPT_BYTES = 0xE000_E010, 0xE000_ED04, 0xE000_E100, 0xE000_E200, 32
+_TICKS, _PENDS = 3, 1 << 28 | 1 << 26
+"""ENABLE and TICKINT of SYST_CSR; PENDSVSET and PENDSTSET of ICSR."""
+
 
 class QemuCortexM:
     """The core (see ``emu.machines.qemu.core.QemuCore``)."""
@@ -61,6 +65,15 @@ class QemuCortexM:
     def stopped(self, qemu: Standing) -> "_Stopped":
         """Return the core, whose registers are read one by one."""
         return _Stopped(self._firmware, qemu)
+
+    def may_be_interrupted(self, qemu: Standing) -> bool:
+        """Return whether SysTick ticks, or an enabled interrupt, SysTick or PendSV is pending; masks do not count."""
+        control = int.from_bytes(qemu.gdb.read_memory(_SYST_CSR, 4), "little")
+        state = int.from_bytes(qemu.gdb.read_memory(_ICSR, 4), "little")
+        enabled, pending = (
+            int.from_bytes(qemu.gdb.read_memory(start, _INTERRUPT_BYTES), "little") for start in (_ISER, _ISPR)
+        )
+        return control & _TICKS == _TICKS or bool(state & _PENDS) or bool(enabled & pending)
 
     def go_on_at(self, pc: int, qemu: Standing) -> None:
         """Write r15."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from emu.architectures.core import CoreError, CoreFault
+from emu.architectures.core import CoreError, CoreFault, StoppedCore
 from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
 from emu.machines.gdb_remote import GdbError
+from emu.machines.idling import IDLES, last_activity, waits_in
 from emu.machines.process_time import ProcessTime
 from emu.machines.qemu.cores import core_in_qemu
 from emu.machines.qemu.measurements import measure
@@ -22,6 +23,8 @@ from emu.record import Fault
 from emu.targets import Target
 
 _POLL_SECONDS = 0.02
+_PATIENCE = 10
+"""Polls in which no instruction retires, before emu looks whether the core waits for ever; then twice as many."""
 _STOP_SECONDS = 3.0
 """How long QEMU may take to stop when asked."""
 
@@ -138,9 +141,7 @@ class QemuMachine(Machine):
         run.follow_heap()
         if run.paint is not None:
             run.paint.look()
-        printed = run.process.output_since(run.output.written)
-        run.output.skip(run.process.printed - run.output.written - len(printed))
-        run.output.write(printed)
+        run.output.take(run.shared.output)
         count = run.shared.instructions - before
         if fault is not None:
             run.faults.append(fault)
@@ -155,9 +156,15 @@ class QemuMachine(Machine):
         budget = before + self._instruments.limits.instructions
         time_limit = self._time_limit(run, self._instruments.limits.seconds)
         gdb.resume()
+        still, patience = (shared.instructions, 0), _PATIENCE
         while True:
             stands = gdb.wait(_POLL_SECONDS)
             run.serve_plugin()
+            still = (shared.instructions, still[1] + 1 if shared.instructions == still[0] and not stands else 0)
+            if still[1] >= patience:
+                if (fault := self._waits_for_ever(run)) is not None:
+                    return fault
+                still, patience = (shared.instructions, 0), 2 * patience
             if stands:
                 run.follow_heap()  # makes room in the plugin's lists for the step below
                 if shared.overflowed and run.stacks is not None:
@@ -166,6 +173,13 @@ class QemuMachine(Machine):
                 core = run.process.stopped()
                 pc = core.register("pc")
                 yields, exits = pc == self._firmware.entry_of("emu_yield"), pc in self._firmware.exits
+                if not (yields or exits or pc in run.handlers) and run.core.idles(core) is not None:
+                    if not self._in_qemu.may_be_interrupted(run.process.standing):
+                        return self._idles(run, core)
+                    gdb.clear_breakpoint(pc)  # the plugin has set it
+                    shared.goes_on_idling = 1
+                    gdb.resume()
+                    continue
                 at_handler = pc in run.handlers or not (yields or exits)  # else the plugin has stopped for a fault
                 fault = run.core.fault(core, at_handler=True) if at_handler else None
                 if fault is not None:
@@ -187,13 +201,31 @@ class QemuMachine(Machine):
             if time_limit.is_over:
                 return self._limit_fault(run, "time_limit", f"the run has not ended after {time_limit.words}")
 
+    def _idles(self, run: Run, core: StoppedCore) -> Fault | None:
+        """Return the fault of a `b .` that nothing ends; None if main has returned, which ends the run."""
+        if run.core.is_after_main(core):
+            run.exit_status = 0
+            return None
+        return self._fault(run, "wait_for_interrupt", IDLES, run.core.registers(core))
+
+    def _waits_for_ever(self, run: Run) -> Fault | None:
+        """Stop a core that retires nothing; return the fault if it waits for what cannot come, else let it go on."""
+        self._interrupt(run)
+        core = run.process.stopped()
+        waits = run.core.waits(core)
+        if waits is None or self._in_qemu.may_be_interrupted(run.process.standing):
+            run.process.gdb.resume()
+            return None
+        instruction, at = waits
+        registers = run.core.at(run.core.registers(core), at)
+        return self._fault(run, "wait_for_interrupt", waits_in(instruction), registers)
+
     def _time_limit(self, run: Run, seconds: float) -> TimeLimit:
         return TimeLimit(seconds, ProcessTime(run.process.process_id).spent)
 
     # ---- faults ------------------------------------------------------------------------------------------------------
 
-    def _limit_fault(self, run: Run, kind: str, detail: str) -> Fault:
-        """Stop the machine, and return a fault with its place."""
+    def _interrupt(self, run: Run) -> None:
         gdb = run.process.gdb
         gdb.interrupt()
         time_limit = self._time_limit(run, _STOP_SECONDS)
@@ -201,6 +233,10 @@ class QemuMachine(Machine):
             run.serve_plugin()
             if time_limit.is_over:
                 raise GdbError("QEMU does not stop")
+
+    def _limit_fault(self, run: Run, kind: str, detail: str) -> Fault:
+        """Stop the machine, and return a fault with its place."""
+        self._interrupt(run)
         core = run.process.stopped()
         fault = run.core.fault(core, at_handler=False)
         if fault is not None:
@@ -211,6 +247,8 @@ class QemuMachine(Machine):
             name, at = waits
             kind, detail = "wait_for_interrupt", f"{name} waits, and {detail}"
             registers = run.core.at(registers, at)
+        else:
+            detail += last_activity(self._firmware.board, run.core, core, run.shared.poll, run.shared.instructions)
         return self._fault(run, kind, detail, registers)
 
     def _exception_fault(self, run: Run, fault: CoreFault) -> Fault:

@@ -47,7 +47,7 @@ def measure(run: Run, target: Target, instruments: Instruments) -> Measurements:
         stack_peak_bytes=None if stack is None else stack.peak_bytes,
         stack_touched_bytes=touched,
         stack_limit_bytes=firmware.stack_limit_bytes,
-        stack=Stack(backtrace=[] if stack is None else stack.backtrace, stacks=stacks),
+        stack=_with_interrupts(run, stack, stacks),
         stack_bytes_by_region=None if stack is None else _by_region(run, stacks),
         heap_region=run.ledger.memory if heap.attached else None,
         heap=heap,
@@ -90,6 +90,12 @@ def _stacks(run: Run, first: StackUse | None) -> list[StackUse]:
         others = [overflowed if same else stack for stack, same in zip(others, known, strict=True)]
         others += [] if any(known) else [overflowed]
     return others if first is None else [first, *others]
+
+
+def _with_interrupts(run: Run, first: StackUse | None, stacks: list[StackUse]) -> Stack:
+    if run.stacks is not None and first is not None and len(stacks) == len(run.stacks.found.stacks):
+        return run.stacks.interrupts(stacks)
+    return Stack(backtrace=[] if first is None else first.backtrace, stacks=stacks)
 
 
 def _by_region(run: Run, stacks: list[StackUse]) -> dict[str, int] | None:

@@ -26,7 +26,8 @@ from emu.instruments import Instruments
 from emu.machines.gdb_remote import GdbError, GdbRemote
 from emu.machines.qemu.core import QemuCore, Standing
 from emu.native import FIRST_INTERVAL
-from emu.native.qemu import OUTPUT_KEPT, Shared, qemu_plugin
+from emu.native.qemu import Shared, qemu_plugin
+from emu.peripherals import describe
 from emu.probes.allocators import allocator_entries
 from emu.processes import end_group, version_line
 from emu.targets import Region
@@ -36,7 +37,6 @@ _ANSWER_SECONDS = 10.0
 _PLUGIN_POLL_SECONDS = 0.0005
 _CLOCK = ("-icount", "shift=1,sleep=off")
 """The clock of the machine: an instruction takes 2 ns, so that timers give the same in every run; a wait is skipped."""
-_NO_OUTPUT = 0xFFFF_FFFF
 _LAST_WORDS = re.compile(r"fatal:|^emu plugin: |^ERROR:")
 """What QEMU or the plugin prints when it gives up."""
 
@@ -198,18 +198,6 @@ class QemuProcess:
             return last_words
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
-    @property
-    def printed(self) -> int:
-        """The number of bytes that the firmware has printed."""
-        return self.shared.printed
-
-    def output_since(self, position: int) -> bytes:
-        """Return the firmware's output after the first ``position`` bytes, or its last ``OUTPUT_KEPT`` bytes."""
-        ring, end = Shared.output.offset, self.printed % OUTPUT_KEPT
-        size = min(self.printed - position, OUTPUT_KEPT)
-        older = self._shared_memory[ring + OUTPUT_KEPT - max(0, size - end) : ring + OUTPUT_KEPT]
-        return older + self._shared_memory[ring + max(0, end - size) : ring + end]
-
     def close(self) -> None:
         """End the process and release everything; calling it again does nothing."""
         self._undo.close()
@@ -279,11 +267,7 @@ def _describe(firmware: Firmware, memory: SharedMemory, instruments: Instruments
     lines = []
     for region, offset in memory.windows:
         lines.append(f"{'ram' if region.writable else 'rom'} {region.start:x} {region.size:x} {offset:x}")
-    for peripheral in firmware.board.peripherals:
-        if peripheral.modelled:
-            output = _NO_OUTPUT if peripheral.output is None else peripheral.output
-            lines.append(f"peripheral {peripheral.start:x} {peripheral.size:x} {output:x}")
-            lines += [f"fixed {offset:x} {value:x}" for offset, value in peripheral.reads.items()]
+    lines += describe(firmware.board.peripherals)
     lines += [f"region {region.start:x} {region.size:x}" for region in firmware.board.memory]
     lines += [f"code {region.start:x} {region.size:x}" for region in firmware.board.memory if region.executable]
     lines.append(f"stack {floor:x} {top:x}")

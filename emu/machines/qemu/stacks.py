@@ -1,21 +1,27 @@
 """The firmware's stacks in QEMU: the plugin follows SP, and asks when SP is on no known stack."""
 
-from emu.architectures.armv7em.exception_model import exception_name
-from emu.architectures.core import Core, StackPeak
+from emu.architectures.armv7em.exception_model import FIRST_INTERRUPT, exception_name
+from emu.architectures.armv7em.interrupts import group_priority
+from emu.architectures.core import Core, CoreError, StackPeak
 from emu.firmware import Firmware
 from emu.machines.qemu.process import QemuProcess
 from emu.native.qemu import MOST_STACKS, Lowest, StackState
 from emu.probes.heap import HeapLedger
+from emu.probes.interrupts import add_interrupts
 from emu.probes.overflow import Overflow
 from emu.probes.stacks import FoundStack, FoundStacks
-from emu.record import Frame, StackUse
+from emu.record import Frame, Stack, StackUse
+
+_AIRCR, _SHPR1, _IPR = 0xE000_ED0C, 0xE000_ED18, 0xE000_E400
+"""Registers with the priorities (DDI 0403E, B3.2.6, B3.2.10 and B3.4.7)."""
+_FIRST_OF_SHPR = 4
 
 
 class Stacks:
     """The stacks of one run: first the stack of the reset, then each other stack when SP moves to it."""
 
     def __init__(self, firmware: Firmware, core: Core, process: QemuProcess, ledger: HeapLedger):
-        self._core, self._shared, self._ledger = core, process.shared, ledger
+        self._core, self._process, self._shared, self._ledger = core, process, process.shared, ledger
         self.found = FoundStacks(firmware, process.memory.peek, MOST_STACKS - 1)
         self._share()
 
@@ -64,6 +70,22 @@ class Stacks:
             stack.use(state.lowest.sp, self._backtrace(stack, state.lowest))
             for stack, state in zip(self.found.stacks, states, strict=True)
         ]
+
+    def interrupts(self, uses: list[StackUse]) -> Stack:
+        """Return the stacks with what interrupts add to them, if QEMU still tells the priorities."""
+        contexts, handlers = self._shared.contexts, range(MOST_STACKS, len(self._shared.contexts))
+        ran = {number - MOST_STACKS: contexts[number] for number in handlers if contexts[number].entry}
+        try:
+            priorities = {number: self._priority(number) for number in ran}
+        except CoreError:
+            return Stack(backtrace=uses[0].backtrace, stacks=uses)
+        return add_interrupts(uses, contexts[1 : len(uses) + 1], ran, priorities.__getitem__)
+
+    def _priority(self, number: int) -> int:
+        core = self._process.stopped()
+        at = _SHPR1 + number - _FIRST_OF_SHPR if number < FIRST_INTERRUPT else _IPR + number - FIRST_INTERRUPT
+        priority, aircr = (int.from_bytes(core.read(address, 4), "little") for address in (at & ~3, _AIRCR))
+        return group_priority(number, priority >> 8 * (at & 3) & 0xFF, aircr >> 8 & 7)
 
     def _backtrace(self, stack: FoundStack, lowest: Lowest) -> list[Frame]:
         registers = self._core.at(list(lowest.registers), lowest.pc)

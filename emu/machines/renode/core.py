@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from emu.architectures.core import Memory
 from emu.firmware import Firmware
 from emu.machines.renode.image import Image, as_linked
 from emu.machines.renode.monitor import State
+from emu.machines.renode.renodes import Renodes
 
 Registers = Mapping[str, int]
 """Renode's register numbers, or values, by their names in an ``emu.architectures.core.StoppedCore``."""
@@ -31,8 +33,13 @@ class RenodeCore:
     """Returns the command that resets the core, after memory has been filled."""
     sleeps_at: bytes = b""
     """The instruction at which Renode's core sleeps as in WFI, although the chip's does not."""
-    image: Callable[[Firmware], Image] = as_linked
-    """Returns what Renode loads; raises MissingToolError if firmware cannot run right on this core."""
+    image: Callable[[Firmware, Renodes], Image] = as_linked
+    """Returns what Renode loads; raises MissingToolError if firmware cannot run right on this core.
+
+    It may take a Renode, to ask what the core computes.
+    """
+    write_stack_code: Callable[[Firmware, Path], None] | None = None
+    """Writes what the code does to SP (see ``stack_watch.cs``); None if SP is watched at every instruction."""
     complete: Callable[[Registers], Registers] = dict
     """Returns the values that Renode shows, and the values computed from them."""
 

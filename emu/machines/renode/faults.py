@@ -3,6 +3,7 @@
 from emu.architectures.access import describe_access
 from emu.architectures.core import Core, StoppedCore
 from emu.firmware import Firmware
+from emu.machines.idling import IDLES, last_activity, waits_in
 from emu.machines.renode.log import Abort, UnexpectedAccess
 from emu.probes.overflow import find_overflow, overflow_fault
 from emu.record import Fault
@@ -58,6 +59,8 @@ def limit_fault(firmware: Firmware, core: Core, stopped: StoppedCore, kind: str,
     pc, waits = stopped.register("pc"), core.waits(stopped)
     if kind == "time_limit" and waits is not None:
         kind, detail = "wait_for_interrupt", f"{waits[0]} waits, and {detail}"
+    else:
+        detail += last_activity(firmware.board, core, stopped, None, 0)
     backtrace = core.backtrace(core.registers(stopped), stopped.read, firmware.initial_sp)
     return Fault(**firmware.locate(pc).model_dump(), kind=kind, pc=pc, detail=detail, backtrace=backtrace)
 
@@ -75,9 +78,9 @@ def idle_fault(firmware: Firmware, core: Core, stopped: StoppedCore, sleeps_at: 
     """Return the fault of a core that nothing wakes; None if it neither waits nor stands at ``sleeps_at``."""
     pc, waits = stopped.register("pc"), core.waits(stopped)
     if sleeps_at and stopped.read(pc, len(sleeps_at)) == sleeps_at:
-        detail = "idles in `b .`, and no interrupt ends that"
+        detail = IDLES
     elif waits is not None:
-        pc, detail = waits[1], f"waits in {waits[0]} for an interrupt that nothing enables"
+        pc, detail = waits[1], waits_in(waits[0])
     else:
         return None
     backtrace = core.backtrace(core.registers(stopped), stopped.read, firmware.initial_sp)

@@ -13,6 +13,7 @@ from emu.machines.renode.installation import find_renode
 from emu.machines.renode.monitor import CPU, dump, hook, load, path_argument, run_for
 from emu.machines.renode.msub import with_right_signs
 from emu.machines.renode.process import RenodeProcess
+from emu.machines.renode.renodes import Renodes
 from emu.machines.renode.robot_server import RenodeError
 
 _MSUB = "msub.s"
@@ -23,13 +24,13 @@ _VIRTUAL_MICROSECONDS = 1000
 """More than the program needs."""
 
 
-def image_for(core: str, firmware: Firmware) -> Image:
+def image_for(core: str, firmware: Firmware, renodes: Renodes) -> Image:
     """Return what Renode has to load so that ``firmware`` computes right on ``core``, the core in its description.
 
     Raises MissingToolError, with what Renode computes and what is right, if that cannot be.
     """
     wrong = {}
-    for question, answer in zip(QUESTIONS, _answers(core), strict=True):
+    for question, answer in zip(QUESTIONS, _answers(core, renodes), strict=True):
         if answer != question.right:
             wrong.setdefault(question.name, (question, answer))
     if not wrong:
@@ -49,26 +50,26 @@ def _hex(words: tuple[int, ...]) -> list[str]:
     return [f"{word:#010x}" for word in words]
 
 
-def _answers(core: str) -> list[int]:
+def _answers(core: str, renodes: Renodes) -> list[int]:
     """Return the answers to ``QUESTIONS``; raises MissingToolError if the core cannot answer all of them."""
     path = find_renode().resolve()
     contents = [each for _, each in program().contents]
     key = content_key([str(path), str(path.stat().st_mtime_ns), str(path.stat().st_size), core, *contents])
-    directory = cached("renode-fpu", key, partial(_ask, core))
+    directory = cached("renode-fpu", key, partial(_ask, core, renodes))
     found = json.loads((directory / _FILE).read_text())
     if isinstance(found, str):
         raise MissingToolError(found)
     return found
 
 
-def _ask(core: str, directory: Path) -> None:
-    process = RenodeProcess()
+def _ask(core: str, renodes: Renodes, directory: Path) -> None:
+    process = renodes.take()
     try:
         answers = _run(process, core)
     except RenodeError as error:
         raise MissingToolError(f"Renode {process.version} cannot run a program for its Xtensa core: {error}") from error
     finally:
-        process.close()
+        renodes.give_back(process)
     (directory / _FILE).write_text(json.dumps(answers))
 
 
@@ -77,8 +78,7 @@ def _run(process: RenodeProcess, core: str) -> list[int] | str:
     asked, directory = program(), process.directory
     platform, output = directory / "questions.repl", directory / "answers"
     platform.write_text(f"{core}\nmemory: Memory.MappedMemory @ sysbus {START:#010x}\n    size: {SIZE:#x}\n")
-    commands = [f"logFile {path_argument(process.log.path)} true", 'mach create "questions"']
-    commands += [f"machine LoadPlatformDescription {path_argument(platform)}"]
+    commands = ['mach create "questions"', f"machine LoadPlatformDescription {path_argument(platform)}"]
     commands += ["emulation SetGlobalAdvanceImmediately true"]
     for number, (address, data) in enumerate(asked.contents):
         path = directory / f"question{number}"

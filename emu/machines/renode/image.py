@@ -53,6 +53,6 @@ class Image:
         return bytes(shown)
 
 
-def as_linked(firmware: Firmware) -> Image:
+def as_linked(firmware: Firmware, _renodes: object = None) -> Image:
     """Return the firmware as it is."""
     return Image(tuple((segment.load_address, segment.data) for segment in firmware.segments if segment.data))

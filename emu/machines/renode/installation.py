@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 from emu.errors import MissingToolError
@@ -14,7 +15,8 @@ OLDEST = (1, 16, 1)
 _VERSION_SECONDS = 60.0
 
 HOW_TO_GET = (
-    "Linux: unpack renode-1.16.1.linux-portable-dotnet.tar.gz from github.com/renode/renode/releases and put it on the "
+    "Linux: unpack renode-1.16.1.linux-portable-dotnet.tar.gz (of 1.17.0: renode-1.17.0.linux-portable.tar.gz) from "
+    "github.com/renode/renode/releases and put it on the "
     f"PATH, or name its file `renode` in {VARIABLE}; macOS: renode-1.16.1-dotnet.osx-arm64-portable.dmg from there and "
     f"{VARIABLE}=/Applications/Renode.app/Contents/MacOS/renode; GitHub Actions: as .github/workflows/renode.yml does"
 )
@@ -36,6 +38,16 @@ def find_renode() -> Path:
 def renode_version() -> str:
     """Return the version, such as ``1.16.1``; raises MissingToolError if Renode is missing, silent or too old."""
     path = find_renode()
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise MissingToolError(f"{path} does not work: {error}") from error
+    return _version_of(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache
+def _version_of(path: Path, _changed: int, _size: int) -> str:
+    """Return the version that the program tells, which takes seconds, so an unchanged program is asked once."""
     try:
         answer = subprocess.run(
             [path, "--version"],

@@ -1,9 +1,12 @@
 """Renode's log: accesses to nothing, and a core that cannot go on."""
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from emu.machines.renode.robot_server import RenodeError
 
 _ACCESS = re.compile(
     r"\[cpu: 0x(?P<pc>[0-9A-Fa-f]+)[^\]]*\] *(?P<access>Read|Write)(?P<width>Byte|DoubleWord|QuadWord|Word) "
@@ -12,6 +15,8 @@ _ACCESS = re.compile(
 _ABORT = re.compile(r"CPU abort(?:ed)?(?: \[PC=0x(?P<pc>[0-9A-Fa-f]+)\])?:? ?(?P<why>.*)")
 _WIDTHS = {"Byte": 1, "Word": 2, "DoubleWord": 4, "QuadWord": 8}
 _TAIL_LINES = 5
+_MARK_SECONDS = 10.0
+_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,17 @@ class Log:
         self._read = 0
         self._lines: list[str] = []
 
+    def begin(self, mark: str) -> None:
+        """Wait for the line with ``mark``, and forget all lines up to it; raises RenodeError if it does not come."""
+        deadline = time.monotonic() + _MARK_SECONDS
+        while not any(mark in line for line in self.lines()):
+            if time.monotonic() > deadline:
+                raise RenodeError(f"Renode's log does not say {mark!r}; it ends with {self.tail()}")
+            time.sleep(_POLL_SECONDS)
+        self._lines = self._lines[1 + next(at for at, line in enumerate(self._lines) if mark in line) :]
+
     def lines(self) -> list[str]:
-        """Return all complete lines."""
+        """Return all complete lines since the last mark."""
         if self.path.exists():
             with self.path.open("rb") as file:
                 file.seek(self._read)

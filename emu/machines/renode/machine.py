@@ -28,11 +28,12 @@ from emu.machines.renode.memory import Memory, dumps
 from emu.machines.renode.monitor import CPU, Monitor, State, hook, number, path_argument, run_for
 from emu.machines.renode.platform import write_platform
 from emu.machines.renode.process import RenodeProcess
+from emu.machines.renode.renodes import Renodes
 from emu.machines.renode.robot_server import RenodeError
 from emu.machines.renode.stack_watch import StackWatch
-from emu.probes.main_stack import main_stack_by_region, why_no_limit
+from emu.probes.main_stack import why_no_limit
 from emu.probes.stack import StackPaint
-from emu.record import Fault, Heap, Instructions, Stack
+from emu.record import Fault, Heap, Instructions, Stack, StackUse
 from emu.targets import Target
 
 _MIPS = 100
@@ -41,8 +42,6 @@ _FIRST_SLICE, _LAST_SLICE = 100_000, 50_000_000
 """Instructions between checks of a running machine: the first and the largest number."""
 _SLICE_SECONDS = 0.25
 """How long a slice should take: nothing can interrupt it."""
-_WATCHED_SLICE = 200_000
-"""Instructions between checks when Python looks at SP before each instruction."""
 _LONGEST_WAIT = 200_000_000
 """A core that retires nothing for so many instructions' time waits for ever: SysTick's longest period is shorter."""
 _ANSWER_SECONDS = 30.0
@@ -51,7 +50,7 @@ _LAST_WORDS_SECONDS = 1.0
 """How long Renode may run on after the limit of time; if the limit is longer, as long as that."""
 _LOG_SECONDS = 2.0
 """How long a line may take to reach the log."""
-_ONLY_WATCHED = "Renode tells it in a second, slow run only: ask for that with --stack-peak"
+_ONLY_WATCHED = "Renode tells it in a second, slower run only: ask for that with --stack-peak"
 _LOST = "Renode was lost before it could be measured"
 
 
@@ -66,8 +65,8 @@ class _Run:
     state: State
     """The machine's state at the last stop."""
     printed: Path
-    watch: StackWatch | None
-    """Watches SP before every instruction; None unless requested."""
+    watch: StackWatch | None = None
+    """Watches SP; None unless requested."""
     paint: StackPaint | None = None
     instructions_of_a_run: int = _FIRST_SLICE
     """The length of the last resume, as a guess for the next one."""
@@ -81,16 +80,25 @@ class _Run:
 
 
 class RenodeMachine(Machine):
-    """One firmware in Renode (see ``emu.machines.Machine``); one process for each boot.
+    """One firmware in Renode (see ``emu.machines.Machine``).
+
+    Each boot takes a Renode from ``renodes``, and ``close`` gives it back. Without ``renodes``, ``close`` ends it.
 
     A resume is one request: Renode loads the bytes written since the last stop, runs, and saves the memory that was
     read after the last stop. Both go through files. So each input of a sequence needs one request only.
 
-    ``stack_peak`` finds the lowest SP, but makes a run very slow: Renode runs Python before each instruction. The limit
-    of time is then for each slice of the run.
+    ``stack_peak`` finds the lowest SP, but makes a run slower: Renode calls a hook before each block. The limit of time
+    is then for each slice of the run.
     """
 
-    def __init__(self, firmware: Firmware, target: Target, instruments: Instruments = NOTHING_ON_REQUEST):
+    def __init__(
+        self,
+        firmware: Firmware,
+        target: Target,
+        instruments: Instruments = NOTHING_ON_REQUEST,
+        renodes: Renodes | None = None,
+    ):
+        self._renodes, self._owns_renodes = renodes or Renodes(), renodes is None
         self._firmware = firmware
         self._target = target
         self._instruments = instruments
@@ -104,7 +112,7 @@ class RenodeMachine(Machine):
 
         Raises MissingToolError if Renode is missing, too old, or refuses the platform.
         """
-        self.close()
+        self._end_run()
         self._run = run = self._reset()
         return self._go(run, [])
 
@@ -140,9 +148,14 @@ class RenodeMachine(Machine):
         run.memory.write(address, data)
 
     def close(self) -> None:
-        """End Renode; calling it again does nothing."""
+        """Leave Renode to the next machine, or end it if no other machine shares it; calling it again does nothing."""
+        self._end_run()
+        if self._owns_renodes:
+            self._renodes.close()
+
+    def _end_run(self) -> None:
         if self._run is not None:
-            self._run.process.close()
+            self._renodes.give_back(self._run.process)
             self._run = None
 
     @property
@@ -171,9 +184,11 @@ class RenodeMachine(Machine):
         run, firmware = self._running, self._firmware
         changed = self._changed_constants(run)
         not_measured = never_measured(self._target) | why_no_limit(firmware)
-        stack = _ONLY_WATCHED if run.watch is None else _LOST if run.lost else run.watch.measure()
-        if isinstance(stack, str):
-            not_measured["stack_peak_bytes"], stack = stack, None
+        stacks = self._stacks(run)
+        if isinstance(stacks, str):
+            not_measured["stack_peak_bytes"], stacks = stacks, []
+        elif run.watch is not None:
+            not_measured |= run.watch.not_measured
         measured = self._heap()
         heap, not_measured = measured.heap, not_measured | measured.not_measured
         touched = self._touched(run, heap)
@@ -188,11 +203,11 @@ class RenodeMachine(Machine):
                 file.seek(output.written)
                 output.write(file.read(KEPT_BYTES))
         return Measurements(
-            stack_peak_bytes=None if stack is None else stack.peak_bytes,
+            stack_peak_bytes=stacks[0].peak_bytes if stacks else None,
             stack_touched_bytes=touched,
             stack_limit_bytes=firmware.stack_limit_bytes,
-            stack=Stack() if stack is None else Stack(backtrace=stack.backtrace, stacks=[stack]),
-            stack_bytes_by_region=None if stack is None else main_stack_by_region(firmware, stack),
+            stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks) if stacks else Stack(),
+            stack_bytes_by_region=run.watch.by_region(stacks) if run.watch is not None and stacks else None,
             heap_region=measured.region,
             heap=heap,
             instructions=Instructions(total=None if run.lost else run.state.instructions),
@@ -202,6 +217,18 @@ class RenodeMachine(Machine):
             not_measured=not_measured,
             changed=() if run.image.why is None else (run.image.why,),
         )
+
+    def _stacks(self, run: _Run) -> list[StackUse] | str:
+        """Return each stack's use, or why it is not known."""
+        if run.watch is None:
+            return _ONLY_WATCHED
+        if run.lost:
+            return _LOST
+        try:
+            return run.watch.measure(run.monitor)
+        except RenodeError as error:
+            self._lose(run, error)
+            return _LOST
 
     def _heap(self) -> MeasuredHeap:
         try:
@@ -251,17 +278,17 @@ class RenodeMachine(Machine):
 
     def _reset(self) -> _Run:
         """Return a run at reset; raises MissingToolError, with the reason, if Renode fails before reset."""
-        image = self._in_renode.image(self._firmware)
-        process = RenodeProcess()
+        image = self._in_renode.image(self._firmware, self._renodes)
+        process = self._renodes.take()
         try:
             return self._set_up(process, image)
-        except RenodeError as error:
+        except BaseException as error:
+            process.end()
+            self._renodes.give_back(process)
+            if not isinstance(error, RenodeError):
+                raise
             said = f"{error}; its log ends with {process.log.tail()}"
-            process.close()
             raise MissingToolError(f"Renode {process.version} cannot run {self._target.name}: {said}") from error
-        except BaseException:
-            process.close()
-            raise
 
     def _set_up(self, process: RenodeProcess, image: Image) -> _Run:
         firmware, core, directory = self._firmware, self._in_renode, process.directory
@@ -271,12 +298,10 @@ class RenodeMachine(Machine):
         )
         monitor = Monitor(process.robot, core.registers, image.counter)
         halts = stops(firmware)
-        watch = StackWatch(firmware, self._core, core.registers, halts) if self._instruments.stack_peak else None
         memory = Memory(monitor, directory)
         for address, data in contents_at_reset(firmware, image):
             memory.write(address, data)
         for command in (
-            f"logFile {path_argument(process.log.path)} true",
             'mach create "emu"',
             f"machine LoadPlatformDescription {path_argument(platform)}",
             "emulation SetSeed 1",
@@ -286,19 +311,19 @@ class RenodeMachine(Machine):
             *memory.commands_to_write(),
             core.start(firmware),
             *map(hook, halts),
-            *([] if watch is None else watch.commands_at_reset()),
         ):
             monitor.run([command], _ANSWER_SECONDS)  # one at a time, so that an error names the command
         differences = self._differences(memory, image, only_constants=False)
         if differences:
             raise RenodeError(f"memory at {differences[0]:#010x} is not what was loaded there")
-        if watch is not None:
-            watch.require_hook(monitor)
         state = monitor.run_to_state([], [], _ANSWER_SECONDS)
         if state.halted or state.instructions or state.unexpected:
             raise RenodeError(f"the machine is not at its reset: {state}")
-        run = _Run(process, monitor, memory, image, state, printed, watch)
+        run = _Run(process, monitor, memory, image, state, printed)
         run.paint = StackPaint.of(firmware, self.read, self.write)
+        if self._instruments.stack_peak:
+            run.watch = StackWatch(firmware, core, lambda *place: memory.read_all([place])[place])
+            run.watch.begin(monitor, process.include, directory)
         return run
 
     # ---- running -----------------------------------------------------------------------------------------------------
@@ -327,10 +352,9 @@ class RenodeMachine(Machine):
         budget, executed, length = self._instruments.limits.instructions, 0, run.instructions_of_a_run
         commands = [*run.memory.commands_to_write(), *commands]
         places = run.memory.places_to_fetch()
-        shortest, longest = (_FIRST_SLICE, _LAST_SLICE) if run.watch is None else (_WATCHED_SLICE, _WATCHED_SLICE)
         idle = 0
         while True:
-            length = longest if idle else min(max(length, shortest), longest, budget - executed)
+            length = _LAST_SLICE if idle else min(max(length, _FIRST_SLICE), _LAST_SLICE, budget - executed)
             files = run.memory.new_files(places)
             seconds = time_limit.left + max(_LAST_WORDS_SECONDS, most_seconds)
             unexpected, advanced, began = run.state.unexpected, executed, time.monotonic()
@@ -343,14 +367,17 @@ class RenodeMachine(Machine):
                 time_limit = run.process.time_limit(most_seconds)
             if state.unexpected != unexpected:
                 return self._access_faults(run, state.unexpected - unexpected)
-            if state.halted and run.watch is not None and run.watch.has_halted(state):
-                commands = [self._look(run, run.watch), f"{CPU} IsHalted false"]
+            if state.halted and run.watch is not None and (seen := run.watch.seen(run.monitor)):
+                commands = [*run.watch.look(self._stopped(run), seen), f"{CPU} IsHalted false"]
             elif state.halted:
                 run.instructions_of_a_run = executed + executed // 8
                 faults = self._halted(run, executed)
                 if faults is not None:
                     return faults
                 commands = [f"{CPU} IsHalted false"]
+            elif idle >= _LONGEST_WAIT and self._idles_after_main(run):
+                run.exit_status = 0
+                return []
             elif idle >= _LONGEST_WAIT and (fault := self._idle_fault(run)) is not None:
                 return [fault]
             elif executed >= budget:
@@ -405,12 +432,12 @@ class RenodeMachine(Machine):
     def _limit_fault(self, run: _Run, kind: str, limit: str) -> Fault:
         return limit_fault(self._firmware, self._core, self._stopped(run), kind, limit)
 
+    def _idles_after_main(self, run: _Run) -> bool:
+        stopped = self._stopped(run)
+        return self._core.idles(stopped) is not None and self._core.is_after_main(stopped)
+
     def _idle_fault(self, run: _Run) -> Fault | None:
         return idle_fault(self._firmware, self._core, self._stopped(run), self._in_renode.sleeps_at)
-
-    def _look(self, run: _Run, watch: StackWatch) -> str:
-        """Make the watch note SP, and return the command that continues the watch."""
-        return watch.look(self._stopped(run), lambda *place: run.memory.read_all([place])[place])
 
     def _stopped(self, run: _Run) -> Stopped:
         return Stopped(

@@ -8,7 +8,7 @@ from emu.machines.renode.robot_server import RenodeError, RobotServer
 
 CPU = "sysbus.cpu"
 BLOCK_SIZE = f"{CPU} MaximumBlockSize"
-"""The most instructions of a block; with 1, ``block_hook`` is a hook before every instruction."""
+"""The most instructions of a block; with 1, a hook at the beginning of blocks runs before every instruction."""
 _SEPARATOR = "; "
 
 
@@ -23,25 +23,6 @@ def hook(address: int) -> str:
     ``RenodeMachine`` checks at every stop that the core has halted at such an instruction.
     """
     return f'{CPU} AddHook {address:#x} "self.IsHalted = True"'
-
-
-def block_hook(condition: str) -> str:
-    """Return the command that halts the core before each block at which ``condition`` (IronPython) holds.
-
-    The hook replaces an earlier block hook. It sees the registers before the block, and a core that it halts has not
-    begun the block.
-    """
-    return f'{CPU} SetHookAtBlockBegin "if {condition}: self.IsHalted = True"'
-
-
-def no_block_hook() -> str:
-    """Return the command that removes the block hook."""
-    return f"{CPU} ClearHookAtBlockBegin"
-
-
-def register(number: int) -> str:
-    """Return a register's value in the condition of a hook."""
-    return f"self.GetRegister({number}).RawValue"
 
 
 def load(path: Path, address: int) -> str:

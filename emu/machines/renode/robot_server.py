@@ -33,6 +33,8 @@ class RobotServer:
         """``limit`` begins a limit of Renode's time."""
         self._url = f"http://127.0.0.1:{port}/"
         self._watch, self._limit = watch, limit
+        self.is_asked = False
+        """Whether Renode has not answered yet; it stays so if the answer did not come."""
 
     def command(self, text: str, seconds: float) -> str:
         """Let the Monitor run ``text``, commands separated by ``;``, and return its output.
@@ -51,6 +53,7 @@ class RobotServer:
                 raise RenodeError(f"Renode would take {argument!r} for a named argument: put a space before the =")
         asked = f"{name}({', '.join(map(repr, arguments))})"
         transport = _Transport(self._watch, asked, self._limit(seconds))
+        self.is_asked = True
         try:
             with xmlrpc.client.ServerProxy(self._url, transport=transport, use_builtin_types=True) as server:
                 answer = server.run_keyword(name, arguments)
@@ -61,6 +64,7 @@ class RobotServer:
             raise RenodeError(f"Renode has not answered {asked}: {error!r}") from error
         except (xmlrpc.client.Error, ExpatError, ValueError) as error:
             raise RenodeError(f"Renode's answer to {asked} is not XML-RPC: {error!r}") from error
+        self.is_asked = False
         return _result_of(answer, asked)
 
     def _explain(self) -> None:

@@ -2,10 +2,15 @@
 
 from unicorn.unicorn import __version__ as unicorn_version
 
+from emu.firmware import Firmware
+from emu.instruments import Instruments
 from emu.machines.unicorn.machine import UnicornMachine as UnicornMachine
-from emu.targets import Board
+from emu.targets import Board, Target
 
-open_machine = UnicornMachine
+
+def open_machine(firmware: Firmware, target: Target, instruments: Instruments, _shared: object) -> UnicornMachine:
+    """Return the machine with ``firmware``."""
+    return UnicornMachine(firmware, target, instruments)
 
 
 def version(_board: Board) -> dict[str, str]:

@@ -12,6 +12,7 @@ from emu.architectures.armv7em.exception_model import (
     Cfsr,
     exception_name,
 )
+from emu.machines.idling import waits_in
 from emu.machines.unicorn.faults import BREAKPOINT, UNDEFINED_COPROCESSOR, explain_stop, make_fault
 from emu.machines.unicorn.run import DATA_ACCESSES, Run
 from emu.native.unicorn.exceptions import Taken
@@ -62,8 +63,7 @@ def no_handler(run: Run, pc: int) -> Fault:
 
 def waits_forever(run: Run, pc: int, hint: str) -> Fault:
     """Return the fault of a WFI or WFE that nothing ends; ``pc`` is after the instruction."""
-    detail = f"waits in {hint} for an interrupt that nothing enables"
-    return make_fault(run, "wait_for_interrupt", pc - 2, detail)
+    return make_fault(run, "wait_for_interrupt", pc - 2, waits_in(hint))
 
 
 def _cause(run: Run, pc: int) -> _Cause | None:
@@ -74,8 +74,8 @@ def _cause(run: Run, pc: int) -> _Cause | None:
     trap = run.hooks.exceptions.trap
     if trap is not None:
         return _Cause(MEM_MANAGE if trap[0] & CFSR_OF_MEM_MANAGE else USAGE_FAULT, trap[0])
-    if run.peripherals.refused is not None:
-        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=run.peripherals.refused[1])
+    if run.hooks.peripherals.refused is not None:
+        return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=run.hooks.peripherals.refused[1])
     if access is not None and access[0] in DATA_ACCESSES:
         return _Cause(BUS_FAULT, Cfsr.PRECISERR | Cfsr.BFARVALID, address=access[1])
     if not run.in_thumb_state:

@@ -20,7 +20,7 @@ _HINTS = {**WAITS, 0xBF10: YIELD}
 def explain_stop(run: Run, pc: int) -> Fault:
     """Return the fault that stopped the engine at ``pc``."""
     exception, access = run.hooks.exception, run.hooks.access
-    refused = run.peripherals.refused
+    refused = run.hooks.peripherals.refused
     if refused is not None:
         kind, detail = describe_access(run.firmware.board, *refused)
         return make_fault(run, kind, pc, detail, address=refused[1])

@@ -30,19 +30,20 @@ from emu.firmware import Firmware
 from emu.instruments import NOTHING_ON_REQUEST, Instruments
 from emu.machines import Machine, Measurements, Stop
 from emu.machines.bare import measured_bare
+from emu.machines.idling import IDLES, last_activity
 from emu.machines.output import Output
 from emu.machines.semihosting import Exit, Semihosting, SemihostingError
 from emu.machines.time_limit import TimeLimit, alarm, own_work
 from emu.machines.unicorn.exceptions import WFE, no_handler, take_fault, waits_forever
 from emu.machines.unicorn.faults import BREAKPOINT, YIELD, last_hint, make_fault, stack_overflow
 from emu.machines.unicorn.measurements import measure
-from emu.machines.unicorn.peripherals import PAGE, Peripherals
 from emu.machines.unicorn.run import Run
 from emu.machines.unicorn.stacks import Stacks
 from emu.machines.unicorn.stopped import Stopped
 from emu.native import unicorn as native
 from emu.native.unicorn.exceptions import SYSTEM_CONTROL_SPACE
 from emu.native.unicorn.hooks import NativeHooks
+from emu.native.unicorn.peripherals import PAGE
 from emu.probes.allocators import allocator_entries
 from emu.probes.heap import HeapLedger
 from emu.probes.stack import StackPaint
@@ -173,22 +174,21 @@ class UnicornMachine(Machine):
         if any(region.start == SYSTEM_CONTROL_SPACE for region in firmware.board.memory):
             hooks.exceptions.map_registers()
         output = Output()
-        peripherals = Peripherals(firmware.board, output.write)
-        peripherals.attach(engine)
         semihosting = Semihosting(self.read_output, self.write, output.write, firmware.initial_sp, look=self.read)
         memory_errors = moved_blocks = None
+        stopped = Stopped(engine)
         if shadow is not None:
             from emu.machines.unicorn.memory_errors import MemoryErrors
             from emu.machines.unicorn.moved_blocks import MovedBlocks
 
             replaced = self._replaced_heap is not None
-            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, replaced=replaced)
+            memory_errors = MemoryErrors(firmware, self._core, ledger, shadow, stopped.read, replaced=replaced)
             if self._replaced_heap is not None:
                 engine.mem_map(self._replaced_heap.start, self._replaced_heap.size, UC_PROT_READ | UC_PROT_WRITE)
                 hooks.move_blocks()
                 moved_blocks = MovedBlocks(engine, shadow, self._replaced_heap)
                 ledger.place_of = moved_blocks.own_address
-        stacks = None if self._bare else Stacks(firmware, self._core, hooks, Stopped(engine).read)
+        stacks = None if self._bare else Stacks(firmware, self._core, hooks, stopped.read)
         if stacks is not None:
             ledger.callers.task_of = stacks.found.task
         return Run(
@@ -199,7 +199,6 @@ class UnicornMachine(Machine):
             stacks=stacks,
             paint=self._paint(engine),
             output=output,
-            peripherals=peripherals,
             semihosting=semihosting,
             ledger=ledger,
             shadow=shadow,
@@ -279,7 +278,7 @@ class UnicornMachine(Machine):
                 case native.STOP_OUT_OF_MEMORY:
                     raise MemoryError("no memory left for the counters")
                 case native.STOP_PAUSE if hooks.instructions >= budget:
-                    detail = f"the run has not ended after {limits.instructions} instructions"
+                    detail = f"the run has not ended after {limits.instructions} instructions{self._activity(run)}"
                     return make_fault(run, "instruction_budget", pc, detail)
                 case native.STOP_PAUSE:
                     run.take_events()
@@ -298,6 +297,14 @@ class UnicornMachine(Machine):
                 case native.STOP_TRAPS:
                     hooks.cut_block(pc)
                     hooks.watch_traps()
+                case native.STOP_IDLE if pc in self._firmware.exits:  # its hook would have come after the block's
+                    run.exit_status = self._core.first_argument(run.stopped)
+                    return None
+                case native.STOP_IDLE if self._core.is_after_main(run.stopped):
+                    run.exit_status = 0
+                    return None
+                case native.STOP_IDLE:
+                    return make_fault(run, "wait_for_interrupt", pc, IDLES)
                 case native.STOP_RESET:
                     return make_fault(run, "reset", pc, "the firmware asks for a reset (AIRCR.SYSRESETREQ)")
                 case _ if (hint := last_hint(run)) == YIELD:
@@ -324,7 +331,13 @@ class UnicornMachine(Machine):
                         return stack_overflow(run)
                     pc = run.pc
             if time_limit.is_over:
-                return make_fault(run, "time_limit", pc, f"the run has not ended after {time_limit.words}")
+                detail = f"the run has not ended after {time_limit.words}{self._activity(run)}"
+                return make_fault(run, "time_limit", pc, detail)
+
+    def _activity(self, run: Run) -> str:
+        return last_activity(
+            self._firmware.board, self._core, run.stopped, run.hooks.peripherals.poll, run.hooks.instructions
+        )
 
     def _follow_stack(self, run: Run) -> None:
         """Find the stack that SP was moved to; the engine has stopped for this search."""
@@ -339,7 +352,8 @@ class UnicornMachine(Machine):
         run.stacks.follow(run.engine.reg_read(UC_ARM_REG_SP), code, start, run.ledger.block_near)
         current = run.stacks.current
         if run.shadow is not None and current is not None and current is not run.stacks.found.stacks[0]:
-            run.shadow.open_stack(run.stacks.state.floor, current.top)
+            number, sp = run.hooks.current_stack, run.engine.reg_read(UC_ARM_REG_SP)
+            run.shadow.open_stack(number, run.stacks.state.floor, current.top, None if current.room is None else sp)
 
     def _give_own_block(self, run: Run) -> None:
         """Give the allocator, which is about to begin, its own block instead of the moved block."""
@@ -383,8 +397,9 @@ class UnicornMachine(Machine):
         return True
 
     def _emulate(self, run: Run, pc: int) -> None:
-        run.peripherals.refused = None
-        if run.hooks.run(pc) == UC_ERR_NOMEM:
+        error = run.hooks.run(pc)
+        run.output.take(run.hooks.peripherals.output)
+        if error == UC_ERR_NOMEM:
             raise MemoryError("Unicorn has no memory left")
 
 

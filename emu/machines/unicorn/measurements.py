@@ -6,7 +6,6 @@ from emu.machines.counts import Counters, measure_counts
 from emu.machines.unicorn.run import Run
 from emu.probes.stacks import touched_bytes
 from emu.probes.timeline import measure_timeline
-from emu.record import Stack
 
 
 def measure(run: Run, instruments: Instruments) -> Measurements:
@@ -36,7 +35,8 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
     length, lowest = hooks.timeline
     levels = run.ledger.timeline if heap.attached else None
     assert run.stacks is not None, "only a bare machine follows none"
-    stacks = run.stacks.measure()
+    stack = run.stacks.measure()
+    stacks = stack.stacks
     not_measured.update(run.stacks.found.not_measured)
     touched = touched_bytes(firmware, run.paint, run.ledger, stacks)
     if isinstance(touched, str):
@@ -45,7 +45,7 @@ def measure(run: Run, instruments: Instruments) -> Measurements:
         stack_peak_bytes=stacks[0].peak_bytes,
         stack_touched_bytes=touched,
         stack_limit_bytes=stacks[0].limit_bytes,
-        stack=Stack(backtrace=stacks[0].backtrace, stacks=stacks),
+        stack=stack,
         stack_bytes_by_region=run.stacks.found.bytes_by_region(stacks),
         heap_region=run.ledger.memory,
         heap=heap,

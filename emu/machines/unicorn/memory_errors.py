@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from emu.architectures.access import NULL_PAGE
 from emu.architectures.armv7em.dataflow import Access
-from emu.architectures.core import Core
+from emu.architectures.core import Core, Memory
 from emu.elf import Symbol
 from emu.firmware import Firmware
 from emu.machines.unicorn.addressability import kept_sections
@@ -48,8 +48,17 @@ class _Owner:
 class MemoryErrors:
     """The findings of one run. ``take`` must be called before the heap changes after a finding."""
 
-    def __init__(self, firmware: Firmware, core: Core, ledger: HeapLedger, shadow: NativeShadow, *, replaced: bool):
-        self._firmware, self._core, self._ledger, self._shadow = firmware, core, ledger, shadow
+    def __init__(
+        self,
+        firmware: Firmware,
+        core: Core,
+        ledger: HeapLedger,
+        shadow: NativeShadow,
+        peek: Memory,
+        *,
+        replaced: bool,
+    ):
+        self._firmware, self._core, self._ledger, self._shadow, self._peek = firmware, core, ledger, shadow, peek
         self._replaced = replaced
         self._described: list[Described] = []
         self._outputs: dict[int, MemoryFinding] = {}
@@ -125,6 +134,7 @@ class MemoryErrors:
                 memory=source.text,
             ),
             times=finding.times,
+            task=self._ledger.callers.task_of(finding.thread),
         )
         if owner is None and source is not None and not source.is_block:
             return Described(described, None)  # two variables that nobody set are two mistakes
@@ -171,7 +181,10 @@ class MemoryErrors:
         return f"{access}_outside_objects", f"{what}: no section of the linker script is there"
 
     def _below_sp(self, finding: Finding) -> str:
-        distance = finding.registers[_SP] - finding.address
+        sp = finding.registers[_SP]
+        distance, stack = sp - finding.address, self._firmware.variable_at(finding.address)
+        if stack is not None and stack != self._firmware.variable_at(sp - 1):
+            return f"below the SP of the stack `{stack.readable}`: what was there is gone"
         if self._object_nearer_than(finding.address, distance) is None:
             return "below SP: what was there is gone"
         return f"{distance:,} bytes below SP: no object is there, and no frame"
@@ -186,7 +199,8 @@ class MemoryErrors:
         stack = bytes(finding.stack[: finding.stack_bytes]) if finding.stack_bytes else b""
 
         def read(address: int, size: int) -> bytes:
-            return stack[address - start :][:size] if address >= start else b""
+            kept = stack[address - start :][:size] if address >= start else b""
+            return kept if len(kept) == size else self._peek(address, size)  # the stack of an interrupted task waits
 
         return self._core.backtrace(registers, read)
 
@@ -254,10 +268,13 @@ def _bytes(count: int, where: str) -> str:
 
 
 def _spans(backtrace: list[Frame], sp: int) -> list[tuple[int, int, str]]:
-    """Return start, end and function of the frames, innermost first, up to a frame of unknown size."""
+    """Return start, end and function of the frames, innermost first, up to a frame of unknown size.
+
+    The frames before an exception may be on another stack, so they are left out.
+    """
     spans = []
     for frame in backtrace:
-        if frame.frame_bytes is None:
+        if frame.frame_bytes is None or frame.interrupted_by is not None:
             break
         spans.append((sp, sp + frame.frame_bytes, frame.function or "an unnamed function"))
         sp += frame.frame_bytes

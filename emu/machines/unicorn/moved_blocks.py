@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from unicorn.unicorn import Uc
 
-from emu.machines.unicorn.peripherals import PAGE
 from emu.native import HEAP_CALLOC, HEAP_FREE, HEAP_REALLOC, HEAP_USABLE_SIZE, HeapCall
+from emu.native.unicorn.peripherals import PAGE
 from emu.native.unicorn.shadow import NativeShadow
 from emu.targets import Board, Region
 

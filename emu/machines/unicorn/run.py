@@ -21,7 +21,6 @@ from emu.architectures.armv7em.thumb import DYNAMIC
 from emu.firmware import Firmware
 from emu.machines.output import Output
 from emu.machines.semihosting import Semihosting
-from emu.machines.unicorn.peripherals import Peripherals
 from emu.machines.unicorn.stacks import Stacks, stack_peak
 from emu.machines.unicorn.stopped import Stopped
 from emu.native.unicorn.hooks import NativeHooks
@@ -60,7 +59,6 @@ class Run:
     stacks: Stacks | None
     paint: StackPaint | None
     output: Output
-    peripherals: Peripherals
     semihosting: Semihosting
     ledger: HeapLedger
     shadow: NativeShadow | None

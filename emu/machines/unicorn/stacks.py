@@ -3,11 +3,12 @@
 from emu.architectures.armv7em.exception_model import exception_name
 from emu.architectures.core import Core, Memory, StackPeak
 from emu.firmware import Firmware
+from emu.native.unicorn import EXCEPTIONS, Snapshot, StackState
 from emu.native.unicorn import MOST_STACKS as _NATIVE_STACKS
-from emu.native.unicorn import Snapshot, StackState
 from emu.native.unicorn.hooks import NativeHooks
+from emu.probes.interrupts import add_interrupts
 from emu.probes.stacks import FoundStack, FoundStacks, HeapBlock
-from emu.record import StackUse
+from emu.record import Stack
 
 MOST_STACKS = _NATIVE_STACKS - 1
 """The most stacks that are followed; all others are ignored."""
@@ -65,13 +66,20 @@ class Stacks:
         floor = self.found.floor(stack)
         self._hooks.add_stack(StackState(process=stack.pointer == "PSP", top=stack.top, limit=floor, floor=floor))
 
-    def measure(self) -> list[StackUse]:
-        """Return each stack's figures, starting with the first stack."""
+    def measure(self) -> Stack:
+        """Return each stack's figures, starting with the first stack, and the handlers that ran."""
         uses = []
         for stack, state in zip(self.found.stacks, self._hooks.stacks[1:], strict=True):
             peak = stack_peak(state.peak, state.floor, stack.top)
             uses.append(stack.use(peak.lowest, self._core.peak_backtrace(peak, stack.top)))
-        return uses
+        contexts = self._hooks.contexts
+        handlers = {
+            number: contexts[_NATIVE_STACKS + number]
+            for number in range(1, EXCEPTIONS)
+            if contexts[_NATIVE_STACKS + number].entry
+        }
+        threads = contexts[1 : len(uses) + 1]
+        return add_interrupts(uses, threads, handlers, self._hooks.exceptions.priority)
 
 
 def _sets_sp_anew(code: bytes, address: int) -> bool:

@@ -5,13 +5,11 @@ from ctypes import Structure, c_uint8, c_uint32, c_uint64
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import INTERVALS, CallNode, CallTree, HeapEvent, Timeline
+from emu.native import INTERVALS, CallNode, CallTree, HeapEvent, Poll, PrintedBytes, Timeline
 from emu.toolchains import find_toolchain
 
 REGIONS = 32
 """The most memories whose loads and stores can be counted."""
-OUTPUT_KEPT = 1 << 20
-"""The most bytes of the firmware's output that are kept between two stops."""
 MOST_STACKS, RESET_STACK, _EXCEPTIONS = 65, 1, 512
 _REGISTERS, _STACK_KEPT, _BLOCKS = 72, 128 * 1024, 1 << 18
 _HEAP_EVENTS, _HEAP_CAPTURES, _HEAP_STACK_BYTES = 1 << 16, 1024, 1 << 20
@@ -57,7 +55,13 @@ class StackState(Structure):
 class Context(Structure):
     """A thread or an exception's handler."""
 
-    _fields_ = (("entry", c_uint32), ("lowest", c_uint32), ("depth", c_uint32), ("floats", c_uint32))
+    _fields_ = (
+        ("entry", c_uint32),
+        ("lowest", c_uint32),
+        ("depth", c_uint32),
+        ("floats", c_uint32),
+        ("saved", c_uint32),
+    )
 
 
 class Departure(Structure):
@@ -133,8 +137,9 @@ class Shared(Structure):
         ("counted_node", c_uint32),
         ("nodes", CallNode * _CALL_PATHS),
         ("blocks", Block * _BLOCKS),
-        ("printed", c_uint64),
-        ("output", c_uint8 * OUTPUT_KEPT),
+        ("output", PrintedBytes),
+        ("poll", Poll),
+        ("goes_on_idling", c_uint64),
     )
 
 

@@ -169,6 +169,8 @@ static bool uses_floats(const uint8_t *bytes, uint32_t *skips)
     return !skipped && (first & 0xec00) == 0xec00 && (halfword(bytes + 2) & 0x0e00) == 0x0a00;
 }
 
+static bool idles(const uint8_t *bytes) { return halfword(bytes) == 0xe7fe; } /* b . */
+
 static bool is_call(const uint8_t *bytes) { return is_blx(bytes) || is_bl(bytes); }
 
 /* Whether a word on the stack is the address after a call. */
@@ -206,6 +208,7 @@ const struct core arm = {
     .uses_floats = uses_floats,
     .capture_interrupted = capture_interrupted,
     .instruction_size = instruction_size,
+    .idles = idles,
     .is_call = is_call,
     .accesses = accesses,
     .begins_exception = begins_exception,

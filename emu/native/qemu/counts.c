@@ -6,7 +6,7 @@ enum { WORD_BYTES = 4, TWO_WORDS_SHIFT = 3 };
 /* A block as QEMU has translated it. */
 struct translation {
     struct block *block;
-    bool begins_exception, executable;
+    bool begins_exception, executable, idles;
     uint32_t function;       /* the function in which the block begins: index + 1, or 0 */
     uint32_t call_returns_to; /* the address after the block if a call ends it, else 0 */
     int saves_below;          /* of the last instruction */
@@ -86,6 +86,10 @@ static void on_block(unsigned vcpu, void *data)
     if (translation->begins_exception) {
         if (plugin.core->is_fault(translation->addresses[0])) stop_machine(translation->addresses[0]);
         cut_current_block(plugin.core->take_exception(translation->addresses[0]));
+    }
+    if (translation->idles && translation != current) {
+        if (!shared->goes_on_idling) stop_machine(translation->addresses[0]);
+        shared->goes_on_idling = 0;
     }
     struct block *block = translation->block;
     if (plugin.profile) {
@@ -230,6 +234,7 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         translation->call_returns_to = called ? translation->addresses[0] + size : 0;
     }
     translation->begins_exception = plugin.core->begins_exception(translation->addresses[0]);
+    translation->idles = count == 1 && plugin.core->idles != NULL && plugin.core->idles(bytes);
     translation->executable = is_executable(translation->addresses[0]);
     translation->block = find_block(translation->addresses[0], size, translation->count);
     const bool anew = sp_changed && plugin.core->sets_sp_anew(translation->addresses[0] + size);

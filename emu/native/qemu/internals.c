@@ -42,6 +42,7 @@ void look_up_internals(const char *set_register)
     LOOK_UP(memory_region_init_rom_device);
     LOOK_UP(memory_region_get_ram_ptr);
     LOOK_UP(memory_region_add_subregion_overlap);
+    LOOK_UP(qemu_clock_get_ns);
     LOOK_UP(unassigned_mem_ops);
     LOOK_UP(error_fatal);
     look_up(&plugin.qemu.set_register, set_register);

@@ -5,37 +5,17 @@
 
 #include "parts.h"
 
-enum { NOTHING_PRIORITY = 10, BOARD_PRIORITY, MOST_FIXED = 16, NO_OUTPUT = -1 };
+enum { NOTHING_PRIORITY = 10, BOARD_PRIORITY, NS_OF_AN_INSTRUCTION = 2 /* see emu/machines/qemu/process.py */ };
 static const uint64_t SPACE_END = 1ull << 32;
-
-/* Registers of a peripheral: they keep what is written, except those with a fixed value. */
-struct peripheral {
-    uint32_t start, size;
-    long output; /* offset of the register whose bytes are printed, or NO_OUTPUT */
-    uint8_t *contents;
-    struct {
-        uint32_t offset, value;
-    } fixed[MOST_FIXED];
-    int fixed_count;
-};
 
 static uint64_t read_peripheral(void *opaque, uint64_t offset, unsigned size)
 {
-    const struct peripheral *peripheral = opaque;
-    uint64_t value = 0;
-    memcpy(&value, peripheral->contents + offset, size);
-    for (int i = 0; i < peripheral->fixed_count; i++) {
-        if (peripheral->fixed[i].offset == offset) value = peripheral->fixed[i].value;
-    }
-    return value;
+    return read_registers(opaque, (uint32_t)offset, size);
 }
 
 static void write_peripheral(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
-    struct peripheral *peripheral = opaque;
-    memcpy(peripheral->contents + offset, &value, size);
-    const uint8_t byte = (uint8_t)value;
-    if ((long)offset == peripheral->output) plugin.shared->output[plugin.shared->printed++ % OUTPUT_KEPT] = byte;
+    write_registers(opaque, (uint32_t)offset, size, (uint32_t)value);
 }
 
 static const struct memory_region_ops peripheral_operations = {
@@ -69,7 +49,7 @@ static void add_memory(void *container, uint32_t start, uint32_t size, size_t of
 {
     const struct internals *qemu = &plugin.qemu;
     void *region = allocate(MEMORY_REGION_BYTES);
-    const struct window window = {{start, start + size}, plugin.memory + offset};
+    const struct window window = {{start, start + size}, plugin.memory + offset, writable};
     if (plugin.window_count == REGIONS) refuse("more than %d memories", REGIONS);
     plugin.windows[plugin.window_count++] = window;
     char name[32];
@@ -95,22 +75,55 @@ const uint8_t *memory_at(uint32_t address, uint32_t *bytes)
     return NULL;
 }
 
-static struct peripheral *add_peripheral(void *container, uint32_t start, uint32_t size, long output)
+/* ---- peripherals ---- */
+
+/* An access ends QEMU's block of code, so the clock has counted the accessing instruction, and none after it. */
+static uint64_t instructions_before(void *nothing)
 {
-    struct peripheral *peripheral = allocate(sizeof *peripheral);
-    *peripheral = (struct peripheral){.start = start, .size = size, .output = output, .contents = allocate(size + 8)};
-    void *region = allocate(MEMORY_REGION_BYTES);
-    plugin.qemu.memory_region_init_io(region, NULL, &peripheral_operations, peripheral, "emu.peripheral", size);
-    add(container, start, region, BOARD_PRIORITY);
-    return peripheral;
+    (void)nothing;
+    return (uint64_t)plugin.qemu.qemu_clock_get_ns(VIRTUAL_CLOCK) / NS_OF_AN_INSTRUCTION - 1;
+}
+
+static uint8_t *window_at(uint32_t address, uint32_t bytes, bool writable)
+{
+    for (int i = 0; i < plugin.window_count; i++) {
+        const struct window *window = &plugin.windows[i];
+        if (address < window->region.start || address >= window->region.end) continue;
+        if (window->region.end - address < bytes || (writable && !window->writable)) return NULL;
+        return window->contents + (address - window->region.start);
+    }
+    return NULL;
+}
+
+static bool load(void *nothing, uint32_t address, void *data, uint32_t bytes)
+{
+    (void)nothing;
+    const uint8_t *memory = window_at(address, bytes, false);
+    if (memory != NULL) memcpy(data, memory, bytes);
+    return memory != NULL;
+}
+
+static bool store(void *nothing, uint32_t address, const void *data, uint32_t bytes)
+{
+    (void)nothing;
+    uint8_t *memory = window_at(address, bytes, true);
+    if (memory != NULL) memcpy(memory, data, bytes);
+    return memory != NULL;
+}
+
+static void add_peripherals(void *container)
+{
+    for (struct peripheral *each = plugin.peripherals.first; each != NULL; each = each->next) {
+        void *region = allocate(MEMORY_REGION_BYTES);
+        plugin.qemu.memory_region_init_io(region, NULL, &peripheral_operations, each, "emu.peripheral", each->size);
+        add(container, each->start, region, BOARD_PRIORITY);
+    }
 }
 
 /* The board is lines of a word and numbers (hexadecimal):
  *
  *     ram START SIZE OFFSET           memory, and the offset of its contents in the file
  *     rom START SIZE OFFSET
- *     peripheral START SIZE OUTPUT    OUTPUT is an offset, or SIZE or more if nothing is printed
- *     fixed OFFSET VALUE              of the last peripheral
  *     region START SIZE               memory with counted loads and stores
  *     code START SIZE                 executable memory
  *     stack FLOOR TOP
@@ -123,26 +136,24 @@ static struct peripheral *add_peripheral(void *container, uint32_t start, uint32
  *     bare                            nothing is counted
  *     interval LENGTH                 the timeline's first length, in instructions
  *     allocator ENTRY FUNCTION FIRST  struct allocator_entry
+ *
+ * All others are lines of describe_peripheral.
  */
 void read_board(void *container)
 {
     FILE *file = fopen(plugin.board, "r");
     if (file == NULL) refuse("%s cannot be read", plugin.board);
-    struct peripheral *peripheral = NULL;
     struct function_range *functions = NULL;
     uint32_t most_functions = 0;
-    char line[128], word[16];
+    char line[512], word[16];
+    plugin.peripherals = (struct peripherals){
+        .output = &plugin.shared->output, .poll = &plugin.shared->poll, .instructions = &plugin.shared->instructions, .now = instructions_before, .load = load, .store = store};
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long a = 0, b = 0, c = 0;
         if (sscanf(line, "%15s %lx %lx %lx", word, &a, &b, &c) < 1) continue;
         const struct region region = {(uint32_t)a, (uint32_t)(a + b)};
         if (!strcmp(word, "ram") || !strcmp(word, "rom")) {
             add_memory(container, (uint32_t)a, (uint32_t)b, c, word[1] == 'a');
-        } else if (!strcmp(word, "peripheral")) {
-            peripheral = add_peripheral(container, (uint32_t)a, (uint32_t)b, c < b ? (long)c : NO_OUTPUT);
-        } else if (!strcmp(word, "fixed") && peripheral != NULL && peripheral->fixed_count < MOST_FIXED) {
-            peripheral->fixed[peripheral->fixed_count].offset = (uint32_t)a;
-            peripheral->fixed[peripheral->fixed_count++].value = (uint32_t)b;
         } else if (!strcmp(word, "region") && plugin.region_count < REGIONS) {
             plugin.regions[plugin.region_count++] = region;
         } else if (!strcmp(word, "code") && plugin.code_count < REGIONS) {
@@ -171,9 +182,10 @@ void read_board(void *container)
             plugin.allocator[plugin.allocator_count++] =
                 (struct allocator_entry){(uint32_t)a, (uint32_t)b, (uint32_t)c};
             plugin.follows_break |= b == HEAP_BREAK;
-        } else {
+        } else if (!describe_peripheral(&plugin.peripherals, line)) {
             refuse("%s: cannot take the line: %s", plugin.board, line);
         }
     }
     fclose(file);
+    add_peripherals(container);
 }

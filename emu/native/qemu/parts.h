@@ -55,6 +55,8 @@ struct core {
     /* The size of the instruction that begins with these bytes. QEMU's own answer is wrong before the end of a page:
      * there its translator reads the next instruction, and the plugin API adds those bytes to this instruction. */
     uint32_t (*instruction_size)(const uint8_t *bytes);
+    /* Whether the instruction jumps to itself; NULL if the machine need not stop there. */
+    bool (*idles)(const uint8_t *bytes);
     /* Whether the instruction is a call. */
     bool (*is_call)(const uint8_t *bytes);
     enum accesses (*accesses)(const uint8_t *bytes);
@@ -123,6 +125,7 @@ extern struct plugin {
     struct window {
         struct region region;
         uint8_t *contents;
+        bool writable;
     } windows[REGIONS]; /* the memories */
     int window_count;
     uint32_t stack_floor, stack_top;
@@ -139,6 +142,7 @@ extern struct plugin {
     uint32_t function_count;
     bool profile; /* whether call paths are followed */
     uint32_t in_allocator; /* threads and handlers with a call of the allocator that has not returned */
+    struct peripherals peripherals;
     bool booted; /* the first instruction has been seen */
 } plugin;
 

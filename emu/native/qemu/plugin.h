@@ -6,10 +6,11 @@
 
 #include "../common/calls.h"
 #include "../common/heap_calls.h"
+#include "../common/peripherals.h"
 #include "../common/timeline.h"
 
 enum { REGIONS = 32, REGISTERS = 72, STACK_KEPT = 128 * 1024, BLOCKS = 1 << 18, INTERVALS = 256 };
-enum { HEAP_EVENTS = 1 << 16, HEAP_CAPTURES = 1024, HEAP_STACK_BYTES = 1 << 20, CALL_PATHS = 1 << 16, OUTPUT_KEPT = 1 << 20 };
+enum { HEAP_EVENTS = 1 << 16, HEAP_CAPTURES = 1024, HEAP_STACK_BYTES = 1 << 20, CALL_PATHS = 1 << 16 };
 
 /* Straight-line code that ran, in a hash table by the first three fields. */
 struct block {
@@ -44,6 +45,7 @@ struct context {
     uint32_t lowest; /* the lowest SP that its own instructions made, without the frames of exceptions */
     uint32_t depth;  /* of a handler: the most bytes from entry to lowest in an execution that has ended */
     uint32_t floats; /* whether it has used the FPU */
+    uint32_t saved;  /* of a thread: the most bytes that a handler has saved below an exception's frame */
 };
 
 /* The machine when SP last went to an address without memory, before the instruction at `pc`. */
@@ -99,8 +101,9 @@ struct shared {
     uint32_t counted_node;  /* the node with the current block's instructions */
     struct call_node nodes[CALL_PATHS];
     struct block blocks[BLOCKS];
-    uint64_t printed; /* bytes that the firmware has printed */
-    uint8_t output[OUTPUT_KEPT]; /* the last of them: byte i is at i % OUTPUT_KEPT */
+    struct output output;
+    struct poll poll;
+    uint64_t goes_on_idling; /* set by Python: the core may run the `b .` at which it stands */
 };
 
 #endif

@@ -66,6 +66,7 @@ struct memory_region_ops { /* MemoryRegionOps */
 };
 enum { LITTLE_ENDIAN_DEVICE = 2, MEMORY_REGION_BYTES = 4096 /* more than sizeof(MemoryRegion) */ };
 
+enum { VIRTUAL_CLOCK = 1 /* QEMU_CLOCK_VIRTUAL */ };
 enum { BREAKPOINT_OF_GDB = 0x10 };
 
 struct internals {
@@ -82,6 +83,7 @@ struct internals {
                                           const char *name, uint64_t size, void **error);
     void *(*memory_region_get_ram_ptr)(void *region);
     void (*memory_region_add_subregion_overlap)(void *container, uint64_t offset, void *region, int priority);
+    int64_t (*qemu_clock_get_ns)(int clock);
     int (*set_register)(void *cpu, uint8_t *value, int number); /* by gdb's number */
     const struct memory_region_ops *unassigned_mem_ops;
     void **error_fatal;

@@ -1,7 +1,7 @@
 /* The lowest SP of each stack and of each interval, and the machine at that moment. */
 #include "parts.h"
 
-enum { SPSEL = 2 };            /* of CONTROL (Armv7-M, B1.4.4) */
+enum { SPSEL = 2, FPCA = 4 };  /* of CONTROL (Armv7-M, B1.4.4) */
 enum { RETURN_WITH_PSP = 4, RETURN_BASIC_FRAME = 16 }; /* of EXC_RETURN (B1.5.8) */
 enum { SAVED_BYTES_MAX = 256 }; /* more than all registers that an exception's frame leaves out */
 
@@ -101,6 +101,8 @@ static void note_interrupted_stack(uint32_t lowest, uint32_t pc)
 void note_saved_registers(uint32_t lowest)
 {
     if (exception == 0 || frame == 0 || lowest >= frame || frame - lowest > SAVED_BYTES_MAX) return;
+    struct context *context = &plugin.shared->contexts[interrupted];
+    if (frame - lowest > context->saved) context->saved = frame - lowest;
     note_interrupted_stack(lowest, 0);
 }
 
@@ -187,6 +189,7 @@ static void look_at_stacks(uint32_t from, uint32_t sp, uint32_t lowered_at, uint
     }
     struct context *context = &shared->contexts[running()];
     if (sp < context->lowest) context->lowest = sp;
+    if (plugin.control[1] & FPCA) context->floats = 1; /* QEMU keeps this bit in the secure CONTROL */
     struct stack *stack = stack_of(shared->current_stack);
     if (shared->current_stack == RESET_STACK) {
         note_meetings(from, sp, lowered_at, pc);

@@ -5,13 +5,13 @@ The structures mirror ``probe.h`` field by field, and ``probe.h`` describes the 
 
 import ctypes
 import platform
-from ctypes import POINTER, Structure, c_bool, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_bool, c_char_p, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from emu.cache import cached, content_key
-from emu.native import AllocatorEntry, CallTree, HeapCall, HeapEvent, Timeline
+from emu.native import AllocatorEntry, CallTree, HeapCall, HeapEvent, Poll, PrintedBytes, Timeline
 from emu.native.unicorn.instructions import NativeInstruction, NativeTable
 from emu.toolchains import find_toolchain
 
@@ -31,7 +31,9 @@ from emu.toolchains import find_toolchain
     STOP_SLEEP,
     STOP_RESET,
     STOP_TRAPS,
-) = range(15)
+    STOP_EXACT,
+    STOP_IDLE,
+) = range(17)
 
 _LIBRARY = "unicorn_probe.so"
 _FLAGS = ("-O2", "-flto", "-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-shared", "-fPIC")
@@ -77,6 +79,7 @@ class Block(Structure):
         ("return_address", c_uint32),
         ("known", c_uint32),
         ("other_size", c_uint32),
+        ("idles", c_uint32),
     )
 
 
@@ -107,6 +110,7 @@ class Context(Structure):
         ("lowest", c_uint32),
         ("depth", c_uint32),
         ("floats", c_uint32),
+        ("saved", c_uint32),
         ("heap_call", HeapCall),
         ("break_call", HeapCall),
     )
@@ -230,6 +234,29 @@ class ExceptionState(Structure):
     )
 
 
+class PeripheralState(Structure):
+    """The peripherals, which only C reads."""
+
+    _fields_ = (
+        ("first", c_void_p),
+        ("last", c_void_p),
+        ("output", c_void_p),
+        ("poll", c_void_p),
+        ("instructions", c_void_p),
+        ("random", c_uint32),
+        ("context", c_void_p),
+        ("now", c_void_p),
+        ("load", c_void_p),
+        ("store", c_void_p),
+    )
+
+
+class Page(Structure):
+    """A page of peripherals' registers."""
+
+    _fields_ = (("probe", c_void_p), ("start", c_uint32))
+
+
 class Probe(Structure):
     """The state of all hooks on one engine."""
 
@@ -283,6 +310,16 @@ class Probe(Structure):
         ("table", NativeTable),
         ("shadow", c_void_p),
         ("exceptions", POINTER(ExceptionState)),
+        ("peripherals", PeripheralState),
+        ("engine", c_void_p),
+        ("exact_at", c_uint32),
+        ("exact_accesses", c_uint32),
+        ("exact_left", c_uint32),
+        ("is_exact", c_uint32),
+        ("exact_serial", c_uint64),
+        ("refused_address", c_uint32),
+        ("refused_size", c_uint32),
+        ("refused_write", c_uint32),
     )
 
 
@@ -315,6 +352,12 @@ def unicorn_probe() -> ctypes.CDLL:
     library.probe_take_exception.restype = c_uint32
     library.probe_wait.argtypes = (POINTER(Probe), c_void_p, c_bool)
     library.probe_wait.restype = c_bool
+    library.peripherals_start.argtypes = (POINTER(Probe), c_void_p, POINTER(PrintedBytes), POINTER(Poll))
+    library.peripherals_start.restype = None
+    library.peripherals_describe.argtypes = (POINTER(Probe), c_char_p)
+    library.peripherals_describe.restype = c_bool
+    library.peripherals_release.argtypes = (POINTER(Probe),)
+    library.peripherals_release.restype = None
     mirrored = (
         (library.probe_size, Probe),
         (library.instruction_size, NativeInstruction),

@@ -57,6 +57,7 @@ static void read_code(const struct probe *probe, uc_engine *uc, struct block *bl
         offset += is_wide(&code[offset]) ? 4 : 2;
     }
     uint32_t first_half = (uint32_t)(code[last] | code[last + 1] << 8);
+    block->idles = block->size == 2 && first_half == ENDLESS_LOOP;
     bool blx = block->size - last == 2 && (first_half & 0xff87) == 0x4780;
     bool bl = block->size - last == 4 && first_half >> 11 == 0x1e && (code[last + 3] & 0xd0) == 0xd0;
     if (bl || blx)

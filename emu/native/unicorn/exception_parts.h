@@ -116,6 +116,7 @@ uint64_t scs_read(uc_engine *uc, uint64_t offset, unsigned size, void *user_data
 void scs_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user_data);
 
 /* exceptions.c */
+bool range_holds(const struct exceptions *exceptions, uint32_t address, uint32_t bytes, bool writable);
 void look_for_exceptions(struct probe *probe);
 
 /* handlers.c: what the probes note of exceptions */

@@ -40,12 +40,17 @@ static const struct memory_range *range_at(const struct exceptions *exceptions, 
     return NULL;
 }
 
+/* Whether one memory of the board holds all the bytes. */
+bool range_holds(const struct exceptions *exceptions, uint32_t address, uint32_t bytes, bool writable)
+{
+    const struct memory_range *range = range_at(exceptions, address);
+    return range != NULL && (range->writable || !writable) && range->end - address >= bytes;
+}
+
 static bool write_words(struct probe *probe, uc_engine *uc, uint32_t address, const uint32_t *words, uint32_t count)
 {
-    const struct memory_range *range = range_at(probe->exceptions, address);
-    if (range == NULL || !range->writable || range->end - address < 4 * count)
-        return false;
-    return probe->api.mem_write(uc, address, words, 4 * count) == UC_ERR_OK;
+    return range_holds(probe->exceptions, address, 4 * count, true) &&
+           probe->api.mem_write(uc, address, words, 4 * count) == UC_ERR_OK;
 }
 
 static bool read_words(const struct probe *probe, uc_engine *uc, uint32_t address, uint32_t *words, uint32_t count)
@@ -54,8 +59,6 @@ static bool read_words(const struct probe *probe, uc_engine *uc, uint32_t addres
 }
 
 /* ---- handlers ---- */
-
-#define ENDLESS_LOOP 0xe7feu /* B . */
 
 static bool begins_function(const struct exceptions *exceptions, uint32_t address)
 {
@@ -429,6 +432,8 @@ static void exception_return(struct probe *probe, uc_engine *uc)
     exceptions->event = 1;
     look_for_exceptions(probe);
     note_return(probe, uc, words[6] & ~1u, frame, floats);
+    if (probe->current_block != 0 && probe->blocks[probe->current_block].idles)
+        probe->current_block = 0; /* the loop begins anew: the next exception may have been the last */
     if (thread && exceptions->scr & SCR_SLEEPONEXIT && active_priority(exceptions) == LOWEST_PRIORITY &&
         probe->stop_reason == STOP_NONE)
         stop(probe, uc, STOP_SLEEP);
@@ -464,6 +469,8 @@ uc_err probe_run(struct probe *probe, uc_engine *uc, uint32_t pc)
         pc = read_register(probe, uc, UC_ARM_REG_PC);
         uc_err error = probe->api.emu_start(uc, pc | thumb_bit(probe, uc), nowhere, 0, 0);
         pc = read_register(probe, uc, UC_ARM_REG_PC);
+        if (probe->stop_reason == STOP_EXACT)
+            begin_exact_access(probe, uc, pc);
         if (error != UC_ERR_OK || probe->stop_reason != STOP_RESTART)
             return error;
     }
@@ -477,6 +484,19 @@ static bool wakes(struct probe *probe, uc_engine *uc)
     struct masks masks = read_masks(probe, uc);
     masks.primask = 0;
     return preempting(probe->exceptions, &masks) != NO_EXCEPTION;
+}
+
+/* Whether an exception will interrupt a core that does nothing else: one that is pending, or a tick of SysTick. */
+bool may_be_interrupted(struct probe *probe, uc_engine *uc)
+{
+    struct exceptions *exceptions = probe->exceptions;
+    struct masks masks = read_masks(probe, uc);
+    systick_advance(probe);
+    if (preempting(exceptions, &masks) != NO_EXCEPTION)
+        return true;
+    if (systick_next(exceptions) == UINT64_MAX || exceptions->pending[SYS_TICK])
+        return false;
+    return group_priority_of(exceptions, SYS_TICK) < execution_priority(exceptions, &masks);
 }
 
 /* Code hook at each SEV, which sets the event register (B1.5.18). */

@@ -7,6 +7,7 @@ from enum import IntEnum
 from unicorn import UC_ERR_OK
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
+from emu.architectures.armv7em.interrupts import group_priority
 from emu.firmware import Firmware
 from emu.native.unicorn import ExceptionState, MemoryRange, Probe
 
@@ -105,6 +106,10 @@ class NativeExceptions:
     def unprivileged_access(self) -> int | None:
         """The address of the core's register that code without privilege has just accessed; None if there is none."""
         return self._state.unprivileged_access or None
+
+    def priority(self, number: int) -> int:
+        """Return the group priority of an exception."""
+        return group_priority(number, self._state.priority[number], self._state.priority_group)
 
     def close(self) -> None:
         """Release what Unicorn allocated; calling it again does nothing."""

@@ -101,6 +101,9 @@ void probe_saved_registers(uc_engine *uc, uint64_t address, uint32_t size, void 
     uint32_t lowest = base < 13 ? read_register(probe, uc, base < 12 ? UC_ARM_REG_R0 + (int)base : UC_ARM_REG_R12) : 0;
     if (lowest >= thread->frame || thread->frame - lowest > SAVED_BYTES_MAX)
         return;
+    struct context *context = &probe->contexts[thread->stack];
+    if (thread->frame - lowest > context->saved)
+        context->saved = thread->frame - lowest;
     note_interrupted_stack(probe, uc, thread, lowest);
 }
 

@@ -56,6 +56,10 @@ void probe_block(uc_engine *uc, uint64_t address64, uint32_t size, void *user_da
             stop(probe, uc, STOP_UNKNOWN_CODE); /* the hook will be called again, as after a pause */
             return;
         }
+        if (block->idles && !may_be_interrupted(probe, uc)) {
+            stop(probe, uc, STOP_IDLE);
+            return;
+        }
         probe->previous_block = probe->current_block;
         probe->current_block = index;
     }

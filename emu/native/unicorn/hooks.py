@@ -55,6 +55,7 @@ from emu.native.unicorn.instructions import (
     WATCH_STACK_POINTER,
     WATCH_STOP,
 )
+from emu.native.unicorn.peripherals import NativePeripherals
 from emu.targets import Board
 
 if TYPE_CHECKING:  # only some runs need them, and they import large libraries
@@ -97,6 +98,7 @@ class NativeHooks:
         self.exceptions = NativeExceptions(self._library, engine, self._probe, firmware)
         self._contexts = (Context * CONTEXTS)()
         self._probe.contexts = self._contexts
+        self.peripherals = NativePeripherals(self._library, engine, self._probe, firmware.board)
         self._checks_accesses = False
         each = instruments.traffic or shadow is not None
         self._table = self._open_table(firmware) if each else None
@@ -227,6 +229,7 @@ class NativeHooks:
         self._probe.pause_at = instructions
         self._probe.stop_reason = self._probe.exception = self._probe.access_type = 0
         self.exceptions.begin()
+        self.peripherals.begin()
 
     def run(self, pc: int) -> int:
         """Run from ``pc`` until something stops the engine; return Unicorn's error number.
@@ -327,6 +330,7 @@ class NativeHooks:
     def close(self) -> None:
         """Release the counters."""
         self.exceptions.close()
+        self.peripherals.close()
         self._library.probe_release(ctypes.byref(self._probe))
         self._probe.block_count = self._probe.block_capacity = 0
 

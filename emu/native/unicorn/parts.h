@@ -22,6 +22,8 @@ static inline void stop(struct probe *probe, uc_engine *uc, enum stop_reason rea
 /* The thread or the handler that runs. */
 static inline struct context *running(const struct probe *probe) { return &probe->contexts[probe->context]; }
 
+#define ENDLESS_LOOP 0xe7feu /* B . */
+
 /* code.c */
 bool start_code(struct probe *probe); /* false if the host has no memory */
 void release_code(struct probe *probe);
@@ -50,6 +52,13 @@ void note_heap_returns(struct probe *probe, uc_engine *uc, uint32_t address);
 
 /* exceptions.c */
 bool exception_before(struct probe *probe, uc_engine *uc, uint32_t pc);
+bool may_be_interrupted(struct probe *probe, uc_engine *uc);
+
+/* peripherals.c */
+void begin_exact_access(struct probe *probe, uc_engine *uc, uint32_t pc);
+
+/* hooks.c */
+bool probe_cut_block(struct probe *probe, uc_engine *uc, uint32_t pc);
 
 /* callers.c */
 uint32_t number_of_caller(struct probe *probe, uc_engine *uc, uint32_t entry, uint32_t sp);
@@ -64,6 +73,7 @@ void probe_stop_point(uc_engine *uc, uint64_t address, uint32_t size, void *user
 bool instructions_known(struct probe *probe, struct block *block);
 
 /* shadow.c */
+void shadow_stored(struct shadow *shadow, uint32_t address, uint32_t bytes);
 void shadow_heap_event(struct shadow *shadow, const struct heap_event *event, bool in_allocator);
 void shadow_push_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t frame, bool floats);
 void shadow_pop_frame(struct probe *probe, uint32_t frame, bool floats);

@@ -7,6 +7,7 @@
 
 #include "../common/calls.h"
 #include "../common/heap_calls.h"
+#include "../common/peripherals.h"
 #include "../common/timeline.h"
 #include "exceptions.h"
 #include "instructions.h"
@@ -29,7 +30,9 @@ enum stop_reason {
     STOP_NO_HANDLER,     /* an exception is to be taken, and the firmware has no handler for it */
     STOP_SLEEP,          /* the last handler has ended, and SCR.SLEEPONEXIT makes the core wait */
     STOP_RESET,          /* the firmware asks for a reset (AIRCR.SYSRESETREQ) */
-    STOP_TRAPS           /* the firmware switches on a trap whose hooks are not there yet */
+    STOP_TRAPS,          /* the firmware switches on a trap whose hooks are not there yet */
+    STOP_EXACT,          /* a peripheral has to know the time at this very instruction: probe_run goes on */
+    STOP_IDLE            /* about to execute `b .`, which no exception will interrupt */
 };
 
 /* Unicorn's functions, from the library that Python has loaded. */
@@ -62,6 +65,7 @@ struct block {
     uint32_t return_address; /* the address after the block if a call ends it, else 0 */
     uint32_t known;          /* not 0 if all its instructions are in the instruction table */
     uint32_t other_size;     /* index of another block that starts here, or 0 */
+    uint32_t idles;          /* not 0 if it is `b .` */
 };
 
 /* The machine when the stack pointer reached a new low. */
@@ -93,6 +97,7 @@ struct context {
     uint32_t lowest; /* the lowest SP that its own instructions made, without the frames of exceptions */
     uint32_t depth;  /* of a handler: the most bytes from entry to lowest in an execution that has ended */
     uint32_t floats; /* whether it has used the FPU when an exception interrupted it, or when it ended */
+    uint32_t saved;  /* of a thread: the most bytes that a handler has saved below an exception's frame */
     struct heap_call heap_call, break_call; /* of the allocator, and of sbrk */
 };
 
@@ -167,6 +172,15 @@ struct probe {
     struct instruction_table table; /* its capacity is 0 without the hook on every instruction */
     struct shadow *shadow; /* the memory checker's state, or NULL */
     struct exceptions *exceptions;
+
+    struct peripherals peripherals;
+    uc_engine *engine; /* for the peripherals */
+    uint32_t exact_at;                   /* the instruction after STOP_EXACT, */
+    uint32_t exact_accesses, exact_left; /* and how many of its accesses are exact, and are still to come */
+    uint32_t is_exact;                   /* whether the access that is being made is exact */
+    uint64_t exact_serial; /* block_serial at STOP_EXACT */
+    /* The access to an address without registers, between peripherals, that stopped the engine; its size is 0 without one. */
+    uint32_t refused_address, refused_size, refused_write;
 };
 
 #endif

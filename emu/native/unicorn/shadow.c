@@ -91,6 +91,8 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
     uint32_t sp = finding->registers[13] = read_register(probe, uc, UC_ARM_REG_SP);
     finding->registers[14] = read_register(probe, uc, UC_ARM_REG_LR);
     finding->registers[15] = pc;
+    finding->registers[16] = read_register(probe, uc, UC_ARM_REG_PSP);
+    finding->thread = running_thread(probe);
     const struct shadow_memory *memory = memory_at(shadow, sp);
     uint32_t bytes = memory != NULL ? memory->size - (sp - memory->start) : 0;
     bytes = bytes < STACK_BYTES_MAX ? bytes : STACK_BYTES_MAX;
@@ -102,18 +104,40 @@ void report(struct probe *probe, uc_engine *uc, struct instruction *at, uint32_t
 
 /* ---- the stack ---- */
 
-/* Note the new SP: bytes below it have no owner, and bytes that the stack has gained have no value. */
-static void move_stack_pointer(struct shadow *shadow, uint32_t sp)
+/* Note the new SP of the current stack: bytes below it have no owner, and bytes that the stack has gained have no
+ * value. */
+static void move_stack_pointer(struct probe *probe, uint32_t sp)
 {
-    if (sp < shadow->stack_bottom || sp > shadow->stack_top)
+    struct shadow *shadow = probe->shadow;
+    struct shadow_stack *stack = &shadow->stacks[probe->current_stack];
+    if (sp < stack->bottom || sp > stack->top || stack->bottom == stack->top)
         return; /* on another stack, or in an overflow, which other code finds */
-    if (sp < shadow->sp) {
-        set_state(shadow, sp, shadow->sp - sp, BYTE_ACCESSIBLE);
-        set_undefined(shadow, sp, shadow->sp - sp);
-    } else if (sp > shadow->sp) {
-        set_state(shadow, shadow->sp, sp - shadow->sp, BYTE_BELOW_STACK);
+    if (sp < stack->sp) {
+        set_state(shadow, sp, stack->sp - sp, BYTE_ACCESSIBLE);
+        set_undefined(shadow, sp, stack->sp - sp);
+    } else if (sp > stack->sp) {
+        set_state(shadow, stack->sp, sp - stack->sp, BYTE_BELOW_STACK);
     }
-    shadow->sp = sp;
+    stack->sp = sp;
+}
+
+#define SAVED_BYTES_MAX 256u /* more than all registers of a thread */
+
+/* Whether code on another stack stores here, below the stack's SP: a kernel saves a thread's registers, or prepares the
+ * stack for a new thread. The bytes are in use then; saved registers are until SP goes beyond them. */
+static bool kernel_stores(struct probe *probe, uint32_t address, uint32_t size)
+{
+    struct shadow *shadow = probe->shadow;
+    for (uint32_t i = 1; i < probe->stack_count; i++) {
+        struct shadow_stack *stack = &shadow->stacks[i];
+        if (i == probe->current_stack || address < stack->bottom || address >= stack->top)
+            continue;
+        set_state(shadow, address, size, BYTE_ACCESSIBLE);
+        if (address < stack->sp && stack->sp - address <= SAVED_BYTES_MAX)
+            stack->sp = address;
+        return true;
+    }
+    return false;
 }
 
 /* ---- the heap ---- */
@@ -151,8 +175,9 @@ static void move_break(struct shadow *shadow, uint32_t from, uint32_t bytes, boo
         return;
     if (change < 0)
         set_state(shadow, from + bytes, 0u - bytes, BYTE_OUTSIDE);
-    if (from < shadow->sp && from + bytes > shadow->sp && shadow->sp <= shadow->stack_top)
-        change = (int32_t)(shadow->sp - from); /* the heap meets the stack, which keeps its bytes */
+    const struct shadow_stack *stack = &shadow->stacks[RESET_STACK];
+    if (from < stack->sp && from + bytes > stack->sp && stack->sp <= stack->top)
+        change = (int32_t)(stack->sp - from); /* the heap meets the stack, which keeps its bytes */
     if (change > 0 && in_allocator) {
         set_state(shadow, from, (uint32_t)change, BYTE_HEAP);
     } else if (change > 0) {
@@ -421,7 +446,7 @@ static void store(struct probe *probe, uc_engine *uc, struct instruction *at, ui
         }
         uint32_t offset = address - memory->start, states = 0;
         memcpy(&states, memory->state + offset, at->size);
-        if (states != 0)
+        if (states != 0 && !(memory->state[offset] == BYTE_BELOW_STACK && kernel_stores(probe, address, at->size)))
             check_access(probe, uc, at, pc, base, memory, address, 1, &beyond);
         if (memory->undefined == NULL)
             continue;
@@ -465,8 +490,7 @@ static void settle(struct probe *probe, uc_engine *uc, uint32_t pc)
     struct shadow *shadow = probe->shadow;
     if (shadow->sp_changed) {
         shadow->sp_changed = 0;
-        if (probe->current_stack == RESET_STACK)
-            move_stack_pointer(shadow, read_register(probe, uc, UC_ARM_REG_SP));
+        move_stack_pointer(probe, read_register(probe, uc, UC_ARM_REG_SP));
     }
     if (shadow->choice_end == pc) {
         shadow->choice_end = 0;
@@ -480,10 +504,10 @@ void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *
     struct shadow *shadow = probe->shadow;
     if (shadow->sp_changed || shadow->choice_end != 0)
         settle(probe, uc, pc);
-    bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC && probe->current_stack == RESET_STACK;
+    bool moves = at->sp_delta != 0 && at->sp_delta != SP_DYNAMIC;
     uint32_t sp = moves ? read_register(probe, uc, UC_ARM_REG_SP) + (uint32_t)at->sp_delta : 0;
     if (moves && at->sp_delta < 0)
-        move_stack_pointer(shadow, sp);
+        move_stack_pointer(probe, sp);
     if (at->access != ACCESS_NONE)
         access_memory(probe, uc, at, pc);
     else if (is_undefined(shadow, at->reads))
@@ -491,7 +515,7 @@ void shadow_instruction(struct probe *probe, uc_engine *uc, struct instruction *
     else
         shadow->undefined_registers &= ~at->writes;
     if (moves && at->sp_delta > 0)
-        move_stack_pointer(shadow, sp);
+        move_stack_pointer(probe, sp);
     if (at->sp_delta == SP_DYNAMIC)
         shadow->sp_changed = 1;
 }
@@ -516,8 +540,7 @@ void shadow_push_frame(struct probe *probe, uc_engine *uc, uint32_t pc, uint32_t
     struct shadow *shadow = probe->shadow;
     if (shadow->sp_changed || shadow->choice_end != 0)
         settle(probe, uc, pc);
-    if (probe->current_stack == RESET_STACK)
-        move_stack_pointer(shadow, frame);
+    move_stack_pointer(probe, frame);
     uint32_t count = floats ? EXTENDED_WORDS : BASIC_WORDS;
     struct shadow_memory *memory = memory_at(shadow, frame);
     if (memory == NULL || memory->undefined == NULL || 4 * count > memory->size - (frame - memory->start))
@@ -547,4 +570,12 @@ void shadow_pop_frame(struct probe *probe, uint32_t frame, bool floats)
         if (number != NO_REGISTER)
             set_register(shadow, number, undefined, memory->origin[offset / 4]);
     }
+}
+
+/* A peripheral has stored to memory: the bytes have values. */
+void shadow_stored(struct shadow *shadow, uint32_t address, uint32_t bytes)
+{
+    struct shadow_memory *memory = memory_at(shadow, address);
+    if (memory != NULL && memory->undefined != NULL && bytes <= memory->size - (address - memory->start))
+        memset(memory->undefined + (address - memory->start), 0, bytes);
 }

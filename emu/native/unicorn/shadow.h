@@ -19,12 +19,19 @@ struct origin {
     uint32_t pc, address, sp;
 };
 
+/* Memory of a stack that is checked; bottom is top if nothing tells which memory is the stack's. */
+struct shadow_stack {
+    uint32_t bottom, top;
+    uint32_t sp; /* the stack has no bytes in use below it */
+};
+
 /* A finding at one instruction, and the machine at that moment. */
 struct finding {
     uint32_t kind, pc;
     uint32_t access, address, size, state; /* of the first byte that may not be accessed */
     struct origin origin;                  /* origin of the undefined value; pc is 0 if there is none */
-    uint32_t registers[16];
+    uint32_t registers[17]; /* r0 to r15, PSP */
+    uint32_t thread;        /* index into stacks of the thread that ran, or that a handler has interrupted */
     uint32_t stack_bytes;
     uint64_t times;
     uint32_t last_address; /* the address of its latest error */
@@ -36,9 +43,8 @@ struct shadow {
     struct shadow_memory *memories;
     uint32_t recent; /* index of the last accessed memory */
 
-    uint32_t stack_bottom, stack_top; /* the memory of the stack that is checked */
-    uint32_t sp;                      /* on that stack */
-    uint32_t sp_changed;              /* by an amount that the next instruction's hook reads */
+    struct shadow_stack *stacks; /* by the index in the probe's stacks */
+    uint32_t sp_changed;         /* by an amount that the next instruction's hook reads */
 
     uint64_t choice;                   /* registers whose values depend on an undefined condition */
     uint32_t choice_undefined[REGISTERS];

@@ -17,6 +17,7 @@ from emu.native.unicorn.instructions import ByteState
 from emu.targets import Region
 
 _REGISTERS = 51
+_MOST_STACKS, _FIRST = 65, 1
 _ORIGINS, _FINDINGS = 1 << 16, 1024
 
 
@@ -71,6 +72,10 @@ class Origin(Structure):
     _fields_ = (("pc", c_uint32), ("address", c_uint32), ("sp", c_uint32))
 
 
+class _Stack(Structure):
+    _fields_ = (("bottom", c_uint32), ("top", c_uint32), ("sp", c_uint32))
+
+
 class Finding(Structure):
     """A finding at one instruction, and the machine at that moment."""
 
@@ -82,7 +87,8 @@ class Finding(Structure):
         ("size", c_uint32),
         ("state", c_uint32),
         ("origin", Origin),
-        ("registers", c_uint32 * 16),
+        ("registers", c_uint32 * 17),
+        ("thread", c_uint32),
         ("stack_bytes", c_uint32),
         ("times", c_uint64),
         ("last_address", c_uint32),
@@ -95,9 +101,7 @@ class _Shadow(Structure):
         ("memory_count", c_uint64),
         ("memories", POINTER(_Memory)),
         ("recent", c_uint32),
-        ("stack_bottom", c_uint32),
-        ("stack_top", c_uint32),
-        ("sp", c_uint32),
+        ("stacks", POINTER(_Stack)),
         ("sp_changed", c_uint32),
         ("choice", c_uint64),
         ("choice_undefined", c_uint32 * _REGISTERS),
@@ -148,8 +152,9 @@ class NativeShadow:
             self.define(address, size)
         self._make_tables()
         top = firmware.initial_sp
-        self._shadow.stack_bottom = firmware.stack_limit if firmware.stack_limit is not None else top
-        self._shadow.stack_top = self._shadow.sp = top
+        self._stacks = (_Stack * _MOST_STACKS)()
+        self._stacks[_FIRST] = _Stack(firmware.stack_limit if firmware.stack_limit is not None else top, top, top)
+        self._shadow.stacks = self._stacks
         self._shadow.follows_undefined, self._shadow.in_program = follows_undefined, in_program
 
     @property
@@ -171,13 +176,19 @@ class NativeShadow:
                 new.undefined[new.bytes(target, size)] = old.undefined[old.bytes(source, size)]
                 new.origin[new.words(target, size)] = old.origin[old.words(source, size)]
 
-    def open_stack(self, bottom: int, top: int) -> None:
-        """Note that the firmware has another stack here, perhaps in memory that belonged to the first stack."""
+    def open_stack(self, number: int, bottom: int, top: int, sp: int | None) -> None:
+        """Note that the firmware has another stack here, perhaps in memory that belonged to the first stack.
+
+        ``sp`` is its SP; None if nothing tells which memory is the stack's, so that it is not checked.
+        """
+        if sp is not None and not self._stacks[number].top:
+            self._stacks[number] = _Stack(bottom, top, sp)
         for memory in self._ram_at(bottom):
             state = memory.state[memory.bytes(bottom, top - bottom)]
             state[np.isin(state, (ByteState.OUTSIDE, ByteState.BELOW_STACK))] = ByteState.ACCESSIBLE
-        if self._shadow.stack_bottom < top <= self._shadow.sp:
-            self._shadow.stack_bottom = top
+        first = self._stacks[_FIRST]
+        if first.bottom < top <= first.sp:
+            first.bottom = top
 
     def first_undefined(self, address: int, size: int) -> int | None:
         """Return the address of the first of these bytes with an undefined bit, or None."""

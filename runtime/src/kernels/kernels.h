@@ -7,6 +7,7 @@
 #ifndef MAMBA_KERNELS_H
 #define MAMBA_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define GROUP 8u /* rows of a matrix, or channels of a block, computed at a time */
@@ -54,17 +55,45 @@ static inline float silu(float x);
 /* log(1 + e^x) without overflow. */
 static inline float softplus(float x);
 
+/* x (count) = silu(x) or softplus(x); up to a multiple of four, the floats after x are overwritten. MAMBA_CORE_ACTIVATIONS */
+static inline void silu_all(float *x, uint32_t count);
+static inline void softplus_all(float *x, uint32_t count);
+
+/* u (count) = silu(bias + weight (count, K) . (tail, x)), the depthwise causal convolution of `count` channels. tail (count, K - 1)
+ * holds the inputs before x, oldest first, and moves on. MAMBA_CORE_CONVOLUTION */
+static inline void convolve(float *u, const float *x, float *tail, const float *weight, const float *bias, uint32_t K,
+                            uint32_t count);
+
+/* convolve() in C, for the shapes that a core's own convolve() does not know. */
+static inline void convolve_in_c(float *u, const float *x, float *tail, const float *weight, const float *bias, uint32_t K,
+                                 uint32_t count);
+
 /* ---- Loops ---- */
 
 /* sum (group) += weights (columns, group), a column at a time, * x (columns); group is 8 or 4. MAMBA_CORE_BLOCK */
 static inline void add_block(float *sum, const float *weight, const float *x, uint32_t columns, uint32_t group);
 
-/* What add_block() does, but each BLOCK of columns is summed by itself, then added. MAMBA_CORE_COLUMNS */
-static inline void add_columns(float *sum, const float *weight, const float *x, uint32_t columns, uint32_t group);
+/* out (group) = bias (group, or NULL) + the sums of add_block() over all columns. Each BLOCK of columns is summed by itself.
+ * MAMBA_CORE_ROWS */
+static inline void multiply_rows(float *out, const float *bias, const float *weight, const float *x, uint32_t columns,
+                                 uint32_t group);
 
-/* One channel of the selective scan: state (N) = exp(dt A) state + dt_u B; returns C . state. N is a multiple of four.
- * rate (N) is A in the table's steps of the exponent. MAMBA_CORE_SCAN */
-static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u);
+/* Channels of the selective scan; rate (N) of a channel is A in the table's steps of the exponent, and N a multiple of four. */
+struct scan_channels {
+    const float *rate;     /* (count, N) */
+    float *state;          /* (count, N) */
+    const float *B, *C;    /* (N) each */
+    const float *dt;       /* (GROUP + GROUP) the time steps, then the gates */
+    float *u;              /* (count) */
+    const float *end;      /* of u */
+    const float *dt_limit; /* (count) no decay underflows up to this time step */
+    const float *skip;     /* (count) */
+    uint32_t row_bytes;    /* of N floats */
+};
+
+/* state = exp(dt A) state + dt u B, then u = (C . state + skip u) gate, for each channel. MAMBA_CORE_SCAN replaces all of it,
+ * and MAMBA_CORE_TIERS the loops over the states of a channel: see portable/scan.h. */
+static inline void scan(const struct scan_channels *channels);
 
 /* ---- The core's own functions, then the portable functions for the rest ---- */
 
@@ -75,8 +104,10 @@ static inline float scan(float *state, const float *rate, const float *B, const 
 #endif
 
 #include "portable/activation.h"
+#include "portable/convolution.h"
 #include "portable/loads.h"
 #include "portable/loops.h"
 #include "portable/numbers.h"
+#include "portable/scan.h"
 
 #endif

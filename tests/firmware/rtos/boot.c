@@ -9,15 +9,9 @@ int main(void);
 void reset_handler(void), sv_call(void), pend_sv(void), sys_tick(void);
 void interrupt_0(void), interrupt_1(void), interrupt_2(void);
 
-static void halt(void)
-{
-    for (;;) {}
-}
-
 __attribute__((section(".isr_vector"), used)) static const uintptr_t vectors[FIRST_INTERRUPT + 3] = {
-    (uintptr_t)_estack, (uintptr_t)reset_handler, [2] = (uintptr_t)halt, (uintptr_t)halt, (uintptr_t)halt,
-    (uintptr_t)halt, (uintptr_t)halt, [11] = (uintptr_t)sv_call, [14] = (uintptr_t)pend_sv, (uintptr_t)sys_tick,
-    (uintptr_t)interrupt_0, (uintptr_t)interrupt_1, (uintptr_t)interrupt_2};
+    (uintptr_t)_estack, (uintptr_t)reset_handler, [11] = (uintptr_t)sv_call, [14] = (uintptr_t)pend_sv,
+    (uintptr_t)sys_tick, (uintptr_t)interrupt_0, (uintptr_t)interrupt_1, (uintptr_t)interrupt_2};
 
 __attribute__((noinline, noreturn)) void _exit(int status)
 {

@@ -3,7 +3,18 @@
 #define MAMBA_ARMV7EM_H
 
 #define MAMBA_CORE_BOUNDS /* VMAXNM and VMINNM; a call of libm on a Cortex-M4 */
+#define MAMBA_CORE_ROWS   /* VLDMIA of sixteen weights */
+#include "rows.h"
 #define MAMBA_CORE_LOADS  /* VLDMIA: GCC uses a load for each float, half of a matrix kernel's instructions */
+#ifdef __OPTIMIZE__       /* else GCC keeps a register for itself, and scan() needs all */
+#define MAMBA_CORE_SCAN   /* VLDMIA, four states at a time */
+#include "scan.h"
+#endif
+#if __ARM_FP & 8 /* double precision, so the FPU is an FPv5, which has VMAXNM and VMINNM */
+#define MAMBA_CORE_ACTIVATIONS /* four values at a time */
+#define MAMBA_CORE_CONVOLUTION
+#include "activation.h"
+#endif
 #ifdef __ARM_FP16_FORMAT_IEEE
 #define MAMBA_CORE_HALF /* VCVTB */
 #endif
@@ -43,5 +54,6 @@ static inline float from_half(uint16_t half)
         (to)[0] = v0, (to)[1] = v1, (to)[2] = v2, (to)[3] = v3;                                                        \
         (to)[4] = v4, (to)[5] = v5, (to)[6] = v6, (to)[7] = v7;                                                        \
     } while (0)
+
 
 #endif

@@ -39,7 +39,8 @@ static inline float log1p_unit(float x)
 {
     const float s = divide(x, 2.0f + x);
     const float q = s * s;
-    const float tail = 0x1.5555p-2f + q * (0x1.99d27cp-3f + q * (0x1.1eb610p-3f + q * 0x1.1ef87ap-3f));
+    const float series[4] = {LOG1P_SERIES};
+    const float tail = series[0] + q * (series[1] + q * (series[2] + q * series[3]));
     return 2.0f * (s + s * q * tail);
 }
 
@@ -49,5 +50,17 @@ static inline float softplus(float x)
 {
     return at_least(x, 0.0f) + log1p_unit(exp_bounded(-__builtin_fabsf(x)));
 }
+
+#ifndef MAMBA_CORE_ACTIVATIONS
+static inline void silu_all(float *x, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) x[i] = silu(x[i]);
+}
+
+static inline void softplus_all(float *x, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) x[i] = softplus(x[i]);
+}
+#endif
 
 #endif

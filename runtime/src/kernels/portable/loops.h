@@ -28,10 +28,12 @@ static inline __attribute__((always_inline)) void add_block(float *sum, const fl
 }
 #endif
 
-#ifndef MAMBA_CORE_COLUMNS
-static inline __attribute__((always_inline)) void add_columns(float *sum, const float *weight, const float *x,
-                                                              uint32_t columns, uint32_t group)
+#ifndef MAMBA_CORE_ROWS
+static inline __attribute__((always_inline)) void multiply_rows(float *out, const float *bias, const float *weight,
+                                                                const float *x, uint32_t columns, uint32_t group)
 {
+    float sum[GROUP];
+    UNROLLED_FOR(row, group) sum[row] = bias ? bias[row] : 0.0f;
     while (columns > 0) {
         const uint32_t count = columns < BLOCK ? columns : BLOCK;
         float part[GROUP];
@@ -42,26 +44,7 @@ static inline __attribute__((always_inline)) void add_columns(float *sum, const 
         x += count;
         columns -= count;
     }
-}
-#endif
-
-#ifndef MAMBA_CORE_SCAN
-static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt, float dt_u)
-{
-    float y = 0.0f;
-    for (const float *end = rate + N, *before = state; rate < end; state += 4) {
-        float r[4], h[4], b[4], c[4];
-        LOAD_FOUR(r, rate, s16, s17, s18, s19);
-        LOAD_FOUR(h, before, s20, s21, s22, s23);
-        LOAD_FOUR(b, B, s24, s25, s26, s27);
-        LOAD_FOUR(c, C, s28, s29, s30, s31);
-        UNROLLED_FOR(n, 4) {
-            const float next = exp2_decay(dt, r[n]) * h[n] + dt_u * b[n];
-            state[n] = next;
-            y += next * c[n];
-        }
-    }
-    return y;
+    UNROLLED_FOR(row, group) out[row] = sum[row];
 }
 #endif
 

@@ -5,9 +5,10 @@
 #define MAMBA_XTENSA_LOOPS_H
 
 #include "../../exp_table.h"
+#include "../tiers.h"
 
 #if EXP_STEPS_PER_OCTAVE != 64 || EXP_OCTAVE_SHIFT != 17
-#error "scan() holds these numbers too: change them there"
+#error "scan_table() holds these numbers too: change them there"
 #endif
 
 /* sum (8) += weights (columns, 8) x (columns) */
@@ -71,11 +72,103 @@ static inline __attribute__((always_inline)) void add_block(float *sum, const fl
     else add_columns_of_four(sum, weight, x, columns);
 }
 
-/* Two states at a time, so that neither waits for a result of its own. The steps are those of exp2_decay(). */
-static inline float scan(float *state, const float *rate, const float *B, const float *C, uint32_t N, float dt,
-                                float dt_u)
+/* Two states at a time, so that neither waits for a result of its own: x = rate step, `decay` makes h of its decay, then h += dt u B
+ * and y += C h. */
+#define STATES_IN_PAIRS(decay)                                                                                         \
+    float x0, x1, t0, t1, h0, h1, b0, b1;                                                                              \
+    __asm__("loopnez %[pairs], 1f\n\t"                                                                                 \
+            "lsip   %[x0], %[rate], 4\n\t"                                                                             \
+            "lsip   %[x1], %[rate], 4\n\t"                                                                             \
+            "mul.s  %[x0], %[x0], %[step]\n\t"                                                                         \
+            "mul.s  %[x1], %[x1], %[step]\n\t"                                                                         \
+            "mov.s  %[t0], %[c2]\n\t"                                                                                  \
+            "mov.s  %[t1], %[c2]\n\t"                                                                                  \
+            "madd.s %[t0], %[x0], %[c3]\n\t"                                                                           \
+            "madd.s %[t1], %[x1], %[c3]\n\t"                                                                           \
+            decay                                                                                                      \
+            "lsip   %[b0], %[B], 4\n\t"                                                                                \
+            "lsip   %[b1], %[B], 4\n\t"                                                                                \
+            "madd.s %[h0], %[b0], %[dt_u]\n\t"                                                                         \
+            "madd.s %[h1], %[b1], %[dt_u]\n\t"                                                                         \
+            "lsip   %[x0], %[C], 4\n\t"                                                                                \
+            "lsip   %[x1], %[C], 4\n\t"                                                                                \
+            "ssip   %[h0], %[state], 4\n\t"                                                                            \
+            "ssip   %[h1], %[state], 4\n\t"                                                                            \
+            "madd.s %[y], %[h0], %[x0]\n\t"                                                                            \
+            "madd.s %[y], %[h1], %[x1]\n"                                                                              \
+            "1:"                                                                                                       \
+            : [y] "+f"(y), [state] "+a"(state), [rate] "+a"(rate), [B] "+a"(B), [C] "+a"(C), [x0] "=&f"(x0),           \
+              [x1] "=&f"(x1), [t0] "=&f"(t0), [t1] "=&f"(t1), [h0] "=&f"(h0), [h1] "=&f"(h1), [b0] "=&f"(b0),          \
+              [b1] "=&f"(b1)                                                                                           \
+            : [pairs] "a"(N / 2), [step] "f"(step), [dt_u] "f"(dt_u), [c2] "f"(c2), [c3] "f"(c3), [c4] "f"(c4)         \
+            : "memory");                                                                                               \
+    return y
+
+#define LOAD_STATES                                                                                                    \
+    "lsi    %[h0], %[state], 0\n\t"                                                                                    \
+    "lsi    %[h1], %[state], 4\n\t"
+/* x = q of x */
+#define CUBIC_Q                                                                                                        \
+    "mul.s  %[t0], %[t0], %[x0]\n\t"                                                                                   \
+    "mul.s  %[t1], %[t1], %[x1]\n\t"                                                                                   \
+    LOAD_STATES                                                                                                        \
+    "madd.s %[x0], %[t0], %[x0]\n\t"                                                                                   \
+    "madd.s %[x1], %[t1], %[x1]\n\t"
+#define QUARTIC_Q                                                                                                      \
+    "mul.s  %[h0], %[x0], %[x0]\n\t"                                                                                   \
+    "mul.s  %[h1], %[x1], %[x1]\n\t"                                                                                   \
+    "madd.s %[t0], %[h0], %[c4]\n\t"                                                                                   \
+    "madd.s %[t1], %[h1], %[c4]\n\t"                                                                                   \
+    "madd.s %[x0], %[t0], %[h0]\n\t"                                                                                   \
+    "madd.s %[x1], %[t1], %[h1]\n\t"                                                                                   \
+    LOAD_STATES
+/* 1 + t = (1 + x)^2, then 1 + x = (1 + t)^2 */
+#define FOURTH_POWER                                                                                                   \
+    "add.s  %[t0], %[x0], %[x0]\n\t"                                                                                   \
+    "add.s  %[t1], %[x1], %[x1]\n\t"                                                                                   \
+    "madd.s %[t0], %[x0], %[x0]\n\t"                                                                                   \
+    "madd.s %[t1], %[x1], %[x1]\n\t"                                                                                   \
+    "add.s  %[x0], %[t0], %[t0]\n\t"                                                                                   \
+    "add.s  %[x1], %[t1], %[t1]\n\t"                                                                                   \
+    "madd.s %[x0], %[t0], %[t0]\n\t"                                                                                   \
+    "madd.s %[x1], %[t1], %[t1]\n\t"
+/* h += h x */
+#define GROW                                                                                                           \
+    "madd.s %[h0], %[h0], %[x0]\n\t"                                                                                   \
+    "madd.s %[h1], %[h1], %[x1]\n\t"
+
+static inline float scan_cubic(float y, float *state, const float *rate, const float *B, const float *C, uint32_t N,
+                               float step, float dt_u)
 {
-    float y = 0.0f;
+    const float c2 = CUBIC_C2, c3 = CUBIC_C3, c4 = 0.0f;
+    STATES_IN_PAIRS(CUBIC_Q GROW);
+}
+
+static inline float scan_quartic(float y, float *state, const float *rate, const float *B, const float *C, uint32_t N,
+                                 float step, float dt_u)
+{
+    const float c2 = QUARTIC_C2, c3 = QUARTIC_C3, c4 = QUARTIC_C4;
+    STATES_IN_PAIRS(QUARTIC_Q GROW GROW);
+}
+
+static inline float scan_eighth(float y, float *state, const float *rate, const float *B, const float *C, uint32_t N,
+                                float step, float dt_u)
+{
+    const float c2 = EIGHTH_C2, c3 = EIGHTH_C3, c4 = EIGHTH_C4;
+    STATES_IN_PAIRS(QUARTIC_Q FOURTH_POWER GROW GROW);
+}
+
+#undef STATES_IN_PAIRS
+#undef LOAD_STATES
+#undef CUBIC_Q
+#undef QUARTIC_Q
+#undef FOURTH_POWER
+#undef GROW
+
+/* Two states at a time; the steps are those of exp2_decay(). */
+static inline float scan_table(float y, float *state, const float *rate, const float *B, const float *C, uint32_t N,
+                               float dt, float dt_u)
+{
     float power0, power1, fraction0, fraction1, parabola0, parabola1, next0, next1; /* and their intermediate values */
     uint32_t k0, k1, entry0, entry1;
     __asm__("loopnez %[pairs], 1f\n\t"

@@ -6,7 +6,7 @@
 #define MAMBA_CORE_DIVIDE  /* the FPU's steps of a division: GCC would call a function */
 #define MAMBA_CORE_PRODUCT /* GCC would use MULUH, which the ESP32-S3 has and the core that QEMU emulates lacks */
 #define MAMBA_CORE_BLOCK   /* LOOP and LSIP */
-#define MAMBA_CORE_SCAN    /* LOOP, LSIP and SSIP, two states at a time */
+#define MAMBA_CORE_TIERS   /* LOOP, LSIP and SSIP, two states at a time */
 
 #include "loops.h"
 #include "numbers.h"

@@ -1,0 +1,1 @@
+"""New board files: from a board that emu knows, or from a linker script and a CMSIS-SVD file."""
