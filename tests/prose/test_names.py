@@ -30,6 +30,7 @@ NOT_OURS = {
     "out/report.html": "emu writes it",
     "model.emu.toml": "the user saves it",
     "MODEL.emu.toml": "MODEL stands for the name of a checkpoint",
+    "my_model.py": "the user saves it",
     "test_gestures.py": "the tutorial's reader saves it",
     "train.py": "the tutorial's reader saves it; each demo's folder has another",
     "robosoft2": "a voice of espeak-ng",
