@@ -26,7 +26,7 @@ class Definition:
 
 
 def parse_definition(text: str, weights: Path | None = None) -> Definition | None:
-    """Return what ``FILE.py:FUNCTION`` names, or None for other text.
+    """Return what ``my_model.py:build`` names, or None for other text.
 
     Raises InputError if the function is missing, and MissingToolError if PyTorch is not installed.
     """

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import emu as package
 from emu.errors import InputError
 from emu.inputs import load_inputs
+from emu.run import read_request
 
 DEFINITION = """
 import torch
@@ -137,40 +138,44 @@ def test_a_module_runs_without_files_between(emu, net: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "more", "fragments", "code"),
+    ("text", "weights", "fragments"),
     [
-        ("net.py", (), ("net.py: say which function of the file makes the model", "net.py:build"), 2),
-        ("net.py:bild", (), ("net.py: has no 'bild'; it defines Classifier, Tanh, build",), 2),
-        ("not.py:build", (), ("not.py: no such file",), 2),
-        ("net.py:raises", (), ("net.py: raises() raises ValueError: no data (line 37)",), 2),
-        ("net.py:needs", (), ("needs() raises TypeError: needs() missing 1 required positional argument: 'width'",), 2),
-        ("net.py:nothing", (), ("nothing() returns int; emu needs a torch.nn.Module",), 2),
-        ("net.py:number", (), ("number is int; emu needs a function that returns the model",), 2),
-        ("net.py:kernels", (), ("mamba_ssm's kernels run on CUDA only", "selective_scan_cuda"), 3),
+        ("net.py", None, ("net.py: say which function of the file makes the model", "net.py:build")),
+        ("net.py:bild", None, ("net.py: has no 'bild'; it defines Classifier, Tanh, build",)),
+        ("not.py:build", None, ("not.py: no such file",)),
+        ("net.py:raises", None, ("net.py: raises() raises ValueError: no data (line 37)",)),
+        ("net.py:needs", None, ("needs() raises TypeError: needs() missing 1 required positional argument: 'width'",)),
+        ("net.py:nothing", None, ("nothing() returns int; emu needs a torch.nn.Module",)),
+        ("net.py:number", None, ("number is int; emu needs a function that returns the model",)),
+        ("net.py:Tanh", None, ("net.py: the input of model.head (torch.nn.Linear) is the mean over time of tanh of",)),
         (
-            "net.py:Tanh",
-            (),
-            ("net.py: the input of model.head (torch.nn.Linear) is the mean over time of tanh of the output",),
-            2,
+            "net.py:wide",
+            "weights.pt",
+            ("weights.pt: does not fit", "inp.weight has shape [8, 5], the model's has [12, 5]"),
         ),
-        ("net.py:build", ("--set", "pooling=last"), ("a module shows what it computes",), 2),
-        ("net.py:wide", ("--weights", "weights.pt"), ("weights.pt: does not fit", "inp.weight has shape [8, 5]"), 2),
-        ("net.py:build", ("--weights", "no.pt"), ("no.pt: No such file",), 2),
-        ("x.mamba", ("--weights", "weights.pt"), ("--weights", "my_model.py:build"), 2),
+        ("net.py:build", "no.pt", ("no.pt: No such file",)),
+        ("x.mamba", "weights.pt", ("--weights", "my_model.py:build")),
     ],
 )
-def test_what_is_wrong_is_one_line(
-    emu,
-    net: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    text: str,
-    more: tuple[str, ...],
-    fragments: tuple[str, ...],
-    code: int,
+def test_what_is_wrong_is_named(
+    net: Path, monkeypatch: pytest.MonkeyPatch, text: str, weights: str | None, fragments: tuple[str, ...]
 ):
     monkeypatch.chdir(net.parent)
-    emu("export", text, "--inputs", "x.npz", *more, "-o", "out").assert_one_clear_line(*fragments, code=code)
-    assert not (net.parent / "out").exists()
+    with pytest.raises(InputError) as caught:
+        read_request(text, Path("x.npz"), weights=None if weights is None else Path(weights))
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+def test_a_mistake_is_one_line(emu, net: Path):
+    inputs, out = ("--inputs", net.with_name("x.npz")), net.parent / "out"
+    outcome = emu("export", f"{net}:kernels", *inputs, "-o", out)
+    outcome.assert_one_clear_line("mamba_ssm's kernels run on CUDA only", "selective_scan_cuda", code=3)
+    outcome = emu("export", f"{net}:build", *inputs, "--set", "pooling=last", "-o", out)
+    outcome.assert_one_clear_line("net.py: --set and --pooling are for checkpoints; a module shows what it computes")
+    outcome = emu("run", f"{net}:raises", *inputs, "-t", "host-native")
+    outcome.assert_one_clear_line("net.py: raises() raises ValueError: no data (line 37)")
+    assert not out.exists()
 
 
 def test_a_file_that_is_no_python_is_named_with_its_line(emu, net: Path):
