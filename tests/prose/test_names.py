@@ -36,7 +36,6 @@ NOT_OURS = {
     "FILE.py": "FILE stands for the user's file",
     "jq": "a program that reads JSON",
     "MODEL.emu.toml": "MODEL stands for the name of a checkpoint",
-    "my_model.py": "the user saves it",
     "test_gestures.py": "the tutorial's reader saves it",
     "train.py": "the tutorial's reader saves it; each demo's folder has another",
     "robosoft2": "a voice of espeak-ng",
