@@ -33,7 +33,6 @@ NOT_OURS = {
     "boards/myboard.toml": "the user's project has it",
     "suppressions.toml": "the user's project has it",
     "my_model.py": "the user's file, which defines a module",
-    "FILE.py": "FILE stands for the user's file",
     "jq": "a program that reads JSON",
     "MODEL.emu.toml": "MODEL stands for the name of a checkpoint",
     "test_gestures.py": "the tutorial's reader saves it",
