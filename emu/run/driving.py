@@ -122,6 +122,8 @@ def require_rows(x: NDArray[np.float32], columns: int, n_tokens: int) -> None:
         return
     if x.shape[-1] != 1:
         raise InputError(f"the model takes tokens: x has shape {list(x.shape)}, expected int [N, T]")
+    import numpy as np
+
     wrong = np.argwhere((x < 0) | (x >= n_tokens) | (x != np.floor(x)))
     if len(wrong):
         at = tuple(map(int, wrong[0]))
