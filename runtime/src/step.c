@@ -179,7 +179,7 @@ static void pool(const mamba_sequence *s, const struct mamba_operation *op, cons
         for (uint32_t i = 0; i < op->in; i++)
             if (s->steps == 0 || !(x[i] <= s->pooled[i])) s->pooled[i] = x[i]; /* a NaN stays */
     } else {
-        UNROLLED_FOR(i, op->in) s->pooled[i] += x[i];
+        add_all(s->pooled, x, op->in);
     }
 }
 

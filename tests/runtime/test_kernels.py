@@ -279,8 +279,8 @@ def test_scan_of_a_time_step_at_the_edges(dt: float, core: Kernels, portable: Ke
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "check"),
     [
-        ("rows.h", "ALL(s7))", "ALL(s6))", lambda core, c: check_rows(core, c, 20, 4, True)),
-        ("rows.h", "LOAD(out, s8-s15)", "LOAD(out, s16-s23)", lambda core, c: check_rows(core, c, 20, 8, True)),
+        ("rows.h", "ALL(s7))", "ALL(s6))", lambda core, c: check_rows(core, c, 40, 4, True)),
+        ("rows.h", "LOAD(out, s8-s15)", "LOAD(out, s16-s23)", lambda core, c: check_rows(core, c, 40, 8, True)),
         ("activation.h", "ONE(vfma, sum, s14, s10)", "", lambda core, c: check_convolution(core, c, 4, 8)),
         ("scan.h", "CUBIC_Q GROW)", "CUBIC_Q)", lambda core, c: check_scan(core, c, 16, 8, [0.05] * 8)),
         ("scan.h", "SQUARED(RATE, SERIES)", "", lambda core, c: check_scan(core, c, 16, 8, [1.0] * 8)),

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define GROUP 8u /* rows of a matrix, or channels of a block, computed at a time */
-#define BLOCK 16u /* columns summed by themselves, a multiple of eight: the longer a sum, the more it loses to rounding */
+#define BLOCK 24u /* columns summed by themselves, a multiple of eight: the longer a sum, the more it loses to rounding */
 
 /* ---- Numbers ---- */
 
@@ -77,6 +77,9 @@ static inline void add_block(float *sum, const float *weight, const float *x, ui
  * MAMBA_CORE_ROWS */
 static inline void multiply_rows(float *out, const float *bias, const float *weight, const float *x, uint32_t columns,
                                  uint32_t group);
+
+/* sum (count) += x (count). MAMBA_CORE_SUM */
+static inline void add_all(float *sum, const float *x, uint32_t count);
 
 /* Channels of the selective scan; rate (N) of a channel is A in the table's steps of the exponent, and N a multiple of four. */
 struct scan_channels {

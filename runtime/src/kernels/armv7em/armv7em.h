@@ -4,6 +4,7 @@
 
 #define MAMBA_CORE_BOUNDS /* VMAXNM and VMINNM; a call of libm on a Cortex-M4 */
 #define MAMBA_CORE_ROWS   /* VLDMIA of sixteen weights */
+#define MAMBA_CORE_SUM    /* VLDMIA of eight values */
 #include "rows.h"
 #define MAMBA_CORE_LOADS  /* VLDMIA: GCC uses a load for each float, half of a matrix kernel's instructions */
 #ifdef __OPTIMIZE__       /* else GCC keeps a register for itself, and scan() needs all */

@@ -6,8 +6,8 @@
 
 #include "instructions.h"
 
-#if BLOCK != 16
-#error "IN_BLOCKS has blocks of 16 columns"
+#if BLOCK != 24
+#error "IN_BLOCKS has blocks of 24 columns"
 #endif
 
 static const float eight_zeros[8] = {0.0f};
@@ -39,13 +39,14 @@ static const float eight_zeros[8] = {0.0f};
 #define FOUR_MORE                                                                                                      \
     LOAD(out, s8-s11) FOUR(vadd, S0_3, S0_3, S8_11)
 
-/* out = bias + weights x in blocks of 16 columns. The first block begins with the bias; later blocks begin with 0, and `more`
+/* out = bias + weights x in blocks of 24 columns. The first block begins with the bias; later blocks begin with 0, and `more`
  * adds the earlier blocks. */
 #define IN_BLOCKS(sums, by_eight, by_four, by_last, more)                                                              \
     __asm__ volatile(LOAD(start, sums)                                                                                 \
-                     "subs  %[columns], %[columns], #16\n\t"                                                           \
+                     "subs  %[columns], %[columns], #24\n\t"                                                           \
                      "blo   3f\n"                                                                                      \
                      "1:\n\t"                                                                                          \
+                     by_eight                                                                                          \
                      by_eight                                                                                          \
                      by_eight                                                                                          \
                      "cbz   %[later], 2f\n\t"                                                                          \
@@ -55,15 +56,19 @@ static const float eight_zeros[8] = {0.0f};
                      "movs  %[later], #1\n\t"                                                                          \
                      "mov   %[start], %[zeros]\n\t"                                                                    \
                      LOAD(start, sums)                                                                                 \
-                     "subs  %[columns], %[columns], #16\n\t"                                                           \
+                     "subs  %[columns], %[columns], #24\n\t"                                                           \
                      "bhs   1b\n"                                                                                      \
-                     "3:\n\t" /* columns % 16 are left for the last block */                                           \
-                     "ands  %[columns], %[columns], #15\n\t"                                                           \
+                     "3:\n\t" /* columns % 24 are left for the last block */                                           \
+                     "adds  %[columns], %[columns], #24\n\t"                                                           \
                      "beq   9f\n\t"                                                                                    \
                      "subs  %[columns], %[columns], #8\n\t"                                                            \
                      "blo   4f\n\t"                                                                                    \
                      by_eight                                                                                          \
-                     "4:\n\t"                                                                                          \
+                     "subs  %[columns], %[columns], #8\n\t"                                                            \
+                     "blo   4f\n\t"                                                                                    \
+                     by_eight                                                                                          \
+                     "subs  %[columns], %[columns], #8\n\t"                                                            \
+                     "4:\n\t" /* columns % 8 - 8 */                                                                    \
                      "tst   %[columns], #4\n\t"                                                                        \
                      "beq   5f\n\t"                                                                                    \
                      by_four                                                                                           \
@@ -105,5 +110,22 @@ static inline __attribute__((always_inline)) void multiply_rows(float *out, cons
 #undef FOUR_BY_LAST
 #undef FOUR_MORE
 #undef IN_BLOCKS
+
+static inline void add_all(float *sum, const float *x, uint32_t count)
+{
+    const float *const end = sum + (count & ~7u);
+    while (sum != end) {
+        __asm__ volatile(LOAD(sum, s0-s7)
+                         LOAD_NEXT(x, s8-s15)
+                         FOUR(vadd, S0_3, S0_3, S8_11)
+                         FOUR(vadd, S4_7, S4_7, S12_15)
+                         STORE_NEXT(sum, s0-s7)
+                         : [sum] "+r"(sum), [x] "+r"(x)
+                         :
+                         : "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13", "s14",
+                           "s15", "memory");
+    }
+    for (uint32_t i = 0; i < count % 8; i++) sum[i] += x[i];
+}
 
 #endif

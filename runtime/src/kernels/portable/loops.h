@@ -48,4 +48,11 @@ static inline __attribute__((always_inline)) void multiply_rows(float *out, cons
 }
 #endif
 
+#ifndef MAMBA_CORE_SUM
+static inline void add_all(float *sum, const float *x, uint32_t count)
+{
+    UNROLLED_FOR(i, count) sum[i] += x[i];
+}
+#endif
+
 #endif
