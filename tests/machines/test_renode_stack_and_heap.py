@@ -96,6 +96,9 @@ def test_the_record_has_the_stack_of_a_second_run(tmp_path: Path) -> None:
     assert "stack_peak_bytes" not in run.not_measured
     assert plain.memory.stack_peak_bytes is None
     assert "--stack-peak" in plain.not_measured["stack_peak_bytes"]
+    assert any(use.stack_bytes == run.memory.stack_peak_bytes for use in run.memory.by_region)
+    writable = {region.name for region in RENODE.board.ram}
+    assert all(use.stack_bytes is None for use in plain.memory.by_region if use.name in writable)
     assert not plain.stack.second_run
     assert run.memory.stack_touched_bytes == plain.memory.stack_touched_bytes
     assert run.instructions == plain.instructions
