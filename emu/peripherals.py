@@ -34,6 +34,8 @@ def _parse_bits(text: object) -> Bits:
     """Return the bits that ``0x1C``, ``"0x1C[5]"`` or ``"0x1C[7:4]"`` stands for; raises ValueError if none."""
     if isinstance(text, Bits):
         return text
+    if isinstance(text, tuple):  # a board's own description, read again
+        return Bits(*text)
     match = re.fullmatch(r"(\w+)(?:\[(\d+)(?::(\d+))?\])?", str(text))
     try:
         offset = int(match[1], 0) if match else -1

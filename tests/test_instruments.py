@@ -15,7 +15,7 @@ from emu.run import RunOptions, run_firmware, run_model
 from emu.suppressions import Suppression
 from emu.targets import find_target, load_targets
 
-SWITCHES = {each.name for each in fields(Instruments) if each.type is bool}
+SWITCHES = {each.name for each in fields(Instruments) if each.type in (bool, "bool")}
 ACCEPTED = (Suppression(reason="known"),)
 
 

@@ -13,7 +13,12 @@ _PAGE = 4096
 _CORE = 0xE000_0000
 """The first address of the core's own registers."""
 _CPUS = {"CM4": "cortex-m4", "CM7": "cortex-m7"}
-_FPUS = {("cortex-m4", False): "fpv4-sp-d16", ("cortex-m7", False): "fpv5-sp-d16", ("cortex-m7", True): "fpv5-d16"}
+_FPUS = {
+    ("cortex-m4", False): '"-mfpu=fpv4-sp-d16"',
+    ("cortex-m7", False): '"-mfpu=fpv5-sp-d16", "-DMAMBA_FPV5"',
+    ("cortex-m7", True): '"-mfpu=fpv5-d16"',
+}
+"""The flags for a core's FPU, without and with double precision."""
 _SCS = Memory("scs", 0xE000_E000, _PAGE, writable=True, executable=False)
 _CORE_PERIPHERALS = (
     '    { name = "ITM", start = 0xE0000000, size = "4 KB", output = 0x0, '
@@ -122,7 +127,7 @@ def new_board(name: str, memories: Sequence[Memory], device: Device) -> BoardFil
         + "".join(_peripheral(each, taken) for each in _apart(device.peripherals))
         + _CORE_PERIPHERALS
         + "]\n",
-        f'[build]\ntoolchain = "arm-none-eabi"\nflags = ["-mcpu={cpu}", "-mthumb", "-mfpu={fpu}", "-mfloat-abi=hard", '
+        f'[build]\ntoolchain = "arm-none-eabi"\nflags = ["-mcpu={cpu}", "-mthumb", {fpu}, "-mfloat-abi=hard", '
         f'"-mfp16-format=ieee"]\nlinker_script = "{name}.ld"\n',
         *(_region(memory, "memory") for memory in whole),
         _region(_SCS, "registers"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    records: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="Records of `emu run --json`.")],
+    records: Annotated[list[Path], typer.Argument(metavar="RUN.json", help="Records of `emu run --json`.")],
     html: Annotated[Path | None, typer.Option(help="Write one page that needs no network and no other file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary (for $GITHUB_STEP_SUMMARY).")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the verdicts as test cases (JUnit XML).")] = None,

@@ -37,7 +37,7 @@ def run(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="(MODEL|FIRMWARE.elf)...",
+            metavar="MODEL|FIRMWARE.elf",
             help="Demos, checkpoints, .mamba images, modules (my_model.py:build) or firmware (.elf).",
         ),
     ],

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ REGISTERS = {  # clock, its switch, where its ready bit is, the bit, status, its
 
 
 def emu(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["emu", *arguments], cwd=directory, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "emu", *arguments], cwd=directory, capture_output=True, text=True)
 
 
 def boots(directory: Path, board: Board, emulator: EmulatorName, registers: tuple[int, ...]) -> str:

@@ -30,7 +30,7 @@ def run(statement: str, *arguments: str, **environment: str) -> "subprocess.Comp
 
 
 def raising(exception: str) -> str:
-    return f"def load_targets(*_): raise {exception}\nsys.modules['emu.commands.targets'].load_targets = load_targets"
+    return f"def known_targets(*_): raise {exception}\nsys.modules['emu.commands.targets'].known_targets = known_targets"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,9 @@ def test_debug_shows_the_traceback():
 
 
 FAILING_LAYERS = """
+import emu.run.layers
 def trace_layers(*_): raise KeyError('lost')
-sys.modules['emu.run.running'].trace_layers = trace_layers"""
+emu.run.layers.trace_layers = trace_layers"""
 
 
 @pytest.mark.parametrize(("debug", "traceback"), [((), False), (("--debug",), True)])

@@ -75,9 +75,8 @@ def test_the_demos_run_on_it_as_on_the_stm32h7(emu, board: Path, tmp_path: Path)
 
 def test_a_cortex_m4_is_no_cortex_m7(emu, board: Path, tmp_path: Path):
     change(board, 'cpu = "cortex-m7"', 'cpu = "cortex-m4"')
-    change(
-        board, '"-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16"', '"-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16"'
-    )
+    change(board, '"-mcpu=cortex-m7"', '"-mcpu=cortex-m4"')
+    change(board, '"-mfpu=fpv5-sp-d16", "-DMAMBA_FPV5"', '"-mfpu=fpv4-sp-d16"')
     outcome = emu("run", "har", "--board", board, *EMULATORS, "--limit", "2", "--json", tmp_path / "m4.json")
     assert outcome.code == 0, outcome
     unicorn, qemu = records(tmp_path / "m4.json")

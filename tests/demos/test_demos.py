@@ -65,7 +65,7 @@ def test_nothing_is_allocated_and_the_ram_fits(name: str, request: pytest.Fixtur
 
 def test_instructions_of_a_keyword(kws: Run):
     assert kws.instructions.per_inference is not None
-    assert kws.instructions.per_inference <= 9_000_000
+    assert kws.instructions.per_inference <= 6_400_000
 
 
 def test_the_firmware_is_right_about_the_true_labels_as_often_as_the_model(kws: Run, har: Run):

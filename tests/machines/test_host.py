@@ -82,8 +82,8 @@ def wait_until_gone(process: int) -> None:
 FAULTS = {
     "heap_read": ("heap_out_of_bounds_read", "40-byte region, allocated by heap_read"),
     "heap_write": ("heap_out_of_bounds_write", "write of 20 bytes"),
-    "use_after_free": ("use_after_free_read", "faults.c:43), freed by use_after_free ("),
-    "double_free": ("double_free", "faults.c:50), freed by double_free ("),
+    "use_after_free": ("use_after_free_read", "faults.c:49), freed by use_after_free ("),
+    "double_free": ("double_free", "faults.c:56), freed by double_free ("),
     "overlapping_copy": ("overlapping_copy", "overlap"),
     "invalid_free": ("invalid_free", "1 bytes inside of 3-byte region"),
     "stack_write": ("write_outside_objects", "on the stack, 'locals'"),

@@ -56,9 +56,9 @@ def test_a_limit_holds_to_the_byte_and_names_who_used_it(project: Project, compi
 def test_a_part_of_a_run_that_failed_fails_the_test(project: Project):
     project.write(
         "conftest.py",
-        "import sys, emu.run\n"
+        "import emu.run.layers\n"
         "def trace_layers(*_): raise KeyError('lost')\n"
-        "sys.modules['emu.run.running'].trace_layers = trace_layers\n",
+        "emu.run.layers.trace_layers = trace_layers\n",
     )
     options = "limit=1, options=RunOptions(trace_input=0)"
     write(

@@ -127,7 +127,7 @@ def test_the_flame_graph_zooms_by_mouse_and_keyboard(page: Page):
 def test_levels_can_be_read_off(page: Page):
     chart = page.locator(".levels").first
     chart.locator("svg").hover()
-    assert "440 B from instruction " in chart.locator("output").inner_text()
+    assert "452 B from instruction " in chart.locator("output").inner_text()
 
 
 def test_every_stop_of_the_tab_key_can_be_seen(page: Page):

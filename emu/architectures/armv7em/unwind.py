@@ -149,14 +149,10 @@ def _caller_of(
         return _Caller(interrupted.registers, pc, interrupted.frame, top, exception)
     if begins_here and call.sp != firmware.initial_sp:
         return None
-    if _begins_function(firmware, return_address):
-        return None  # a kernel has given a task the function that takes over if the task returns
     if not _follows_call(firmware, return_address):
-        return (
-            None
-            if begins_here
-            else f"no caller is known: its return address {return_address:#010x} does not follow a call"
-        )
+        if begins_here or _begins_function(firmware, return_address):  # a kernel's, for a task that returns
+            return None
+        return f"no caller is known: its return address {return_address:#010x} does not follow a call"
     registers = list(call.registers)
     registers[_PC] = return_address & ~1
     return _Caller(registers, registers[_PC] - 2, call.sp, called.top)

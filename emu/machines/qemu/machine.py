@@ -202,7 +202,13 @@ class QemuMachine(Machine):
                 return self._limit_fault(run, "time_limit", f"the run has not ended after {time_limit.words}")
 
     def _idles(self, run: Run, core: StoppedCore) -> Fault | None:
-        """Return the fault of a `b .` that nothing ends; None if main has returned, which ends the run."""
+        """Return the fault of a `b .` that nothing ends, or that brought the core to a handler with this loop.
+
+        Return None if main has returned, which ends the run.
+        """
+        handled = run.core.fault(core, at_handler=False)
+        if handled is not None:
+            return self._exception_fault(run, handled)
         if run.core.is_after_main(core):
             run.exit_status = 0
             return None

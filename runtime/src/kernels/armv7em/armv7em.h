@@ -11,7 +11,8 @@
 #define MAMBA_CORE_SCAN   /* VLDMIA, four states at a time */
 #include "scan.h"
 #endif
-#if __ARM_FP & 8 /* double precision, so the FPU is an FPv5, which has VMAXNM and VMINNM */
+/* VMAXNM and VMINNM, which an FPv5 has: GCC shows one with double precision, the build names one without. */
+#if __ARM_FP & 8 || defined MAMBA_FPV5
 #define MAMBA_CORE_ACTIVATIONS /* four values at a time */
 #define MAMBA_CORE_CONVOLUTION
 #include "activation.h"
