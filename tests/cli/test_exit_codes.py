@@ -30,7 +30,7 @@ def run(statement: str, *arguments: str, **environment: str) -> "subprocess.Comp
 
 
 def raising(exception: str) -> str:
-    return f"def known_targets(*_): raise {exception}\nsys.modules['emu.commands.targets'].known_targets = known_targets"
+    return f"def fail(*_): raise {exception}\nsys.modules['emu.commands.targets'].known_targets = fail"
 
 
 @pytest.mark.parametrize(
