@@ -80,10 +80,9 @@ def test_its_clean_twin_is_clean(emu, tmp_path: Path):
     )
     outcome = emu("run", elf, "-t", "stm32h7-unicorn", "--json", tmp_path / "r.json", "--max-instructions", "1000000")
     (run,) = read_runs(tmp_path / "r.json")
-    # The port's start-up code spins after main: the firmware never ends, and has no other fault.
-    assert [fault.kind for fault in run.faults] == ["instruction_budget"]
-    assert run.faults[0].function == "reset_handler"
-    assert outcome.code == 1
+    # The port's start-up code spins after main, which ends the run.
+    assert run.faults == []
+    assert outcome.code == 0
 
 
 def build(directory: Path, name: str, source: str) -> Path:

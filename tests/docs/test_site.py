@@ -71,10 +71,12 @@ def test_the_reference_has_each_option_as_help_has_it(site: Path, browser: Brows
     page = browser.new_page()
     page.goto((site / "reference/command-line.html").as_uri())
     text = page.locator("article").inner_text()
-    for command in ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "toolchain install"):
+    for command in ("doctor", "targets", "export", "build", "run", "report", "robot", "diff", "size", "board new",
+                    "toolchain install"):  # fmt: skip
         arguments = [sys.executable, "-m", "emu", *command.split(), "--help"]
         environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
         told = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment).stdout
+        told = re.sub(r"-\n +", "-", told)  # an option's name may go on in the next line
         options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", told.partition("Options")[2])) - {"--help"}
         section = re.search(rf"^emu {command}\n(.*?)(?=^emu [a-z ]+\n|\Z)", text, re.MULTILINE | re.DOTALL)
         assert section is not None, command
