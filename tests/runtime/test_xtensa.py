@@ -17,7 +17,7 @@ from emu.targets import find_target
 from emu.toolchains import find_toolchain
 
 BOARD = find_target("esp32s3-qemu").board
-LIBGCC = {"__divsf3", "__lshrdi3"}  # no product of 64 bits: Espressif's GCC makes it MULUH, which QEMU's core does not know
+LIBGCC = {"__divsf3", "__lshrdi3"}  # no product of 64 bits: Espressif's GCC makes it MULUH, which QEMU's core lacks
 PORT = {"sqrtf"}
 DIVISIONS = {"quos", "quou", "rems", "remu", "div0.s", "divn.s"}
 MMU_PAGE = 64 * 1024
