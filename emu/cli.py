@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import emu
-from emu.ending import one_line_for_failures, open_standard_streams, signals_end_in_order
+from emu.ending import one_line_for_failures, open_standard_streams, signals_end_at_once, signals_end_in_order
 from emu.errors import InputError
 from emu.marks import print_marks_everywhere
 
@@ -45,8 +45,11 @@ def main() -> None:
     open_standard_streams()
     print_marks_everywhere()
     signals_end_in_order()
-    with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
-        sys.exit(_call())
+    try:
+        with one_line_for_failures(debug="--debug" in sys.argv[1:2]):
+            sys.exit(_call())
+    finally:
+        signals_end_at_once()  # the interpreter's own end would print a traceback
 
 
 def _call() -> int:

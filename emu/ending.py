@@ -34,9 +34,12 @@ def open_standard_streams() -> None:
 
 
 def signals_end_at_once() -> None:
-    """Let an interrupt end this process without a traceback, as long as there is nothing to clear up."""
+    """Let a signal end this process without a traceback, as long as there is nothing to clear up, or nothing left to."""
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # the shell lets jobs in its background ignore it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in _SIGNALS:
+        if signal.getsignal(number) == _end:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def signals_end_in_order() -> None:

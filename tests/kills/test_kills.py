@@ -27,6 +27,8 @@ CASES = int(os.environ.get("EMU_KILLS", "20"))
 SEED = os.environ.get("EMU_KILLS_SEED", "1")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 FULL_DISK = "a full disk"
+PYTHON_STARTS = ("Failed to import the site module", "Could not import runpy module")
+"""What Python says if an interrupt ends it before it runs emu."""
 COLD = 0.4
 """The share of the commands that find an empty cache, so that compilers run."""
 CUT_SHORT = b"second run: interrupted"
@@ -182,10 +184,11 @@ def test_nothing_stays_of_a_command_that_is_ended_and_the_next_is_right(
                 subprocess.run(["mount", "-o", f"remount,size={room}", str(root)], check=True)
             code, said = _on_a_full_disk(name, place, is_mounted, size)
             good = {0, 74} | ({3} if name == "run in Renode" else set())  # it has no room to say why it ends
+        too_early = how == signal.SIGINT and code == 1 and any(words in said for words in PYTHON_STARTS)
         case = f"{name}, {how!r}, {'empty' if is_cold else 'full'} cache, at {moment:.3f}: exit code {code}: {said}"
         print(case)
-        assert code in good, case
-        if how != signal.SIGKILL and code >= 0:
+        assert code in good or too_early, case
+        if how != signal.SIGKILL and code >= 0 and not too_early:
             assert "Traceback" not in said, case
             assert place.left_over() == [], case
         _assert_no_process(place, case)
