@@ -34,7 +34,7 @@ def open_standard_streams() -> None:
 
 
 def signals_end_at_once() -> None:
-    """Let a signal end this process without a traceback, as long as there is nothing to clear up, or nothing left to."""
+    """Let a signal end this process without a traceback, if there is nothing to clear up."""
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # the shell lets jobs in its background ignore it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     for number in _SIGNALS:
@@ -72,6 +72,8 @@ def one_line_for_failures(debug: bool) -> Iterator[None]:
             sys.stdout.flush()  # now: the interpreter would end with a code of its own
             raise
     except Exception as error:
+        if isinstance(error.__cause__, SystemExit):  # a signal came while Python made a class
+            raise error.__cause__ from None
         failure = as_emu_error(error)
         if debug:
             traceback.print_exception(error)
