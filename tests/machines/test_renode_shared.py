@@ -98,6 +98,15 @@ def test_a_command_starts_one_renode_for_all_its_runs_and_boards(tmp_path: Path,
     assert [run.target for run in runs] == [TARGET.name, TARGET.name, "small-renode"]
 
 
+def session(directory: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run pytest on the tests in ``directory``, with the plugin."""
+    installed = any(each.value == "emu.pytest_plugin" for each in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "emu.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", *plugin, "--emu-target=stm32h7-renode", "--rootdir=.", "-q", *options]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_pytest_session_of_twenty_runs_starts_one_renode(tmp_path: Path, renode: Path) -> None:
     build(tmp_path, "stacks.c", *WITH_FPU)
     (tmp_path / "test_all.py").write_text(
@@ -106,11 +115,7 @@ def test_a_pytest_session_of_twenty_runs_starts_one_renode(tmp_path: Path, renod
         "def test_run(emu_run, number):\n"
         "    assert emu_run('stacks.elf', name=f'run{number}').instructions.total\n"
     )
-    installed = any(each.value == "emu.pytest_plugin" for each in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "emu.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", *plugin, "--emu-target=stm32h7-renode", "--rootdir=.", "-q"]
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    ran = session(tmp_path)
     assert "20 passed" in ran.stdout, ran.stdout + ran.stderr
     assert stand_in.starts(renode) == 1
 
@@ -227,11 +232,7 @@ def test_an_interrupted_session_leaves_no_renode(tmp_path: Path, renode: Path) -
         "    os.system('ps -ww -eo pgid,args')\n"
         "    raise KeyboardInterrupt\n"
     )
-    installed = any(each.value == "emu.pytest_plugin" for each in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "emu.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", *plugin, "--emu-target=stm32h7-renode", "--rootdir=.", "-q", "-s"]
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    ran = session(tmp_path, "-s")
     ours = [int(line.split()[0]) for line in ran.stdout.splitlines() if str(renode) in line]
     assert ours, ran.stdout + ran.stderr
     assert all(map(stand_in.has_ended, ours))
